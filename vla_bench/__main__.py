@@ -1,0 +1,3 @@
+from vla_bench.cli import main
+
+main()

@@ -1,0 +1,65 @@
+"""One exception base.  A message says what happened and with which value; `fix` is the command that mends it."""
+
+from __future__ import annotations
+
+
+class ExitCode:
+    """Process exit codes; documented in the README."""
+
+    DONE = 0
+    REGRESSION = 1
+    USAGE = 2
+    NOT_COMPARABLE = 4
+    ERROR_BUDGET = 5
+    STARTUP = 6
+    INTERRUPTED = 130
+
+
+class VlaBenchError(Exception):
+    """Base of every error that a user can mend."""
+
+    exit_code = ExitCode.STARTUP
+
+    def __init__(self, message: str, fix: str | None = None):
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  fix: {self.fix}" if self.fix else self.message
+
+
+class UsageError(VlaBenchError):
+    """A value on the command line or in a file that cannot be used."""
+
+    exit_code = ExitCode.USAGE
+
+
+class SuiteError(UsageError):
+    """A suite file that cannot be read, or a suite or task that does not exist."""
+
+
+class AssetError(VlaBenchError):
+    """An asset pack that is missing, incomplete or changed."""
+
+
+class WorldError(VlaBenchError):
+    """The simulator cannot start or has failed."""
+
+
+class RecordError(VlaBenchError):
+    """A run folder that cannot be read or written."""
+
+
+class NotComparableError(VlaBenchError):
+    """Two configurations that must not share one result."""
+
+    exit_code = ExitCode.NOT_COMPARABLE
+
+
+def nearest(value: str, known: list[str]) -> str:
+    """' Did you mean "x"?' when `value` is close to a known name, else the empty string."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(value, known, n=1, cutoff=0.5)
+    return f' Did you mean "{found[0]}"?' if found else ""

@@ -1,0 +1,37 @@
+"""What commands print for people."""
+
+from __future__ import annotations
+
+import sys
+
+from vla_bench.report.tables import COLUMNS, print_table, result_rows
+from vla_bench.suites import Suite
+
+
+def suites_dict(suites: list[Suite]) -> list[dict]:
+    return [
+        suite.protocol | {"title": suite.title, "tasks": [{"id": t.id, "name": t.name, "instruction": t.language} for t in suite.tasks]}
+        for suite in suites
+    ]
+
+
+def print_suites(suites: list[Suite]) -> None:
+    for suite in suites:
+        looks = f"a look every {suite.chunk} of at most {suite.horizon} steps at {suite.control_hz} Hz"
+        rows = [[str(task.id), task.language] for task in suite.tasks]
+        print_table(("task", "instruction"), rows, title=f"{suite.name} = {suite.libero_name}: {suite.title.split(': ', 1)[-1]}\n{looks}")
+
+
+def print_result(result) -> None:
+    """The table to standard output; where to find things, and how to go on, to standard error."""
+    print_table(COLUMNS, result_rows(result.summary, result.instructions))
+    say = lambda text: print(text, file=sys.stderr)  # noqa: E731
+    say(f"run folder  {result.run_dir}")
+    if result.videos:
+        say(f"videos      {len(result.videos)}, e.g. {result.videos[0]}")
+    if result.stopped:
+        say(f"stopped     {result.stopped}\n            traces: {result.run_dir / 'errors.log'}")
+    elif result.summary.total.errors:
+        say(f"errors      {result.summary.total.errors}; they are not counted as failures. Causes: {result.run_dir / 'errors.log'}")
+    if result.interrupted or result.stopped:
+        say(f"resume      {result.command}")

@@ -1,0 +1,51 @@
+"""Tables for the terminal and for Markdown, from one list of rows."""
+
+from __future__ import annotations
+
+from vla_bench.report.summary import Group, Summary
+
+COLUMNS = ("suite", "task", "instruction", "n", "success", "%", "95 % interval", "steps", "errors")
+LEFT = {"suite", "instruction"}
+
+
+def result_rows(summary: Summary, instructions: dict[tuple[str, int], str]) -> list[list[str]]:
+    """One row a task, one a suite, and one for all where there is more than one suite."""
+    rows = []
+    for name, suite in summary.suites.items():
+        rows += [_row(name, str(t), instructions.get((s, t), ""), g) for (s, t), g in summary.tasks.items() if s == name]
+        rows.append(_row(name, "all", "", suite))
+    if len(summary.suites) > 1:
+        rows.append(_row("all", "", "", summary.total))
+    return rows
+
+
+def _row(suite: str, task: str, instruction: str, group: Group) -> list[str]:
+    rate = group.rate
+    if rate.rate is None:
+        percent, interval = "-", "-"
+    else:
+        percent, interval = f"{100 * rate.rate:.1f}", f"{100 * rate.low:.1f} - {100 * rate.high:.1f}"
+    steps = "-" if group.steps_mean is None else f"{group.steps_mean:.0f}"
+    return [suite, task, instruction, str(rate.n), str(rate.successes), percent, interval, steps, str(group.errors)]
+
+
+def markdown(columns: tuple[str, ...], rows: list[list[str]]) -> str:
+    rule = ["---" if c in LEFT else "---:" for c in columns]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [list(columns), rule, *rows]) + "\n"
+
+
+def print_table(columns: tuple[str, ...], rows: list[list[str]], title: str = "", totals: str = "all") -> None:
+    """To standard output; rows whose first or second cell is `totals` are set off."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, justify="left" if column in LEFT else "right", overflow="fold", no_wrap=column not in LEFT)
+    for row in rows:
+        last = totals in row[:2]
+        table.add_row(*row, style="bold" if last else None, end_section=last)
+    console = Console()
+    # Piped output is for files and other programs: no folding to a terminal that is not there.
+    (console if console.is_terminal else Console(width=200)).print(table)

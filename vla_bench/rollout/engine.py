@@ -1,0 +1,281 @@
+"""Runs episodes: worker processes simulate, this process answers their queries and decides what runs next."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import numpy as np
+
+from vla_bench.policies.base import ACTION_DIM, Chunk, Policy
+from vla_bench.records import EpisodeKey
+from vla_bench.rollout import worker as worker_module
+from vla_bench.rollout.schedule import Schedule
+from vla_bench.rollout.worker import Job, Outcome, Query, Settings, Trouble
+
+ATTEMPTS = 2  # an episode that ends in an error is tried once more, in a fresh worker
+HANG_S = 300.0  # longest silence of a working simulator; building a task or filming an episode takes a minute at worst
+POLL_S = 0.5
+
+
+@dataclass
+class Attempt:
+    """One try at an episode."""
+
+    episode: EpisodeKey
+    number: int = 1
+    started: float = field(default_factory=time.time)
+    queries: int = 0
+    policy_s: float = 0.0
+    kept_tokens: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Started:
+    """Event: a worker begins an episode."""
+
+    episode: EpisodeKey
+    pid: int
+
+
+@dataclass(frozen=True)
+class Retried:
+    """Event: an episode ended in an error and goes back into the queue."""
+
+    attempt: Attempt
+    trouble: Trouble
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Event: an episode is over, for good."""
+
+    attempt: Attempt
+    result: Outcome | Trouble
+
+
+Event = Started | Retried | Finished
+
+
+class _Worker:
+    """A process, its pipe, and what it is doing."""
+
+    def __init__(self, context, settings: Settings):
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=worker_module.main, args=(theirs, settings), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.attempt: Attempt | None = None
+        self.task: tuple[str, int] | None = None
+        self.episodes = 0
+        self.silent_since: float | None = None  # None while it waits for us
+
+    def send(self, message) -> None:
+        """A worker that died meanwhile is noticed where its silence is read, not here."""
+        self.silent_since = time.monotonic()
+        try:
+            self.connection.send(message)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+
+    def stop(self, grace_s: float = 5.0) -> None:
+        if self.process.is_alive() and self.attempt is None:
+            self.send(None)
+            self.process.join(grace_s)
+        if self.process.is_alive():
+            self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+class Engine:
+    """Runs every episode of `episodes` with `policy` and reports each event to `on_event`.
+
+    Args:
+        workers: simulators at a time.
+        video, video_folder: what the workers film, and where to.
+        recycle: episodes after which a worker is replaced, since long-lived simulators grow.
+        hang_s: silence after which a simulator counts as hung.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        settings: Settings,
+        workers: int,
+        on_event: Callable[[Event], None],
+        video: str = "none",
+        video_folder: Path | None = None,
+        recycle: int = 100,
+        hang_s: float = HANG_S,
+    ):
+        self.policy = policy
+        self.settings = settings
+        self.count = workers
+        self.on_event = on_event
+        self.video = video
+        self.video_folder = video_folder
+        self.recycle = recycle
+        self.hang_s = hang_s
+        self.stopping = False
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: list[_Worker] = []
+
+    def run(self, episodes: Iterable[EpisodeKey]) -> bool:
+        """True when every episode was finished, False when interrupted or stopped."""
+        self._schedule = Schedule(episodes, {name: suite.horizon for name, suite in self.settings.suites.items()})
+        self._tries: dict[EpisodeKey, int] = {}
+        try:
+            with self._interruptible():
+                while self._assign() or any(w.attempt for w in self._workers):
+                    self._answer(self._receive())
+        except _KilledByUser:
+            pass
+        finally:
+            for each in self._workers:
+                each.stop()
+            self._workers.clear()
+        return not self.stopping
+
+    def stop(self) -> None:
+        """Finish what is in flight and start nothing new."""
+        self.stopping = True
+
+    def _assign(self) -> bool:
+        """Give every free worker an episode; True while any is left to give."""
+        if self.stopping:
+            return False
+        for each in [w for w in self._workers if w.attempt is None and w.episodes >= self.recycle]:
+            self._dismiss(each)
+        while len(self._workers) < min(self.count, len(self._schedule) + sum(w.attempt is not None for w in self._workers)):
+            self._workers.append(_Worker(self._context, self.settings))
+        for each in self._workers:
+            if each.attempt is not None:
+                continue
+            episode = self._schedule.next(each.task)
+            if episode is None:
+                break
+            each.attempt = Attempt(episode, self._tries.get(episode, 1))
+            each.task = (episode.suite, episode.task_id)
+            each.episodes += 1
+            self.policy.reset(episode)
+            each.send(Job(episode, self.video, self.video_folder))
+            self.on_event(Started(episode, each.process.pid))
+        return len(self._schedule) > 0
+
+    def _receive(self) -> list[tuple[_Worker, object]]:
+        """What workers said since the last time: messages, or the trouble that kept them from speaking."""
+        busy = [w for w in self._workers if w.attempt is not None]
+        ready = set(wait([w.connection for w in busy], timeout=POLL_S))
+        heard: list[tuple[_Worker, object]] = []
+        for each in busy:
+            if each.connection in ready:
+                heard.append((each, _read(each)))
+            elif each.silent_since is not None and time.monotonic() - each.silent_since > self.hang_s:
+                each.process.kill()
+                heard.append((each, Trouble("Hang", f"the simulator did not answer for {self.hang_s:.0f} s", "")))
+        return heard
+
+    def _answer(self, heard: list[tuple[_Worker, object]]) -> None:
+        """Answer all queries as one batch, and book the episodes that ended."""
+        asking = [(each, message.observation) for each, message in heard if isinstance(message, Query)]
+        for each, _ in asking:
+            each.silent_since = None
+        for (each, _), (reply, seconds) in zip(asking, self._decide([o for _, o in asking])):
+            if isinstance(reply, Trouble):
+                self._fail(each, reply)
+                continue
+            attempt = each.attempt
+            attempt.queries += 1
+            attempt.policy_s += seconds
+            if reply.kept_tokens is not None:
+                attempt.kept_tokens.append(reply.kept_tokens)
+            each.send(reply.actions)
+        for each, message in heard:
+            if isinstance(message, Outcome):
+                attempt, each.attempt = each.attempt, None
+                self.on_event(Finished(attempt, message))
+            elif isinstance(message, Trouble):
+                self._fail(each, message)
+
+    def _decide(self, observations: list) -> list[tuple[Chunk | Trouble, float]]:
+        """The policy's chunk for each observation with its share of the time; a failing batch is asked one by one."""
+        if not observations:
+            return []
+        started = time.perf_counter()
+        try:
+            chunks = self.policy.act(observations)
+            if len(chunks) != len(observations):
+                raise ValueError(f"{self.policy.name} answered {len(observations)} observations with {len(chunks)} chunks")
+            for chunk in chunks:
+                _check(chunk)
+        except Exception as error:  # noqa: BLE001  a policy that fails spoils its episode, not the run
+            if len(observations) > 1:
+                return [decided for observation in observations for decided in self._decide([observation])]
+            return [(Trouble(type(error).__name__, f"policy {self.policy.name}: {error}", traceback.format_exc()), 0.0)]
+        share = (time.perf_counter() - started) / len(observations)
+        return [(chunk, share) for chunk in chunks]
+
+    def _fail(self, each: _Worker, trouble: Trouble) -> None:
+        """An attempt failed: its worker is replaced, and the episode is tried again or booked as an error."""
+        attempt = each.attempt
+        self._dismiss(each)
+        if attempt.number < ATTEMPTS:
+            self._tries[attempt.episode] = attempt.number + 1
+            self._schedule.put_back(attempt.episode)
+            self.on_event(Retried(attempt, trouble))
+        else:
+            self.on_event(Finished(attempt, trouble))
+
+    def _dismiss(self, each: _Worker) -> None:
+        each.stop()
+        self._workers.remove(each)
+
+    @contextmanager
+    def _interruptible(self):
+        """The first Ctrl-C (or SIGTERM) stops scheduling, the second kills what is in flight."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def on_signal(number, frame):
+            if self.stopping:
+                raise _KilledByUser
+            self.stop()
+
+        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _KilledByUser(BaseException):
+    """Second Ctrl-C."""
+
+
+def _read(each: _Worker) -> object:
+    try:
+        return each.connection.recv()
+    except (EOFError, ConnectionResetError):
+        each.process.join()
+        code = each.process.exitcode
+        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return Trouble("Crash", f"the simulator process died: {cause}", "")
+
+
+def _check(chunk: Chunk) -> None:
+    actions = chunk.actions
+    if actions.ndim != 2 or actions.shape[1] != ACTION_DIM or not len(actions):
+        raise ValueError(f"actions have shape {actions.shape}, not (T, {ACTION_DIM})")
+    if not np.isfinite(actions).all():
+        raise ValueError("actions are not finite numbers")

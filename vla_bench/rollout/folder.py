@@ -1,0 +1,98 @@
+"""A run folder: opened, resumed or started over; locked while it is written."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from vla_bench.errors import NotComparableError, RecordError
+from vla_bench.records import Episode, EpisodeKey, Run, append_line, read_episodes, read_run, write_actions, write_atomically, write_run
+
+
+class RunFolder:
+    """The folder of one run.  Only the process that holds its lock writes to it."""
+
+    def __init__(self, path: Path, run: Run, fresh: bool = False):
+        self.path = path
+        self.run = run
+        try:
+            if fresh and (path / "run.json").exists():
+                self.replaced: Path | None = _set_aside(path)
+            else:
+                self.replaced = None
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(path)
+        except OSError as error:
+            raise RecordError(f"cannot use run folder {path}: {error.strerror}", f"df -h {path.parent}") from error
+        before = read_run(path)
+        if before is not None:
+            if before.config_hash != run.config_hash:
+                self.close()
+                raise NotComparableError(
+                    f"{path} holds a run of another configuration:\n" + "\n".join(differences(before.config, run.config)),
+                    "choose another folder with --out, or start over with --fresh",
+                )
+            # The run that began here goes on: its identity stays, so that a resumed run looks like any other.
+            self.run = before
+        self.done: dict[EpisodeKey, Episode] = {e.key: e for e in read_episodes(path)}
+        self.set_status("started")
+
+    def set_status(self, status: str) -> None:
+        self.run.status = status
+        write_run(self.path, self.run)
+
+    def add(self, episode: Episode, actions=None) -> None:
+        """Record a finished episode; its actions first, so that a recorded episode always has them."""
+        if actions is not None:
+            write_actions(self.path, episode.key, actions)
+        append_line(self.path / "episodes.jsonl", episode.to_json())
+        self.done[episode.key] = episode
+
+    def log_error(self, text: str) -> None:
+        """Full traces of what went wrong, for whoever looks into it."""
+        append_line(self.path / "errors.log", text.rstrip())
+
+    def write_text(self, name: str, text: str) -> None:
+        write_atomically(self.path / name, text)
+
+    def close(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def differences(before: dict, now: dict, prefix: str = "") -> list[str]:
+    """One line per value in which two configurations differ."""
+    lines = []
+    for key in sorted({*before, *now}):
+        old, new, name = before.get(key), now.get(key), f"{prefix}{key}"
+        if isinstance(old, dict) and isinstance(new, dict):
+            lines += differences(old, new, f"{name}.")
+        elif old != new:
+            lines.append(f"  {name}: {old!r} there, {new!r} now")
+    return lines
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename the folder: starting over loses nothing."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.old{number}")).exists():
+        number += 1
+    os.rename(path, aside)
+    return aside
+
+
+def _lock(path: Path) -> int | None:
+    """An exclusive lock that the system drops when its holder dies; None where there is no such thing."""
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    descriptor = os.open(path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise RecordError(f"another vla-bench is writing to {path}", "wait for it, or choose another folder with --out") from None
+    return descriptor

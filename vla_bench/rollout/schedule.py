@@ -1,0 +1,47 @@
+"""Which episode a free worker runs next."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from vla_bench.records import EpisodeKey
+
+TaskKey = tuple[str, int]  # suite name, task id
+
+
+class Schedule:
+    """Hands out episodes, longest tasks first.
+
+    Starting a task costs seconds, so a worker stays with its task while that has episodes left, then opens the longest
+    task that nobody has begun, and only then helps with one that is under way.
+    """
+
+    def __init__(self, episodes: Iterable[EpisodeKey], horizons: Mapping[str, int]):
+        self._horizons = horizons
+        self._left: dict[TaskKey, deque[EpisodeKey]] = {}
+        self._begun: set[TaskKey] = set()
+        for key in episodes:
+            self._left.setdefault((key.suite, key.task_id), deque()).append(key)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._left.values()))
+
+    def next(self, current: TaskKey | None = None) -> EpisodeKey | None:
+        """The next episode for a worker whose simulator has `current` loaded; None when nothing is left."""
+        if not self._left:
+            return None
+        task = current if current in self._left else min(self._left, key=self._rank)
+        self._begun.add(task)
+        episode = self._left[task].popleft()
+        if not self._left[task]:
+            del self._left[task]
+        return episode
+
+    def put_back(self, episode: EpisodeKey) -> None:
+        """To be run again, after everything else of its task."""
+        self._left.setdefault((episode.suite, episode.task_id), deque()).append(episode)
+
+    def _rank(self, task: TaskKey) -> tuple:
+        work = len(self._left[task]) * self._horizons[task[0]]
+        return (task in self._begun, -work, task)

@@ -1,0 +1,180 @@
+"""Asset packs: the meshes (or primitives) that a world is built of.
+
+A pack is a folder in LIBERO's asset layout.  Its name and hash go into every result, and results of different packs
+are never compared.
+
+    primitive       embedded in this package, made of MuJoCo primitives, no download
+    official        LIBERO's own meshes, from the Hugging Face hub through hf-libero
+    libero-partial  any folder given by path: nothing proves that it is the official set
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from vla_bench.errors import AssetError, nearest
+
+HUB_REPOSITORY = "lerobot/libero-assets"
+USE_PRIMITIVE = "vla-bench eval --assets primitive"
+
+REQUIRED = (
+    *(f"scenes/libero_{arena}_base_style.xml" for arena in ("floor", "tabletop", "kitchen_tabletop", "living_room_tabletop", "study")),
+    *(f"articulated_objects/{name}.xml" for name in ("flat_stove", "microwave", "white_cabinet", "wooden_cabinet")),
+    *(
+        f"stable_hope_objects/{name}/{name}.xml"
+        for name in (
+            "alphabet_soup", "bbq_sauce", "butter", "chocolate_pudding", "cookies", "cream_cheese",
+            "ketchup", "milk", "orange_juice", "salad_dressing", "tomato_sauce",
+        )
+    ),
+    *(
+        f"stable_scanned_objects/{name}/{name}.xml"
+        for name in ("akita_black_bowl", "basket", "chefmate_8_frypan", "glazed_rim_porcelain_ramekin", "plate")
+    ),
+    *(
+        f"turbosquid_objects/{name}/{name}.xml"
+        for name in (
+            "black_book", "desk_caddy", "moka_pot", "porcelain_mug", "red_coffee_mug", "white_yellow_mug", "wine_bottle", "wine_rack",
+        )
+    ),
+)  # fmt: skip
+"""The models that the 40 tasks load."""
+
+
+@dataclass(frozen=True)
+class AssetPack:
+    """A pack on disk.  `robot` is the robosuite robot whose visuals go with it; `reason` says why it was chosen."""
+
+    name: str
+    root: Path
+    sha256: str
+    robot: str = "Panda"
+    reason: str = ""
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What a result records of its pack."""
+        return {"name": self.name, "sha256": self.sha256}
+
+
+def resolve(spec: str = "auto") -> AssetPack:
+    """The pack called `spec`: auto, primitive, official or a folder.  Raises AssetError."""
+    if spec == "primitive":
+        return _primitive("asked for")
+    if spec == "official":
+        return _official(_find_official(download=True), "asked for")
+    if spec == "auto":
+        root = _find_official(download=False)
+        if root is not None:
+            return _official(root, "LIBERO's meshes are on this machine")
+        return _primitive("LIBERO's meshes are not on this machine")
+    root = Path(spec).expanduser()
+    if not root.is_dir():
+        raise AssetError(f'no asset pack "{spec}".{nearest(spec, ["auto", "primitive", "official"])}', USE_PRIMITIVE)
+    return _folder("libero-partial", root.resolve(), reason="asked for")
+
+
+def manifest(root: Path) -> dict[str, str]:
+    """Relative path -> SHA-256 of every file of a pack; hidden files do not belong to it."""
+    files = sorted(p for p in root.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(root).parts))
+    return {p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files if p.name != "manifest.json"}
+
+
+def pack_hash(files: dict[str, str]) -> str:
+    return hashlib.sha256("".join(f"{digest}  {path}\n" for path, digest in sorted(files.items())).encode()).hexdigest()
+
+
+def missing_files(root: Path) -> list[str]:
+    """What the 40 tasks need and `root` lacks: models, and the meshes and textures that they name."""
+    missing = []
+    for model in REQUIRED:
+        path = root / model
+        try:
+            references = [node.get("file") for node in ET.parse(path).iter() if node.get("file")]
+        except FileNotFoundError:
+            missing.append(model)
+            continue
+        except ET.ParseError as error:
+            raise AssetError(f"{path} is not XML: {error}", USE_PRIMITIVE) from error
+        for reference in references:
+            if not (path.parent / reference).exists():
+                missing.append(os.path.normpath(f"{Path(model).parent}/{reference}"))
+    return sorted(set(missing))
+
+
+def _folder(name: str, root: Path, reason: str, robot: str = "Panda") -> AssetPack:
+    missing = missing_files(root)
+    if missing:
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise AssetError(f"asset folder {root} lacks {', '.join(missing[:5])}{more}", USE_PRIMITIVE)
+    files = manifest(root)
+    listed = root / "SHA256SUMS"
+    if listed.exists():
+        expected = dict(reversed(line.split(maxsplit=1)) for line in listed.read_text().splitlines() if line.strip())
+        expected = {path.strip().lstrip("*").removeprefix("./"): digest for path, digest in expected.items()}
+        changed = [path for path, digest in expected.items() if path in files and files[path] != digest]
+        if changed:
+            raise AssetError(f"asset folder {root} was changed: {changed[0]} does not match SHA256SUMS", f"restore {root / changed[0]}")
+    return AssetPack(name, root, pack_hash(files), robot, reason)
+
+
+def _primitive(reason: str) -> AssetPack:
+    """Write the embedded pack to the user's cache, once per content, and check what is there."""
+    from vla_bench.world import primitives
+
+    content = primitives.files()
+    files = {path: hashlib.sha256(data).hexdigest() for path, data in content.items()}
+    digest = pack_hash(files)
+    root = cache_dir() / "packs" / f"primitive-{digest[:16]}"
+    if not root.is_dir() or manifest(root) != files:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".primitive-", dir=root.parent))
+        for path, data in content.items():
+            (temporary / path).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / path).write_bytes(data)
+        (temporary / "manifest.json").write_text(json.dumps({"name": "primitive", "sha256": digest, "files": files}, indent=1) + "\n")
+        try:
+            if root.is_dir():
+                shutil.rmtree(root)
+            os.rename(temporary, root)
+        except OSError:
+            # Another process wrote the same pack in the meantime: same content, so take theirs.
+            shutil.rmtree(temporary, ignore_errors=True)
+            if manifest(root) != files:
+                raise AssetError(f"cannot write the primitive pack to {root}", f"rm -r {root}") from None
+    return AssetPack("primitive", root, digest, "LowPolyPanda", reason)
+
+
+def _official(root: Path, reason: str) -> AssetPack:
+    return _folder("official", root, reason)
+
+
+def _find_official(download: bool) -> Path | None:
+    """hf-libero's own `assets/`, else the hub's snapshot; None when neither is here and `download` is false."""
+    from vla_bench.world.libero import libero_root
+
+    packaged = libero_root() / "assets"
+    if packaged.is_dir():
+        return packaged
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(HUB_REPOSITORY, repo_type="dataset", local_files_only=not download))
+    except (OSError, ValueError) as error:
+        # huggingface_hub's errors are OSErrors or ValueErrors; the connection's own come wrapped in them.
+        if not download:
+            return None
+        raise AssetError(f"cannot get LIBERO's meshes from the hub ({HUB_REPOSITORY}): {type(error).__name__}", USE_PRIMITIVE) from error
+
+
+def cache_dir() -> Path:
+    """Where generated files live: `VLA_BENCH_CACHE`, else the user's cache folder."""
+    given = os.environ.get("VLA_BENCH_CACHE")
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vla-bench"

@@ -1,0 +1,68 @@
+"""The only door to LIBERO and robosuite: imports them quietly, with a private configuration, and finds their files."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import importlib.util
+import io
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+from vla_bench.errors import WorldError
+from vla_bench.suites import Suite, Task
+
+INSTALL = "pip install --no-deps hf-libero==0.1.4"
+
+
+@functools.cache
+def libero_root() -> Path:
+    """The folder of LIBERO's BDDL files and init states; found without importing it."""
+    spec = importlib.util.find_spec("libero")
+    for location in spec.submodule_search_locations or [] if spec else []:
+        root = Path(location) / "libero"
+        if (root / "bddl_files").is_dir():
+            return root
+    raise WorldError("LIBERO is not installed", INSTALL)
+
+
+def bddl_file(suite: Suite, task: Task) -> Path:
+    return libero_root() / "bddl_files" / suite.libero_name / f"{task.name}.bddl"
+
+
+def init_states_file(suite: Suite, task: Task) -> Path:
+    return libero_root() / "init_files" / suite.libero_name / f"{task.name}.pruned_init"
+
+
+@functools.cache
+def import_libero():
+    """Import `libero.libero` once, without its question on standard input and without robosuite's greetings.
+
+    LIBERO asks where to put data sets when it finds no `config.yaml`; it gets one of its own in a temporary folder,
+    so that the user's `~/.libero` is neither needed nor changed.
+    """
+    root = libero_root()
+    config = Path(tempfile.mkdtemp(prefix="vla-bench-libero-"))
+    paths = {"benchmark_root": root, "bddl_files": root / "bddl_files", "init_states": root / "init_files"}
+    paths |= {"datasets": config / "datasets", "assets": config / "assets"}
+    (config / "config.yaml").write_text("".join(f"{key}: {path}\n" for key, path in paths.items()))
+    os.environ["LIBERO_CONFIG_PATH"] = str(config)
+    logging.getLogger("robosuite_logs").addFilter(lambda record: record.levelno >= logging.ERROR)
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            module = importlib.import_module("libero.libero")
+            importlib.import_module("libero.libero.envs")  # registers robots, objects and problems
+        except ImportError as error:
+            raise WorldError(f"LIBERO cannot be imported: {error}", "pip install -c constraints.txt -e . && " + INSTALL) from error
+        finally:
+            (config / "config.yaml").unlink()
+            config.rmdir()
+    return module
+
+
+def use_assets(root: Path) -> None:
+    """Point LIBERO at an asset folder: the cache variable that its own `get_assets_path` fills and reads."""
+    import_libero()._assets_path_cache = str(root)
