@@ -158,7 +158,9 @@ def read_episodes(folder: Path) -> Iterator[Episode]:
         except (UnicodeDecodeError, json.JSONDecodeError):
             continue  # the half line of a crash: that episode was never finished
         except (KeyError, TypeError, ValueError) as error:
-            raise RecordError(f"{path}:{number} is not an episode: {error}", f"vla-bench eval --fresh --out {folder} ...") from error
+            raise RecordError(
+                f"{path}:{number} is not an episode: {error}", f"vla-bench eval --fresh --out {folder} ..."
+            ) from error
         if episode.key not in seen:
             seen.add(episode.key)
             yield episode
@@ -178,7 +180,9 @@ def read_run(folder: Path) -> Run | None:
     if run.schema_version != SCHEMA_VERSION:
         raise RecordError(f"{path} has schema version {run.schema_version}; this vla-bench reads {SCHEMA_VERSION}")
     if recorded != run.config_hash:
-        raise RecordError(f"{path} was changed by hand: its configuration does not match its hash", f"vla-bench eval --fresh --out {folder} ...")
+        raise RecordError(
+            f"{path} was changed by hand: its configuration does not match its hash", f"vla-bench eval --fresh --out {folder} ..."
+        )
     return run
 
 

@@ -93,7 +93,9 @@ def read_suite(path: Path) -> Suite:
         table["checkpoints"] = {name: Checkpoint(**value) for name, value in table.get("checkpoints", {}).items()}
         suite = Suite(**table, sha256=hashlib.sha256(raw).hexdigest())
     except (KeyError, TypeError) as error:
-        raise SuiteError(f"{path} has a wrong or missing key: {error}", f"compare it with {suites_dir() / 'long.toml'}") from error
+        raise SuiteError(
+            f"{path} has a wrong or missing key: {error}", f"compare it with {suites_dir() / 'long.toml'}"
+        ) from error
     for key in ("horizon", "control_hz", "init_states", "chunk", "image_size"):
         if not isinstance(getattr(suite, key), int) or getattr(suite, key) < 1:
             raise SuiteError(f"{path}: {key} must be a whole number above 0, not {getattr(suite, key)!r}", f"edit {path}")

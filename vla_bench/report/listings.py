@@ -10,7 +10,8 @@ from vla_bench.suites import Suite
 
 def suites_dict(suites: list[Suite]) -> list[dict]:
     return [
-        suite.protocol | {"title": suite.title, "tasks": [{"id": t.id, "name": t.name, "instruction": t.language} for t in suite.tasks]}
+        suite.protocol
+        | {"title": suite.title, "tasks": [{"id": t.id, "name": t.name, "instruction": t.language} for t in suite.tasks]}
         for suite in suites
     ]
 
@@ -19,7 +20,9 @@ def print_suites(suites: list[Suite]) -> None:
     for suite in suites:
         looks = f"a look every {suite.chunk} of at most {suite.horizon} steps at {suite.control_hz} Hz"
         rows = [[str(task.id), task.language] for task in suite.tasks]
-        print_table(("task", "instruction"), rows, title=f"{suite.name} = {suite.libero_name}: {suite.title.split(': ', 1)[-1]}\n{looks}")
+        print_table(
+            ("task", "instruction"), rows, title=f"{suite.name} = {suite.libero_name}: {suite.title.split(': ', 1)[-1]}\n{looks}"
+        )
 
 
 def print_result(result) -> None:
@@ -32,6 +35,8 @@ def print_result(result) -> None:
     if result.stopped:
         say(f"stopped     {result.stopped}\n            traces: {result.run_dir / 'errors.log'}")
     elif result.summary.total.errors:
-        say(f"errors      {result.summary.total.errors}; they are not counted as failures. Causes: {result.run_dir / 'errors.log'}")
+        say(
+            f"errors      {result.summary.total.errors}; they are not counted as failures. Causes: {result.run_dir / 'errors.log'}"
+        )
     if result.interrupted or result.stopped:
         say(f"resume      {result.command}")

@@ -189,7 +189,7 @@ class Engine:
         asking = [(each, message.observation) for each, message in heard if isinstance(message, Query)]
         for each, _ in asking:
             each.silent_since = None
-        for (each, _), (reply, seconds) in zip(asking, self._decide([o for _, o in asking])):
+        for (each, _), (reply, seconds) in zip(asking, self._decide([o for _, o in asking]), strict=True):
             if isinstance(reply, Trouble):
                 self._fail(each, reply)
                 continue

@@ -193,7 +193,9 @@ def _run(request, policy, suites, keys, assets, gl, workers, folder: RunFolder, 
         nonlocal stopped, errors_in_a_row
         episode = None
         if isinstance(event, Retried):
-            folder.log_error(f"{event.attempt.episode} attempt {event.attempt.number}: {event.trouble.message}\n{event.trouble.trace}")
+            folder.log_error(
+                f"{event.attempt.episode} attempt {event.attempt.number}: {event.trouble.message}\n{event.trouble.trace}"
+            )
         if isinstance(event, Finished):
             episode = _episode(event, names[event.attempt.episode[:2]].name)
             actions = event.result.actions if isinstance(event.result, Outcome) else None

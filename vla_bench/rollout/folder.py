@@ -7,7 +7,17 @@ import sys
 from pathlib import Path
 
 from vla_bench.errors import NotComparableError, RecordError
-from vla_bench.records import Episode, EpisodeKey, Run, append_line, read_episodes, read_run, write_actions, write_atomically, write_run
+from vla_bench.records import (
+    Episode,
+    EpisodeKey,
+    Run,
+    append_line,
+    read_episodes,
+    read_run,
+    write_actions,
+    write_atomically,
+    write_run,
+)
 
 
 class RunFolder:

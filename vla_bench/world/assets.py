@@ -24,27 +24,24 @@ from vla_bench.errors import AssetError, nearest
 HUB_REPOSITORY = "lerobot/libero-assets"
 USE_PRIMITIVE = "vla-bench eval --assets primitive"
 
-REQUIRED = (
-    *(f"scenes/libero_{arena}_base_style.xml" for arena in ("floor", "tabletop", "kitchen_tabletop", "living_room_tabletop", "study")),
-    *(f"articulated_objects/{name}.xml" for name in ("flat_stove", "microwave", "white_cabinet", "wooden_cabinet")),
-    *(
-        f"stable_hope_objects/{name}/{name}.xml"
-        for name in (
-            "alphabet_soup", "bbq_sauce", "butter", "chocolate_pudding", "cookies", "cream_cheese",
-            "ketchup", "milk", "orange_juice", "salad_dressing", "tomato_sauce",
-        )
-    ),
-    *(
-        f"stable_scanned_objects/{name}/{name}.xml"
-        for name in ("akita_black_bowl", "basket", "chefmate_8_frypan", "glazed_rim_porcelain_ramekin", "plate")
-    ),
-    *(
-        f"turbosquid_objects/{name}/{name}.xml"
-        for name in (
-            "black_book", "desk_caddy", "moka_pot", "porcelain_mug", "red_coffee_mug", "white_yellow_mug", "wine_bottle", "wine_rack",
-        )
-    ),
-)  # fmt: skip
+_CATEGORIES = {
+    "scenes": ["libero_floor", "libero_tabletop", "libero_kitchen_tabletop", "libero_living_room_tabletop", "libero_study"],
+    "articulated_objects": ["flat_stove", "microwave", "white_cabinet", "wooden_cabinet"],
+    "stable_hope_objects": ["alphabet_soup", "bbq_sauce", "butter", "chocolate_pudding", "cookies", "cream_cheese"]
+    + ["ketchup", "milk", "orange_juice", "salad_dressing", "tomato_sauce"],
+    "stable_scanned_objects": ["akita_black_bowl", "basket", "chefmate_8_frypan", "glazed_rim_porcelain_ramekin", "plate"],
+    "turbosquid_objects": ["black_book", "desk_caddy", "moka_pot", "porcelain_mug", "red_coffee_mug", "white_yellow_mug"]
+    + ["wine_bottle", "wine_rack"],
+}
+
+
+def _model_file(folder: str, name: str) -> str:
+    if folder == "scenes":
+        return f"scenes/{name}_base_style.xml"
+    return f"{folder}/{name}.xml" if folder == "articulated_objects" else f"{folder}/{name}/{name}.xml"
+
+
+REQUIRED = tuple(_model_file(folder, name) for folder, names in _CATEGORIES.items() for name in names)
 """The models that the 40 tasks load."""
 
 
@@ -83,8 +80,12 @@ def resolve(spec: str = "auto") -> AssetPack:
 
 def manifest(root: Path) -> dict[str, str]:
     """Relative path -> SHA-256 of every file of a pack; hidden files do not belong to it."""
-    files = sorted(p for p in root.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(root).parts))
-    return {p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files if p.name != "manifest.json"}
+    files = sorted(
+        p for p in root.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(root).parts)
+    )
+    return {
+        p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files if p.name != "manifest.json"
+    }
 
 
 def pack_hash(files: dict[str, str]) -> str:
@@ -121,7 +122,9 @@ def _folder(name: str, root: Path, reason: str, robot: str = "Panda") -> AssetPa
         expected = {path.strip().lstrip("*").removeprefix("./"): digest for path, digest in expected.items()}
         changed = [path for path, digest in expected.items() if path in files and files[path] != digest]
         if changed:
-            raise AssetError(f"asset folder {root} was changed: {changed[0]} does not match SHA256SUMS", f"restore {root / changed[0]}")
+            raise AssetError(
+                f"asset folder {root} was changed: {changed[0]} does not match SHA256SUMS", f"restore {root / changed[0]}"
+            )
     return AssetPack(name, root, pack_hash(files), robot, reason)
 
 
@@ -139,7 +142,9 @@ def _primitive(reason: str) -> AssetPack:
         for path, data in content.items():
             (temporary / path).parent.mkdir(parents=True, exist_ok=True)
             (temporary / path).write_bytes(data)
-        (temporary / "manifest.json").write_text(json.dumps({"name": "primitive", "sha256": digest, "files": files}, indent=1) + "\n")
+        (temporary / "manifest.json").write_text(
+            json.dumps({"name": "primitive", "sha256": digest, "files": files}, indent=1) + "\n"
+        )
         try:
             if root.is_dir():
                 shutil.rmtree(root)
@@ -171,7 +176,9 @@ def _find_official(download: bool) -> Path | None:
         # huggingface_hub's errors are OSErrors or ValueErrors; the connection's own come wrapped in them.
         if not download:
             return None
-        raise AssetError(f"cannot get LIBERO's meshes from the hub ({HUB_REPOSITORY}): {type(error).__name__}", USE_PRIMITIVE) from error
+        raise AssetError(
+            f"cannot get LIBERO's meshes from the hub ({HUB_REPOSITORY}): {type(error).__name__}", USE_PRIMITIVE
+        ) from error
 
 
 def cache_dir() -> Path:

@@ -93,11 +93,10 @@ class World:
             raise WorldError(f"no init state {init_state}: {self.task.name} has 0 to {len(self._states) - 1}")
         self.key = EpisodeKey(self.suite.name, self.task.id, init_state, repeat)
         self.place(self._states[init_state])
+        self.steps = -self.suite.settle_steps  # settling does not count
         for _ in range(self.suite.settle_steps - 1):
             self.step(DUMMY_ACTION)
-        _, observation = self.step(DUMMY_ACTION, sight)
-        self.steps = 0
-        return observation
+        return self.step(DUMMY_ACTION, sight)[1]
 
     def place(self, state: np.ndarray) -> None:
         """Put the simulator into a flattened MuJoCo state (time, qpos, qvel), everything else as new."""
@@ -105,7 +104,9 @@ class World:
 
         env = self._env
         if state.shape != (1 + env.sim.model.nq + env.sim.model.nv,):
-            raise WorldError(f"a state of {state.size} numbers does not fit the model of {self.task.name} on pack {self.assets.name}")
+            raise WorldError(
+                f"a state of {state.size} numbers does not fit the model of {self.task.name} on pack {self.assets.name}"
+            )
         mujoco.mj_setState(self._model, self._data, self._after_reset, mujoco.mjtState.mjSTATE_INTEGRATION)
         for robot in env.robots:
             # A new controller: it keeps the arm's pose and velocity of this moment as its first reading.
@@ -141,13 +142,16 @@ class World:
         env._post_process()
         return bool(env._check_success()), observation
 
+    def draw(self) -> dict[str, np.ndarray]:
+        """Every camera's picture of this moment, (H, W, 3) uint8, upside down as OpenGL stores it."""
+        if not self._render:
+            raise WorldError("this world was made without cameras")
+        sim, size = self._env.sim, self.suite.image_size
+        # robosuite makes its context current once; with a second world in this process it would draw into that one.
+        sim._render_context_offscreen.gl_ctx.make_current()
+        return {name: sim.render(camera_name=name, width=size, height=size) for name in self.suite.cameras}
+
     def _look(self, sight: Sight) -> Observation:
-        images = {}
-        if sight is Sight.IMAGES:
-            if not self._render:
-                raise WorldError("this world was made without cameras")
-            size = self.suite.image_size
-            images = {name: self._env.sim.render(camera_name=name, width=size, height=size) for name in self.suite.cameras}
         eef_pos, eef_quat, gripper_qpos = self._scene.proprioception()
         return Observation(
             episode=self.key,
@@ -157,7 +161,7 @@ class World:
             eef_quat=eef_quat,
             gripper_qpos=gripper_qpos,
             scene=self._scene.read(),
-            images=images,
+            images=self.draw() if sight is Sight.IMAGES else {},
         )
 
     @property

@@ -56,7 +56,9 @@ def import_libero():
             module = importlib.import_module("libero.libero")
             importlib.import_module("libero.libero.envs")  # registers robots, objects and problems
         except ImportError as error:
-            raise WorldError(f"LIBERO cannot be imported: {error}", "pip install -c constraints.txt -e . && " + INSTALL) from error
+            raise WorldError(
+                f"LIBERO cannot be imported: {error}", "pip install -c constraints.txt -e . && " + INSTALL
+            ) from error
         finally:
             (config / "config.yaml").unlink()
             config.rmdir()

@@ -14,7 +14,9 @@ class SceneReader:
         self._env = env
         self._model = env.sim.model
         problem = env.parsed_problem
-        categories = {name: category for group in ("objects", "fixtures") for category, names in problem[group].items() for name in names}
+        categories = {
+            name: category for group in ("objects", "fixtures") for category, names in problem[group].items() for name in names
+        }
         self._bodies = dict(env.obj_body_id)
         self._sites = {name: self._model.site_name2id(name) for name in env.object_sites_dict}
         self._joints: dict[str, int] = {}
@@ -48,7 +50,13 @@ class SceneReader:
         data = self._env.sim.data
         return Scene(
             facts=self.facts,
-            bodies={name: Pose(np.array(data.body_xpos[i]), np.array(data.body_xmat[i]).reshape(3, 3)) for name, i in self._bodies.items()},
-            sites={name: Pose(np.array(data.site_xpos[i]), np.array(data.site_xmat[i]).reshape(3, 3)) for name, i in self._sites.items()},
+            bodies={
+                name: Pose(np.array(data.body_xpos[i]), np.array(data.body_xmat[i]).reshape(3, 3))
+                for name, i in self._bodies.items()
+            },
+            sites={
+                name: Pose(np.array(data.site_xpos[i]), np.array(data.site_xmat[i]).reshape(3, 3))
+                for name, i in self._sites.items()
+            },
             joints={name: float(data.qpos[address]) for name, address in self._joints.items()},
         )

@@ -1,0 +1,88 @@
+"""Shared by all tests: a private cache, the OpenGL backend chosen before mujoco is imported, and worlds that are built once."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+ROOT = Path(__file__).resolve().parent.parent
+MESHES = ROOT.parent / "shared" / "libero-assets"
+SCHEMAS = ROOT / "vla_bench" / "schema"
+
+
+def pytest_configure(config):
+    from vla_bench.world.gl import choose_gl
+
+    os.environ.update(choose_gl().environment())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_cache(tmp_path_factory):
+    """Nothing that a test generates lands in the user's cache."""
+    before = os.environ.get("VLA_BENCH_CACHE")
+    os.environ["VLA_BENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    os.environ.pop("VLA_BENCH_CACHE")
+    if before is not None:
+        os.environ["VLA_BENCH_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def primitive():
+    from vla_bench.world.assets import resolve
+
+    return resolve("primitive")
+
+
+@pytest.fixture(scope="session")
+def make_world(primitive):
+    """Worlds on the primitive pack, one per (suite, task, render), closed at the end."""
+    from vla_bench.suites import load_suite
+    from vla_bench.world.env import World
+
+    worlds = {}
+
+    def make(suite: str, task: int, render: bool = False) -> World:
+        key = (suite, render)
+        if key not in worlds:
+            worlds[key] = World(load_suite(suite), primitive, render)
+        worlds[key].start(worlds[key].suite.task(task))
+        return worlds[key]
+
+    yield make
+    for world in worlds.values():
+        world.close()
+
+
+@pytest.fixture
+def cli(monkeypatch, tmp_path):
+    """Run `vla-bench ARGS` in a folder of its own; errors become exit codes as at the entry point."""
+    from vla_bench.cli import app
+    from vla_bench.errors import VlaBenchError
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: str):
+        result = CliRunner().invoke(app, list(args))
+        if isinstance(result.exception, VlaBenchError):
+            result.exit_code = result.exception.exit_code
+        elif result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+@pytest.fixture
+def schema():
+    """Validate a document against one of the package's JSON Schemas."""
+    from jsonschema import Draft202012Validator
+
+    def validate(name: str, document) -> None:
+        Draft202012Validator(json.loads((SCHEMAS / f"{name}.schema.json").read_text())).validate(document)
+
+    return validate

@@ -1,0 +1,150 @@
+import dataclasses
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vla_bench.errors import NotComparableError, RecordError
+from vla_bench.records import Episode, EpisodeKey, Run, Status, append_line, read_actions, read_episodes, read_run, write_actions
+from vla_bench.rollout.folder import RunFolder
+
+SHA = "0" * 64
+
+
+def episode(init_state=0, status=Status.SUCCESS, **more) -> Episode:
+    ended = status is not Status.ERROR
+    values = dict(
+        suite="object", task_id=3, task="pick_up_the_bbq_sauce", init_state=init_state, repeat=0, init_hash="0" * 16 if ended else None,
+        status=status, steps=120 if ended else 0, queries=15, kept_tokens_mean=None, attempts=1 if ended else 2, wall_s=3.5, policy_ms_mean=0.1,
+        error=None if ended else {"type": "Crash", "message": "SIGSEGV"}, state_hash="1" * 16 if ended else None,
+        started="2026-01-01T00:00:00+00:00", ended="2026-01-01T00:00:04+00:00",
+    )  # fmt: skip
+    return Episode(**values | more)
+
+
+def run(**config) -> Run:
+    packages = {"mujoco": "3.3.3", "robosuite": "1.4.0", "hf-libero": "0.1.4"}
+    assets = {"name": "primitive", "sha256": SHA}
+    config = {"model": "noop", "seed": 0, "suites": {"object": SHA}, "assets": assets, "gl_backend": "egl", "packages": packages} | config
+    suite = {"name": "object", "libero_name": "libero_object", "horizon": 280, "settle_steps": 10, "control_hz": 20, "env_seed": 0}
+    suite |= {"chunk": 8, "image_size": 256, "sha256": SHA, "cameras": ["agentview"]}
+    environment = {"python": "3.11", "platform": "Linux", "cpu": "x", "cores": 2, "gpu": None, "packages": {}}
+    environment |= {"gl_backend": "egl", "gl_renderer": "llvmpipe"}
+    return Run("id", "2026-01-01T00:00:00+00:00", "vla-bench eval", config, {"object": suite}, assets, environment, None)
+
+
+def test_episodes_and_runs_fit_their_schemas(schema):
+    for each in (episode(), episode(status=Status.FAILURE, video="videos/a.mp4", kept_tokens_mean=78.2), episode(status=Status.ERROR)):
+        schema("episode", json.loads(each.to_json()))
+        assert Episode.from_json(each.to_json()) == each
+    schema("run", dataclasses.asdict(run()))
+
+
+def test_schema_rejects_what_must_not_be(schema):
+    from jsonschema import ValidationError
+
+    for broken in (
+        json.loads(episode().to_json()) | {"status": "timeout"},
+        json.loads(episode().to_json()) | {"error": {"type": "x", "message": "y"}},
+        json.loads(episode(status=Status.ERROR).to_json()) | {"error": None},
+        json.loads(episode().to_json()) | {"surprise": 1},
+    ):
+        with pytest.raises(ValidationError):
+            schema("episode", broken)
+
+
+def test_half_a_line_is_an_episode_that_never_ended(tmp_path):
+    path = tmp_path / "episodes.jsonl"
+    append_line(path, episode(0).to_json())
+    with open(path, "a") as file:
+        file.write(episode(1).to_json()[:57])  # the machine stopped here
+    append_line(path, episode(2).to_json())
+    assert [e.init_state for e in read_episodes(tmp_path)] == [0, 2]
+
+
+def test_an_episode_counts_once(tmp_path):
+    for _ in range(2):
+        append_line(tmp_path / "episodes.jsonl", episode(4).to_json())
+    assert len(list(read_episodes(tmp_path))) == 1
+
+
+def test_whole_lines_that_are_no_episodes_are_an_error(tmp_path):
+    append_line(tmp_path / "episodes.jsonl", '{"suite": "object"}')
+    with pytest.raises(RecordError, match=r"episodes.jsonl:1"):
+        list(read_episodes(tmp_path))
+
+
+def test_run_changed_by_hand(tmp_path):
+    RunFolder(tmp_path / "r", run()).close()
+    path = tmp_path / "r" / "run.json"
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(RecordError, match="changed by hand"):
+        read_run(tmp_path / "r")
+
+
+def test_another_configuration_is_refused_with_its_difference(tmp_path):
+    folder = RunFolder(tmp_path / "r", run())
+    folder.add(episode())
+    folder.close()
+    with pytest.raises(NotComparableError, match=r"seed: 0 there, 7 now") as caught:
+        RunFolder(tmp_path / "r", run(seed=7))
+    assert caught.value.exit_code == 4
+    assert len(list(read_episodes(tmp_path / "r"))) == 1
+
+
+def test_fresh_sets_aside_what_is_recorded(tmp_path):
+    folder = RunFolder(tmp_path / "r", run())
+    folder.add(episode())
+    folder.close()
+    again = RunFolder(tmp_path / "r", run(seed=7), fresh=True)
+    assert not again.done and again.replaced == tmp_path / "r.old1"
+    assert len(list(read_episodes(again.replaced))) == 1
+    again.close()
+
+
+def test_two_writers_are_one_too_many(tmp_path):
+    first = RunFolder(tmp_path / "r", run())
+    with pytest.raises(RecordError, match="another vla-bench"):
+        RunFolder(tmp_path / "r", run())
+    first.close()
+    RunFolder(tmp_path / "r", run()).close()
+
+
+def test_a_resumed_run_keeps_its_identity(tmp_path):
+    RunFolder(tmp_path / "r", run()).close()
+    later = dataclasses.replace(run(), created="2027-01-01T00:00:00+00:00")
+    folder = RunFolder(tmp_path / "r", later)
+    folder.close()
+    assert read_run(tmp_path / "r").created == run().created
+
+
+def test_actions_are_kept_exactly(tmp_path):
+    key = EpisodeKey("object", 3, 0)
+    actions = np.random.default_rng(0).uniform(-1, 1, (9, 7))
+    write_actions(tmp_path, key, actions)
+    assert np.array_equal(read_actions(tmp_path, key), actions)
+    with pytest.raises(RecordError, match="no recorded actions"):
+        read_actions(tmp_path, EpisodeKey("object", 3, 1))
+
+
+def test_full_disk_is_one_clear_error_and_loses_nothing(tmp_path):
+    """A file-size limit stands in for the full disk: both fail inside write()."""
+    append_line(tmp_path / "episodes.jsonl", episode(0).to_json())
+    size = (tmp_path / "episodes.jsonl").stat().st_size
+    code = f"""
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({size + 40}, {size + 40}))
+from pathlib import Path
+from vla_bench.errors import RecordError
+from vla_bench.records import append_line
+try:
+    append_line(Path({str(tmp_path)!r}) / "episodes.jsonl", "x" * 500)
+except RecordError as error:
+    print("REFUSED", error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "REFUSED cannot record an episode" in done.stdout and "df -h" in done.stdout, done
+    assert [e.init_state for e in read_episodes(tmp_path)] == [0]

@@ -1,0 +1,134 @@
+"""The world equals LIBERO's own environment bit for bit, and depends on nothing but its init state."""
+
+import numpy as np
+import pytest
+
+from vla_bench.errors import WorldError
+from vla_bench.records import EpisodeKey
+from vla_bench.suites import load_suite
+from vla_bench.world.env import World
+from vla_bench.world.libero import bddl_file, use_assets
+from vla_bench.world.observation import Sight
+
+ACTIONS = np.random.default_rng(0).uniform(-1, 1, (24, 7))
+CHUNK = 8
+
+
+def run(world, init_state, always):
+    """State and observation at the query steps."""
+    seen = [(world.reset(init_state, Sight.IMAGES), world.state)]
+    for i, action in enumerate(ACTIONS, 1):
+        query = i % CHUNK == 0
+        _, observation = world.step(action, Sight.IMAGES if query or always else Sight.NOTHING)
+        if query:
+            seen.append((observation, world.state))
+    return seen
+
+
+def assert_same(a, b):
+    assert len(a) == len(b)
+    for (o, s), (p, t) in zip(a, b, strict=True):
+        assert np.array_equal(s, t)
+        assert np.array_equal(o.eef_pos, p.eef_pos) and np.array_equal(o.gripper_qpos, p.gripper_qpos)
+        assert o.images.keys() == p.images.keys()
+        for name in o.images:
+            assert np.array_equal(o.images[name], p.images[name])
+
+
+@pytest.mark.parametrize(("suite", "task"), [("object", 0), ("goal", 7)])
+def test_looking_only_at_queries_changes_nothing(make_world, suite, task):
+    """Against LIBERO's own always-rendering environment, too: states, images, proprioception."""
+    world = make_world(suite, task, render=True)
+    asked = run(world, 3, always=False)
+    assert_same(asked, run(world, 3, always=True))
+
+    use_assets(world.assets.root)
+    from libero.libero.envs import OffScreenRenderEnv
+
+    protocol = world.suite
+    stock = OffScreenRenderEnv(
+        bddl_file_name=str(bddl_file(protocol, protocol.task(task))), robots=[world.assets.robot], camera_heights=256, camera_widths=256
+    )
+    try:
+        stock.seed(0)
+        stock.reset()
+        stock.set_init_state(world._states[3])
+        for _ in range(protocol.settle_steps):
+            observation, *_ = stock.step([0, 0, 0, 0, 0, 0, -1])
+        recorded = [(observation, stock.get_sim_state())]
+        for i, action in enumerate(ACTIONS, 1):
+            observation, *_ = stock.step(action)
+            if i % CHUNK == 0:
+                recorded.append((observation, stock.get_sim_state()))
+    finally:
+        stock.close()
+    for (ours, state), (theirs, their_state) in zip(asked, recorded, strict=True):
+        assert np.array_equal(state, their_state)
+        assert np.array_equal(ours.images["agentview"], theirs["agentview_image"])
+        assert np.array_equal(ours.images["robot0_eye_in_hand"], theirs["robot0_eye_in_hand_image"])
+        assert np.array_equal(ours.eef_pos, theirs["robot0_eef_pos"])
+        assert np.array_equal(ours.eef_quat, theirs["robot0_eef_quat"])
+        assert np.array_equal(ours.gripper_qpos, theirs["robot0_gripper_qpos"])
+
+
+def test_an_episode_is_the_same_after_any_other(make_world, primitive):
+    """Fresh simulator or used one, cameras or none: the same states."""
+    world = make_world("spatial", 4)
+    first = run_states(world, 7)
+    run_states(world, 2)
+    assert np.array_equal(first, run_states(world, 7))
+    fresh = World(load_suite("spatial"), primitive, render=False)
+    fresh.start(fresh.suite.task(4))
+    try:
+        assert np.array_equal(first, run_states(fresh, 7))
+    finally:
+        fresh.close()
+
+
+def run_states(world, init_state):
+    world.reset(init_state)
+    return np.array([(world.step(action), world.state)[1] for action in ACTIONS])
+
+
+def test_two_worlds_in_one_process_draw_their_own_scene(make_world):
+    kitchen, floor = make_world("goal", 0, render=True), make_world("object", 0, render=True)
+    kitchen.reset(0)
+    before = kitchen.draw()
+    floor.reset(0)
+    other = floor.draw()
+    after = kitchen.draw()
+    assert np.array_equal(before["agentview"], after["agentview"])
+    assert not np.array_equal(before["agentview"], other["agentview"])
+
+
+def test_observation(make_world):
+    world = make_world("object", 0)
+    seen = world.reset(5, Sight.STATE, repeat=2)
+    assert seen.episode == EpisodeKey("object", 0, 5, 2)
+    assert seen.instruction == "pick up the alphabet soup and place it in the basket"
+    assert (seen.step, seen.images, seen.eef_pos.shape, seen.eef_quat.shape, seen.gripper_qpos.shape) == (0, {}, (3,), (4,), (2,))
+    assert seen.scene.facts.goal == (("in", "alphabet_soup_1", "basket_1_contain_region"),)
+    assert seen.scene.facts.categories["basket_1"] == "basket"
+    assert seen.scene.bodies["alphabet_soup_1"].mat.shape == (3, 3)
+    success, later = world.step(ACTIONS[0], Sight.STATE)
+    assert later.step == 1 and not success
+    assert world.step(ACTIONS[0]) == (False, None)
+
+
+def test_joints_are_part_of_the_scene(make_world):
+    scene = make_world("goal", 7).reset(0).scene
+    assert scene.facts.goal == (("turnon", "flat_stove_1"),)
+    assert len(scene.facts.joint_regions["flat_stove_1"]) == 1
+    assert set(scene.joints) >= set(scene.facts.joint_regions["flat_stove_1"])
+
+
+def test_errors(make_world, primitive):
+    world = make_world("object", 0)
+    with pytest.raises(WorldError, match="no init state 50"):
+        world.reset(50)
+    with pytest.raises(WorldError, match="does not fit"):
+        world.place(np.zeros(7))
+    with pytest.raises(WorldError, match="without cameras"):
+        world.reset(0, Sight.IMAGES)
+    with pytest.raises(WorldError, match="no task was started"):
+        World(load_suite("object"), primitive).reset(0)
