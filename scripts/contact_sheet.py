@@ -1,7 +1,7 @@
 """A picture of the 40 tasks: what a policy sees at its first query, one asset pack above the other.
 
-    python scripts/contact_sheet.py --assets primitive --assets ../shared/libero-assets --out contact-sheet.png
-    python scripts/contact_sheet.py --suite long --camera robot0_eye_in_hand --out wrist.png
+python scripts/contact_sheet.py --assets primitive --assets ../shared/libero-assets --out contact-sheet.png
+python scripts/contact_sheet.py --suite long --camera robot0_eye_in_hand --out wrist.png
 """
 
 from __future__ import annotations

@@ -40,18 +40,17 @@ def primitive():
 
 @pytest.fixture(scope="session")
 def make_world(primitive):
-    """Worlds on the primitive pack, one per (suite, task, render), closed at the end."""
+    """Worlds on the primitive pack, one per suite, closed at the end."""
     from vla_bench.suites import load_suite
     from vla_bench.world.env import World
 
     worlds = {}
 
-    def make(suite: str, task: int, render: bool = False) -> World:
-        key = (suite, render)
-        if key not in worlds:
-            worlds[key] = World(load_suite(suite), primitive, render)
-        worlds[key].start(worlds[key].suite.task(task))
-        return worlds[key]
+    def make(suite: str, task: int) -> World:
+        if suite not in worlds:
+            worlds[suite] = World(load_suite(suite), primitive)
+        worlds[suite].start(worlds[suite].suite.task(task))
+        return worlds[suite]
 
     yield make
     for world in worlds.values():

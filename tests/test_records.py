@@ -27,8 +27,22 @@ def episode(init_state=0, status=Status.SUCCESS, **more) -> Episode:
 def run(**config) -> Run:
     packages = {"mujoco": "3.3.3", "robosuite": "1.4.0", "hf-libero": "0.1.4"}
     assets = {"name": "primitive", "sha256": SHA}
-    config = {"model": "noop", "seed": 0, "suites": {"object": SHA}, "assets": assets, "gl_backend": "egl", "packages": packages} | config
-    suite = {"name": "object", "libero_name": "libero_object", "horizon": 280, "settle_steps": 10, "control_hz": 20, "env_seed": 0}
+    config = {
+        "model": "noop",
+        "seed": 0,
+        "suites": {"object": SHA},
+        "assets": assets,
+        "gl_backend": "egl",
+        "packages": packages,
+    } | config
+    suite = {
+        "name": "object",
+        "libero_name": "libero_object",
+        "horizon": 280,
+        "settle_steps": 10,
+        "control_hz": 20,
+        "env_seed": 0,
+    }
     suite |= {"chunk": 8, "image_size": 256, "sha256": SHA, "cameras": ["agentview"]}
     environment = {"python": "3.11", "platform": "Linux", "cpu": "x", "cores": 2, "gpu": None, "packages": {}}
     environment |= {"gl_backend": "egl", "gl_renderer": "llvmpipe"}
@@ -36,7 +50,11 @@ def run(**config) -> Run:
 
 
 def test_episodes_and_runs_fit_their_schemas(schema):
-    for each in (episode(), episode(status=Status.FAILURE, video="videos/a.mp4", kept_tokens_mean=78.2), episode(status=Status.ERROR)):
+    for each in (
+        episode(),
+        episode(status=Status.FAILURE, video="videos/a.mp4", kept_tokens_mean=78.2),
+        episode(status=Status.ERROR),
+    ):
         schema("episode", json.loads(each.to_json()))
         assert Episode.from_json(each.to_json()) == each
     schema("run", dataclasses.asdict(run()))

@@ -5,7 +5,14 @@ from vla_bench.stats import wilson
 
 @pytest.mark.parametrize(
     ("k", "n", "low", "high"),
-    [(10, 10, 72.2, 100), (50, 50, 92.9, 100), (96, 100, 90.2, 98.4), (473, 500, 92.3, 96.3), (1948, 2000, 96.6, 98.0), (0, 10, 0, 27.8)],
+    [
+        (10, 10, 72.2, 100),
+        (50, 50, 92.9, 100),
+        (96, 100, 90.2, 98.4),
+        (473, 500, 92.3, 96.3),
+        (1948, 2000, 96.6, 98.0),
+        (0, 10, 0, 27.8),
+    ],
 )
 def test_wilson_golden(k, n, low, high):
     """Values from Newcombe's comparison of intervals and from scipy.stats.binomtest(...).proportion_ci("wilson")."""

@@ -43,7 +43,9 @@ def test_hash_follows_the_content(tmp_path):
     assert read_suite(copy).sha256 != load_suite("goal").sha256
 
 
-@pytest.mark.parametrize(("name", "meant"), [("lnog", "long"), ("libero_10", "long"), ("libero_spatial", "spatial"), ("objects", "object")])
+@pytest.mark.parametrize(
+    ("name", "meant"), [("lnog", "long"), ("libero_10", "long"), ("libero_spatial", "spatial"), ("objects", "object")]
+)
 def test_unknown_suite_names_the_nearest(name, meant):
     with pytest.raises(SuiteError, match=f'Did you mean "{meant}"'):
         load_suite(name)

@@ -12,7 +12,7 @@ from .conftest import MESHES
 
 def check_tasks(suite_name, pack):
     """Every task starts; every init state fits; no goal holds at the start."""
-    world = World(load_suite(suite_name), pack, render=False)
+    world = World(load_suite(suite_name), pack)
     try:
         for task in world.suite.tasks:
             world.start(task)

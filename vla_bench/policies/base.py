@@ -36,7 +36,7 @@ class Policy(ABC):
     name: str
     sight: Sight  # what an observation must contain
 
-    def reset(self, episode: EpisodeKey) -> None:
+    def reset(self, episode: EpisodeKey) -> None:  # noqa: B027  a policy without memory needs none
         """A new episode begins; forget everything about an earlier attempt at it."""
 
     @abstractmethod

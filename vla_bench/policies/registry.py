@@ -28,4 +28,6 @@ def make_policy(model: str, seed: int = 0) -> Policy:
         from vla_bench.policies.replay import Replay
 
         return Replay(Path(model.removeprefix("replay:")))
-    raise UsageError(f'unknown model "{model}".{nearest(model, list(NAMES))} Models: {", ".join(NAMES)}', "vla-bench eval --model expert")
+    raise UsageError(
+        f'unknown model "{model}".{nearest(model, list(NAMES))} Models: {", ".join(NAMES)}', "vla-bench eval --model expert"
+    )

@@ -21,7 +21,6 @@ from vla_bench.rollout.worker import Outcome, Settings
 from vla_bench.suites import Suite, load_suites
 from vla_bench.world.assets import AssetPack, resolve
 from vla_bench.world.gl import GL, choose_gl
-from vla_bench.world.observation import Sight
 
 ERROR_BUDGET = 0.02  # share of episodes that may end in errors before a rate means nothing
 ERRORS_IN_A_ROW = 10  # this many and the cause is not the episodes
@@ -184,7 +183,6 @@ def _run(request, policy, suites, keys, assets, gl, workers, folder: RunFolder, 
         assets=assets,
         environment=gl.environment(),
         sight=policy.sight,
-        render=policy.sight is Sight.IMAGES or request.video != "none",
     )
     stopped: str | None = None
     errors_in_a_row = 0

@@ -28,7 +28,6 @@ class Settings:
     assets: AssetPack
     environment: dict[str, str]  # set before the simulator is imported
     sight: Sight
-    render: bool
 
 
 # What travels between the engine and a worker.
@@ -82,7 +81,7 @@ def main(connection: Connection, settings: Settings) -> None:
                 if world is None or world.suite != suite:
                     if world is not None:
                         world.close()
-                    world = World(suite, settings.assets, settings.render)
+                    world = World(suite, settings.assets)
                 connection.send(run_job(world, job, settings.sight, _asker(connection)))
             except (EOFError, BrokenPipeError, ConnectionResetError):
                 raise

@@ -47,13 +47,17 @@ REQUIRED = tuple(_model_file(folder, name) for folder, names in _CATEGORIES.item
 
 @dataclass(frozen=True)
 class AssetPack:
-    """A pack on disk.  `robot` is the robosuite robot whose visuals go with it; `reason` says why it was chosen."""
+    """A pack on disk; `reason` says why it was chosen."""
 
     name: str
     root: Path
     sha256: str
-    robot: str = "Panda"
     reason: str = ""
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this is the package's own pack, whose robot and drawing quality go with it."""
+        return self.name == "primitive"
 
     @property
     def identity(self) -> dict[str, str]:
@@ -110,7 +114,7 @@ def missing_files(root: Path) -> list[str]:
     return sorted(set(missing))
 
 
-def _folder(name: str, root: Path, reason: str, robot: str = "Panda") -> AssetPack:
+def _folder(name: str, root: Path, reason: str) -> AssetPack:
     missing = missing_files(root)
     if missing:
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
@@ -125,7 +129,7 @@ def _folder(name: str, root: Path, reason: str, robot: str = "Panda") -> AssetPa
             raise AssetError(
                 f"asset folder {root} was changed: {changed[0]} does not match SHA256SUMS", f"restore {root / changed[0]}"
             )
-    return AssetPack(name, root, pack_hash(files), robot, reason)
+    return AssetPack(name, root, pack_hash(files), reason)
 
 
 def _primitive(reason: str) -> AssetPack:
@@ -154,7 +158,7 @@ def _primitive(reason: str) -> AssetPack:
             shutil.rmtree(temporary, ignore_errors=True)
             if manifest(root) != files:
                 raise AssetError(f"cannot write the primitive pack to {root}", f"rm -r {root}") from None
-    return AssetPack("primitive", root, digest, "LowPolyPanda", reason)
+    return AssetPack("primitive", root, digest, reason)
 
 
 def _official(root: Path, reason: str) -> AssetPack:

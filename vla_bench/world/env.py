@@ -36,17 +36,15 @@ class World:
     Args:
         suite: the protocol; its `env_seed` places the fixtures.
         assets: the pack that the world is built of.
-        render: False saves the OpenGL context when nobody will look.
     """
 
-    def __init__(self, suite: Suite, assets: AssetPack, render: bool = True):
+    def __init__(self, suite: Suite, assets: AssetPack):
         self.suite = suite
         self.assets = assets
         self.task: Task | None = None
-        self._render = render
         self._env = None
         import_libero()
-        if assets.robot != "Panda":
+        if assets.embedded:
             from vla_bench.world.primitives.robot import register
 
             register()
@@ -60,19 +58,19 @@ class World:
         use_assets(self.assets.root)
         import mujoco
         from libero.libero.envs import OffScreenRenderEnv
-        from libero.libero.envs.env_wrapper import ControlEnv
 
-        kind = OffScreenRenderEnv if self._render else ControlEnv
-        more = {} if self._render else {"has_offscreen_renderer": False}
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # robosuite prints as it builds
-                wrapper = kind(
+                wrapper = OffScreenRenderEnv(
                     bddl_file_name=str(bddl_file(self.suite, task)),
-                    robots=[self.assets.robot],
+                    robots=["LowPolyPanda" if self.assets.embedded else "Panda"],
                     use_camera_obs=False,
                     control_freq=self.suite.control_hz,
-                    **more,
                 )
+                if self.assets.embedded:
+                    from vla_bench.world.primitives.quality import draw_coarsely
+
+                    wrapper.env.set_xml_processor(draw_coarsely)
                 wrapper.seed(self.suite.env_seed)
                 wrapper.reset()
         except (ValueError, OSError, RuntimeError, AssertionError) as error:
@@ -144,8 +142,6 @@ class World:
 
     def draw(self) -> dict[str, np.ndarray]:
         """Every camera's picture of this moment, (H, W, 3) uint8, upside down as OpenGL stores it."""
-        if not self._render:
-            raise WorldError("this world was made without cameras")
         sim, size = self._env.sim, self.suite.image_size
         # robosuite makes its context current once; with a second world in this process it would draw into that one.
         sim._render_context_offscreen.gl_ctx.make_current()
