@@ -214,7 +214,7 @@ def test_low_poly_robot_moves_as_the_official_one():
     low_poly = resolve("primitive")
     actions = np.random.default_rng(0).uniform(-1, 1, (40, 7))
     runs = []
-    for pack in (low_poly, dataclasses.replace(low_poly, robot="Panda")):
+    for pack in (low_poly, dataclasses.replace(low_poly, name="libero-partial")):
         world = World(suite, pack)
         world.start(suite.tasks[0])
         world.reset(0)

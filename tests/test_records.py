@@ -15,26 +15,25 @@ SHA = "0" * 64
 
 def episode(init_state=0, status=Status.SUCCESS, **more) -> Episode:
     ended = status is not Status.ERROR
-    values = dict(
-        suite="object", task_id=3, task="pick_up_the_bbq_sauce", init_state=init_state, repeat=0, init_hash="0" * 16 if ended else None,
-        status=status, steps=120 if ended else 0, queries=15, kept_tokens_mean=None, attempts=1 if ended else 2, wall_s=3.5, policy_ms_mean=0.1,
-        error=None if ended else {"type": "Crash", "message": "SIGSEGV"}, state_hash="1" * 16 if ended else None,
-        started="2026-01-01T00:00:00+00:00", ended="2026-01-01T00:00:04+00:00",
-    )  # fmt: skip
+    values = {
+        "suite": "object",
+        "task_id": 3,
+        "task": "pick_up_the_bbq_sauce",
+        "init_state": init_state,
+        "repeat": 0,
+        "status": status,
+    }
+    values |= {"init_hash": "0" * 16 if ended else None, "state_hash": "1" * 16 if ended else None}
+    values |= {"steps": 120 if ended else 0, "queries": 15, "kept_tokens_mean": None, "attempts": 1 if ended else 2}
+    values |= {"wall_s": 3.5, "policy_ms_mean": 0.1, "error": None if ended else {"type": "Crash", "message": "SIGSEGV"}}
+    values |= {"started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:00:04+00:00"}
     return Episode(**values | more)
 
 
 def run(**config) -> Run:
-    packages = {"mujoco": "3.3.3", "robosuite": "1.4.0", "hf-libero": "0.1.4"}
     assets = {"name": "primitive", "sha256": SHA}
-    config = {
-        "model": "noop",
-        "seed": 0,
-        "suites": {"object": SHA},
-        "assets": assets,
-        "gl_backend": "egl",
-        "packages": packages,
-    } | config
+    packages = {"mujoco": "3.3.3", "robosuite": "1.4.0", "hf-libero": "0.1.4"}
+    always = {"model": "noop", "seed": 0, "suites": {"object": SHA}, "assets": assets, "gl_backend": "egl", "packages": packages}
     suite = {
         "name": "object",
         "libero_name": "libero_object",
@@ -46,7 +45,8 @@ def run(**config) -> Run:
     suite |= {"chunk": 8, "image_size": 256, "sha256": SHA, "cameras": ["agentview"]}
     environment = {"python": "3.11", "platform": "Linux", "cpu": "x", "cores": 2, "gpu": None, "packages": {}}
     environment |= {"gl_backend": "egl", "gl_renderer": "llvmpipe"}
-    return Run("id", "2026-01-01T00:00:00+00:00", "vla-bench eval", config, {"object": suite}, assets, environment, None)
+    created = "2026-01-01T00:00:00+00:00"
+    return Run("id", created, "vla-bench eval", always | config, {"object": suite}, assets, environment, None)
 
 
 def test_episodes_and_runs_fit_their_schemas(schema):
@@ -120,6 +120,15 @@ def test_fresh_sets_aside_what_is_recorded(tmp_path):
     assert not again.done and again.replaced == tmp_path / "r.old1"
     assert len(list(read_episodes(again.replaced))) == 1
     again.close()
+
+
+def test_episodes_that_ended_in_errors_are_run_again(tmp_path):
+    folder = RunFolder(tmp_path / "r", run())
+    for each in (episode(0), episode(1, Status.ERROR), episode(2, Status.FAILURE)):
+        folder.add(each)
+    folder.forget_errors()
+    assert [key.init_state for key in folder.done] == [0, 2] == [e.init_state for e in read_episodes(tmp_path / "r")]
+    folder.close()
 
 
 def test_two_writers_are_one_too_many(tmp_path):

@@ -61,7 +61,7 @@ class Episode:
     steps: int  # control steps after settling
     queries: int
     kept_tokens_mean: float | None  # per query, all cameras; null for a policy without image tokens
-    attempts: int  # 1, or 2 when the first ended in an error
+    attempts: int  # more than 1 when earlier ones ended in errors
     wall_s: float
     policy_ms_mean: float | None  # per query
     error: dict[str, str] | None = None  # {"type", "message"}

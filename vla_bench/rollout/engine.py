@@ -22,6 +22,7 @@ from vla_bench.rollout.schedule import Schedule
 from vla_bench.rollout.worker import Job, Outcome, Query, Settings, Trouble
 
 ATTEMPTS = 2  # an episode that ends in an error is tried once more, in a fresh worker
+KILLED_ATTEMPTS = 6  # SIGKILL comes from outside (a user, a full memory) and says nothing about the episode
 HANG_S = 300.0  # longest silence of a working simulator; building a task or filming an episode takes a minute at worst
 POLL_S = 0.5
 
@@ -228,7 +229,7 @@ class Engine:
         """An attempt failed: its worker is replaced, and the episode is tried again or booked as an error."""
         attempt = each.attempt
         self._dismiss(each)
-        if attempt.number < ATTEMPTS:
+        if attempt.number < (KILLED_ATTEMPTS if trouble.type == "Killed" else ATTEMPTS):
             self._tries[attempt.episode] = attempt.number + 1
             self._schedule.put_back(attempt.episode)
             self.on_event(Retried(attempt, trouble))
@@ -269,6 +270,8 @@ def _read(each: _Worker) -> object:
     except (EOFError, ConnectionResetError):
         each.process.join()
         code = each.process.exitcode
+        if code == -signal.SIGKILL:
+            return Trouble("Killed", "the simulator process was killed from outside", "")
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return Trouble("Crash", f"the simulator process died: {cause}", "")
 

@@ -176,6 +176,7 @@ def evaluate(request: Request, observer: Observer | None = None) -> Result:
 
 
 def _run(request, policy, suites, keys, assets, gl, workers, folder: RunFolder, observer: Observer) -> Result:
+    folder.forget_errors()
     todo = [key for key in keys if key not in folder.done]
     names = {(suite.name, task.id): task for suite in suites for task in suite.tasks}
     settings = Settings(

@@ -11,6 +11,7 @@ from vla_bench.records import (
     Episode,
     EpisodeKey,
     Run,
+    Status,
     append_line,
     read_episodes,
     read_run,
@@ -58,6 +59,12 @@ class RunFolder:
             write_actions(self.path, episode.key, actions)
         append_line(self.path / "episodes.jsonl", episode.to_json())
         self.done[episode.key] = episode
+
+    def forget_errors(self) -> None:
+        """Episodes that ended in errors were never measured: drop them, to be run again.  Their causes stay in the log."""
+        if any(episode.status is Status.ERROR for episode in self.done.values()):
+            self.done = {key: episode for key, episode in self.done.items() if episode.status is not Status.ERROR}
+            self.write_text("episodes.jsonl", "".join(episode.to_json() + "\n" for episode in self.done.values()))
 
     def log_error(self, text: str) -> None:
         """Full traces of what went wrong, for whoever looks into it."""

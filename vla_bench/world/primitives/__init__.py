@@ -1,0 +1,21 @@
+"""The embedded pack: every object, fixture and arena of the 40 tasks as MJCF primitives.
+
+`files()` is the whole pack, path to content, in the folder layout that LIBERO expects of its assets.  It is
+written to disk by `vla_bench.world.assets`; nothing of it is committed but this code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def files() -> dict[str, bytes]:
+    """Every file of the pack: path relative to the pack's root -> content.  The same bytes on every machine."""
+    from . import arenas, fixtures, groceries, household, tableware, textures
+
+    models: dict[str, Callable[[], str]] = {}
+    for module in (arenas, fixtures, groceries, household, tableware):
+        models.update(module.MODELS)
+    content = {path: model().encode() for path, model in models.items()}
+    content.update(textures.images())
+    return content
