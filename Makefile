@@ -8,7 +8,7 @@ VENV := .venv
 EVAL ?= --suite object --model expert --trials 2 --assets primitive --video all
 PYTEST ?=
 
-.PHONY: eval test bench install system clean
+.PHONY: eval test install system clean
 .DEFAULT_GOAL := eval
 
 eval: install

@@ -62,9 +62,7 @@ def main(
     for world in worlds.values():
         world.start(protocol.task(task))
     actions = np.random.default_rng(0).uniform(-0.3, 0.3, (steps, 7))
-    print(
-        f"{gl.backend}, {gl.renderer}; {suite}/{task}; {steps} steps, {rounds} interleaved rounds, chunk {protocol.chunk}, medians"
-    )
+    print(f"{gl.backend}, {gl.renderer}; {suite}/{task}; medians of {rounds} interleaved rounds of {steps} steps")
 
     for spec, world in worlds.items():
         episode(world, actions[:8], 1, protocol.chunk)  # warm-up

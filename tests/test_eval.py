@@ -140,7 +140,8 @@ def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(tmp_path, primi
         (("--suite", "lnog"), 2, 'Did you mean "long"'),
         (("--model", "expret"), 2, 'Did you mean "expert"'),
         (("--suite", "object", "--tasks", "10"), 2, "outside 0-9"),
-        (("--suite", "object", "--tasks", "a"), 2, "neither a number nor a range"),
+        (("--suite", "object", "--tasks", "pick up the milk"), 2, 'Did you mean "pick up the milk and place it in the basket"'),
+        (("--suite", "object", "--init-states", "x"), 2, "neither a number nor a range"),
         (("--trials", "0"), 2, "at least 1"),
         (("--trials", "5", "--init-states", "3"), 2, "give one of them"),
         (("--workers", "none"), 2, "--workers takes"),
@@ -152,6 +153,17 @@ def test_bad_input_is_refused_before_anything_is_written(cli, tmp_path, argument
     done = cli("eval", *arguments)
     assert done.exit_code == code and message in str(done.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_init_states_show_before_the_first_episode(cli, monkeypatch, tmp_path):
+    from vla_bench.rollout import evaluate
+
+    path = tmp_path / "cut.pruned_init"
+    path.write_bytes(b"PK")
+    monkeypatch.setattr(evaluate, "init_states_file", lambda suite, task: path)
+    done = cli("eval", *TWO, "--model", "noop", "--out", str(tmp_path / "run"))
+    assert done.exit_code == 6 and "damaged" in str(done.exception) and "pip install" in str(done.exception)
+    assert not (tmp_path / "run").exists()
 
 
 def test_no_opengl_is_one_clear_error(monkeypatch, cli):

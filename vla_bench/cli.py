@@ -67,7 +67,7 @@ def eval_(
     suite: Annotated[str, typer.Option(help="spatial, object, goal, long (libero_10) or all.")] = "all",
     model: Annotated[str, typer.Option(help="expert, noop, random or replay:RUN_FOLDER.")] = "expert",
     trials: Annotated[Optional[int], typer.Option(help="Episodes per task, from init state 0 up. [default: 50]")] = None,
-    tasks: Annotated[Optional[str], typer.Option(help="Task ids such as 0,3 or 0-4. [default: all]")] = None,
+    tasks: Annotated[Optional[str], typer.Option(help="Tasks such as 0,3 or 0-4, or an instruction. [default: all]")] = None,
     init_states: Annotated[Optional[str], typer.Option(help="Init states such as 0-9, instead of --trials.")] = None,
     workers: Annotated[str, typer.Option(help="Simulator processes; auto counts cores and memory.")] = "auto",
     assets: Annotated[str, typer.Option(help="auto, primitive, official or a folder.")] = "auto",

@@ -35,8 +35,6 @@ def print_result(result) -> None:
     if result.stopped:
         say(f"stopped     {result.stopped}\n            traces: {result.run_dir / 'errors.log'}")
     elif result.summary.total.errors:
-        say(
-            f"errors      {result.summary.total.errors}; they are not counted as failures. Causes: {result.run_dir / 'errors.log'}"
-        )
+        say(f"errors      {result.summary.total.errors}, not counted as failures; causes: {result.run_dir / 'errors.log'}")
     if result.interrupted or result.stopped:
         say(f"resume      {result.command}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -17,10 +16,13 @@ from vla_bench.report.summary import Summary, summarise
 from vla_bench.report.tables import COLUMNS, markdown, result_rows
 from vla_bench.rollout.engine import Engine, Event, Finished, Retried
 from vla_bench.rollout.folder import RunFolder
+from vla_bench.rollout.selection import select
 from vla_bench.rollout.worker import Outcome, Settings
 from vla_bench.suites import Suite, load_suites
 from vla_bench.world.assets import AssetPack, resolve
 from vla_bench.world.gl import GL, choose_gl
+from vla_bench.world.init_states import read_init_states
+from vla_bench.world.libero import bddl_file, init_states_file
 
 ERROR_BUDGET = 0.02  # share of episodes that may end in errors before a rate means nothing
 ERRORS_IN_A_ROW = 10  # this many and the cause is not the episodes
@@ -84,37 +86,14 @@ class Observer:
     def end(self) -> None: ...
 
 
-def numbers(text: str | None, limit: int, what: str) -> list[int]:
-    """ "0,3,7-9" -> [0, 3, 7, 8, 9]; None is everything below `limit`.  Raises UsageError."""
-    if text is None:
-        return list(range(limit))
-    found: set[int] = set()
-    for item in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", item)
-        if match is None:
-            raise UsageError(f'{what} "{text}": "{item}" is neither a number nor a range such as 0-9')
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last < first or last >= limit:
-            raise UsageError(f'{what} "{text}": {item.strip()} is outside 0-{limit - 1}')
-        found.update(range(first, last + 1))
-    return sorted(found)
-
-
-def episodes_of(request: Request, suites: list[Suite]) -> list[EpisodeKey]:
-    """The episodes asked for.  Trial i starts from init state i; past the last one a second round begins (repeat 1)."""
-    if request.trials is not None and request.init_states is not None:
-        raise UsageError("--trials and --init-states both choose the start states: give one of them")
-    if request.trials is not None and request.trials < 1:
-        raise UsageError(f"--trials must be at least 1, not {request.trials}")
-    keys = []
+def check_files(suites: list[Suite], keys: list[EpisodeKey]) -> None:
+    """Whatever is wrong with LIBERO's files shows before the first episode.  Raises WorldError."""
+    wanted = {key[:2] for key in keys}
     for suite in suites:
-        if request.trials is None:
-            starts = [(i, 0) for i in numbers(request.init_states, suite.init_states, "--init-states")]
-        else:
-            starts = [(i % suite.init_states, i // suite.init_states) for i in range(request.trials)]
-        for task in numbers(request.tasks, len(suite.tasks), "--tasks"):
-            keys += [EpisodeKey(suite.name, task, init_state, repeat) for init_state, repeat in starts]
-    return keys
+        for task in suite.tasks:
+            if (suite.name, task.id) in wanted:
+                read_init_states(init_states_file(suite, task))
+                bddl_file(suite, task)
 
 
 def worker_count(text: str, episodes: int, assets: AssetPack) -> int:
@@ -150,7 +129,8 @@ def evaluate(request: Request, observer: Observer | None = None) -> Result:
     if request.video not in VIDEO_MODES:
         raise UsageError(f'--video takes {", ".join(VIDEO_MODES)}, not "{request.video}"')
     suites = load_suites(request.suite)
-    keys = episodes_of(request, suites)
+    keys = select(suites, request.tasks, request.init_states, request.trials)
+    check_files(suites, keys)
     policy = make_policy(request.model, request.seed)
     assets = resolve(request.assets)
     gl = choose_gl()

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from vla_bench.errors import WorldError
-
-REINSTALL = "pip install --force-reinstall --no-deps hf-libero==0.1.4"
+from vla_bench.world.libero import REINSTALL
 
 
 def _latin1(text: str, encoding: str) -> bytes:

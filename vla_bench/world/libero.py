@@ -16,6 +16,7 @@ from vla_bench.errors import WorldError
 from vla_bench.suites import Suite, Task
 
 INSTALL = "pip install --no-deps hf-libero==0.1.4"
+REINSTALL = "pip install --force-reinstall --no-deps hf-libero==0.1.4"
 
 
 @functools.cache
@@ -30,7 +31,10 @@ def libero_root() -> Path:
 
 
 def bddl_file(suite: Suite, task: Task) -> Path:
-    return libero_root() / "bddl_files" / suite.libero_name / f"{task.name}.bddl"
+    path = libero_root() / "bddl_files" / suite.libero_name / f"{task.name}.bddl"
+    if not path.is_file():
+        raise WorldError(f"LIBERO has no {path.name} in {suite.libero_name}", REINSTALL)
+    return path
 
 
 def init_states_file(suite: Suite, task: Task) -> Path:

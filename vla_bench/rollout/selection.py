@@ -1,0 +1,62 @@
+"""Which episodes a request means: suites, tasks and start states, as the command line takes them."""
+
+from __future__ import annotations
+
+import re
+
+from vla_bench.errors import UsageError, nearest
+from vla_bench.records import EpisodeKey
+from vla_bench.suites import Suite, Task
+
+
+def select(suites: list[Suite], tasks: str | None, init_states: str | None, trials: int | None) -> list[EpisodeKey]:
+    """The episodes asked for, by suite, task and init state.  Raises UsageError.
+
+    tasks: "0,3", "0-4" or names; None is all.  init_states: "0-9"; trials: that many per task from init state 0 up, where
+    past the last init state a second round begins (repeat 1).  Without both it is every init state.
+    """
+    if trials is not None and init_states is not None:
+        raise UsageError("--trials and --init-states both choose the start states: give one of them")
+    if trials is not None and trials < 1:
+        raise UsageError(f"--trials must be at least 1, not {trials}")
+    keys = []
+    for suite, task in chosen_tasks(suites, tasks):
+        if trials is None:
+            starts = [(i, 0) for i in numbers(init_states, suite.init_states, "--init-states")]
+        else:
+            starts = [(i % suite.init_states, i // suite.init_states) for i in range(trials)]
+        keys += [EpisodeKey(suite.name, task.id, init_state, repeat) for init_state, repeat in starts]
+    return keys
+
+
+def chosen_tasks(suites: list[Suite], text: str | None) -> list[tuple[Suite, Task]]:
+    """Tasks by number (in every suite) or by name or instruction (in the suite that has it)."""
+    if text is None:
+        return [(suite, task) for suite in suites for task in suite.tasks]
+    found: set[tuple[str, int]] = set()
+    for item in (part.strip() for part in text.split(",")):
+        if re.fullmatch(r"[\d-]+", item):
+            found.update((suite.name, i) for suite in suites for i in numbers(item, len(suite.tasks), "--tasks"))
+            continue
+        named = [(suite.name, task.id) for suite in suites for task in suite.tasks if item in (task.name, task.language)]
+        if not named:
+            names = [task.language for suite in suites for task in suite.tasks]
+            raise UsageError(f'no task "{item}".{nearest(item, names)}', "vla-bench suites")
+        found.update(named)
+    return [(suite, task) for suite in suites for task in suite.tasks if (suite.name, task.id) in found]
+
+
+def numbers(text: str | None, limit: int, option: str) -> list[int]:
+    """ "0,3,7-9" -> [0, 3, 7, 8, 9]; None is everything below `limit`.  Raises UsageError."""
+    if text is None:
+        return list(range(limit))
+    found: set[int] = set()
+    for item in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", item)
+        if match is None:
+            raise UsageError(f'{option} "{text}": "{item}" is neither a number nor a range such as 0-9')
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last >= limit:
+            raise UsageError(f'{option} "{text}": {item.strip()} is outside 0-{limit - 1}')
+        found.update(range(first, last + 1))
+    return sorted(found)
