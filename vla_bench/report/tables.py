@@ -40,12 +40,17 @@ def print_table(columns: tuple[str, ...], rows: list[list[str]], title: str = ""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(column, justify="left" if column in LEFT else "right", overflow="fold", no_wrap=column not in LEFT)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)  # for files and other programs: no folding to a terminal that is not there
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    spare = console.width - sum(widths) - 3 * len(columns)
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column, width in zip(columns, widths, strict=True):
+        # One line a row, however narrow the terminal: instructions are cut short, numbers never.
+        most = max(12, width + min(spare, 0)) if column == "instruction" else None
+        table.add_column(column, justify="left" if column in LEFT else "right", max_width=most, overflow="ellipsis", no_wrap=True)
     for row in rows:
         last = totals in row[:2]
         table.add_row(*row, style="bold" if last else None, end_section=last)
-    console = Console()
-    # Piped output is for files and other programs: no folding to a terminal that is not there.
-    (console if console.is_terminal else Console(width=200)).print(table)
+    console.print(table)

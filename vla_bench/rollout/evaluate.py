@@ -26,8 +26,8 @@ from vla_bench.world.libero import bddl_file, init_states_file
 
 ERROR_BUDGET = 0.02  # share of episodes that may end in errors before a rate means nothing
 ERRORS_IN_A_ROW = 10  # this many and the cause is not the episodes
-WORKER_BYTES = {"primitive": 1.0e9}
-WORKER_BYTES_MESHES = 2.5e9  # measured resident size of a simulator, rounded up
+WORKER_BYTES = 0.6e9  # resident size of a simulator, measured and rounded up: on the embedded pack
+WORKER_BYTES_MESHES = 2.5e9  # and on meshes
 
 VIDEO_MODES = ("failures", "all", "none")
 
@@ -102,7 +102,7 @@ def worker_count(text: str, episodes: int, assets: AssetPack) -> int:
         count = environment.cpu_count()
         memory = environment.available_memory()
         if memory is not None:
-            count = min(count, int(memory // WORKER_BYTES.get(assets.name, WORKER_BYTES_MESHES)))
+            count = min(count, int(memory // (WORKER_BYTES if assets.embedded else WORKER_BYTES_MESHES)))
     elif text.isdigit() and int(text) > 0:
         count = int(text)
     else:

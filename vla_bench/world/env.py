@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import io
@@ -75,7 +76,10 @@ class World:
                 wrapper.reset()
         except (ValueError, OSError, RuntimeError, AssertionError) as error:
             raise WorldError(f"task {self.suite.name}/{task.id} does not start on pack {self.assets.name}: {error}") from error
-        self._wrapper, self._env = wrapper, wrapper.env
+        self._env = wrapper.env
+        # Also when Python ends, and before robosuite's own hook: a context that is freed too late fails loudly.
+        self._free = wrapper.close
+        atexit.register(self._free)
         # A reset rebuilds the model, which takes seconds.  Its outcome is kept here instead, so that every episode
         # starts from it: solver warm start, fixtures and all.
         self._after_reset = np.empty(mujoco.mj_stateSize(self._model, mujoco.mjtState.mjSTATE_INTEGRATION))
@@ -175,5 +179,6 @@ class World:
     def close(self) -> None:
         """Free the simulator and its OpenGL context."""
         if self._env is not None:
-            self._wrapper.close()
-            self._wrapper = self._env = self.task = None
+            atexit.unregister(self._free)
+            self._free()
+            self._free = self._env = self.task = None
