@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vla_bench.report.summary import Group, Summary
 
-COLUMNS = ("suite", "task", "instruction", "n", "success", "%", "95 % interval", "steps", "errors")
+COLUMNS = ("suite", "task", "instruction", "n", "success", "%", "95 % CI", "steps", "errors")
 LEFT = {"suite", "instruction"}
 
 
