@@ -11,7 +11,7 @@ from pathlib import Path
 
 PACKAGES = ("vla-bench", "mujoco", "robosuite", "hf-libero", "bddl", "numpy", "torch", "transformers", "peft")
 
-OUTCOME_PACKAGES = ("mujoco", "robosuite", "hf-libero")
+OUTCOME_PACKAGES = ("vla-bench", "mujoco", "robosuite", "hf-libero")
 """Packages whose version can change an episode's outcome; they are part of a run's configuration."""
 
 

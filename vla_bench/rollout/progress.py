@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from vla_bench.records import Episode, Status
 from vla_bench.rollout.engine import Event, Retried
-from vla_bench.rollout.evaluate import Observer
+from vla_bench.rollout.journal import Observer
 from vla_bench.stats import wilson
 
 LINE_EVERY_S = 60.0
