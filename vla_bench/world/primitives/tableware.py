@@ -17,7 +17,8 @@ def akita_black_bowl() -> str:
     bowl.feet(0.0165, 0.0016)
     bowl.prism(0.0240, 0.0030, 0.0070, sides=6)
     # Slim up to the height of a plate's rim, because of the stored states in which the two overlap (see `plate`).
-    bowl.shell((0.0235, 0.0030), (0.0370, 0.0168), 0.0026, sides=8)
+    # Its corners must also clear the ramekin's mouth, or the two jam (0.0345 / cos 22.5 deg < 0.0395).
+    bowl.shell((0.0235, 0.0030), (0.0345, 0.0168), 0.0026, sides=8)
     bowl.shell((0.0415, 0.0170), (0.0535, 0.0521), 0.0028, sides=12)
 
     bowl.disc(0.0250, 0.0016, 0.0070, CHARCOAL)

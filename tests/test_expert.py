@@ -1,0 +1,188 @@
+"""The scripted expert: geometry in made-up scenes, motions in a toy arm, and real episodes."""
+
+import numpy as np
+import pytest
+
+from vla_bench.policies.expert import Expert
+from vla_bench.policies.expert.grasps import WIDEST, best_grasp, candidates, crowding
+from vla_bench.policies.expert.handling import from_under
+from vla_bench.policies.expert.motions import DOWN, Arm, about, about_z, go, matrix, rotation_vector, travel
+from vla_bench.policies.expert.plans import holds, turn_into
+from vla_bench.policies.expert.shapes import SHAPES, Hold, obstacles, top_between
+from vla_bench.records import EpisodeKey
+from vla_bench.world.observation import Facts, Observation, Pose, Scene
+
+BASE = np.array([-0.6, 0.0, 0.0])
+AWAY = np.array([0.0, 0.25, 0.1])
+
+
+def pose(x, y, z, turn=0.0):
+    return Pose(np.array([x, y, z], float), about_z(turn))
+
+
+def make_scene(bodies, goal=()):
+    """`bodies`: category -> pose; the instance is called category_1."""
+    categories = {f"{category}_1": category for category in bodies}
+    facts = Facts(goal=goal, of_interest=(), categories=categories, regions={}, region_sizes={})
+    return Scene(facts, {f"{category}_1": pose for category, pose in bodies.items()}, {}, {})
+
+
+def look(scene, pos=(-0.15, 0.0, 0.25), step=0, opening=0.08, init_state=0):
+    key = EpisodeKey("object", 0, init_state)
+    fingers = np.array([opening / 2, -opening / 2])
+    return Observation(key, step, "", np.array(pos, float), np.array([1.0, 0.0, 0.0, 0.0]), fingers, scene)
+
+
+def play(motion, arm, steps=200, lag=0.3):
+    """A toy arm that goes `lag` of the way it is asked to; returns the path."""
+    path = [arm.pos]
+    for action in motion:
+        assert np.abs(action).max() <= 1.0
+        path.append(arm.pos + lag * 0.05 * action[:3])
+        arm.observe(look(arm.scene, path[-1]))
+        assert len(path) < steps
+    return np.array(path)
+
+
+def test_rotation_vector_inverts_about():
+    rng = np.random.default_rng(0)
+    for angle in (0.0, 1e-9, 0.3, 2.0, np.pi - 1e-4, np.pi):
+        axis = rng.normal(size=3)
+        axis /= np.linalg.norm(axis)
+        vector = rotation_vector(about(axis, angle))
+        assert np.allclose(
+            about(vector / max(np.linalg.norm(vector), 1e-12), np.linalg.norm(vector)), about(axis, angle), atol=1e-6
+        )
+    assert np.allclose(matrix(np.array([1.0, 0.0, 0.0, 0.0])), DOWN)
+
+
+def test_go_arrives():
+    arm = Arm(look(make_scene({})))
+    goal = pose(0.1, -0.2, 0.1)
+    path = play(go(arm, lambda: Pose(goal.pos, DOWN)), arm)
+    assert np.linalg.norm(path[-1] - goal.pos) < 0.008
+
+
+def test_travel_clears_what_stands_between():
+    arm = Arm(look(make_scene({}), pos=(-0.15, 0.0, 0.05)))
+    goal = Pose(np.array([0.15, 0.0, 0.03]), DOWN)
+    path = play(travel(arm, lambda: goal, height=0.2), arm)
+    assert np.linalg.norm(path[-1] - goal.pos) < 0.01
+    between = path[np.abs(path[:, 0]) < 0.06]
+    assert len(between) and between[:, 2].min() > 0.13
+
+
+def test_obstacles_on_the_way():
+    scene = make_scene({"milk": Pose(np.array([0.0, 0.0, 0.07]), np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]))})
+    top = top_between(scene, np.array([-0.2, 0.0, 0.1]), np.array([0.2, 0.0, 0.1]), 0.05)
+    assert top == pytest.approx(0.131, abs=1e-3)
+    assert top_between(scene, np.array([-0.2, 0.3, 0.1]), np.array([0.2, 0.3, 0.1]), 0.05) == -np.inf
+
+
+@pytest.mark.parametrize("category", [name for name, shape in SHAPES.items() if shape.hold is not Hold.NONE])
+@pytest.mark.parametrize("turn", [0.0, 0.8, -2.5])
+def test_every_grasp_fits_the_hand(category, turn):
+    scene = make_scene({category: pose(0.0, 0.1, 0.1, turn)})
+    shape, body = SHAPES[category], scene.bodies[f"{category}_1"]
+    low, high = shape.heights(body)
+    grasps = candidates(scene, f"{category}_1")
+    assert grasps
+    for grasp in grasps:
+        mat = grasp.pose.mat
+        assert np.allclose(mat @ mat.T, np.eye(3)) and np.linalg.det(mat) > 0 and mat[2, 2] < -0.9
+        assert low < grasp.pose.pos[2] < high + 0.005
+        if shape.hold is Hold.ACROSS:
+            assert 2 * np.abs(mat[:, 1] @ body.mat) @ np.array(shape.half) < WIDEST
+
+
+def test_the_rim_is_grasped_along_the_radius():
+    scene = make_scene({"akita_black_bowl": pose(0.1, 0.1, 0.9, 0.4)})
+    for grasp in candidates(scene, "akita_black_bowl_1"):
+        radius = grasp.pose.pos[:2] - scene.bodies["akita_black_bowl_1"].pos[:2]
+        closing = grasp.pose.mat[:2, 1] / np.linalg.norm(grasp.pose.mat[:2, 1])
+        assert abs(radius @ closing) == pytest.approx(np.linalg.norm(radius), rel=1e-6)
+
+
+def test_a_neighbour_is_avoided():
+    alone = {"alphabet_soup": Pose(np.array([0.0, 0.0, 0.038]), np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]))}
+    crowded = alone | {"milk": Pose(np.array([0.0, 0.09, 0.07]), alone["alphabet_soup"].mat)}
+    free = best_grasp(make_scene(alone), "alphabet_soup_1", BASE, AWAY)
+    scene = make_scene(crowded)
+    chosen = best_grasp(scene, "alphabet_soup_1", BASE, AWAY)
+    others = obstacles(scene, "alphabet_soup_1")
+    assert crowding(free, others) > 0.2
+    assert crowding(chosen, others) < 0.05
+
+
+def test_a_new_attempt_takes_another_grasp():
+    scene = make_scene({"akita_black_bowl": pose(0.0, 0.1, 0.9)})
+    first, second = (best_grasp(scene, "akita_black_bowl_1", BASE, AWAY, attempt) for attempt in (0, 1))
+    assert not np.allclose(first.pos, second.pos)
+
+
+def test_holds_reads_the_goal():
+    on = ("on", "akita_black_bowl_1", "plate_1")
+    assert holds(make_scene({"plate": pose(0, 0, 0.9), "akita_black_bowl": pose(0.01, 0.01, 0.905)}), on)
+    assert not holds(make_scene({"plate": pose(0, 0, 0.9), "akita_black_bowl": pose(0.05, 0.0, 0.905)}), on)
+
+
+def drawer_scene(bowl, pulled):
+    """A cabinet whose top drawer, a region of 20 x 15 cm, stands out by `pulled`, and a bowl."""
+    bodies = {"cabinet_1": pose(0, 0, 0.9), "akita_black_bowl_1": bowl}
+    site = Pose(np.array([0.0, -pulled, 1.09]), np.eye(3))
+    size = {"cabinet_1_top": np.array([0.10, 0.075, 0.03])}
+    categories = {"cabinet_1": "cabinet", "akita_black_bowl_1": "akita_black_bowl"}
+    facts = Facts((), (), categories, {"cabinet_1_top": "cabinet_1"}, size, {"cabinet_1_top": ("level",)})
+    return Scene(facts, bodies, {"cabinet_1_top": site}, {"level": -pulled})
+
+
+def test_an_object_leaves_from_under_an_open_drawer():
+    scene = drawer_scene(pose(0.09, -0.15, 0.9), pulled=0.15)
+    aside = from_under(scene, "akita_black_bowl_1")
+    assert aside[0] > 0.07 and abs(aside[1]) < 1e-9 and aside[2] == 0.0
+    assert not from_under(drawer_scene(pose(0.09, -0.15, 0.9), pulled=0.0), "akita_black_bowl_1").any()
+    inside = drawer_scene(pose(0.0, -0.15, 1.06), pulled=0.15)
+    assert not from_under(inside, "akita_black_bowl_1").any()
+    assert len(obstacles(inside, "akita_black_bowl_1")) == 0 and len(obstacles(scene, "akita_black_bowl_1")) == 1
+
+
+def test_a_long_object_is_turned_into_a_narrow_region():
+    scene = make_scene({"black_book": pose(0, 0, 0.9, 0.7)})  # its long side is its y axis
+    scene.facts.region_sizes["slot"] = np.array([0.03, 0.06, 0.06])
+    scene.sites["slot"] = pose(0, 0, 0.95)
+    assert turn_into(scene, "black_book_1", "slot") == pytest.approx(-0.7)
+    scene.facts.region_sizes["slot"] = np.array([0.09, 0.09, 0.06])
+    assert turn_into(scene, "black_book_1", "slot") == 0.0
+
+
+def test_state_belongs_to_an_episode_and_reset_forgets_it():
+    goal = (("on", "akita_black_bowl_1", "plate_1"),)
+    scene = make_scene({"plate": pose(0, 0.2, 0.0), "akita_black_bowl": pose(0, -0.2, 0.0)}, goal)
+    other = make_scene({"plate": pose(0, 0.2, 0.0), "akita_black_bowl": pose(0, 0.0, 0.0)}, goal)
+    path = [(-0.15, -0.01 * i, 0.25) for i in range(8)]
+
+    def alone():
+        expert = Expert()
+        return [expert.act([look(scene, pos, i)])[0].actions for i, pos in enumerate(path)]
+
+    def together(expert):
+        return [expert.act([look(other, pos, i, init_state=1), look(scene, pos, i)])[1].actions for i, pos in enumerate(path)]
+
+    first = alone()
+    assert all(actions.shape == (1, 7) for actions in first)
+    expert = Expert()
+    assert np.array_equal(first, alone()) and np.array_equal(first, together(expert))
+    assert not np.array_equal(first, together(expert))  # the plan went on
+    expert.reset(look(scene).episode)
+    assert np.array_equal(first, together(expert))
+
+
+@pytest.mark.parametrize(("suite", "task"), [("object", 4), ("spatial", 2)])
+def test_it_solves_an_episode(make_world, suite, task):
+    world, expert = make_world(suite, task), Expert()
+    observation = world.reset(0)
+    expert.reset(observation.episode)
+    done = False
+    while not done and world.steps < world.suite.horizon:
+        done, observation = world.step(expert.act([observation])[0].actions[0], expert.sight)
+    assert done and world.steps < 130

@@ -1,0 +1,144 @@
+"""Where to take hold of an object: candidates from its shape, the best one by room for the hand and little turning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vla_bench.policies.expert.motions import DOWN, about, about_z
+from vla_bench.policies.expert.shapes import Hold, Shape, obstacles, shape_of
+from vla_bench.world.observation import Pose, Scene
+
+WIDEST = 0.074  # what fits between the open fingers
+FINGER = 0.010  # the fingertips reach this far below the tool point
+PALM = 0.032  # the palm is this far above it
+RIM_DEPTH = 0.008  # how far below the rim the tool point goes: the whole pad meets the wall
+REACH = 0.68  # beyond this distance from the robot's base the arm gets straight
+HAND = np.linspace(-0.10, 0.10, 9)  # the palm, along the fingers' axis
+FINGERS = np.array([-0.045, 0.045])  # the tips of the open fingers, likewise
+
+
+@dataclass(frozen=True)
+class Grasp:
+    """A tool pose to close the gripper in, and how good it is: `cost` 0 is the best."""
+
+    pose: Pose
+    cost: float
+
+
+def best_grasp(scene: Scene, name: str, base: np.ndarray, spot: np.ndarray, attempt: int = 0) -> Pose:
+    """Where to grasp object `name` now, to bring its origin to `spot`; a later `attempt` takes the next best."""
+    carry = spot - scene.bodies[name].pos
+    there = Pose(spot, scene.bodies[name].mat)
+    around = [(shape, pose) for shape, pose in obstacles(scene, name) if shape.distance(pose, spot[None])[0] > 0.0]
+    cost = {}
+    for grasp in candidates(scene, name):
+        moved = Pose(grasp.pose.pos + carry, grasp.pose.mat)
+        far = max(np.linalg.norm((pose.pos - base)[:2]) for pose in (grasp.pose, moved))
+        room = crowding(moved, around) + _outside(scene, moved, there)
+        cost[grasp.cost + 20.0 * max(0.0, far - REACH) + 4.0 * room] = grasp.pose
+    order = sorted(cost)
+    return cost[order[attempt % min(len(order), 5)]]
+
+
+def candidates(scene: Scene, name: str) -> list[Grasp]:
+    """Every way to take hold of object `name` as it lies; the cost knows of the hand's room, not of the arm's reach."""
+    shape, pose = shape_of(scene, name), scene.bodies[name]
+    others = obstacles(scene, name)
+    ways = _rim(shape, pose) if shape.hold is Hold.RIM and pose.mat[2, 2] > 0.8 else _faces(shape, pose)
+    found = list(ways) or [(Pose(shape.middle(pose), DOWN), 0.0)]  # knocked over: anything is worth a try
+    return [
+        Grasp(grasp, price + turned(grasp.mat) + 4.0 * way_down(grasp, others) + 4.0 * _outside(scene, grasp, pose))
+        for grasp, price in found
+    ]
+
+
+def crowding(grasp: Pose, others: list[tuple[Shape, Pose]]) -> float:
+    """How much of the hand would be inside something else: 0 is free, 1 a touch of every part."""
+    hand, fingers = _hand(grasp), _fingers(grasp)
+    total = 0.0
+    for shape, pose in others:
+        total += np.mean(np.clip(1.0 - (shape.distance(pose, hand) - 0.035) / 0.015, 0.0, 1.0))
+        total += np.mean(np.clip(1.0 - (shape.distance(pose, fingers) - 0.012) / 0.008, 0.0, 1.0))
+    return float(total)
+
+
+def way_down(grasp: Pose, others: list[tuple[Shape, Pose]]) -> float:
+    """The worst crowding on the way down to a grasp: an open drawer may hang above it."""
+    return max(crowding(Pose(grasp.pos + np.array([0.0, 0.0, above]), grasp.mat), others) for above in (0.0, 0.09, 0.18))
+
+
+def turned(mat: np.ndarray) -> float:
+    """How far, in rad, the fingers' axis is turned from where it was at the start of an episode."""
+    return float(abs(np.arctan2(mat[0, 1], -mat[1, 1])))
+
+
+def _hand(grasp: Pose) -> np.ndarray:
+    """Points of the palm, the middle of a bar of 3 cm radius."""
+    return grasp.pos + HAND[:, None] * grasp.mat[:, 1] - (PALM + 0.03) * grasp.mat[:, 2]
+
+
+def _fingers(grasp: Pose) -> np.ndarray:
+    return grasp.pos + FINGERS[:, None] * grasp.mat[:, 1]
+
+
+def _outside(scene: Scene, grasp: Pose, pose: Pose) -> float:
+    """In a drawer the fingers must stay between its walls and the palm above them: what of them would not."""
+    for region in scene.facts.joint_regions:
+        if region not in scene.sites:
+            continue
+        site, half = scene.sites[region], scene.facts.region_sizes[region]
+        if np.all(np.abs((pose.pos - site.pos) @ site.mat) < half + 0.01):
+            leaning = 1.0 - abs(grasp.mat[2, 2])
+            beyond = np.abs((_fingers(grasp) - site.pos) @ site.mat) - half
+            level = np.abs(site.mat[2]) > 0.7  # the region's own axis that points up does not count
+            walls = site.pos[2] + half[np.argmax(level)]
+            narrow = np.clip((beyond[:, ~level].max() + 0.018) / 0.01, 0.0, 2.0)  # a fingertip is 8 mm thick
+            return float(narrow + 20.0 * leaning + np.any(_hand(grasp)[:, 2] - 0.03 < walls))
+    return 0.0
+
+
+def upright(turn: float) -> np.ndarray:
+    """The tool pointing down, turned about the vertical; the fingers are alike, so by a quarter at most."""
+    return about_z((turn + np.pi / 2) % np.pi - np.pi / 2) @ DOWN
+
+
+def _rim(shape: Shape, pose: Pose):
+    """Points around the rim; the fingers close along the radius, leaning as the wall does where there is room."""
+    top = pose.pos + pose.mat @ np.array([*shape.rim_at, shape.centre[2] + shape.half[2]])
+    facing = np.arctan2(pose.mat[1, 0], pose.mat[0, 0])
+    for angle in facing + np.linspace(0.0, 2 * np.pi, 12, endpoint=False):
+        outward = np.array([np.cos(angle), np.sin(angle), 0.0])
+        for lean in dict.fromkeys((shape.lean, 0.5 * shape.lean, 0.0)):
+            mat = about(np.array([-outward[1], outward[0], 0.0]), lean) @ upright(angle - np.pi / 2)
+            point = top + shape.rim * outward + RIM_DEPTH * mat[:, 2]
+            handle = shape.distance(pose, (point + 0.02 * outward)[None])[0] == 0.0  # it is where the outer finger goes
+            yield Pose(point, mat), 2.0 * (shape.lean - lean) + 3.0 * handle
+
+
+def _faces(shape: Shape, pose: Pose):
+    """Pairs of upright faces that the fingers fit around, as the object lies now."""
+    if shape.hold is Hold.HANDLE:
+        turn = np.arctan2(pose.mat[1, 0], pose.mat[0, 0]) - np.pi / 2
+        yield Pose(pose.pos + pose.mat @ np.array(shape.handle), upright(turn)), 0.0
+        return
+    low, high = shape.heights(pose)
+    centre = shape.middle(pose)
+    depth = max(low + FINGER + 0.002, min(centre[2], high - 0.004), high - PALM)
+    point = np.array([centre[0], centre[1], depth])
+    if shape.hold is Hold.ROUND:
+        axis = pose.mat[:, shape.axis]
+        around = np.linspace(-np.pi / 2, np.pi / 2, 24, endpoint=False)
+        for turn in around if abs(axis[2]) > 0.7 else [np.arctan2(axis[1], axis[0])]:
+            yield Pose(point, upright(turn)), 0.0
+        return
+    for k in range(3):
+        axis = pose.mat[:, k]
+        if abs(axis[2]) > 0.5 or 2 * shape.half[k] > WIDEST:
+            continue
+        along = np.array([-axis[1], axis[0], 0.0])  # the fingers may stand off the middle of the face
+        span = float(np.abs(along @ pose.mat) @ np.array(shape.half))
+        mat = upright(np.arctan2(axis[1], axis[0]) - np.pi / 2)
+        for shift in (-0.5, -0.25, 0.0, 0.25, 0.5):
+            yield Pose(point + shift * span * along, mat), 2.0 * abs(shift)

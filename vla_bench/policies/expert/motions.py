@@ -1,0 +1,194 @@
+"""The arm of one episode and its few small motions.
+
+A motion is a generator: it yields one action a control step, finds the newest look at the world in `arm.now` when it
+resumes, and returns when it is done.  Plans are made of motions with `yield from`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vla_bench.policies.base import ACTION_DIM
+from vla_bench.world.observation import Observation, Pose, Scene
+
+POSITION_UNIT, ROTATION_UNIT = 0.05, 0.5  # what an action of 1.0 asks for, in m and rad
+# The controller under an action is a critically damped spring whose rest point is moved once a step.  Asking for more
+# than the error and subtracting the present speed stops a fast move within 5 mm instead of overshooting by 15.
+PULL, BRAKE = 2.5, 3.0
+TURN = 1.5  # the same for rotations, which overshoot less
+OPEN, CLOSE = -1.0, 1.0
+PATIENCE = 10  # steps without progress after which a motion gives up
+IN_FRONT = np.array([0.45, 0.0, 0.26])  # the tool's place at the start of an episode, seen from the robot's base
+DOWN = np.diag([1.0, -1.0, -1.0])  # the tool at the start of an episode: z into the table, fingers along the world's y
+
+Motion = Generator[np.ndarray, None, None]
+Goal = Callable[[], Pose]
+
+
+class Lost(Exception):
+    """What should be in the gripper is not there."""
+
+
+@dataclass
+class Arm:
+    """What a motion needs to know between two steps."""
+
+    now: Observation
+    gripper: float = OPEN
+    base: np.ndarray = field(init=False)  # where the robot stands
+    _path: deque[np.ndarray] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.base = self.pos - IN_FRONT
+        self._path = deque([self.pos], maxlen=PATIENCE)
+
+    def observe(self, observation: Observation) -> None:
+        self.now = observation
+        self._path.append(self.pos)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the tool has hardly moved for a while."""
+        return len(self._path) == PATIENCE and bool(np.linalg.norm(self._path[-1] - self._path[0]) < 0.004)
+
+    @property
+    def scene(self) -> Scene:
+        return self.now.scene
+
+    @property
+    def pos(self) -> np.ndarray:
+        return self.now.eef_pos
+
+    @property
+    def mat(self) -> np.ndarray:
+        return matrix(self.now.eef_quat)
+
+    @property
+    def opening(self) -> float:
+        """Distance between the finger pads in metres, 0.08 when wide open."""
+        return float(abs(self.now.gripper_qpos[0]) + abs(self.now.gripper_qpos[1]))
+
+    def toward(self, goal: Pose, speed: float = 1.0) -> np.ndarray:
+        """The action that moves the tool to `goal` along a straight line, each component at most `speed`."""
+        velocity = self._path[-1] - self._path[-2] if len(self._path) > 1 else np.zeros(3)
+        action = np.zeros(ACTION_DIM)
+        action[:3] = _limited((PULL * (goal.pos - self.pos) - BRAKE * velocity) / POSITION_UNIT, speed)
+        action[3:6] = _limited(TURN * rotation_vector(goal.mat @ self.mat.T) / ROTATION_UNIT, 1.0)
+        action[6] = self.gripper
+        return action
+
+
+def go(arm: Arm, goal: Goal, near: float = 0.008, speed: float = 1.0, steps: int = 60, watch=None) -> Motion:
+    """Straight to `goal`, which may move, until within `near` m and 0.06 rad, or for `steps` at most.
+
+    `watch` is called every step and may raise to end the motion.
+    """
+    for _ in range(steps):
+        if watch:
+            watch()
+        pose = goal()
+        if np.linalg.norm(pose.pos - arm.pos) < near and np.linalg.norm(rotation_vector(pose.mat @ arm.mat.T)) < 0.06:
+            return
+        yield arm.toward(pose, speed)
+
+
+def travel(arm: Arm, goal: Goal, height: float, near: float = 0.01, steps: int = 120, cone: float = 2.0, watch=None) -> Motion:
+    """To `goal` over everything lower than `height`: rise, cross and come down through a cone above it.
+
+    The three parts flow into one another: crossing starts before the rise has ended, and the cone lets the descent
+    start before the crossing has; `cone` is its slope.
+    """
+    for step in range(steps):
+        if watch:
+            watch()
+        pose = goal()
+        offset = pose.pos - arm.pos
+        apart = float(np.linalg.norm(offset[:2]))
+        turn = np.linalg.norm(rotation_vector(pose.mat @ arm.mat.T))
+        if np.linalg.norm(offset) < near and turn < 0.1:
+            return
+        if step >= PATIENCE and arm.stuck:
+            return
+        # Above the cone's foot the fingers must already stand as they will grasp.
+        floor = min(height, pose.pos[2] + cone * max(0.0, apart - 0.012) + 0.3 * max(0.0, turn - 0.1))
+        floor = max(floor, pose.pos[2])
+        room = np.clip(1.0 - (floor - arm.pos[2]) / 0.04, 0.0, 1.0)  # 0: too low to cross
+        across = Pose(np.array([*arm.pos[:2] + room * offset[:2], arm.pos[2]]), pose.mat)
+        action = arm.toward(across)
+        action[2] = arm.toward(Pose(np.array([*arm.pos[:2], floor]), pose.mat))[2]
+        yield action
+
+
+def shut(arm: Arm, steps: int = 14) -> Motion:
+    """Close the gripper where it is, until the fingers stop."""
+    arm.gripper = CLOSE
+    yield from _until_fingers_rest(arm, steps)
+
+
+def open_wide(arm: Arm, steps: int = 8, enough: float = 0.07) -> Motion:
+    """Open the gripper where it is."""
+    arm.gripper = OPEN
+    here = Pose(arm.pos, arm.mat)
+    for _ in range(steps):
+        if arm.opening > enough:
+            return
+        yield arm.toward(here)
+
+
+def stay(arm: Arm, steps: int) -> Motion:
+    here = Pose(arm.pos, arm.mat)
+    for _ in range(steps):
+        yield arm.toward(here)
+
+
+def _until_fingers_rest(arm: Arm, steps: int) -> Motion:
+    here = Pose(arm.pos, arm.mat)
+    still, before = 0, arm.opening
+    for step in range(steps):
+        yield arm.toward(here)
+        still = still + 1 if abs(arm.opening - before) < 5e-4 and step > 2 else 0
+        before = arm.opening
+        if still == 2:
+            return
+
+
+def _limited(vector: np.ndarray, most: float) -> np.ndarray:
+    """Shortened, in its own direction, until no component exceeds `most`."""
+    return vector * min(1.0, most / max(np.abs(vector).max(), 1e-9))
+
+
+def matrix(xyzw: np.ndarray) -> np.ndarray:
+    x, y, z, w = xyzw / np.linalg.norm(xyzw)
+    return np.array([
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ])  # fmt: skip
+
+
+def rotation_vector(mat: np.ndarray) -> np.ndarray:
+    """Axis times angle of a rotation matrix."""
+    skew = 0.5 * np.array([mat[2, 1] - mat[1, 2], mat[0, 2] - mat[2, 0], mat[1, 0] - mat[0, 1]])
+    sine, cosine = np.linalg.norm(skew), 0.5 * (np.trace(mat) - 1.0)
+    angle = np.arctan2(sine, cosine)
+    if sine > 1e-6:
+        return skew * (angle / sine)
+    if cosine > 0:
+        return skew
+    column = (mat + np.eye(3))[:, np.argmax(np.diag(mat))]  # half a turn: the axis is what stays
+    return column / np.linalg.norm(column) * np.pi
+
+
+def about(axis: np.ndarray, angle: float) -> np.ndarray:
+    """Rotation by `angle` rad about the unit vector `axis`."""
+    x, y, z = axis
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    return np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross
+
+
+def about_z(angle: float) -> np.ndarray:
+    return about(np.array([0.0, 0.0, 1.0]), angle)

@@ -1,0 +1,100 @@
+"""From a task's goal to motions: which predicates are still open, in which order, and how each is made true."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vla_bench.policies.expert.fixtures import IS_OPEN, TURNED_ON, close_drawer, open_drawer, outward, turn_knob
+from vla_bench.policies.expert.handling import Spot, drag_object, move_object
+from vla_bench.policies.expert.motions import Arm, Motion, stay
+from vla_bench.policies.expert.shapes import Hold, shape_of
+from vla_bench.world.observation import Scene
+
+Predicate = tuple[str, ...]
+
+
+def solve(arm: Arm) -> Motion:
+    """Everything that the goal asks for, again and again until the episode ends; what is to be closed comes last."""
+    goal = sorted(arm.scene.facts.goal, key=lambda predicate: predicate[0] == "close")
+    while True:
+        for predicate in goal:
+            if not holds(arm.scene, predicate):
+                yield from achieve(arm, predicate)
+        yield from stay(arm, 5)
+
+
+def achieve(arm: Arm, predicate: Predicate) -> Motion:
+    """The motions that make `predicate` true; none for what the expert cannot do, so that such an episode fails."""
+    match predicate:
+        case ("turnon", fixture):
+            yield from turn_knob(arm, fixture)
+        case ("open", region):
+            yield from open_drawer(arm, region)
+        case ("close", region) if region in arm.scene.facts.regions:  # a drawer; doors are not in the repertoire
+            yield from close_drawer(arm, region)
+        case ("on", name, place) if shape_of(arm.scene, name).hold is Hold.NONE:
+            yield from drag_object(arm, name, spot_for(arm, name, place, 0.0))
+        case ("on", name, place):
+            yield from move_object(arm, name, spot_for(arm, name, place, 0.0))
+        case ("in", name, place):
+            if place in arm.scene.facts.joint_regions and not holds(arm.scene, ("open", place)):
+                yield from open_drawer(arm, place)
+            yield from move_object(arm, name, spot_for(arm, name, place, 0.03), cone=6.0, turn=turn_into(arm.scene, name, place))
+
+
+def holds(scene: Scene, predicate: Predicate) -> bool:
+    """Whether a predicate seems to be true already; contact cannot be seen, so a near miss counts as true."""
+    match predicate:
+        case ("turnon", fixture):
+            return max(_joints(scene, fixture)) >= TURNED_ON
+        case ("open", region):
+            return min(_joints(scene, region)) < IS_OPEN
+        case ("close", region):
+            return min(_joints(scene, region)) > 0.0
+        case ("on", name, place) if place in scene.bodies:
+            offset = scene.bodies[name].pos - scene.bodies[place].pos
+            return bool(np.linalg.norm(offset[:2]) < 0.03 and 0.0 <= offset[2] < 0.03)
+        case ("on", name, place):
+            offset = scene.sites[place].mat.T @ (scene.bodies[name].pos - scene.sites[place].pos)
+            half = scene.facts.region_sizes[place]
+            return bool(np.all(np.abs(offset[:2]) < half[:2]) and -0.005 < offset[2] - half[2] < 0.1)
+        case ("in", name, place):
+            offset = scene.sites[place].mat.T @ (scene.bodies[name].pos - scene.sites[place].pos)
+            return bool(np.all(np.abs(offset) < scene.facts.region_sizes[place]))
+    return False
+
+
+def turn_into(scene: Scene, name: str, place: str) -> float:
+    """How far to turn an object so that its long side lies along the long side of a region too narrow for it otherwise."""
+    pose, site, half = scene.bodies[name], scene.sites[place], scene.facts.region_sizes[place]
+    room = np.abs(site.mat * half).max(axis=1)[:2]  # half sizes along the world's x and y
+    size = np.array(shape_of(scene, name).half) * (np.abs(pose.mat[2]) < 0.5)  # upright axes do not count
+    if size.max() < room.min():
+        return 0.0
+    long = pose.mat[:, size.argmax()]
+    away = (0.0 if room[0] > room[1] else np.pi / 2) - np.arctan2(long[1], long[0])
+    return float((away + np.pi / 2) % np.pi - np.pi / 2)
+
+
+def _joints(scene: Scene, name: str) -> list[float]:
+    return [scene.joints[joint] for joint in scene.facts.joint_regions[name]]
+
+
+def spot_for(arm: Arm, name: str, place: str, above: float) -> Spot:
+    """Where the origin of `name` goes so that it stands in or on `place`, or `above` it; follows a place that moves."""
+
+    def spot() -> np.ndarray:
+        scene = arm.scene
+        pose = scene.bodies[name]
+        sole = pose.pos[2] - shape_of(scene, name).heights(pose)[0]  # how far the origin is above the lowest point
+        if place in scene.bodies:
+            support = scene.bodies[place].pos
+            return np.array([support[0], support[1], support[2] + shape_of(scene, place).seat + sole + above])
+        site, half = scene.sites[place], scene.facts.region_sizes[place]
+        floor = half[np.argmax(np.abs(site.mat[2]))] * (-1.0 if above else 1.0)  # of a box, or the top of a plate
+        spot = np.array([site.pos[0], site.pos[1], site.pos[2] + floor + sole + above])
+        if place in scene.facts.joint_regions:
+            spot += 0.02 * outward(scene, place)  # away from the handles of the drawers above
+        return spot
+
+    return spot

@@ -1,0 +1,129 @@
+"""How big things are and where they can be held, per category: the expert's only knowledge of geometry.
+
+Sizes were measured on the collision shapes, in the frame of an object's body, and hold for every asset pack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from vla_bench.world.observation import Pose, Scene
+
+
+class Hold(Enum):
+    """How a category is grasped."""
+
+    ACROSS = "across"  # between two opposite faces
+    ROUND = "round"  # across, from any side: a cylinder
+    RIM = "rim"  # one finger inside, one outside
+    HANDLE = "handle"  # across its handle
+    NONE = "none"  # it is never picked up
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A box around the object: `half` sizes about `centre`, both in the body's frame."""
+
+    half: tuple[float, float, float]
+    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    hold: Hold = Hold.NONE
+    axis: int = 2  # of the cylinder
+    rim: float = 0.0  # radius of its upper edge, in the middle of the wall
+    rim_at: tuple[float, float] = (0.0, 0.0)  # its middle, in the body's frame
+    handle: tuple[float, float, float] = (0.0, 0.0, 0.0)  # where to hold it; the fingers close along the body's x axis
+    lean: float = 0.0  # how far the wall below it leans outward, in rad
+    seat: float = 0.0  # what stands on it stands this far above its origin
+
+    def corners(self, pose: Pose) -> np.ndarray:
+        signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+        return pose.pos + (np.array(self.centre) + signs * self.half) @ pose.mat.T
+
+    def heights(self, pose: Pose) -> tuple[float, float]:
+        """Lowest and highest point of the box in the world."""
+        z = self.corners(pose)[:, 2]
+        return float(z.min()), float(z.max())
+
+    def middle(self, pose: Pose) -> np.ndarray:
+        return pose.pos + pose.mat @ np.array(self.centre)
+
+    def distance(self, pose: Pose, points: np.ndarray) -> np.ndarray:
+        """How far `points` (n, 3) are from the box; 0 inside."""
+        inside = (points - pose.pos) @ pose.mat - np.array(self.centre)
+        return np.linalg.norm(np.maximum(np.abs(inside) - self.half, 0.0), axis=1)
+
+
+_CAN = Shape((0.031, 0.038, 0.031), (0.0, 0.0, -0.003), Hold.ROUND, axis=1)
+_CARTON = Shape((0.0265, 0.0655, 0.026), (0.0, -0.0045, 0.0), Hold.ACROSS)
+_CABINET = Shape((0.127, 0.110, 0.109), (0.004, 0.0015, 0.114))
+
+SHAPES: dict[str, Shape] = {
+    "alphabet_soup": _CAN,
+    "tomato_sauce": _CAN,
+    "milk": _CARTON,
+    "orange_juice": _CARTON,
+    "salad_dressing": Shape((0.026, 0.073, 0.018), hold=Hold.ACROSS),
+    "ketchup": Shape((0.0285, 0.0725, 0.0185), hold=Hold.ACROSS),
+    "bbq_sauce": Shape((0.023, 0.015, 0.0535), (0.0, 0.0, -0.0015), Hold.ACROSS),
+    "cream_cheese": Shape((0.041, 0.021, 0.009), hold=Hold.ACROSS),
+    "butter": Shape((0.038, 0.020, 0.009), hold=Hold.ACROSS),
+    "chocolate_pudding": Shape((0.041, 0.023, 0.0135), hold=Hold.ACROSS),
+    "cookies": Shape((0.031, 0.041, 0.009), hold=Hold.ACROSS),
+    "wine_bottle": Shape((0.022, 0.022, 0.079), (0.0, 0.0, 0.080), Hold.ROUND),
+    "akita_black_bowl": Shape((0.0535, 0.0535, 0.025), (0.0, 0.0, 0.027), Hold.RIM, rim=0.0515, lean=0.34, seat=0.012),
+    "glazed_rim_porcelain_ramekin": Shape((0.045, 0.045, 0.021), (0.0, 0.0, 0.022), Hold.RIM, rim=0.042),
+    "porcelain_mug": Shape(
+        (0.063, 0.048, 0.053), (-0.0025, -0.001, 0.0555), Hold.RIM, rim=0.0455, rim_at=(0.0125, -0.001), lean=0.1
+    ),
+    "red_coffee_mug": Shape(
+        (0.062, 0.047, 0.066), (0.0005, -0.0005, 0.0645), Hold.RIM, rim=0.044, rim_at=(-0.0155, -0.0005), lean=0.1
+    ),
+    "white_yellow_mug": Shape(
+        (0.070, 0.053, 0.0515), (-0.0015, 0.0, 0.0515), Hold.RIM, rim=0.0495, rim_at=(-0.0183, 0.0), lean=0.14
+    ),
+    "moka_pot": Shape((0.041, 0.0735, 0.076), (0.0, 0.0175, 0.010), Hold.HANDLE, handle=(0.0, 0.074, 0.050)),
+    "black_book": Shape((0.0145, 0.055, 0.0675), (-0.0005, -0.012, 0.0695), Hold.ACROSS),
+    "desk_caddy": Shape((0.075, 0.217, 0.0835), (0.0, 0.0, 0.0845)),
+    "chefmate_8_frypan": Shape((0.178, 0.102, 0.029), (0.081, -0.001, 0.030)),
+    "wine_rack": Shape((0.134, 0.1265, 0.165), (0.0, 0.0025, 0.163)),
+    "microwave": Shape((0.206, 0.111, 0.0945), (-0.033, 0.0, 0.0945)),
+    "plate": Shape((0.069, 0.069, 0.0095), (0.0, 0.0, 0.0065), seat=0.003),
+    "basket": Shape((0.085, 0.079, 0.071), (0.0, 0.0, 0.075)),
+    "wooden_cabinet": _CABINET,
+    "white_cabinet": _CABINET,
+    "flat_stove": Shape((0.149, 0.095, 0.012), (0.0965, 0.0, -0.008)),
+}
+
+
+def shape_of(scene: Scene, name: str) -> Shape | None:
+    return SHAPES.get(scene.facts.categories.get(name, ""))
+
+
+def obstacles(scene: Scene, *without: str) -> list[tuple[Shape, Pose]]:
+    """Everything of known shape but `without`, and the open drawers but those that they lie in."""
+    found = [(shape, pose) for name, pose in scene.bodies.items() if name not in without and (shape := shape_of(scene, name))]
+    inside = np.array([scene.bodies[name].pos for name in without]).reshape(-1, 3)
+    return found + [drawer for drawer in open_drawers(scene) if not np.any(drawer[0].distance(drawer[1], inside) == 0.0)]
+
+
+def open_drawers(scene: Scene) -> list[tuple[Shape, Pose]]:
+    """The boxes of the drawers that stand out."""
+    return [
+        (Shape(tuple(scene.facts.region_sizes[region] + 0.01)), scene.sites[region])
+        for region, joints in scene.facts.joint_regions.items()
+        if region in scene.sites and region in scene.facts.regions and scene.joints[joints[0]] < -0.05
+    ]
+
+
+def top_between(scene: Scene, start: np.ndarray, end: np.ndarray, wide: float, *without: str) -> float:
+    """The highest thing that a tool crossing from `start` to `end` would meet, `wide` to either side."""
+    line = start[:2] + np.linspace(0.0, 1.0, 25)[:, None] * (end[:2] - start[:2])
+    highest = -np.inf
+    for shape, pose in obstacles(scene, *without):
+        top = shape.heights(pose)[1]
+        points = np.column_stack([line, np.full(len(line), shape.middle(pose)[2])])
+        if shape.distance(pose, points).min() < wide:
+            highest = max(highest, top)
+    return highest
