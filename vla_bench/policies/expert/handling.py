@@ -9,7 +9,7 @@ import numpy as np
 from vla_bench.policies.expert.grasps import FINGER, best_grasp
 from vla_bench.policies.expert.motions import CLOSE, DOWN, Arm, Lost, Motion, about_z, go, open_wide, shut, travel
 from vla_bench.policies.expert.shapes import open_drawers, shape_of, top_between
-from vla_bench.world.observation import Pose
+from vla_bench.world.observation import Pose, Scene
 
 MARGIN = 0.025  # between what moves and what it passes over
 SLIP = 0.05  # how far an object may move in the gripper: a bowl swings by 3 cm as its wall comes to lie between the pads
