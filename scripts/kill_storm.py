@@ -66,7 +66,7 @@ def storm(arguments: list[str], folder: Path, kills: int, rng: random.Random, lo
 
 
 def main(
-    kills: int = 30, episodes: int = 40, suite: str = "object", model: str = "expert", longest_s: float = 12.0, seed: int = 0
+    kills: int = 30, episodes: int = 40, suite: str = "object", model: str = "expert", longest_s: float = 4.0, seed: int = 0
 ):
     per_task = max(1, episodes // 10)
     arguments = ["--suite", suite, "--model", model, "--trials", str(per_task), "--assets", "primitive", "--video", "none"]

@@ -60,6 +60,8 @@ class World:
         import mujoco
         from libero.libero.envs import OffScreenRenderEnv
 
+        from vla_bench.world.steady import SteadySim
+
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # robosuite prints as it builds
                 wrapper = OffScreenRenderEnv(
@@ -85,6 +87,7 @@ class World:
         self._after_reset = np.empty(mujoco.mj_stateSize(self._model, mujoco.mjtState.mjSTATE_INTEGRATION))
         mujoco.mj_getState(self._model, self._data, self._after_reset, mujoco.mjtState.mjSTATE_INTEGRATION)
         self._scene = SceneReader(self._env)
+        self._steady = SteadySim(self._env.sim)
         self.task = task
 
     def reset(self, init_state: int, sight: Sight = Sight.STATE, repeat: int = 0) -> Observation | None:
@@ -113,6 +116,7 @@ class World:
         for robot in env.robots:
             # A new controller: it keeps the arm's pose and velocity of this moment as its first reading.
             robot.reset(deterministic=True)
+            robot.controller.sim = self._steady
             robot.gripper.current_action = np.zeros(robot.gripper.dof)
         # Making it ran the solver, which changed the warm start.
         mujoco.mj_setState(self._model, self._data, self._after_reset, mujoco.mjtState.mjSTATE_INTEGRATION)
@@ -138,7 +142,7 @@ class World:
         for substep in range(SUBSTEPS):
             env.sim.forward()
             env._pre_action(action, policy_step=substep == 0)
-            env.sim.step()
+            self._steady.step()
             if substep == SAMPLED_SUBSTEP and sight is not Sight.NOTHING:
                 observation = self._look(sight)
         env._post_process()
