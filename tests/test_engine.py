@@ -122,6 +122,11 @@ def test_a_failing_policy_spoils_its_own_episodes_only(run):
     assert all(isinstance(found[key], Outcome) for key in EPISODES[2:4])
 
 
+def test_a_stop_that_came_too_late_leaves_nothing_out(run):
+    complete, events = run(Noop(), episodes=EPISODES[:1], on_event=lambda event, engine: engine.stop())
+    assert complete and set(results(events)) == {EPISODES[0]}
+
+
 def test_stop_finishes_what_is_in_flight(run):
     def strike(event, engine):
         if isinstance(event, Started):

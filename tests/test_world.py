@@ -1,9 +1,12 @@
 """The world equals LIBERO's own environment bit for bit, and depends on nothing but its init state."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
 from vla_bench.errors import WorldError
+from vla_bench.policies.registry import make_policy
 from vla_bench.records import EpisodeKey
 from vla_bench.suites import load_suite
 from vla_bench.world.env import World
@@ -36,6 +39,26 @@ def assert_same(a, b):
             assert np.array_equal(o.images[name], p.images[name])
 
 
+@contextmanager
+def libero_s_own(world, init_state, **more):
+    """LIBERO's environment of the same task, settled in the same init state, as LIBERO's own scripts use it."""
+    use_assets(world.assets.root)
+    from libero.libero.envs import OffScreenRenderEnv
+
+    path = str(bddl_file(world.suite, world.task))
+    stock = OffScreenRenderEnv(bddl_file_name=path, robots=["LowPolyPanda"], camera_heights=256, camera_widths=256, **more)
+    stock.env.set_xml_processor(draw_coarsely)
+    try:
+        stock.seed(0)
+        stock.reset()
+        stock.set_init_state(world._states[init_state])
+        for _ in range(world.suite.settle_steps):
+            observation, *_ = stock.step([0, 0, 0, 0, 0, 0, -1])
+        yield stock, observation
+    finally:
+        stock.close()
+
+
 @pytest.mark.parametrize(("suite", "task"), [("object", 0), ("goal", 7)])
 def test_looking_only_at_queries_changes_nothing(make_world, suite, task):
     """Against LIBERO's own always-rendering environment, too: states, images, proprioception."""
@@ -43,30 +66,12 @@ def test_looking_only_at_queries_changes_nothing(make_world, suite, task):
     asked = run(world, 3, always=False)
     assert_same(asked, run(world, 3, always=True))
 
-    use_assets(world.assets.root)
-    from libero.libero.envs import OffScreenRenderEnv
-
-    protocol = world.suite
-    stock = OffScreenRenderEnv(
-        bddl_file_name=str(bddl_file(protocol, protocol.task(task))),
-        robots=["LowPolyPanda"],
-        camera_heights=256,
-        camera_widths=256,
-    )
-    stock.env.set_xml_processor(draw_coarsely)
-    try:
-        stock.seed(0)
-        stock.reset()
-        stock.set_init_state(world._states[3])
-        for _ in range(protocol.settle_steps):
-            observation, *_ = stock.step([0, 0, 0, 0, 0, 0, -1])
+    with libero_s_own(world, 3) as (stock, observation):
         recorded = [(observation, stock.get_sim_state())]
         for i, action in enumerate(ACTIONS, 1):
             observation, *_ = stock.step(action)
             if i % CHUNK == 0:
                 recorded.append((observation, stock.get_sim_state()))
-    finally:
-        stock.close()
     for (ours, state), (theirs, their_state) in zip(asked, recorded, strict=True):
         assert np.array_equal(state, their_state)
         assert np.array_equal(ours.images["agentview"], theirs["agentview_image"])
@@ -74,6 +79,23 @@ def test_looking_only_at_queries_changes_nothing(make_world, suite, task):
         assert np.array_equal(ours.eef_pos, theirs["robot0_eef_pos"])
         assert np.array_equal(ours.eef_quat, theirs["robot0_eef_quat"])
         assert np.array_equal(ours.gripper_qpos, theirs["robot0_gripper_qpos"])
+
+
+def test_a_whole_grasp_is_libero_s_own_to_the_last_bit(make_world):
+    """Where contacts are made and broken, sharing work between the solves of a physics step must change nothing."""
+    world = make_world("spatial", 1)
+    expert = make_policy("expert")
+    observation, success, actions, states = world.reset(3), False, [], []
+    while not success and len(actions) < world.suite.horizon:
+        actions.append(expert.act([observation])[0].actions[0])
+        success, observation = world.step(actions[-1], Sight.STATE)
+        states.append(world.state)
+    assert success
+    with libero_s_own(world, 3, use_camera_obs=False) as (stock, _):
+        for action, state in zip(actions, states, strict=True):
+            _, _, done, _ = stock.step(action)
+            assert np.array_equal(stock.get_sim_state(), state)
+    assert done
 
 
 def test_an_episode_is_the_same_after_any_other(make_world, primitive):

@@ -131,7 +131,7 @@ class Engine:
         self._workers: list[_Worker] = []
 
     def run(self, episodes: Iterable[EpisodeKey]) -> bool:
-        """True when every episode was finished, False when interrupted or stopped."""
+        """True when every episode was finished, False when some were left out by a stop."""
         self._schedule = Schedule(episodes, {name: suite.horizon for name, suite in self.settings.suites.items()})
         self._tries: dict[EpisodeKey, int] = {}
         try:
@@ -139,12 +139,12 @@ class Engine:
                 while self._assign() or any(w.attempt for w in self._workers):
                     self._answer(self._receive())
         except _KilledByUser:
-            pass
+            return False
         finally:
             for each in self._workers:
                 each.stop()
             self._workers.clear()
-        return not self.stopping
+        return len(self._schedule) == 0
 
     def stop(self) -> None:
         """Finish what is in flight and start nothing new."""
