@@ -1,7 +1,7 @@
 """What looking costs: control steps a second when cameras draw every step and when they draw every 8th, and the price
 of two views on each asset pack.  The variants are interleaved, so that a machine that slows down slows both.
 
-    python scripts/bench_world.py --assets ../shared/libero-assets --suite object --task 0
+    python scripts/bench_world.py --assets PATH/libero-assets --suite object --task 0
 """
 
 from __future__ import annotations

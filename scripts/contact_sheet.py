@@ -1,6 +1,6 @@
 """A picture of the 40 tasks: what a policy sees at its first query, one asset pack above the other.
 
-python scripts/contact_sheet.py --assets primitive --assets ../shared/libero-assets --out contact-sheet.png
+python scripts/contact_sheet.py --assets primitive --assets PATH/libero-assets --out contact-sheet.png
 python scripts/contact_sheet.py --suite long --camera robot0_eye_in_hand --out wrist.png
 """
 
