@@ -15,7 +15,7 @@ import numpy as np
 import typer
 
 from vla_bench.suites import load_suite
-from vla_bench.world.assets import resolve
+from vla_bench.world.assets import resolve_assets
 from vla_bench.world.env import World
 from vla_bench.world.gl import choose_gl
 from vla_bench.world.observation import Sight
@@ -58,7 +58,7 @@ def main(
     gl = choose_gl()
     os.environ.update(gl.environment())
     protocol = load_suite(suite)
-    worlds = {spec: World(protocol, resolve(spec)) for spec in (assets, "primitive")}
+    worlds = {spec: World(protocol, resolve_assets(spec)) for spec in (assets, "primitive")}
     for world in worlds.values():
         world.start(protocol.task(task))
     actions = np.random.default_rng(0).uniform(-0.3, 0.3, (steps, 7))

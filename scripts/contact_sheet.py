@@ -15,7 +15,7 @@ import typer
 from PIL import Image, ImageDraw
 
 from vla_bench.suites import load_suites
-from vla_bench.world.assets import resolve
+from vla_bench.world.assets import resolve_assets
 from vla_bench.world.env import World
 from vla_bench.world.gl import choose_gl
 from vla_bench.world.observation import Sight
@@ -43,7 +43,7 @@ def main(
     out: Path = Path("contact-sheet.png"),
 ):
     os.environ.update(choose_gl().environment())
-    packs = [resolve(spec) for spec in assets]
+    packs = [resolve_assets(spec) for spec in assets]
     suites = load_suites(suite)
     label = 16
     block = len(packs) * size + label

@@ -33,9 +33,9 @@ def private_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def primitive():
-    from vla_bench.world.assets import resolve
+    from vla_bench.world.assets import resolve_assets
 
-    return resolve("primitive")
+    return resolve_assets("primitive")
 
 
 @pytest.fixture(scope="session")

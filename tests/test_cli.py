@@ -66,3 +66,14 @@ def test_world_does_not_import_torch_and_records_nothing_heavy():
             [sys.executable, "-c", code.format(module=module, forbidden=forbidden)], cwd=ROOT, capture_output=True, text=True
         )
         assert done.returncode == 0, (module, done.stderr)
+
+
+def test_public_names_are_these_and_importing_them_is_light():
+    import vla_bench
+
+    expected = """AssetPack Chunk Episode EpisodeKey Observation Policy Rate Request Result Run Sight Status Suite Task
+        VlaBenchError World evaluate load_suite load_suites make_policy read_episodes read_run resolve_assets wilson"""
+    assert sorted(set(vla_bench.__all__) - {"__version__"}) == sorted(expected.split())
+    assert all(getattr(vla_bench, name) is not None for name in vla_bench.__all__)
+    code = "import sys, vla_bench\nassert 'numpy' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -207,11 +207,11 @@ def test_outline_is_the_official_one(path):
 
 def test_low_poly_robot_moves_as_the_official_one():
     from vla_bench.suites import load_suite
-    from vla_bench.world.assets import resolve
+    from vla_bench.world.assets import resolve_assets
     from vla_bench.world.env import World
 
     suite = load_suite("object")
-    low_poly = resolve("primitive")
+    low_poly = resolve_assets("primitive")
     actions = np.random.default_rng(0).uniform(-1, 1, (40, 7))
     runs = []
     for pack in (low_poly, dataclasses.replace(low_poly, name="libero-partial")):

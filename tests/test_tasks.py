@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vla_bench.suites import SUITE_NAMES, load_suite
-from vla_bench.world.assets import resolve
+from vla_bench.world.assets import resolve_assets
 from vla_bench.world.env import World
 
 from .conftest import MESHES
@@ -34,4 +34,4 @@ def test_primitive(suite, primitive):
 @pytest.mark.skipif(not MESHES.is_dir(), reason="the meshes lie outside the repository")
 @pytest.mark.parametrize("suite", SUITE_NAMES)
 def test_meshes(suite):
-    check_tasks(suite, resolve(str(MESHES)))
+    check_tasks(suite, resolve_assets(str(MESHES)))

@@ -20,7 +20,7 @@ from vla_bench.rollout.journal import Journal, Observer, timestamp
 from vla_bench.rollout.selection import select
 from vla_bench.rollout.worker import Settings
 from vla_bench.suites import Suite, load_suites
-from vla_bench.world.assets import AssetPack, resolve
+from vla_bench.world.assets import AssetPack, resolve_assets
 from vla_bench.world.gl import GL, choose_gl
 from vla_bench.world.init_states import read_init_states
 from vla_bench.world.libero import bddl_file, init_states_file
@@ -153,7 +153,7 @@ def prepare(request: Request) -> Plan:
     episodes = select(suites, request.tasks, request.init_states, request.trials)
     check_files(suites, episodes)
     policy = make_policy(request.model, request.seed)
-    assets = resolve(request.assets)
+    assets = resolve_assets(request.assets)
     return Plan(request, suites, episodes, policy, assets, choose_gl(), worker_count(request.workers, len(episodes), assets))
 
 

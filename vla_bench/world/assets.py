@@ -65,7 +65,7 @@ class AssetPack:
         return {"name": self.name, "sha256": self.sha256}
 
 
-def resolve(spec: str = "auto") -> AssetPack:
+def resolve_assets(spec: str = "auto") -> AssetPack:
     """The pack called `spec`: auto, primitive, official or a folder.  Raises AssetError."""
     if spec == "primitive":
         return _primitive("asked for")

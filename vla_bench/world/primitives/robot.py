@@ -54,46 +54,39 @@ def redraw(worldbody: ET.Element, asset: ET.Element, shapes: dict[str, tuple[Sha
             element(asset, "material", name=finish, rgba=rgba, specular="0.5", shininess="0.45")
 
 
-class MountedLowPolyPanda(MountedPanda):
-    """LIBERO's Panda on its pedestal."""
+class Redrawn:
+    """Mixin for a robosuite model: its drawn meshes become `shapes`."""
+
+    shapes: dict[str, tuple[Shape, ...]]
 
     def resolve_asset_dependency(self) -> None:
         # The first thing robosuite does with a loaded file, before it names, prefixes and lists the elements.
-        redraw(self.worldbody, self.asset, ARM)
+        redraw(self.worldbody, self.asset, self.shapes)
         super().resolve_asset_dependency()
 
-    @property
-    def default_gripper(self) -> str:
-        return "LowPolyPandaGripper"
 
-    @property
-    def default_mount(self) -> str:
-        return "LowPolyRethinkMount"
+class MountedLowPolyPanda(Redrawn, MountedPanda):
+    """LIBERO's Panda on its pedestal."""
+
+    shapes = ARM
+    default_gripper = "LowPolyPandaGripper"
+    default_mount = "LowPolyRethinkMount"
 
 
-class OnTheGroundLowPolyPanda(OnTheGroundPanda):
+class OnTheGroundLowPolyPanda(Redrawn, OnTheGroundPanda):
     """LIBERO's Panda without a pedestal."""
 
-    def resolve_asset_dependency(self) -> None:
-        redraw(self.worldbody, self.asset, ARM)
-        super().resolve_asset_dependency()
-
-    @property
-    def default_gripper(self) -> str:
-        return "LowPolyPandaGripper"
+    shapes = ARM
+    default_gripper = "LowPolyPandaGripper"
 
 
-class LowPolyPandaGripper(PandaGripper):
+class LowPolyPandaGripper(Redrawn, PandaGripper):
     """The Panda's hand and fingers."""
 
-    def resolve_asset_dependency(self) -> None:
-        redraw(self.worldbody, self.asset, HAND)
-        super().resolve_asset_dependency()
+    shapes = HAND
 
 
-class LowPolyRethinkMount(RethinkMount):
+class LowPolyRethinkMount(Redrawn, RethinkMount):
     """The pedestal under the arm."""
 
-    def resolve_asset_dependency(self) -> None:
-        redraw(self.worldbody, self.asset, MOUNT)
-        super().resolve_asset_dependency()
+    shapes = MOUNT
