@@ -124,10 +124,12 @@ def test_fresh_sets_aside_what_is_recorded(tmp_path):
 
 def test_episodes_that_ended_in_errors_are_run_again(tmp_path):
     folder = RunFolder(tmp_path / "r", run())
-    for each in (episode(0), episode(1, Status.ERROR), episode(2, Status.FAILURE)):
+    for each in (episode(0), episode(1, Status.ERROR), episode(2, Status.FAILURE), episode(3, Status.ERROR)):
         folder.add(each)
-    folder.forget_errors()
-    assert [key.init_state for key in folder.done] == [0, 2] == [e.init_state for e in read_episodes(tmp_path / "r")]
+    asked_for = [EpisodeKey("object", 3, i) for i in (0, 1, 2)]
+    folder.forget_errors(asked_for)
+    kept = [0, 2, 3]  # an error that this command does not ask for stays on record
+    assert [key.init_state for key in folder.done] == kept == [e.init_state for e in read_episodes(tmp_path / "r")]
     folder.close()
 
 

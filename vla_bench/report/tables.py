@@ -6,6 +6,7 @@ from vla_bench.report.summary import Group, Summary
 
 COLUMNS = ("suite", "task", "instruction", "n", "success", "%", "95 % CI", "steps", "errors")
 LEFT = {"suite", "instruction"}
+LEAST_WORDS = 20  # characters below which a cut instruction says nothing
 
 
 def result_rows(summary: Summary, instructions: dict[tuple[str, int], str]) -> list[list[str]]:
@@ -45,10 +46,13 @@ def print_table(columns: tuple[str, ...], rows: list[list[str]], title: str = ""
         console = Console(width=200)  # for files and other programs: no folding to a terminal that is not there
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
     spare = console.width - sum(widths) - 3 * len(columns)
+    if "instruction" in columns and widths[(place := columns.index("instruction"))] + spare < LEAST_WORDS:
+        narrow = [[*row[:place], *row[place + 1 :]] for row in (list(columns), *rows)]
+        return print_table(tuple(narrow[0]), narrow[1:], title, totals)
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column, width in zip(columns, widths, strict=True):
-        # One line a row, however narrow the terminal: instructions are cut short, numbers never.
-        most = max(12, width + min(spare, 0)) if column == "instruction" else None
+        # One line a row, however narrow the terminal: instructions are cut short or left out, numbers never.
+        most = width + min(spare, 0) if column == "instruction" else None
         table.add_column(column, justify="left" if column in LEFT else "right", max_width=most, overflow="ellipsis", no_wrap=True)
     for row in rows:
         last = totals in row[:2]

@@ -170,7 +170,7 @@ def evaluate(request: Request, observer: Observer | None = None) -> Result:
 
 
 def _run(plan: Plan, folder: RunFolder, observer: Observer) -> Result:
-    folder.forget_errors()
+    folder.forget_errors(plan.episodes)
     todo = [key for key in plan.episodes if key not in folder.done]
     suites, gl = {suite.name: suite for suite in plan.suites}, plan.gl
     tasks = {(suite.name, task.id): task for suite in plan.suites for task in suite.tasks}
@@ -185,6 +185,8 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> Result:
     engine = Engine(plan.policy, settings, plan.workers, on_event, plan.request.video, folder.path / "videos")
     what = f"{plan.policy.name}, assets {plan.assets.name}: {plan.assets.reason}; GL {gl.backend}, {gl.renderer}"
     message = f"{len(todo)} of {len(plan.episodes)} episodes to run ({what}; workers: {plan.workers}) -> {folder.path}"
+    if folder.replaced:
+        message += f"\nthe earlier run was set aside as {folder.replaced}"
     observer.begin(message, len(plan.episodes), [folder.done[key] for key in plan.episodes if key in folder.done])
     started = time.monotonic()
     complete = engine.run(todo) if todo else True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from vla_bench.errors import NotComparableError, RecordError
@@ -60,10 +61,11 @@ class RunFolder:
         append_line(self.path / "episodes.jsonl", episode.to_json())
         self.done[episode.key] = episode
 
-    def forget_errors(self) -> None:
-        """Episodes that ended in errors were never measured: drop them, to be run again.  Their causes stay in the log."""
-        if any(episode.status is Status.ERROR for episode in self.done.values()):
-            self.done = {key: episode for key, episode in self.done.items() if episode.status is not Status.ERROR}
+    def forget_errors(self, keys: Collection[EpisodeKey]) -> None:
+        """Those of `keys` that ended in errors were never measured: drop them, to be run again.  Their causes stay in the log."""
+        again = {key for key in keys if key in self.done and self.done[key].status is Status.ERROR}
+        if again:
+            self.done = {key: episode for key, episode in self.done.items() if key not in again}
             self.write_text("episodes.jsonl", "".join(episode.to_json() + "\n" for episode in self.done.values()))
 
     def log_error(self, text: str) -> None:
