@@ -46,6 +46,14 @@ class WorldError(VlaBenchError):
     """The simulator cannot start or has failed."""
 
 
+class ModelError(VlaBenchError):
+    """A model that cannot answer: a wrong input, a number that is not finite, no memory left."""
+
+
+class CheckpointError(ModelError):
+    """A checkpoint that is missing, incomplete, damaged or of another family."""
+
+
 class RecordError(VlaBenchError):
     """A run folder that cannot be read or written."""
 

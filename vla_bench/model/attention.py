@@ -1,0 +1,63 @@
+"""Attention of the decoder: PyTorch's fused kernel, full or causal, with single rows of weights on request.
+
+transformers lets a model name its attention function; ours is registered here.  With it a decoder never depends on the
+mask builder of the installed transformers, which reads the gaps in a pruned sequence's positions as borders between
+packed sequences, nor on whether that version honours `is_causal = False`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import AttentionInterface
+
+from vla_bench.model.layout import Layout
+from vla_bench.pruners.base import AttentionRows, Rows
+
+NAME = "vla_bench"
+
+
+@dataclass
+class Probe:
+    """Collects the attention rows that a pruner asked for from the layers that it is handed to."""
+
+    requests: tuple[Rows, ...]
+    layout: Layout
+    found: dict[Rows, AttentionRows] = field(default_factory=dict)
+
+    def layers(self) -> set[int]:
+        return {request.layer for request in self.requests}
+
+    def record(self, layer: int, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float, visual: int) -> None:
+        """query, key: (B, heads, N, d), rotated."""
+        for request in self.requests:
+            if request.layer != layer:
+                continue
+            spans = self.layout.columns(request.span, visual)
+            longest = max(map(len, spans))
+            rows = torch.tensor([[*span, *[0] * (longest - len(span))] for span in spans], device=query.device)
+            raters = query.gather(2, rows[:, None, :, None].expand(-1, query.shape[1], -1, query.shape[3]))
+            logits = (raters @ key.mT).float() * scaling
+            if mask is not None:
+                logits = logits.masked_fill(~mask, -torch.inf)
+            valid = None
+            if any(len(span) < longest for span in spans):
+                lengths = torch.tensor([len(span) for span in spans], device=query.device)
+                valid = torch.arange(longest, device=query.device) < lengths.unsqueeze(1)
+            self.found[request] = AttentionRows(logits.softmax(dim=-1), valid)
+
+
+def attend(
+    module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float, probe=None, visual=0, **_
+):
+    """(B, heads, N, d) each -> (B, N, heads, d).  `attention_mask` (B, 1, 1 or N, N) bool is all that hides a key."""
+    if probe is not None:
+        probe.record(module.layer_idx, query, key, attention_mask, scaling, visual)
+    mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling)
+    return mixed.transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(NAME, attend)

@@ -1,0 +1,97 @@
+"""The decoder's input: assembled once, thinned by pruners, every token keeping its original position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from vla_bench.model.layout import Layout
+from vla_bench.pruners.base import Patches, Resampling, Selection
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A batch of sequences: column 0 is BOS, then `visual` columns of image tokens, then the task tokens.
+
+    hidden: (B, N, D).  positions: (B, N) original positions, what RoPE sees.
+    valid: (B, N) bool, False on padding; None when nothing is padded.
+    """
+
+    hidden: Tensor
+    positions: Tensor
+    valid: Tensor | None
+    visual: int
+    layout: Layout
+
+    @property
+    def patches(self) -> Patches:
+        """The image tokens; patch j stands at position 1 + j."""
+        images = slice(1, 1 + self.visual)
+        valid = None if self.valid is None else self.valid[:, images]
+        return Patches(self.hidden[:, images], self.positions[:, images] - 1, valid)
+
+    @property
+    def task(self) -> Tensor:
+        return self.hidden[:, 1 + self.visual :]
+
+    @property
+    def task_valid(self) -> Tensor | None:
+        return None if self.valid is None or not self.layout.ragged else self.valid[:, 1 + self.visual :]
+
+    def with_patches(self, patches: Patches) -> Tokens:
+        """The same sequences with other image tokens."""
+        tail = slice(1 + self.visual, None)
+        valid = None
+        if patches.valid is not None or self.valid is not None:
+            images = torch.ones_like(patches.ids, dtype=torch.bool) if patches.valid is None else patches.valid
+            before = torch.ones_like(self.positions, dtype=torch.bool) if self.valid is None else self.valid
+            valid = torch.cat([before[:, :1], images, before[:, tail]], dim=1)
+        return replace(
+            self,
+            hidden=torch.cat([self.hidden[:, :1], patches.hidden, self.hidden[:, tail]], dim=1),
+            positions=torch.cat([self.positions[:, :1], 1 + patches.ids, self.positions[:, tail]], dim=1),
+            valid=valid,
+            visual=patches.ids.shape[1],
+        )
+
+
+def thin(patches: Patches, choice: Selection | Resampling | None) -> Patches:
+    """Carry out a pruner's choice.
+
+    Kept tokens stay in ascending order.  Samples that keep fewer than the longest are padded, so that a batch of unequal
+    counts works and each sample gets its own result (the reference flattens and re-views, which mixes samples).
+    """
+    if choice is None:
+        return patches
+    if isinstance(choice, Resampling):
+        ids = patches.ids.gather(1, choice.picked)
+        valid = None if patches.valid is None else patches.valid.gather(1, choice.picked)
+        return Patches(choice.hidden, ids, valid)
+    keep = choice.keep if patches.valid is None else choice.keep & patches.valid
+    counts = keep.sum(dim=1)
+    longest, shortest = counts.max().item(), counts.min().item()
+    kept = torch.sort(keep, dim=1, descending=True, stable=True).indices[:, :longest]  # (B, longest), ascending, then padding
+    hidden = patches.hidden.gather(1, kept.unsqueeze(-1).expand(-1, -1, patches.hidden.shape[-1]))
+    valid = None
+    if shortest < longest:
+        valid = torch.arange(longest, device=keep.device) < counts.unsqueeze(1)
+    return Patches(hidden, patches.ids.gather(1, kept), valid)
+
+
+def assemble(bos: Tensor, patches: Patches, tail: Tensor, layout: Layout) -> Tokens:
+    """Join BOS (B, 1, D), image tokens (B, V, D) and the task tokens (B, T, D), padded at the end to the longest sample.
+
+    Positions count over the whole sequence before pruning: BOS 0, patch j 1 + j, the task tokens from 1 + P on.
+    """
+    batch, length = tail.shape[:2]
+    device = tail.device
+    after = 1 + layout.visual + torch.arange(length, device=device).expand(batch, -1)
+    positions = torch.cat([torch.zeros_like(after[:, :1]), 1 + patches.ids, after], dim=1)
+    valid = None
+    if patches.valid is not None or layout.ragged:
+        images = torch.ones_like(patches.ids, dtype=torch.bool) if patches.valid is None else patches.valid
+        tails = torch.arange(length, device=device) < torch.tensor(layout.tails, device=device).unsqueeze(1)
+        valid = torch.cat([torch.ones_like(images[:, :1]), images, tails], dim=1)
+    return Tokens(torch.cat([bos, patches.hidden, tail], dim=1), positions, valid, patches.ids.shape[1], layout)

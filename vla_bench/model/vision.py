@@ -1,0 +1,147 @@
+"""The fused vision backbone: DINOv2 and SigLIP side by side, concatenated patch by patch.
+
+Own modules with timm's parameter names, since timm cannot be imported beside a CPU-only torch (its hard import of
+torchvision) and transformers' ViTs name and split their weights differently.  One name differs from timm: LayerScale's
+`gamma` is `scale_factor`, as the public checkpoints have it.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vla_bench.model.config import ViTConfig, VLAConfig
+
+NORM_EPS = 1e-6
+BLOCK_READ = -2  # the feature is the second-to-last block's output, without the final norm
+
+
+class PatchEmbed(nn.Module):
+    """Image (B, 3, S, S) -> patches (B, (S/patch)^2, width), row-major."""
+
+    def __init__(self, vit: ViTConfig):
+        super().__init__()
+        self.proj = nn.Conv2d(3, vit.width, kernel_size=vit.patch, stride=vit.patch)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.proj(images).flatten(2).transpose(1, 2)
+
+
+class Attention(nn.Module):
+    """Full self-attention with fused q, k, v."""
+
+    def __init__(self, vit: ViTConfig):
+        super().__init__()
+        self.heads = vit.heads
+        self.qkv = nn.Linear(vit.width, 3 * vit.width)
+        self.proj = nn.Linear(vit.width, vit.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, tokens, width = x.shape
+        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # each (B, heads, T, width/heads)
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, tokens, width))
+
+
+class MLP(nn.Module):
+    """Two linear layers around the exact (erf) GELU."""
+
+    def __init__(self, width: int, hidden: int):
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class LayerScale(nn.Module):
+    """A learned factor per channel."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.scale_factor = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale_factor
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(self, vit: ViTConfig):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(vit.width, eps=NORM_EPS)
+        self.attn = Attention(vit)
+        self.norm2 = nn.LayerNorm(vit.width, eps=NORM_EPS)
+        self.mlp = MLP(vit.width, vit.mlp)
+        if vit.layer_scale:
+            self.ls1, self.ls2 = LayerScale(vit.width), LayerScale(vit.width)
+        else:
+            self.ls1 = self.ls2 = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.ls1(self.attn(self.norm1(x)))
+        return x + self.ls2(self.mlp(self.norm2(x)))
+
+
+class AttentionPool(nn.Module):
+    """SigLIP's pooling head: in the files, and never run by a VLA."""
+
+    def __init__(self, vit: ViTConfig):
+        super().__init__()
+        self.latent = nn.Parameter(torch.zeros(1, 1, vit.width))
+        self.q = nn.Linear(vit.width, vit.width)
+        self.kv = nn.Linear(vit.width, 2 * vit.width)
+        self.proj = nn.Linear(vit.width, vit.width)
+        self.norm = nn.LayerNorm(vit.width, eps=NORM_EPS)
+        self.mlp = MLP(vit.width, vit.mlp)
+
+
+class ViT(nn.Module):
+    """One vision transformer, read at its second-to-last block."""
+
+    def __init__(self, vit: ViTConfig, patches: int):
+        super().__init__()
+        self.prefix = vit.prefix
+        self.patch_embed = PatchEmbed(vit)
+        self.pos_embed = nn.Parameter(0.02 * torch.randn(1, patches, vit.width))  # patches only, no prefix tokens
+        if vit.registers is not None:
+            self.cls_token = nn.Parameter(torch.zeros(1, 1, vit.width))
+            self.reg_token = nn.Parameter(torch.zeros(1, vit.registers, vit.width))
+        self.blocks = nn.ModuleList(Block(vit) for _ in range(vit.depth))
+        self.norm = nn.LayerNorm(vit.width, eps=NORM_EPS)
+        if vit.attention_pool:
+            self.attn_pool = AttentionPool(vit)
+
+    def forward(self, images: Tensor, lean: bool = True) -> Tensor:
+        """Images (B, 3, S, S) -> patch features (B, patches, width).
+
+        lean: leave out the last block, whose output nobody reads; the reference runs it.
+        """
+        x = self.patch_embed(images) + self.pos_embed
+        if self.prefix:
+            batch = len(images)
+            x = torch.cat([self.cls_token.expand(batch, -1, -1), self.reg_token.expand(batch, -1, -1), x], dim=1)
+        for block in self.blocks[: BLOCK_READ + 1]:
+            x = block(x)
+        if not lean:
+            self.blocks[-1](x)
+        return x[:, self.prefix :]
+
+
+class VisionBackbone(nn.Module):
+    """`dinosiglip-vit-so-224px`: both ViTs on every camera."""
+
+    def __init__(self, config: VLAConfig):
+        super().__init__()
+        self.featurizer = ViT(config.dino, config.patches)
+        self.fused_featurizer = ViT(config.siglip, config.patches)
+
+    def forward(self, pixel_values: Tensor, lean: bool = True) -> Tensor:
+        """Pixels (B, 6 * cameras, S, S), three DINOv2- then three SigLIP-normalised channels per camera
+        -> features (B, cameras * patches, dino + siglip), camera after camera."""
+        batch, channels, *size = pixel_values.shape
+        images = pixel_values.reshape(batch * (channels // 6), 6, *size)  # all cameras in one call per ViT
+        features = torch.cat([self.featurizer(images[:, :3], lean), self.fused_featurizer(images[:, 3:], lean)], dim=-1)
+        return features.reshape(batch, -1, features.shape[-1])

@@ -1,0 +1,245 @@
+"""The vision-language-action model: OpenVLA-OFT, and with a pruner LightVLA.
+
+pixels -> DINOv2 + SigLIP -> [prune] -> projector -> BOS . patches . proprio . prompt . 56 empty slots . stop
+       -> [prune] -> Llama with full attention, [prune] before any layer -> hidden states of the slots -> L1 head
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache
+
+from vla_bench.errors import ModelError
+from vla_bench.model.attention import Probe
+from vla_bench.model.config import VLAConfig
+from vla_bench.model.decoder import Decoder, Memory
+from vla_bench.model.heads import ActionHead, Projector, ProprioProjector
+from vla_bench.model.layout import Layout, Span
+from vla_bench.model.sequence import Tokens, assemble, thin
+from vla_bench.model.stages import Stages
+from vla_bench.model.vision import VisionBackbone
+from vla_bench.pruners.base import LLM_INPUT, VISION, Patches, Place, Pruner, Query, Site, View, before_layer
+
+
+class ActionSlice(str, Enum):
+    """Which 56 hidden states the action head reads.
+
+    ALIGNED: the prompt's last token and the first 55 slots; what every model is trained with, and OpenVLA-OFT evaluated.
+    REFERENCE: slots 1 to 55 and the stop token, two places to the right; what LightVLA's published evaluation reads.
+    """
+
+    ALIGNED = "aligned"
+    REFERENCE = "reference"
+
+    @property
+    def first(self) -> int:
+        """Its first row, counted from the first slot."""
+        return -1 if self is ActionSlice.ALIGNED else 1
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A batch of queries, as the processor makes them.
+
+    pixel_values: (B, 6 * cameras, S, S).
+    prompts: token ids behind BOS, one tuple per sample, of any lengths.
+    proprio: (B, 8) normalised robot state; None for a model without it.
+    queries: where each sample comes from, for pruners with memory; may be left out.
+    """
+
+    pixel_values: Tensor
+    prompts: tuple[tuple[int, ...], ...]
+    proprio: Tensor | None = None
+    queries: tuple[Query, ...] = ()
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a forward pass gives.
+
+    actions: (B, chunk, 7) normalised, unbounded.
+    slots: (B, 56, D) the hidden states that the head read.
+    tokens: the sequence behind the final norm.
+    kept: the image tokens that went on behind each site that pruned, in order of the sites.
+    """
+
+    actions: Tensor
+    slots: Tensor
+    tokens: Tokens
+    kept: tuple[tuple[Site, Patches], ...]
+
+    def kept_per_camera(self) -> list[tuple[int, ...]]:
+        """Image tokens of each camera that reached the end, per sample."""
+        patches, layout = self.tokens.patches, self.tokens.layout
+        camera = torch.div(patches.ids, layout.patches, rounding_mode="floor")
+        if patches.valid is not None:
+            camera = camera.masked_fill(~patches.valid, -1)
+        counts = torch.stack([(camera == c).sum(dim=1) for c in range(layout.cameras)], dim=1)
+        return [tuple(row) for row in counts.tolist()]
+
+
+class OpenVLA(nn.Module):
+    """The part that the public `model-*.safetensors` hold, and that LoRA adapts: 982 tensors at 7B."""
+
+    def __init__(self, config: VLAConfig):
+        super().__init__()
+        self.vision_backbone = VisionBackbone(config)
+        self.projector = Projector(config)
+        self.language_model = Decoder(config)
+
+
+class VLA(nn.Module):
+    """OpenVLA-OFT; with a pruner, LightVLA or any other method.
+
+    lean: leave out what cannot change the answer, which the reference computes: the last block of both ViTs and the
+    decoder's logits.
+    """
+
+    def __init__(
+        self,
+        config: VLAConfig,
+        pruner: Pruner | None = None,
+        action_slice: ActionSlice = ActionSlice.ALIGNED,
+        lean: bool = True,
+    ):
+        super().__init__()
+        self.config = config
+        self.openvla = OpenVLA(config)
+        self.proprio_projector = ProprioProjector(config) if config.proprio_dim else None
+        self.action_head = ActionHead(config) if config.l1_head else None
+        self.pruner = pruner
+        self.action_slice = action_slice
+        self.lean = lean
+
+    def forward(self, inputs: Inputs, stages: Stages | None = None) -> Output:
+        """One query per sample -> a chunk of actions each.  Raises ModelError for inputs that do not fit the model."""
+        if self.action_head is None:
+            raise ModelError("this checkpoint has no L1 action head", "vla-bench eval --decoding ar ...")
+        stages = stages or Stages(inputs.pixel_values.device)
+        run = _Pruning(self.pruner, self._layout(inputs, self.config.slots), inputs.queries)
+        tokens = self._input(inputs, run, stages)
+        tokens = self.openvla.language_model(tokens, run.before, run.probe)
+        if not self.lean:
+            self.openvla.language_model.lm_head(tokens.hidden)
+        stages.mark("decoder")
+        slots = self._read(tokens)
+        actions = self.action_head(slots)
+        stages.mark("head")
+        return Output(actions, slots, tokens, tuple(run.kept))
+
+    @torch.no_grad()
+    def decode(self, inputs: Inputs, stages: Stages | None = None) -> tuple[Tensor, Output]:
+        """OpenVLA's own decoding: one greedy token per action dimension, causal, with a cache.
+
+        Returns the token ids (B, 7) and an Output whose actions and slots are empty.
+        """
+        stages = stages or Stages(inputs.pixel_values.device)
+        decoder, layout = self.openvla.language_model, self._layout(inputs, 0)
+        run = _Pruning(self.pruner, layout, inputs.queries)
+        memory = Memory(DynamicCache(), [])
+        tokens = decoder(self._input(inputs, run, stages), run.before, run.probe, memory)
+        last = torch.tensor([span[-1] for span in layout.columns(Span.PROMPT, tokens.visual)], device=tokens.hidden.device)
+        hidden = tokens.hidden[torch.arange(len(last), device=last.device), last].unsqueeze(1)
+        next_position = 1 + layout.visual + torch.tensor(layout.tails, device=last.device).unsqueeze(1)
+        found = []
+        for number in range(self.config.action_dim):
+            found.append(decoder.lm_head(hidden).argmax(dim=-1))
+            if number + 1 < self.config.action_dim:
+                hidden = decoder.step(decoder.embed(found[-1]), next_position + number, memory)
+        stages.mark("decoder")
+        empty = tokens.hidden.new_zeros(len(last), 0)
+        return torch.cat(found, dim=1), Output(empty, empty, tokens, tuple(run.kept))
+
+    def _layout(self, inputs: Inputs, slots: int) -> Layout:
+        config = self.config
+        channels = inputs.pixel_values.shape[1]
+        if channels != 6 * config.cameras:
+            raise ModelError(
+                f"{channels} pixel channels are {channels / 6:g} cameras; this model has {config.cameras}", "vla-bench models"
+            )
+        if (inputs.proprio is None) != (self.proprio_projector is None):
+            has, given = (("a", "none"), ("no", "one"))[self.proprio_projector is None]
+            raise ModelError(f"this model has {has} proprio token, and {given} was given")
+        return Layout(config.cameras, config.patches, 1 if config.proprio_dim else 0, tuple(map(len, inputs.prompts)), slots)
+
+    def _input(self, inputs: Inputs, run: _Pruning, stages: Stages) -> Tokens:
+        """Everything before the first decoder layer: (B, N, D)."""
+        openvla, layout = self.openvla, run.layout
+        features = openvla.vision_backbone(inputs.pixel_values, self.lean)
+        ids = torch.arange(layout.visual, device=features.device).expand(len(features), -1)
+        stages.mark("vision")
+        patches = run.at_vision(Patches(features, ids))
+        stages.mark("prune")
+        patches = Patches(openvla.projector(patches.hidden), patches.ids, patches.valid)
+        stages.mark("vision")
+        bos, prompt = self._text(inputs.prompts, layout.slots, features.device)
+        proprio = [] if inputs.proprio is None else [self.proprio_projector(inputs.proprio)]
+        tokens = assemble(bos, patches, torch.cat([*proprio, prompt], dim=1), layout)
+        stages.mark("decoder")
+        tokens = run.at_input(tokens)
+        stages.mark("prune")
+        return tokens
+
+    def _text(self, prompts: tuple[tuple[int, ...], ...], slots: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Embeddings of BOS (B, 1, D), and of prompt, slots and stop (B, T, D); slots are zero vectors."""
+        special, decoder = self.config.tokens, self.openvla.language_model
+        stop = [special.stop] if slots else []
+        longest = max(map(len, prompts)) + slots + len(stop)
+        rows, empty = [], []
+        for prompt in prompts:
+            row = [*prompt, *[special.pad] * slots, *stop]
+            rows.append([special.bos, *row, *[special.pad] * (longest - len(row))])
+            empty.append([0] * (1 + len(prompt)) + [1] * slots + [0] * (longest - len(prompt) - slots))
+        embeds = decoder.embed(torch.tensor(rows, device=device))
+        embeds = embeds.masked_fill(torch.tensor(empty, dtype=torch.bool, device=device).unsqueeze(-1), 0.0)
+        return embeds[:, :1], embeds[:, 1:]
+
+    def _read(self, tokens: Tokens) -> Tensor:
+        """The hidden states (B, 56, D) that the action head reads."""
+        spans = tokens.layout.columns(Span.SLOTS, tokens.visual)
+        first = [span.start + self.action_slice.first for span in spans]
+        if len(set(first)) == 1:
+            return tokens.hidden[:, first[0] : first[0] + self.config.slots]
+        rows = torch.tensor(first, device=tokens.hidden.device).unsqueeze(1) + torch.arange(
+            self.config.slots, device=tokens.hidden.device
+        )
+        return tokens.hidden.gather(1, rows.unsqueeze(-1).expand(-1, -1, tokens.hidden.shape[-1]))
+
+
+class _Pruning:
+    """One forward pass's dealings with its pruner."""
+
+    def __init__(self, pruner: Pruner | None, layout: Layout, queries: tuple[Query, ...]):
+        self.layout = layout
+        self.kept: list[tuple[Site, Patches]] = []
+        self._pruner = pruner
+        self._queries = queries or tuple(Query() for _ in layout.prompts)
+        self._sites = set(pruner.sites) if pruner else set()
+        self.probe = Probe(tuple(pruner.rows), layout) if pruner and pruner.rows else None
+        self.before = self._before if any(site.place is Place.LAYER for site in self._sites) else None
+
+    def at_vision(self, patches: Patches) -> Patches:
+        return self._prune(View(VISION, patches, self.layout, self._queries)) if VISION in self._sites else patches
+
+    def at_input(self, tokens: Tokens) -> Tokens:
+        return self._thin(LLM_INPUT, tokens)
+
+    def _before(self, layer: int, tokens: Tokens) -> Tokens:
+        return self._thin(before_layer(layer), tokens)
+
+    def _thin(self, site: Site, tokens: Tokens) -> Tokens:
+        if site not in self._sites:
+            return tokens
+        rows = self.probe.found if self.probe else {}
+        view = View(site, tokens.patches, self.layout, self._queries, tokens.task, tokens.task_valid, rows)
+        patches = self._prune(view)
+        return tokens if patches is view.patches else tokens.with_patches(patches)
+
+    def _prune(self, view: View) -> Patches:
+        patches = thin(view.patches, self._pruner.select(view))
+        self.kept.append((view.site, patches))
+        return patches

@@ -1,0 +1,42 @@
+"""Selection that can be trained: noise that keeps it exploring, and a straight-through one-hot.
+
+The paper calls the noise Gumbel.  Its code, which this follows, adds uniform noise U(0, noise_scale) to the scores.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class NoiseSchedule(str, Enum):
+    """How the noise's upper bound moves over training: the paper's linear decay, and its two ablations."""
+
+    LINEAR = "linear"
+    CONSTANT = "constant"  # "w/o schedule"; the value is not published, 1.0 is taken
+    NONE = "none"  # "w/o noise"
+
+    def scale(self, step: int, max_steps: int) -> float | None:
+        """The upper bound alpha at a step; None for no noise at all."""
+        if self is NoiseSchedule.NONE:
+            return None
+        return 1.0 if self is NoiseSchedule.CONSTANT else 1.0 - step / max_steps
+
+
+def add_noise(scores: Tensor, uniform: Tensor, noise_scale: float) -> Tensor:
+    """S' = S + U(0, alpha), from a draw `uniform` of U(0, 1) (paper Eq. 4)."""
+    return scores + uniform * noise_scale
+
+
+def straight_through(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """The indicator I = onehot(argmax S') + softmax(S') - stopgrad(softmax(S')), and its argmax (paper Eq. 5 to 7).
+
+    Forward it is the one-hot, backward it has the softmax's gradient (the paper's text says S'; its code, the softmax).
+    scores (B, Q, V) -> indicator (B, Q, V), picked (B, Q).  Ties go to the smaller index.
+    """
+    picked = scores.argmax(dim=-1)
+    soft = scores.softmax(dim=-1)
+    hard = F.one_hot(picked, scores.shape[-1]).to(soft.dtype)
+    return hard + soft - soft.detach(), picked

@@ -1,0 +1,90 @@
+"""LightVLA: every image token asks, votes for one image token, and only those voted for enter the LLM.  No parameters.
+
+Deviations of the published code from the paper's equations, followed here since its checkpoints were trained with them:
+* image tokens, task tokens and queries are RMS-normalised (no weight, eps 1e-6) before Eq. 1 and 2;
+* H_l of Eq. 1 is every token behind the image tokens as it enters the LLM: proprio, prompt, empty action slots, stop;
+* the noise is uniform (see gumbel.py), and duplicates stay in training: Eq. 8 gives as many tokens as there were.
+Ours: padding of a batch never votes nor is asked, so that a sample's result does not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vla_bench.errors import ModelError
+from vla_bench.pruners.base import LLM_INPUT, Patches, Pruner, Resampling, Selection, View
+from vla_bench.pruners.gumbel import add_noise, straight_through
+
+EPS = 1e-6
+
+
+def rms_norm(x: Tensor) -> Tensor:
+    """x / sqrt(mean(x^2) + eps), computed in float32."""
+    wide = x.float()
+    return (wide * torch.rsqrt(wide.pow(2).mean(dim=-1, keepdim=True) + EPS)).to(x.dtype)
+
+
+def queries(patches: Tensor, task: Tensor, task_valid: Tensor | None = None) -> Tensor:
+    """Eq. 1: one query per image token, from its cross-attention to the task.
+
+    patches (B, V, D) and task (B, T, D), both RMS-normalised -> (B, V, D).
+    """
+    mask = None if task_valid is None else task_valid.unsqueeze(1)
+    return rms_norm(F.scaled_dot_product_attention(patches, task, task, attn_mask=mask))
+
+
+def scores(patches: Tensor, task: Tensor, task_valid: Tensor | None = None) -> Tensor:
+    """Eq. 2: S[i, j] is what query i thinks of image token j; |S| <= sqrt(D).
+
+    patches (B, V, D), task (B, T, D), task_valid (B, T) bool -> (B, V, V).
+    """
+    patches, task = rms_norm(patches), rms_norm(task)
+    return queries(patches, task, task_valid) @ patches.mT / math.sqrt(patches.shape[-1])
+
+
+def winners(scores: Tensor, voters: Tensor | None = None) -> Tensor:
+    """Eq. 3: the image tokens that at least one query ranks first, as a mask (B, V).  `voters` (B, Q) False: no vote."""
+    votes = torch.ones(scores.shape[:2], device=scores.device) if voters is None else voters.float()
+    return torch.zeros_like(votes.new_empty(scores.shape[0], scores.shape[2])).scatter_add_(1, scores.argmax(dim=-1), votes) > 0
+
+
+class LightVLA(Pruner):
+    """The pruner of the paper.  In training it resamples (Eq. 4 to 8), otherwise it keeps the winners (Eq. 3).
+
+    noise_scale: upper bound alpha of the noise, set before every training step; None for no noise.
+    draw: makes the uniform noise, given the scores.
+    mask_padding: False lets padding take part as in the reference, whose batches are not independent.
+    """
+
+    name = "lightvla"
+    sites = (LLM_INPUT,)
+
+    def __init__(
+        self, noise_scale: float | None = None, draw: Callable[[Tensor], Tensor] = torch.rand_like, mask_padding: bool = True
+    ):
+        super().__init__()
+        self.noise_scale = noise_scale
+        self.draw = draw
+        self.mask_padding = mask_padding
+
+    def select(self, view: View) -> Selection | Resampling:
+        patches = view.patches
+        found = scores(patches.hidden, view.task, view.task_valid if self.mask_padding else None)
+        if patches.valid is not None:
+            found = found.masked_fill(~patches.valid.unsqueeze(1), -math.inf)
+        if self.training:
+            return self._resample(found, patches)
+        if not found.is_meta and found.isnan().any():
+            raise ModelError(f"{self.name} at {view.site}: the scores are not numbers", "vla-bench verify")
+        return Selection(winners(found, patches.valid))
+
+    def _resample(self, found: Tensor, patches: Patches) -> Resampling:
+        if self.noise_scale is not None:
+            found = add_noise(found, self.draw(found), self.noise_scale)
+        indicator, picked = straight_through(found)
+        return Resampling(indicator.to(patches.hidden.dtype) @ patches.hidden, picked)  # Eq. 8
