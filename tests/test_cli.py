@@ -1,7 +1,11 @@
+import dataclasses
 import json
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+import pytest
 
 from .conftest import ROOT
 
@@ -43,8 +47,49 @@ def test_options_of_eval_are_these():
     from vla_bench.cli import app
 
     options = {option for p in typer.main.get_command(app).commands["eval"].params for option in p.opts}
-    expected = "suite model trials tasks init-states workers assets video out fresh seed format"
+    expected = """suite model trials tasks init-states workers assets video out fresh seed format
+        pruner decoding unnorm-key action-slice device"""
     assert options == {f"--{name}" for name in expected.split()}
+
+
+def test_every_option_of_eval_reaches_the_request(cli, monkeypatch):
+    from vla_bench.rollout import evaluate
+
+    class Seen(Exception):
+        pass
+
+    def see(request, observer):
+        raise Seen(request)
+
+    monkeypatch.setattr(evaluate, "evaluate", see)
+    given = {"suite": "goal", "model": "lightvla", "trials": 3, "tasks": "0-4", "init_states": "1-2", "workers": "7"}
+    given |= {"assets": "primitive", "video": "all", "out": "somewhere", "seed": 5, "pruner": "none", "decoding": "ar"}
+    given |= {"unnorm_key": "libero_goal", "action_slice": "aligned", "device": "cpu"}
+    options = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    with pytest.raises(Seen) as caught:
+        cli("eval", *options, "--fresh")
+    (request,) = caught.value.args
+    expected = given | {"out": Path("somewhere"), "fresh": True, "command": request.command}
+    assert dataclasses.asdict(request) == expected and request.command.startswith("vla-bench")
+
+
+def test_defaults_of_eval_are_those_of_the_request(cli, monkeypatch):
+    from vla_bench.rollout import evaluate
+
+    seen = []
+    monkeypatch.setattr(evaluate, "evaluate", lambda request, observer: seen.append(request) or sys.exit(0))
+    cli("eval")
+    assert seen == [evaluate.Request(command=seen[0].command)] and seen[0].model == "auto"
+
+
+def test_closed_sets_are_the_same_in_the_command_line_and_in_the_library():
+    from vla_bench import cli
+    from vla_bench.policies import registry
+    from vla_bench.rollout import plan
+
+    pairs = {cli.Decoding: registry.DECODINGS, cli.ActionSlice: registry.ACTION_SLICES}
+    pairs |= {cli.Device: registry.DEVICES, cli.Video: plan.VIDEO_MODES}
+    assert all(tuple(member.value for member in enum) == values for enum, values in pairs.items())
 
 
 def test_an_error_is_one_message_and_its_exit_code():
@@ -59,6 +104,8 @@ def test_world_does_not_import_torch_and_records_nothing_heavy():
     for module, forbidden in {
         "vla_bench.world.env": {"torch", "vla_bench.policies", "vla_bench.rollout"},
         "vla_bench.records": {"torch", "mujoco", "numpy", "vla_bench.world"},
+        "vla_bench.queries": {"torch", "mujoco", "numpy", "vla_bench.world"},
+        "vla_bench.policies.registry": {"torch", "mujoco", "huggingface_hub", "vla_bench.rollout"},
         "vla_bench.report.tables": {"torch", "mujoco", "vla_bench.world", "vla_bench.rollout"},
         "vla_bench.policies.base": {"torch", "mujoco", "vla_bench.rollout"},
     }.items():

@@ -43,7 +43,8 @@ def test_json_is_one_object_with_everything_in_it(recorded):
     assert result["run_dir"] == str(folder)
     assert (result["episodes"], result["successes"], result["failures"], result["errors"]) == (2, 0, 2, 0)
     assert result["rate"] == 0 and result["interval"][0] == 0 and 0.6 < result["interval"][1] < 0.7
-    assert result["kept_tokens_mean"] is None and result["episodes_per_hour"] > 0
+    assert result["kept_tokens_mean"] is None is result["visual_tokens"]
+    assert result["policy_ms_mean"] > 0 and result["episodes_per_hour"] > 0
     assert result["suites"]["object"]["tasks"]["0"]["failures"] == 2
 
 
@@ -61,7 +62,10 @@ def test_records_fit_their_schemas(recorded, schema):
         schema("episode", json.loads(line))
     run = read_run(folder)
     assert run.status == "complete" and run.assets["name"] == "primitive"
-    assert "object | 0 | pick up the alphabet soup" in (folder / "summary.md").read_text()
+    assert run.config["model"] == "random" and run.config["pruner"] is None and run.config["policy"] == {}
+    summary = (folder / "summary.md").read_text()
+    assert "object | 0 | pick up the alphabet soup" in summary and "tokens" not in summary
+    assert not (folder / "queries.jsonl").exists()  # a script has nothing to report
 
 
 def test_video_and_poster(recorded):
@@ -139,6 +143,9 @@ def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(tmp_path, primi
     [
         (("--suite", "lnog"), 2, 'Did you mean "long"'),
         (("--model", "expret"), 2, 'Did you mean "expert"'),
+        (("--model", "./no/such/checkpoint"), 2, 'no folder "./no/such/checkpoint"'),
+        (("--model", "expert", "--pruner", "lightvla"), 2, "expert has no image tokens to prune"),
+        (("--model", "lightvla", "--decoding", "beam"), 2, "--decoding"),
         (("--suite", "object", "--tasks", "10"), 2, "outside 0-9"),
         (("--suite", "object", "--tasks", "pick up the milk"), 2, 'Did you mean "pick up the milk and place it in the basket"'),
         (("--suite", "object", "--init-states", "x"), 2, "neither a number nor a range"),
@@ -151,16 +158,16 @@ def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(tmp_path, primi
 )
 def test_bad_input_is_refused_before_anything_is_written(cli, tmp_path, arguments, code, message):
     done = cli("eval", *arguments)
-    assert done.exit_code == code and message in str(done.exception)
+    assert done.exit_code == code and message in str(done.exception) + done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 def test_damaged_init_states_show_before_the_first_episode(cli, monkeypatch, tmp_path):
-    from vla_bench.rollout import evaluate
+    from vla_bench.rollout import plan
 
     path = tmp_path / "cut.pruned_init"
     path.write_bytes(b"PK")
-    monkeypatch.setattr(evaluate, "init_states_file", lambda suite, task: path)
+    monkeypatch.setattr(plan, "init_states_file", lambda suite, task: path)
     done = cli("eval", *TWO, "--model", "noop", "--out", str(tmp_path / "run"))
     assert done.exit_code == 6 and "damaged" in str(done.exception) and "pip install" in str(done.exception)
     assert not (tmp_path / "run").exists()

@@ -1,9 +1,12 @@
+import sys
+import types
+
 import numpy as np
 import pytest
 
 from vla_bench.errors import RecordError, UsageError
-from vla_bench.policies.base import ACTION_DIM
-from vla_bench.policies.registry import make_policy
+from vla_bench.policies.base import ACTION_DIM, Chunk
+from vla_bench.policies.registry import ModelChoice, make_policy, settle
 from vla_bench.records import EpisodeKey, write_actions
 from vla_bench.world.observation import Facts, Observation, Scene, Sight
 
@@ -52,9 +55,58 @@ def test_replay_of_what_was_not_recorded(tmp_path):
         make_policy(f"replay:{tmp_path}").reset(EpisodeKey("object", 1, 0))
 
 
-def test_unknown_model_names_the_nearest():
-    with pytest.raises(UsageError, match='Did you mean "expert"'):
-        make_policy("exprt")
+@pytest.mark.parametrize(
+    ("given", "meant"), [("exprt", "expert"), ("light-vla", "lightvla"), ("openvla_oft", "openvla-oft"), ("nanno", "nano")]
+)
+def test_unknown_model_names_the_nearest(given, meant):
+    with pytest.raises(UsageError, match=f'unknown model "{given}".*Did you mean "{meant}"'):
+        make_policy(given)
+
+
+@pytest.mark.parametrize("model", ["/no/such/checkpoint", "./checkpoint", "../a/b", "runs/7/checkpoint", "a/"])
+def test_a_folder_that_is_not_there_is_no_hub_id(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="no folder"):
+        settle(ModelChoice(model))
+
+
+def test_models_are_handed_on_with_everything_that_was_chosen(tmp_path, monkeypatch):
+    """Folders, hub ids and the three names go to `policies.checkpoints`; a stand-in for it takes them."""
+    seen = []
+    module = types.ModuleType("vla_bench.policies.checkpoints")
+    module.make_vla_policy = lambda choice: seen.append(choice) or "policy"
+    monkeypatch.setitem(sys.modules, "vla_bench.policies.checkpoints", module)
+    choices = [ModelChoice(m, 3, ("goal",), "fastv", "ar", "key", "aligned", "cuda") for m in ("nano", "lightvla", "openvla-oft")]
+    choices += [ModelChoice(str(tmp_path)), ModelChoice("TTJiang/LightVLA-libero-10", suites=("long",))]
+    assert [make_policy(choice) for choice in choices] == ["policy"] * 5 and seen == choices
+    assert make_policy("openvla-oft", 4) == "policy" and seen[-1] == ModelChoice("openvla-oft", 4)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"pruner": "lightvla"}, "noop has no image tokens to prune"),
+        ({"decoding": "ar"}, "noop has no action tokens to decode"),
+        ({"unnorm_key": "x"}, "noop has no action statistics"),
+        ({"action_slice": "aligned"}, "noop has no action head"),
+        ({"device": "cuda"}, "noop has no use for a GPU"),
+    ],
+)
+def test_scripts_refuse_the_options_of_models(option, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        make_policy(ModelChoice("noop", **option))
+    assert next(iter(option)).replace("_", "-") in caught.value.fix
+    assert make_policy(ModelChoice("noop", device="cpu")).name == "noop"
+
+
+@pytest.mark.parametrize("option", [{"decoding": "beam"}, {"device": "tpu"}, {"action_slice": "left"}])
+def test_values_outside_a_closed_set_are_refused_with_the_set(option):
+    with pytest.raises(UsageError, match="takes .*, not"):
+        ModelChoice("nano", **option)
+
+
+def test_kept_tokens_of_all_cameras():
+    assert Chunk(np.zeros((1, 7)), (30, 9)).kept_total == 39 and Chunk(np.zeros((1, 7))).kept_total is None
 
 
 @pytest.mark.parametrize("model", ["expert", "noop", "random"])

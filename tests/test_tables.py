@@ -1,22 +1,24 @@
 import pytest
 
+from vla_bench.records import Status
 from vla_bench.report.summary import summarise
-from vla_bench.report.tables import COLUMNS, markdown, print_table, result_rows
+from vla_bench.report.tables import markdown, print_table, result_table
 
 from .test_records import episode
 
+INSTRUCTIONS = {("object", 3): "pick up the bbq sauce and place it in the basket"}
+
 
 @pytest.fixture
-def rows():
-    summary = summarise(episode(i) for i in range(50))
-    return result_rows(summary, {("object", 3): "pick up the bbq sauce and place it in the basket"})
+def table():
+    return result_table(summarise(episode(i) for i in range(50)), INSTRUCTIONS)
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
-def test_numbers_survive_a_narrow_terminal(rows, width, monkeypatch, capsys):
+def test_numbers_survive_a_narrow_terminal(table, width, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich's word for "this is a terminal"
-    print_table(COLUMNS, rows)
+    print_table(*table)
     printed = capsys.readouterr().out
     for value in ("object", "50", "100.0", "92.9 - 100.0", "120", "95 % CI", "success", "errors"):
         assert value in printed
@@ -24,9 +26,33 @@ def test_numbers_survive_a_narrow_terminal(rows, width, monkeypatch, capsys):
     assert ("place it in the basket" in printed) == (width == 160)
 
 
-def test_markdown(rows):
-    lines = markdown(COLUMNS, rows).splitlines()
+def test_markdown(table):
+    lines = markdown(*table).splitlines()
     assert (
         lines[2] == "| object | 3 | pick up the bbq sauce and place it in the basket | 50 | 50 | 100.0 | 92.9 - 100.0 | 120 | 0 |"
     )
-    assert len(lines) == 4 and all(line.count("|") == len(COLUMNS) + 1 for line in lines)
+    assert len(lines) == 4 and all(line.count("|") == 10 for line in lines)
+
+
+def test_tokens_have_a_column_where_a_model_kept_some(monkeypatch, capsys):
+    """The longest numbers that can stand in it, on the narrowest terminal."""
+    episodes = [episode(i, Status.FAILURE, suite=s, kept_tokens_mean=512.0) for i in range(500) for s in ("spatial", "object")]
+    episodes += [episode(i, suite="goal", steps=300) for i in range(1000)]
+    columns, rows = result_table(summarise(episodes), {})
+    place = columns.index("tokens")
+    assert [row[place] for row in rows] == ["-", "-", "512.0", "512.0", "512.0", "512.0", "512.0"]
+    assert markdown(columns, rows).splitlines()[-1] == "| all |  |  | 2000 | 1000 | 50.0 | 47.8 - 52.2 | 300 | 512.0 | 0 |"
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    print_table(columns, rows)
+    printed = capsys.readouterr().out
+    for value in (*columns[3:], "spatial", "2000", "1000", "100.0", "99.6 - 100.0", "47.8 - 52.2", "300", "512.0"):
+        assert value in printed
+    assert "…" not in printed
+
+
+def test_means_weigh_every_query_the_same():
+    """A long episode asks more often than a short one."""
+    short, long = (episode(i, queries=q, kept_tokens_mean=k, policy_ms_mean=k) for i, q, k in ((0, 10, 20.0), (1, 30, 40.0)))
+    told = summarise([short, long, episode(2, Status.ERROR, kept_tokens_mean=900.0)]).to_dict()
+    assert told["kept_tokens_mean"] == told["policy_ms_mean"] == 35.0

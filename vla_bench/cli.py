@@ -27,12 +27,34 @@ class Format(str, Enum):
     json = "json"
 
 
+class Decoding(str, Enum):
+    l1 = "l1"
+    ar = "ar"
+
+
+class ActionSlice(str, Enum):
+    reference = "reference"
+    aligned = "aligned"
+
+
+class Device(str, Enum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 class Video(str, Enum):
     failures = "failures"
     all = "all"
     none = "none"
 
 
+MODEL_HELP = (
+    "auto (the best that fits this machine), nano (bundled), lightvla or openvla-oft (the suite's own), a checkpoint folder, "
+    "a hub id; or a script: expert, noop, random, replay:RUN."
+)
+PRUNER_HELP = "Which image tokens the model keeps: by default a LightVLA checkpoint prunes with lightvla, others with none."
+SLICE_HELP = "Where the action head reads: as LightVLA's released code does, or as in training."
 FormatOption = Annotated[Format, typer.Option("--format", help="A table, or one JSON object on standard output.")]
 
 
@@ -62,19 +84,54 @@ def suites(format: FormatOption = Format.human):
         print_suites(found)
 
 
+@app.command()
+def models(format: FormatOption = Format.human):
+    """List the models that have a name, and where each comes from."""
+    from vla_bench.model.known import known_models
+    from vla_bench.report.listings import models_dict, print_models
+
+    found = known_models()
+    if format is Format.json:
+        typer.echo(json.dumps(models_dict(found)))
+    else:
+        print_models(found)
+
+
+@app.command()
+def verify(
+    fixtures: Annotated[Optional[Path], typer.Option(help="Folder of golden tensors.", show_default="the set that ships")] = None,
+    format: FormatOption = Format.human,
+):
+    """Compare this model code, on this machine and these libraries, with tensors from the reference.  Exits 1 on any miss."""
+    from vla_bench.report.verdicts import print_verdict
+    from vla_bench.verify.run import verify as run
+
+    verdict = run(fixtures)
+    if format is Format.json:
+        typer.echo(json.dumps(verdict.to_dict(), allow_nan=False))
+    else:
+        print_verdict(verdict)
+    raise typer.Exit(verdict.exit_code)
+
+
 @app.command("eval")
 def eval_(
     suite: Annotated[str, typer.Option(help="spatial, object, goal, long (libero_10) or all.")] = "all",
-    model: Annotated[str, typer.Option(help="expert, noop, random or replay:RUN_FOLDER.")] = "expert",
-    trials: Annotated[Optional[int], typer.Option(help="Episodes per task, from init state 0 up. [default: 50]")] = None,
-    tasks: Annotated[Optional[str], typer.Option(help="Tasks such as 0,3 or 0-4, or an instruction. [default: all]")] = None,
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "auto",
+    trials: Annotated[Optional[int], typer.Option(help="Episodes per task, from init state 0 up.", show_default="50")] = None,
+    tasks: Annotated[Optional[str], typer.Option(help="Such as 0,3 or 0-4, or an instruction.", show_default="all")] = None,
     init_states: Annotated[Optional[str], typer.Option(help="Init states such as 0-9, instead of --trials.")] = None,
     workers: Annotated[str, typer.Option(help="Simulator processes; auto counts cores and memory.")] = "auto",
     assets: Annotated[str, typer.Option(help="auto, primitive, official or a folder.")] = "auto",
     video: Annotated[Video, typer.Option(help="Which episodes to film.")] = Video.failures,
-    out: Annotated[Optional[Path], typer.Option(help="Run folder. [default: results/runs/ID]")] = None,
+    out: Annotated[Optional[Path], typer.Option(help="Run folder.", show_default="results/runs/ID")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over; what is recorded is set aside.")] = False,
     seed: Annotated[int, typer.Option(help="Randomness of the policy.")] = 0,
+    pruner: Annotated[Optional[str], typer.Option(help=PRUNER_HELP, show_default="the checkpoint's own")] = None,
+    decoding: Annotated[Decoding, typer.Option(help="l1: a chunk at once; ar: one action token after another.")] = Decoding.l1,
+    unnorm_key: Annotated[Optional[str], typer.Option(help="Action statistics.", show_default="the suite's")] = None,
+    action_slice: Annotated[Optional[ActionSlice], typer.Option(help=SLICE_HELP, show_default="by origin")] = None,
+    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.auto,
     format: FormatOption = Format.human,
 ):
     """Run LIBERO rollouts and report success rates with 95 % intervals.  The same command again resumes."""
@@ -82,7 +139,25 @@ def eval_(
     from vla_bench.rollout.progress import ProgressDisplay
 
     command = shlex.join(["vla-bench", *sys.argv[1:]])
-    request = Request(suite, model, trials, tasks, init_states, workers, assets, video.value, out, fresh, seed, command)
+    request = Request(
+        suite=suite,
+        model=model,
+        trials=trials,
+        tasks=tasks,
+        init_states=init_states,
+        workers=workers,
+        assets=assets,
+        video=video.value,
+        out=out,
+        fresh=fresh,
+        seed=seed,
+        pruner=pruner,
+        decoding=decoding.value,
+        unnorm_key=unnorm_key,
+        action_slice=action_slice and action_slice.value,
+        device=device.value,
+        command=command,
+    )
     result = evaluate(request, ProgressDisplay())
     if format is Format.json:
         typer.echo(json.dumps(result.to_dict(), allow_nan=False))

@@ -4,6 +4,7 @@ A run folder holds
 
     run.json        what was asked, of what, with what; status started | complete | interrupted
     episodes.jsonl  append-only, one line per finished episode: the only source of truth
+    queries.jsonl   what a model did at every query of an episode (`vla_bench.queries`)
     actions/        the actions of every episode, for `replay` and for videos
     videos/         recordings and their poster pictures
 
@@ -69,6 +70,12 @@ class Episode:
     state_hash: str | None = None  # of the last simulator state: equal hashes mean equal episodes
     started: str = ""
     ended: str = ""
+    # What only models report; null for other policies.  All per query; the total is of all cameras together.
+    kept_tokens_min: int | None = None
+    kept_tokens_max: int | None = None
+    kept_tokens_by_camera: list[float] | None = None  # means
+    preprocess_ms_mean: float | None = None
+    model_ms_mean: float | None = None
 
     @property
     def key(self) -> EpisodeKey:

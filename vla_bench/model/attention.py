@@ -42,7 +42,9 @@ class Probe:
             raters = query.gather(2, rows[:, None, :, None].expand(-1, query.shape[1], -1, query.shape[3]))
             logits = (raters @ key.mT).float() * scaling
             if mask is not None:
-                logits = logits.masked_fill(~mask, -torch.inf)
+                causal = mask.shape[2] > 1  # then every query has its own row, and the raters need theirs
+                seen = mask.gather(2, rows[:, None, :, None].expand(-1, -1, -1, mask.shape[3])) if causal else mask
+                logits = logits.masked_fill(~seen, -torch.inf)
             valid = None
             if any(len(span) < longest for span in spans):
                 lengths = torch.tensor([len(span) for span in spans], device=query.device)

@@ -39,7 +39,7 @@ SIGLIP = ViTConfig("vit_so400m_patch14_siglip_224", 1152, 27, 16, 3.7362, attent
 
 @dataclass(frozen=True)
 class LLMConfig:
-    """A Llama decoder.  Defaults are LlamaConfig's, which is what the public files rely on (RMSNorm eps 1e-6, not Meta's 1e-5)."""
+    """A Llama decoder.  Defaults are LlamaConfig's, on which the public files rely: RMSNorm eps 1e-6, not Meta's 1e-5."""
 
     width: int = 4096
     layers: int = 32

@@ -60,8 +60,9 @@ class Decoder(nn.Module):
         return self.model.embed_tokens(ids)
 
     def reset_rotary(self, device: torch.device | str) -> None:
-        """Rotary frequencies are computed, not loaded: make them anew after a model was built without memory."""
-        self.model.rotary_emb = LlamaRotaryEmbedding(self.model.config, device=device)
+        """Rotary frequencies are computed, not loaded: make them anew after a model was built without memory, or cast, which
+        would round them."""
+        self.model.rotary_emb = LlamaRotaryEmbedding(self.model.config).to(device)
 
     def forward(
         self, tokens: Tokens, prune: PruneAt | None = None, probe: Probe | None = None, memory: Memory | None = None
@@ -92,7 +93,7 @@ class Decoder(nn.Module):
         return replace(tokens, hidden=self.model.norm(tokens.hidden))
 
     def step(self, hidden: Tensor, position: Tensor, memory: Memory) -> Tensor:
-        """One more token (B, 1, D) at its original position (B, 1), seeing all that `memory` holds -> (B, 1, D) after the final norm."""
+        """One more token (B, 1, D) at its original position (B, 1), seeing all that `memory` holds -> its last hidden state."""
         position_embeddings = self.model.rotary_emb(hidden, position)
         for index, layer in enumerate(self.model.layers):
             valid = memory.valid[index]
@@ -116,9 +117,10 @@ class Decoder(nn.Module):
         positions = torch.tensor([[0, 1, 4, 90, 91, 92]], device=weight.device)
         changed = hidden.clone()
         changed[:, -1] += 1
+        # The attention alone: in bfloat16 the residual of a whole layer may swallow what small weights add.
+        attention, embeddings = self.model.layers[0].self_attn, self.model.rotary_emb(hidden, positions)
         with torch.no_grad():
-            layer, embeddings = self.model.layers[0], self.model.rotary_emb(hidden, positions)
-            first, second = (layer(x, attention_mask=None, position_embeddings=embeddings)[0, 0] for x in (hidden, changed))
+            first, second = (attention(x, embeddings, attention_mask=None)[0][0, 0] for x in (hidden, changed))
         if torch.equal(first, second):
             import transformers
 

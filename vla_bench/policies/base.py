@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,11 +19,22 @@ class Chunk:
     """The answer to one query.
 
     actions: (T, 7) in [-1, 1], executed open loop before the next query.
-    kept_tokens: image tokens that entered the LLM, all cameras together; None for a policy without image tokens.
+    kept_tokens: image tokens of each camera that the model still had at the end of its decoder; None for a policy without
+        image tokens.
+    stages_ms: this query's share of its batch's time, in milliseconds, by stage: "preprocess" is what happens before the
+        model, every other stage (vision, prune, decoder, head) is the model.
+    prompt_tokens: length of the instruction as the model read it; None for a policy that reads none.
     """
 
     actions: np.ndarray
-    kept_tokens: int | None = None
+    kept_tokens: tuple[int, ...] | None = None
+    stages_ms: Mapping[str, float] = field(default_factory=dict)
+    prompt_tokens: int | None = None
+
+    @property
+    def kept_total(self) -> int | None:
+        """Kept image tokens of all cameras together."""
+        return None if self.kept_tokens is None else sum(self.kept_tokens)
 
 
 class Policy(ABC):
@@ -31,10 +42,18 @@ class Policy(ABC):
 
     State that outlives a query belongs to an episode: it is made in `reset` and found again through
     `observation.episode`.
+
+    identity: what decides its answers beyond name and seed (checkpoint hash, pruner, dtype, device type, versions), as JSON
+        has it.  It is part of a run's configuration: runs of unequal identities never share a folder.
+    card: lines "what", "value (why)" that the user sees before the first episode.
+    visual_tokens: image tokens of all cameras before pruning; None for a policy without image tokens.
     """
 
     name: str
     sight: Sight  # what an observation must contain
+    identity: dict[str, object] = {}
+    card: tuple[tuple[str, str], ...] = ()
+    visual_tokens: int | None = None
 
     def reset(self, episode: EpisodeKey) -> None:  # noqa: B027  a policy without memory needs none
         """A new episode begins; forget everything about an earlier attempt at it."""

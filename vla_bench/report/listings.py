@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 
-from vla_bench.report.tables import COLUMNS, print_table, result_rows
+from vla_bench.model.known import KnownModel
+from vla_bench.report.tables import print_table, result_table
 from vla_bench.suites import Suite
 
 
@@ -25,9 +27,19 @@ def print_suites(suites: list[Suite]) -> None:
         )
 
 
+def models_dict(models: list[KnownModel]) -> list[dict]:
+    return [asdict(model) for model in models]
+
+
+def print_models(models: list[KnownModel]) -> None:
+    """What `--model` takes beyond folders and hub ids of your own."""
+    rows = [[m.name, m.kind, ", ".join(m.suites), m.unnorm_key or "by suite", m.at_hand] for m in models]
+    print_table(("model", "kind", "suites", "unnorm key", "weights"), rows)
+
+
 def print_result(result) -> None:
     """The table to standard output; where to find things, and how to go on, to standard error."""
-    print_table(COLUMNS, result_rows(result.summary, result.instructions))
+    print_table(*result_table(result.summary, result.instructions))
     say = lambda text: print(text, file=sys.stderr)  # noqa: E731
     say(f"run folder  {result.run_dir}")
     if result.videos:

@@ -17,7 +17,8 @@ class Group:
     errors: int
     rate: Rate
     steps_mean: float | None  # of the successes
-    kept_tokens_mean: float | None
+    kept_tokens_mean: float | None  # over all queries, of all cameras together; None without image tokens
+    policy_ms_mean: float | None  # over all queries
 
     def to_dict(self) -> dict[str, object]:
         rate = self.rate
@@ -30,6 +31,7 @@ class Group:
             "interval": None if rate.rate is None else [rate.low, rate.high],
             "steps_mean": self.steps_mean,
             "kept_tokens_mean": self.kept_tokens_mean,
+            "policy_ms_mean": self.policy_ms_mean,
         }
 
 
@@ -53,6 +55,13 @@ def _mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+def _query_mean(episodes: list[tuple[int, float | None]]) -> float | None:
+    """Mean over queries from (queries, mean) of each episode, leaving out those without a mean."""
+    known = [(queries, mean) for queries, mean in episodes if mean is not None]
+    total = sum(queries for queries, _ in known)
+    return sum(queries * mean for queries, mean in known) / total if total else None
+
+
 def group(episodes: list[Episode]) -> Group:
     done = [e for e in episodes if e.status is not Status.ERROR]
     won = [e for e in done if e.status is Status.SUCCESS]
@@ -61,7 +70,8 @@ def group(episodes: list[Episode]) -> Group:
         errors=len(episodes) - len(done),
         rate=wilson(len(won), len(done)),
         steps_mean=_mean([e.steps for e in won]),
-        kept_tokens_mean=_mean([e.kept_tokens_mean for e in done if e.kept_tokens_mean is not None]),
+        kept_tokens_mean=_query_mean([(e.queries, e.kept_tokens_mean) for e in done]),
+        policy_ms_mean=_query_mean([(e.queries, e.policy_ms_mean) for e in done]),
     )
 
 

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from vla_bench.report.summary import Group, Summary
 
-COLUMNS = ("suite", "task", "instruction", "n", "success", "%", "95 % CI", "steps", "errors")
-LEFT = {"suite", "instruction"}
+COLUMNS = ("suite", "task", "instruction", "n", "success", "%", "95 % CI", "steps", "tokens", "errors")
+LEFT = {"suite", "instruction", "model", "kind", "suites", "unnorm key", "weights"}
 LEAST_WORDS = 20  # characters below which a cut instruction says nothing
 
 
-def result_rows(summary: Summary, instructions: dict[tuple[str, int], str]) -> list[list[str]]:
-    """One row a task, one a suite, and one for all where there is more than one suite."""
+def result_table(summary: Summary, instructions: dict[tuple[str, int], str]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Columns, and one row a task, one a suite, and one for all where there is more than one suite.
+
+    "tokens" is the mean of kept image tokens per query; without a model that has any, there is no such column.
+    """
     rows = []
     for name, suite in summary.suites.items():
         rows += [_row(name, str(t), instructions.get((s, t), ""), g) for (s, t), g in summary.tasks.items() if s == name]
         rows.append(_row(name, "all", "", suite))
     if len(summary.suites) > 1:
         rows.append(_row("all", "", "", summary.total))
-    return rows
+    return (COLUMNS, rows) if summary.total.kept_tokens_mean is not None else _without("tokens", COLUMNS, rows)
+
+
+def _without(column: str, columns: tuple[str, ...], rows: list[list[str]]) -> tuple[tuple[str, ...], list[list[str]]]:
+    place = columns.index(column)
+    return columns[:place] + columns[place + 1 :], [row[:place] + row[place + 1 :] for row in rows]
 
 
 def _row(suite: str, task: str, instruction: str, group: Group) -> list[str]:
@@ -27,7 +35,8 @@ def _row(suite: str, task: str, instruction: str, group: Group) -> list[str]:
     else:
         percent, interval = f"{100 * rate.rate:.1f}", f"{100 * rate.low:.1f} - {100 * rate.high:.1f}"
     steps = "-" if group.steps_mean is None else f"{group.steps_mean:.0f}"
-    return [suite, task, instruction, str(rate.n), str(rate.successes), percent, interval, steps, str(group.errors)]
+    tokens = "-" if group.kept_tokens_mean is None else f"{group.kept_tokens_mean:.1f}"
+    return [suite, task, instruction, str(rate.n), str(rate.successes), percent, interval, steps, tokens, str(group.errors)]
 
 
 def markdown(columns: tuple[str, ...], rows: list[list[str]]) -> str:
@@ -46,10 +55,11 @@ def print_table(columns: tuple[str, ...], rows: list[list[str]], title: str = ""
         console = Console(width=200)  # for files and other programs: no folding to a terminal that is not there
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
     spare = console.width - sum(widths) - 3 * len(columns)
-    if "instruction" in columns and widths[(place := columns.index("instruction"))] + spare < LEAST_WORDS:
-        narrow = [[*row[:place], *row[place + 1 :]] for row in (list(columns), *rows)]
-        return print_table(tuple(narrow[0]), narrow[1:], title, totals)
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    if "instruction" in columns and widths[columns.index("instruction")] + spare < LEAST_WORDS:
+        return print_table(*_without("instruction", columns, rows), title, totals)
+    # Numbers that do not fit even so stand closer together.
+    padding = (0, 1) if spare >= 0 or "instruction" in columns else (0, 0)
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=padding)
     for column, width in zip(columns, widths, strict=True):
         # One line a row, however narrow the terminal: instructions are cut short or left out, numbers never.
         most = width + min(spare, 0) if column == "instruction" else None

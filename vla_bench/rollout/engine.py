@@ -16,10 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from vla_bench.policies.base import ACTION_DIM, Chunk, Policy
+from vla_bench.queries import Answer
 from vla_bench.records import EpisodeKey
 from vla_bench.rollout import worker as worker_module
 from vla_bench.rollout.schedule import Schedule
 from vla_bench.rollout.worker import Job, Outcome, Query, Settings, Trouble
+from vla_bench.world.observation import Observation
 
 ATTEMPTS = 2  # an episode that ends in an error is tried once more, in a fresh worker
 KILLED_ATTEMPTS = 6  # SIGKILL comes from outside (a user, a full memory) and says nothing about the episode
@@ -34,9 +36,8 @@ class Attempt:
     episode: EpisodeKey
     number: int = 1
     started: float = field(default_factory=time.time)
-    queries: int = 0
     policy_s: float = 0.0
-    kept_tokens: list[int] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -190,15 +191,12 @@ class Engine:
         asking = [(each, message.observation) for each, message in heard if isinstance(message, Query)]
         for each, _ in asking:
             each.silent_since = None
-        for (each, _), (reply, seconds) in zip(asking, self._decide([o for _, o in asking]), strict=True):
+        for (each, _), reply in zip(asking, self._decide([o for _, o in asking]), strict=True):
             if isinstance(reply, Trouble):
                 self._fail(each, reply)
                 continue
-            attempt = each.attempt
-            attempt.queries += 1
-            attempt.policy_s += seconds
-            if reply.kept_tokens is not None:
-                attempt.kept_tokens.append(reply.kept_tokens)
+            each.attempt.policy_s += reply.seconds
+            each.attempt.answers.append(reply.answer)
             each.send(reply.actions)
         for each, message in heard:
             if isinstance(message, Outcome):
@@ -207,23 +205,21 @@ class Engine:
             elif isinstance(message, Trouble):
                 self._fail(each, message)
 
-    def _decide(self, observations: list) -> list[tuple[Chunk | Trouble, float]]:
-        """The policy's chunk for each observation with its share of the time; a failing batch is asked one by one."""
+    def _decide(self, observations: list[Observation]) -> list[_Reply | Trouble]:
+        """The policy's reply to each observation; a failing batch is asked one by one."""
         if not observations:
             return []
         started = time.perf_counter()
         try:
             chunks = self.policy.act(observations)
+            share = (time.perf_counter() - started) / len(observations)
             if len(chunks) != len(observations):
                 raise ValueError(f"{self.policy.name} answered {len(observations)} observations with {len(chunks)} chunks")
-            for chunk in chunks:
-                _check(chunk)
+            return [_reply(o, chunk, share) for o, chunk in zip(observations, chunks, strict=True)]
         except Exception as error:  # noqa: BLE001  a policy that fails spoils its episode, not the run
             if len(observations) > 1:
                 return [decided for observation in observations for decided in self._decide([observation])]
-            return [(Trouble(type(error).__name__, f"policy {self.policy.name}: {error}", traceback.format_exc()), 0.0)]
-        share = (time.perf_counter() - started) / len(observations)
-        return [(chunk, share) for chunk in chunks]
+            return [Trouble(type(error).__name__, f"policy {self.policy.name}: {error}", traceback.format_exc())]
 
     def _fail(self, each: _Worker, trouble: Trouble) -> None:
         """An attempt failed: its worker is replaced, and the episode is tried again or booked as an error."""
@@ -276,9 +272,20 @@ def _read(each: _Worker) -> object:
         return Trouble("Crash", f"the simulator process died: {cause}", "")
 
 
-def _check(chunk: Chunk) -> None:
+@dataclass(frozen=True)
+class _Reply:
+    """A chunk that was found to be in order."""
+
+    actions: np.ndarray  # (T, 7)
+    answer: Answer
+    seconds: float  # this query's share of its batch's time
+
+
+def _reply(observation: Observation, chunk: Chunk, seconds: float) -> _Reply:
+    """Check what a policy returned.  Raises ValueError."""
     actions = chunk.actions
     if actions.ndim != 2 or actions.shape[1] != ACTION_DIM or not len(actions):
         raise ValueError(f"actions have shape {actions.shape}, not (T, {ACTION_DIM})")
     if not np.isfinite(actions).all():
         raise ValueError("actions are not finite numbers")
+    return _Reply(actions, Answer.of(observation.step, chunk.kept_tokens, chunk.prompt_tokens, chunk.stages_ms), seconds)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from vla_bench.errors import NotComparableError, RecordError
+from vla_bench.queries import Answer, write_queries
 from vla_bench.records import (
     Episode,
     EpisodeKey,
@@ -54,10 +55,11 @@ class RunFolder:
         self.run.status = status
         write_run(self.path, self.run)
 
-    def add(self, episode: Episode, actions=None) -> None:
-        """Record a finished episode; its actions first, so that a recorded episode always has them."""
+    def add(self, episode: Episode, actions=None, answers: Sequence[Answer] = ()) -> None:
+        """Record a finished episode; its actions and queries first, so that a recorded episode always has them."""
         if actions is not None:
             write_actions(self.path, episode.key, actions)
+        write_queries(self.path, episode.key, answers)
         append_line(self.path / "episodes.jsonl", episode.to_json())
         self.done[episode.key] = episode
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import datetime, timezone
 
+from vla_bench.queries import Answer
 from vla_bench.records import Episode, Status
 from vla_bench.rollout.engine import Event, Finished, Retried
 from vla_bench.rollout.folder import RunFolder
@@ -41,7 +43,8 @@ class Journal:
             self._log(event.attempt, event.trouble)
         if isinstance(event, Finished):
             episode = as_episode(event, self.tasks[event.attempt.episode[:2]].name)
-            self.folder.add(episode, event.result.actions if isinstance(event.result, Outcome) else None)
+            actions = event.result.actions if isinstance(event.result, Outcome) else None
+            self.folder.add(episode, actions, event.attempt.answers)
             if episode.status is Status.ERROR:
                 self._log(event.attempt, event.result)
                 self._errors_in_a_row += 1
@@ -58,11 +61,11 @@ class Journal:
 def as_episode(event: Finished, task: str) -> Episode:
     """The record of a finished episode."""
     attempt, result = event.attempt, event.result
-    key, queries, kept = attempt.episode, attempt.queries, attempt.kept_tokens
+    key, queries = attempt.episode, len(attempt.answers)
     what = {"suite": key.suite, "task_id": key.task_id, "task": task, "init_state": key.init_state, "repeat": key.repeat}
     how = {"queries": queries, "attempts": attempt.number, "started": timestamp(attempt.started), "ended": timestamp(time.time())}
-    how["kept_tokens_mean"] = sum(kept) / len(kept) if kept else None
     how["policy_ms_mean"] = round(1000 * attempt.policy_s / queries, 3) if queries else None
+    how |= reported(attempt.answers)
     if not isinstance(result, Outcome):
         error = {"type": result.type, "message": result.message}
         wall_s = round(time.time() - attempt.started, 3)
@@ -77,6 +80,28 @@ def as_episode(event: Finished, task: str) -> Episode:
         state_hash=result.state_hash,
         video=f"videos/{result.video}" if result.video else None,
     )
+
+
+def reported(answers: list[Answer]) -> dict[str, object]:
+    """An episode's kept tokens and times, over the queries that told them."""
+    kept = [answer.kept for answer in answers if answer.kept is not None]
+    totals = [sum(cameras) for cameras in kept]
+    same_cameras = len({len(cameras) for cameras in kept}) == 1
+    preprocess = _mean([answer.preprocess_ms for answer in answers])
+    model = _mean([answer.model_ms for answer in answers])
+    return {
+        "kept_tokens_mean": _mean(totals),
+        "kept_tokens_min": min(totals, default=None),
+        "kept_tokens_max": max(totals, default=None),
+        "kept_tokens_by_camera": [_mean(camera) for camera in zip(*kept, strict=True)] if same_cameras else None,
+        "preprocess_ms_mean": None if preprocess is None else round(preprocess, 3),
+        "model_ms_mean": None if model is None else round(model, 3),
+    }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def timestamp(seconds: float) -> str:

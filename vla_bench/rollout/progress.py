@@ -29,7 +29,7 @@ class ProgressDisplay(Observer):
         self._done = len(done)
         self._before = len(done)
         self._started = self._last_line = time.monotonic()
-        self._console.print(message, highlight=False, soft_wrap=True)
+        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
         if self._console.is_terminal and self._done < total:
             columns = [BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"), TimeElapsedColumn()]
             self._bar = Progress(*columns, console=self._console)
@@ -58,7 +58,7 @@ class ProgressDisplay(Observer):
             self._bar = None
 
     def _say(self, text: str) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _text(self) -> str:
         elapsed = time.monotonic() - self._started

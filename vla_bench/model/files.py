@@ -1,0 +1,162 @@
+"""The files of a checkpoint in the public layout, looked at without torch and without reading weights.
+
+config.json                            what the network is, see config_file.py
+model-0000X-of-0000N.safetensors       the weights LoRA adapts; model.safetensors.index.json lists them
+action_head--STEP_checkpoint.pt        the L1 head, saved apart; so is proprio_projector--STEP_checkpoint.pt
+pruner--STEP_checkpoint.safetensors    a trainable pruner: ours, the public checkpoints have none
+dataset_statistics.json, preprocessor_config.json, tokenizer.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from vla_bench.errors import CheckpointError
+
+CONFIG = "config.json"
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+STATISTICS = "dataset_statistics.json"
+TOKENIZER = "tokenizer.json"
+ACTION_HEAD, PROPRIO_PROJECTOR, PRUNER = "action_head", "proprio_projector", "pruner"
+PARTS = (ACTION_HEAD, PROPRIO_PROJECTOR, PRUNER)
+PART_SUFFIXES = (".pt", ".safetensors")
+
+HASHED_WHOLE = 64 << 20  # bytes up to which a file is hashed whole; of a larger one, its head and evenly spaced samples
+HEAD, SAMPLE, SAMPLES = 1 << 20, 4096, 256
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a safetensors file says about itself before its first weight."""
+
+    path: Path
+    shapes: dict[str, Shape]
+
+
+def origin(folder: Path) -> str:
+    """`owner/name` of a snapshot in the hub's cache, else the folder's own name."""
+    repository = folder.parent.parent.name
+    if folder.parent.name == "snapshots" and repository.startswith("models--"):
+        return repository.removeprefix("models--").replace("--", "/")
+    return folder.name
+
+
+def again(folder: Path, name: str = "") -> str:
+    """The command that replaces a file of a checkpoint."""
+    source = origin(folder)
+    if "/" in source:
+        return f"hf download {source} {name} --force-download".replace("  ", " ")
+    return f"copy {name or 'the checkpoint'} to {folder} again from where it came"
+
+
+def read_json(path: Path) -> dict:
+    """A JSON object.  Raises CheckpointError."""
+    fix = again(path.parent, path.name)
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path.parent} has no {path.name}", fix) from None
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}", fix) from error
+    except ValueError as error:
+        raise CheckpointError(f"{path} is not JSON: {error}", fix) from error
+    if not isinstance(table, dict):
+        raise CheckpointError(f"{path} holds a {type(table).__name__}, not an object", fix)
+    return table
+
+
+def read_header(path: Path) -> Header:
+    """The header of a safetensors file, which must be as long as it says.  Raises CheckpointError."""
+    fix = again(path.parent, path.name)
+    try:
+        with open(path, "rb") as file:
+            size = path.stat().st_size
+            start = file.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+            if 8 + length > size:
+                raise CheckpointError(f"{path} is cut off: {size} bytes do not hold its header", fix)
+            table = json.loads(file.read(length))
+        table.pop("__metadata__", None)
+        shapes = {name: tuple(entry["shape"]) for name, entry in table.items()}
+        expected = 8 + length + max((entry["data_offsets"][1] for entry in table.values()), default=0)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path.parent} has no {path.name}", fix) from None
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}", fix) from error
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise CheckpointError(f"{path} is not a safetensors file: {error!r}", fix) from error
+    if size != expected:
+        raise CheckpointError(f"{path} is damaged: it has {size} bytes, and its header speaks of {expected}", fix)
+    return Header(path, shapes)
+
+
+def shards(folder: Path) -> list[Header]:
+    """The files with the model's weights, as the index lists them, or the only one.  Raises CheckpointError."""
+    index = folder / INDEX
+    if not index.exists():
+        if not (folder / SINGLE).exists():
+            raise CheckpointError(f"{folder} has no weights: neither {INDEX} nor {SINGLE}", again(folder))
+        return [read_header(folder / SINGLE)]
+    listed = read_json(index).get("weight_map")
+    if not isinstance(listed, dict) or not all(isinstance(name, str) for name in listed.values()):
+        raise CheckpointError(f'{index} has no "weight_map"', again(folder, INDEX))
+    names = sorted(set(listed.values()))
+    for name in names:
+        if Path(name).name != name or "\\" in name or not name.endswith(".safetensors"):
+            raise CheckpointError(f'{index} names "{name}", which is not a safetensors file beside it', again(folder, INDEX))
+    missing = [name for name in names if not (folder / name).exists()]
+    if missing:
+        raise CheckpointError(
+            f"{folder} lacks {len(missing)} of {len(names)} weight files: {', '.join(missing[:10])}", again(folder, missing[0])
+        )
+    headers = [read_header(folder / name) for name in names]
+    held = [(name, header.path.name) for header in headers for name in header.shapes]
+    astray = sorted(name for name, _ in set(held) ^ set(listed.items()))
+    if astray:
+        raise CheckpointError(
+            f"{index} and the weight files disagree about {len(set(astray))} tensors, first {astray[0]}", again(folder)
+        )
+    return headers
+
+
+def part_file(folder: Path, part: str) -> Path | None:
+    """The file of a part saved apart, found by its name; None without one.  Raises CheckpointError where there are several."""
+    found = sorted(p for p in folder.iterdir() if part in p.name and "checkpoint" in p.name and p.suffix in PART_SUFFIXES)
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise CheckpointError(f"{folder} has {len(found)} files of its {part}: {names}", f"move all but one out of {folder}")
+    return found[0] if found else None
+
+
+def identity(folder: Path, adapter: Path | None = None) -> str:
+    """SHA-256 of a checkpoint and of the adapter put on it, in a second also for 15 GB.
+
+    Files up to 64 MiB are hashed whole.  A larger one counts with its name, size, first MiB (a safetensors header) and 256
+    samples over its length: two trainings always differ there, a few changed bytes may not.
+    """
+    names = (CONFIG, INDEX, STATISTICS, "preprocessor_config.json", TOKENIZER)
+    paths = [folder / name for name in names if (folder / name).exists()]
+    paths += [header.path for header in shards(folder)]
+    paths += [path for part in PARTS if (path := part_file(folder, part)) is not None]
+    if adapter is not None:
+        paths += sorted(path for path in adapter.iterdir() if path.suffix in (".json", ".safetensors"))
+    digest = hashlib.sha256()
+    for path in paths:
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}\n".encode())
+        with open(path, "rb") as file:
+            if size <= HASHED_WHOLE:
+                digest.update(file.read())
+                continue
+            digest.update(file.read(HEAD))
+            for number in range(SAMPLES):
+                file.seek(number * (size - SAMPLE) // (SAMPLES - 1))
+                digest.update(file.read(SAMPLE))
+    return digest.hexdigest()

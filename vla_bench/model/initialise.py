@@ -1,0 +1,132 @@
+"""Random weights: the start of a training from scratch, and a stand-in where no trained ones are at hand."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
+
+from vla_bench.model.config import VLAConfig
+from vla_bench.model.presets import NANO
+from vla_bench.model.vision import AttentionPool, LayerScale, ViT
+from vla_bench.model.vla import VLA, ActionSlice
+from vla_bench.pruners.base import Pruner
+
+if TYPE_CHECKING:
+    from vla_bench.model.checkpoint import Loaded
+
+# Learned vectors that are added to, or stand beside, projected patches: about as large as those are.  The usual 0.02 would
+# hide them, and places and words would have to grow before anything can be learned about them.
+VECTOR_STD = 0.5
+
+RANDOM_STATISTICS = {
+    "random": {
+        "action": {"q01": [-1.0] * 7, "q99": [1.0] * 7, "mask": [True] * 6 + [False]},
+        # Wide enough for LIBERO's workspaces: m, rad, m.
+        "proprio": {"q01": [-1, -1, 0, -4, -4, -4, 0, -0.04], "q99": [1, 1, 2, 4, 4, 4, 0.04, 0]},
+    }
+}
+
+
+def random_vla(
+    config: VLAConfig,
+    seed: int,
+    pruner: Pruner | None = None,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> VLA:
+    """A model in training mode with random weights, the same for the same seed and device; no other randomness is used.
+
+    Matrices are drawn so that signals neither grow nor fade in a narrow network, whose width the usual 0.02 does not suit.
+    `pruner` stays as it is, and moves with the model.
+    """
+    with torch.device("meta"):
+        model = VLA(config)
+    model.to(dtype).to_empty(device=device)
+    generator = torch.Generator(device).manual_seed(seed)
+    for name, module in model.named_modules():
+        if any(True for _ in module.parameters(recurse=False)):
+            _fill(name, module, generator)
+    model.openvla.language_model.reset_rotary(device)
+    model.pruner = None if pruner is None else pruner.to(device=device, dtype=dtype)
+    return model
+
+
+def random_nano(
+    seed: int, pruner: Pruner | None = None, device: str = "auto", action_slice: ActionSlice = ActionSlice.ALIGNED
+) -> Loaded:
+    """A random nano model with all that a loaded checkpoint has; its actions mean nothing."""
+    from vla_bench.model.card import card, model_lines, statistics_value
+    from vla_bench.model.checkpoint import Loaded
+    from vla_bench.model.choices import choose_device
+    from vla_bench.model.config_file import Kind
+    from vla_bench.model.images import Normalisation
+    from vla_bench.model.tokenizer import NANO_TOKENIZER
+
+    place, why = choose_device(device)
+    model = random_vla(NANO, seed, pruner, place).eval()
+    model.action_slice = action_slice
+    model.openvla.language_model.check_bidirectional()
+    lines = [
+        ("model", NANO.name, "random weights: its actions mean nothing"),
+        ("dtype", "float32", ""),
+        ("device", str(place), why),
+        *model_lines(model),
+        ("pruner", pruner.name if pruner else "none", ""),
+        ("action slice", model.action_slice.value, ""),
+        ("statistics", statistics_value(RANDOM_STATISTICS), "made up"),
+    ]
+    return Loaded(
+        model=model,
+        config=NANO,
+        statistics=RANDOM_STATISTICS,
+        normalisation=Normalisation(),
+        tokenizer_file=NANO_TOKENIZER,
+        folder=NANO_TOKENIZER.parent,
+        kind=Kind.OPENVLA_OFT,
+        sha256=_digest(model),
+        card=card(lines),
+    )
+
+
+@torch.no_grad()
+def _fill(name: str, module: nn.Module, generator: torch.Generator) -> None:
+    """Fill the parameters that belong to `module` itself."""
+    own = dict(module.named_parameters(recurse=False))
+    if isinstance(module, (nn.Linear, nn.Conv2d)):
+        fan_in = own["weight"][0].numel()
+        _draw(own.pop("weight"), fan_in**-0.5, generator)
+        _set(own, bias=0.0)
+    elif isinstance(module, (nn.LayerNorm, LlamaRMSNorm)):
+        _set(own, weight=1.0, bias=0.0)
+    elif isinstance(module, LayerScale):
+        _set(own, scale_factor=1.0)
+    elif isinstance(module, nn.Embedding):
+        _draw(own["weight"], VECTOR_STD, generator)
+        own.pop("weight")[module.padding_idx] = 0.0
+    elif isinstance(module, (ViT, AttentionPool)):
+        for key in list(own):
+            _draw(own.pop(key), VECTOR_STD, generator)
+    if own:
+        raise TypeError(f"no rule to initialise {', '.join(own)} of {name}, a {type(module).__name__}")
+
+
+def _draw(weight: Tensor, std: float, generator: torch.Generator) -> None:
+    nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std, generator=generator)
+
+
+def _set(own: dict[str, Tensor], **values: float) -> None:
+    for key, value in values.items():
+        if key in own:
+            own.pop(key).fill_(value)
+
+
+def _digest(model: VLA) -> str:
+    digest = hashlib.sha256()
+    for key, value in model.state_dict().items():
+        digest.update(key.encode())
+        digest.update(value.cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,176 @@
+"""Between the model's numbers, which live in [-1, 1], and the robot's, with a checkpoint's statistics in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from vla_bench.errors import CheckpointError, ModelError, UsageError, nearest
+
+ACTION_DIM = 7  # dx dy dz, three rotations, gripper
+PROPRIO_DIM = 8  # end effector position (3) m, its axis-angle (3) rad, gripper fingers (2) m
+GRIPPER = 6
+EPS = 1e-8  # the reference's, against a range of nothing
+LIBERO_NAMES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """The 1st and 99th percentile of one data set's actions and proprioception, float64.
+
+    mask: which action dimensions are normalised at all; the gripper is not.
+    proprio_q01, proprio_q99: None where the data set had no proprioception.
+    """
+
+    action_q01: np.ndarray  # (7,)
+    action_q99: np.ndarray  # (7,)
+    action_mask: np.ndarray  # (7,) bool
+    proprio_q01: np.ndarray | None = None  # (8,)
+    proprio_q99: np.ndarray | None = None  # (8,)
+
+    @classmethod
+    def parse(cls, entry: object, key: str) -> Statistics:
+        """One entry of `dataset_statistics.json`, or of `norm_stats` in `config.json`.  Raises CheckpointError."""
+        if not isinstance(entry, Mapping):
+            raise _damaged(key, f"not a table but {entry!r:.60}")
+        action_q01, action_q99 = _bounds(entry, "action", ACTION_DIM, key)
+        mask = np.array(entry["action"].get("mask"))
+        if mask.shape != (ACTION_DIM,) or mask.dtype != bool:
+            raise _damaged(key, f"action.mask must be {ACTION_DIM} times true or false, not {entry['action'].get('mask')}")
+        if _without_proprio(entry.get("proprio")):
+            return cls(action_q01, action_q99, mask)
+        return cls(action_q01, action_q99, mask, *_bounds(entry, "proprio", PROPRIO_DIM, key))
+
+
+def choose_statistics(table: Mapping[str, object], libero_name: str, asked: str | None = None) -> tuple[str, Statistics, str]:
+    """The entry of `table` to use for a suite: its key, its content, and why it was chosen.
+
+    In this order: the key asked for; the suite's LIBERO name; the same with `_no_noops`; the only key there is, unless
+    it names another suite, for another suite's statistics move the arm plausibly and wrongly.
+    """
+    if not isinstance(table, Mapping) or not table:
+        raise CheckpointError("the checkpoint has no normalisation statistics", _fetch("dataset_statistics.json"))
+    keys = [str(key) for key in table]
+    listed = f"The checkpoint has: {', '.join(keys)}"
+    if asked is not None:
+        if asked not in table:
+            hint = nearest(asked, keys)
+            raise UsageError(f'no statistics called "{asked}".{hint} {listed}', "give one of them with --unnorm-key KEY")
+        return asked, Statistics.parse(table[asked], asked), "asked for"
+    for key, why in ((libero_name, "the suite's name"), (f"{libero_name}_no_noops", "the suite's name, without no-ops")):
+        if key in table:
+            return key, Statistics.parse(table[key], key), why
+    others = [name for name in LIBERO_NAMES if name != libero_name]
+    if len(keys) == 1 and not any(keys[0] == name or keys[0].startswith(f"{name}_") for name in others):
+        return keys[0], Statistics.parse(table[keys[0]], keys[0]), "the only one"
+    raise CheckpointError(f"no statistics for {libero_name}. {listed}", "give one of them with --unnorm-key KEY")
+
+
+def normalise_proprio(state: np.ndarray, statistics: Statistics) -> np.ndarray:
+    """(..., 8) states -> [-1, 1], clipped, float64."""
+    low, high = statistics.proprio_q01, statistics.proprio_q99
+    if low is None or high is None:
+        raise CheckpointError("the statistics have no proprioception, and the model reads it", _fetch("dataset_statistics.json"))
+    return np.clip(2 * (_finite(state, PROPRIO_DIM, "a state") - low) / (high - low + EPS) - 1, -1, 1)
+
+
+def normalise_actions(actions: np.ndarray, statistics: Statistics) -> np.ndarray:
+    """(..., 7) actions as the data sets store them -> what the model is trained to answer, float64.
+
+    Clipped to [-1, 1]; the gripper stays as it is.  A dimension that never moved has nothing to learn and becomes 0.
+    """
+    values = _finite(actions, ACTION_DIM, "an action")
+    low, high = statistics.action_q01, statistics.action_q99
+    scaled = np.where(low == high, 0, np.clip(2 * (values - low) / (high - low + EPS) - 1, -1, 1))
+    return np.where(statistics.action_mask, scaled, values)
+
+
+def unnormalise_actions(actions: np.ndarray, statistics: Statistics) -> np.ndarray:
+    """(..., 7) answers of the model -> actions as the data sets store them, float64.
+
+    Not clipped, as in the reference: an answer beyond the 99th percentile stays beyond it.
+    """
+    values = _finite(actions, ACTION_DIM, "an action")
+    low, high = statistics.action_q01, statistics.action_q99
+    return np.where(statistics.action_mask, 0.5 * (values + 1) * (high - low + EPS) + low, values)
+
+
+def env_actions(actions: np.ndarray) -> np.ndarray:
+    """(..., 7) as the data sets store them -> as the simulator takes them.
+
+    The gripper goes from 1 open, 0 closed to -1 open, +1 closed; 0.5 is neither and becomes 0.
+    """
+    values = _finite(actions, ACTION_DIM, "an action").copy()
+    values[..., GRIPPER] = np.sign(1 - 2 * values[..., GRIPPER])
+    return values
+
+
+def dataset_actions(actions: np.ndarray) -> np.ndarray:
+    """(..., 7) as a demonstration recorded them, for the simulator -> as the data sets store them: `env_actions` backwards."""
+    values = _finite(actions, ACTION_DIM, "an action").copy()
+    values[..., GRIPPER] = 1 - np.clip(values[..., GRIPPER], 0, 1)
+    return values
+
+
+def axis_angle(quat: np.ndarray) -> np.ndarray:
+    """(..., 4) unit quaternions xyzw -> (..., 3) axis times angle, rad.
+
+    As robosuite does it: the angle is not wrapped, so w < 0 gives one above pi, and q and -q differ.
+    """
+    values = _finite(quat, 4, "a quaternion")
+    w = np.clip(values[..., 3:], -1, 1)
+    sine = np.sqrt(1 - w * w)
+    turned = sine > 0  # no rotation has no axis
+    return np.where(turned, values[..., :3] * 2 * np.arccos(w) / np.where(turned, sine, 1), 0)
+
+
+def proprio_state(eef_pos: np.ndarray, eef_quat: np.ndarray, gripper_qpos: np.ndarray) -> np.ndarray:
+    """What the robot feels, raw, (8,) float64: position (3,) m, axis-angle (3,) rad, gripper fingers (2,) m."""
+    return _finite(np.concatenate([eef_pos, axis_angle(eef_quat), gripper_qpos]), PROPRIO_DIM, "a state")
+
+
+def _bounds(entry: Mapping[str, object], part: str, length: int, key: str) -> tuple[np.ndarray, np.ndarray]:
+    table = entry.get(part)
+    if not isinstance(table, Mapping):
+        raise _damaged(key, f"it has no {part}")
+    found = []
+    for name in ("q01", "q99"):
+        try:
+            values = np.array(table[name], np.float64)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _damaged(key, f"{part}.{name} is missing or not a list of numbers") from error
+        if values.shape != (length,) or not np.isfinite(values).all():
+            raise _damaged(key, f"{part}.{name} must be {length} finite numbers, not {values.tolist()}")
+        found.append(values)
+    low, high = found
+    if (low > high).any():
+        raise _damaged(key, f"{part}.q01 lies above {part}.q99 in dimension {int(np.argmax(low > high))}")
+    return low, high
+
+
+def _without_proprio(table: object) -> bool:
+    """Data sets without proprioception either say nothing or have zeros in the shape of an action."""
+    if table is None:
+        return True
+    return isinstance(table, Mapping) and all(table.get(name) == [0.0] * ACTION_DIM for name in ("q01", "q99"))
+
+
+def _damaged(key: str, what: str) -> CheckpointError:
+    return CheckpointError(f'statistics "{key}" cannot be used: {what}', _fetch("dataset_statistics.json"))
+
+
+def _fetch(name: str) -> str:
+    return f"hf download REPO {name} --local-dir CHECKPOINT"
+
+
+def _finite(values: np.ndarray, length: int, what: str) -> np.ndarray:
+    array = np.asarray(values, np.float64)
+    if array.ndim == 0 or array.shape[-1] != length:
+        raise ModelError(f"{what} has {length} numbers, not the shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ModelError(
+            f"{what} has a number that is not finite: {array[~np.isfinite(array).all(axis=-1)].reshape(-1, length)[0]}"
+        )
+    return array

@@ -1,0 +1,77 @@
+"""What `--model auto` means on this machine: the best policy that can act here, and why it is that one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from vla_bench.model.known import NANO, bundled, cached
+from vla_bench.suites import load_suite
+
+FREE_BYTES = 18e9  # 15.1 GB of bfloat16 weights, and room for a batch of queries
+HUB_TIMEOUT_S = 5
+
+
+def resolve_auto(suites: Sequence[str], device: str = "auto") -> tuple[str, str]:
+    """(model name, reason in one line): the suite's LightVLA where a GPU can hold it, else the bundled nano, else the expert.
+
+    Args:
+        suites: short names of the suites to act in.
+        device: "cpu" leaves the GPU out of the question.
+    """
+    fits, why = _lightvla_fits(suites, device)
+    if fits:
+        return "lightvla", f"auto -> lightvla: {why}"
+    if bundled(NANO) is not None:
+        return "nano", f"auto -> nano: {why}"
+    return "expert", f"auto -> expert: {why}, and no bundled nano weights yet"
+
+
+def _lightvla_fits(suites: Sequence[str], device: str) -> tuple[bool, str]:
+    """Cheap questions first: the hub is asked only where its answer decides."""
+    if device == "cpu":
+        return False, "--device cpu"
+    if len(suites) != 1:
+        return False, f"{len(suites)} suites, and LightVLA has one checkpoint per suite"
+    checkpoint = load_suite(suites[0]).checkpoints.get("lightvla")
+    if checkpoint is None:
+        return False, f"no LightVLA checkpoint for {suites[0]}"
+    gpu = cuda_memory()
+    if gpu is None:
+        return False, "no CUDA device"
+    name, free = gpu
+    if free < FREE_BYTES:
+        return False, f"{name} has {free / 1e9:.1f} GB free and {FREE_BYTES / 1e9:.0f} GB are needed"
+    found, where = checkpoint_at_hand(checkpoint.hub)
+    return found, f"{checkpoint.hub} {where}"
+
+
+def cuda_memory() -> tuple[str, int] | None:
+    """Name and free bytes of the current CUDA device; None where there is none.
+
+    torch takes seconds to import, so it is asked only on machines with traces of a driver.
+    """
+    if shutil.which("nvidia-smi") is None and not Path("/dev/nvidia0").exists():
+        return None
+    try:
+        import torch
+    except ImportError:
+        return None
+    if not torch.cuda.is_available():
+        return None
+    free, _ = torch.cuda.mem_get_info()
+    return torch.cuda.get_device_name(), free
+
+
+def checkpoint_at_hand(hub: str) -> tuple[bool, str]:
+    """Whether the checkpoint `hub` can be had, and from where or why not."""
+    if cached(hub):
+        return True, "is in the hub cache"
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(hub, timeout=HUB_TIMEOUT_S)
+    except Exception as error:  # noqa: BLE001  each release of the hub's client has its own errors; all mean "not from there"
+        return False, f"is not in the hub cache, and the hub did not answer ({type(error).__name__})"
+    return True, "is on the hub"

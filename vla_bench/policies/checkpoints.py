@@ -1,0 +1,64 @@
+"""From a `ModelChoice` to a policy: which checkpoint, which pruner, which statistics, and the card that says so."""
+
+from __future__ import annotations
+
+import torch
+
+from vla_bench.errors import UsageError
+from vla_bench.model.checkpoint import Loaded, load
+from vla_bench.model.choices import OWN
+from vla_bench.model.known import NANO, bundled
+from vla_bench.model.normalisation import choose_statistics
+from vla_bench.model.processor import Processor
+from vla_bench.model.tokenizer import Tokenizer
+from vla_bench.model.vla import ActionSlice
+from vla_bench.policies.registry import ModelChoice
+from vla_bench.policies.vla import VLAPolicy
+from vla_bench.pruners.registry import make_pruner
+from vla_bench.suites import SUITE_NAMES, Suite, load_suite
+
+
+def make_vla_policy(choice: ModelChoice) -> VLAPolicy:
+    """Load the model chosen and whatever it needs to act.  Raises VlaBenchError before any episode has begun."""
+    if choice.threads is not None:
+        torch.set_num_threads(choice.threads)
+    suites = [load_suite(name) for name in choice.suites or SUITE_NAMES]
+    loaded = _load(choice, suites)
+    model = loaded.model
+    if choice.decoding == "l1" and model.action_head is None:
+        raise UsageError(f"{choice.model} has no L1 action head", f"vla-bench eval --model {choice.model} --decoding ar")
+    chosen = {suite.name: choose_statistics(loaded.statistics, suite.libero_name, choice.unnorm_key) for suite in suites}
+    statistics = {name: found for name, (_, found, _) in chosen.items()}
+    processor = Processor(
+        loaded.config, Tokenizer(loaded.tokenizer_file, loaded.config.tokens), loaded.normalisation, statistics, suites[0].cameras
+    )
+    keys = tuple((f"unnorm key, {name}", f"{key} ({why})") for name, (key, _, why) in chosen.items())
+    identity = {"checkpoint": loaded.sha256, "unnorm_keys": {name: key for name, (key, _, _) in chosen.items()}}
+    return VLAPolicy(choice.model, model, processor, choice.decoding == "ar", identity, (*loaded.card, *keys))
+
+
+def _load(choice: ModelChoice, suites: list[Suite]) -> Loaded:
+    if choice.model == "nano" and bundled(NANO) is None:
+        from vla_bench.model.initialise import random_nano
+
+        pruner = None if choice.pruner is None else make_pruner(choice.pruner)
+        return random_nano(choice.seed, pruner, choice.device, ActionSlice(choice.action_slice or ActionSlice.ALIGNED))
+    pruner = OWN if choice.pruner is None else choice.pruner
+    return load(_source(choice, suites), device=choice.device, pruner=pruner, action_slice=choice.action_slice)
+
+
+def _source(choice: ModelChoice, suites: list[Suite]) -> str:
+    """The folder or hub id behind a model's name."""
+    if choice.model == "nano":
+        return str(bundled(NANO))
+    folder = bundled(choice.model)
+    if folder is not None:
+        return str(folder)
+    if choice.model not in suites[0].checkpoints:
+        return choice.model
+    if len(suites) > 1:
+        raise UsageError(
+            f"{choice.model} has one checkpoint per suite, and {len(suites)} suites were asked for",
+            f"vla-bench eval --suite {suites[0].name} --model {choice.model}",
+        )
+    return suites[0].checkpoints[choice.model].hub

@@ -1,0 +1,94 @@
+"""A vision-language-action model as a policy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from vla_bench.environment import versions
+from vla_bench.errors import ModelError
+from vla_bench.model.action_tokens import decode
+from vla_bench.model.processor import Processor
+from vla_bench.model.stages import Stages
+from vla_bench.model.vla import VLA, Inputs, Output
+from vla_bench.policies.base import Chunk, Policy
+from vla_bench.records import EpisodeKey
+from vla_bench.world.observation import Observation, Sight
+
+
+class VLAPolicy(Policy):
+    """Answers with the model's chunk: the L1 head's, or with `autoregressive` one step of decoded action tokens.
+
+    identity, card: see `Policy`.
+    """
+
+    sight = Sight.IMAGES
+
+    def __init__(
+        self,
+        name: str,
+        model: VLA,
+        processor: Processor,
+        autoregressive: bool = False,
+        identity: dict[str, object] | None = None,
+        card: tuple[tuple[str, str], ...] = (),
+    ):
+        self.name = name
+        self.model = model.eval()
+        self.processor = processor
+        self.autoregressive = autoregressive
+        self.card = card
+        self.visual_tokens = model.config.visual_tokens
+        self.identity = {
+            **(identity or {}),
+            "pruner": model.pruner.name if model.pruner else "none",
+            "decoding": "ar" if autoregressive else "l1",
+            "action_slice": model.action_slice.value,
+            "dtype": str(self._weight.dtype).removeprefix("torch."),
+            "device": self._weight.device.type,
+            "packages": versions(("torch", "transformers")),
+        }
+
+    @property
+    def _weight(self) -> torch.Tensor:
+        return self.model.openvla.projector.fc1.weight
+
+    def reset(self, episode: EpisodeKey) -> None:
+        if self.model.pruner is not None:
+            self.model.pruner.reset(episode)
+
+    @torch.inference_mode()
+    def act(self, observations: Sequence[Observation]) -> list[Chunk]:
+        started = time.perf_counter()
+        inputs = self._place(self.processor(observations))
+        preprocess = 1000 * (time.perf_counter() - started)
+        stages = Stages(self._weight.device)
+        actions, output = self._answer(inputs, stages)
+        if not torch.isfinite(actions).all():
+            raise ModelError(f"{self.name} answered with numbers that are not finite", "vla-bench verify")
+        kept = output.kept_per_camera()
+        laps = {"preprocess": preprocess, **stages.milliseconds()}
+        share = {stage: lap / len(observations) for stage, lap in laps.items()}
+        return [
+            Chunk(self.processor.robot_actions(actions[i], o), kept[i], share, len(inputs.prompts[i]))
+            for i, o in enumerate(observations)
+        ]
+
+    def _place(self, inputs: Inputs) -> Inputs:
+        """Onto the model's device, in its type."""
+        device, dtype = self._weight.device, self._weight.dtype
+        proprio = None if inputs.proprio is None else inputs.proprio.to(device, dtype)
+        return replace(inputs, pixel_values=inputs.pixel_values.to(device, dtype), proprio=proprio)
+
+    def _answer(self, inputs: Inputs, stages: Stages) -> tuple[torch.Tensor, Output]:
+        """Normalised actions (B, T, 7)."""
+        if not self.autoregressive:
+            output = self.model(inputs, stages)
+            return output.actions, output
+        ids, output = self.model.decode(inputs, stages)
+        tokens = self.model.config.tokens
+        steps = decode(ids.cpu().numpy(), tokens.actions_end, tokens.action_bins)
+        return torch.from_numpy(steps).unsqueeze(1), output

@@ -1,0 +1,143 @@
+"""What an evaluation will do: everything that can be wrong with a request shows here, before the first episode."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vla_bench import environment
+from vla_bench.errors import UsageError
+from vla_bench.policies.base import Policy
+from vla_bench.policies.registry import ModelChoice, make_policy, settle
+from vla_bench.records import EpisodeKey, Run, config_hash
+from vla_bench.rollout.journal import timestamp
+from vla_bench.rollout.selection import select
+from vla_bench.suites import Suite, load_suites
+from vla_bench.world.assets import AssetPack, resolve_assets
+from vla_bench.world.gl import GL, choose_gl
+from vla_bench.world.init_states import read_init_states
+from vla_bench.world.libero import bddl_file, init_states_file
+
+WORKER_BYTES = 0.6e9  # resident size of a simulator, measured and rounded up: on the embedded pack
+WORKER_BYTES_MESHES = 2.5e9  # and on meshes
+
+VIDEO_MODES = ("failures", "all", "none")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, as the command line takes it."""
+
+    suite: str = "all"
+    model: str = "auto"
+    trials: int | None = None
+    tasks: str | None = None
+    init_states: str | None = None
+    workers: str = "auto"
+    assets: str = "auto"
+    video: str = "failures"
+    out: Path | None = None
+    fresh: bool = False
+    seed: int = 0
+    pruner: str | None = None
+    decoding: str = "l1"
+    unnorm_key: str | None = None
+    action_slice: str | None = None
+    device: str = "auto"
+    command: str = "vla-bench eval"
+
+
+def check_files(suites: list[Suite], keys: list[EpisodeKey]) -> None:
+    """Whatever is wrong with LIBERO's files shows before the first episode.  Raises WorldError."""
+    wanted = {key[:2] for key in keys}
+    for suite in suites:
+        for task in suite.tasks:
+            if (suite.name, task.id) in wanted:
+                read_init_states(init_states_file(suite, task))
+                bddl_file(suite, task)
+
+
+def worker_count(text: str, episodes: int, assets: AssetPack) -> int:
+    """ "auto": one simulator a core, as far as memory goes."""
+    if text == "auto":
+        count = environment.cpu_count()
+        memory = environment.available_memory()
+        if memory is not None:
+            count = min(count, int(memory // (WORKER_BYTES if assets.embedded else WORKER_BYTES_MESHES)))
+    elif text.isdigit() and int(text) > 0:
+        count = int(text)
+    else:
+        raise UsageError(f'--workers takes "auto" or a number above 0, not "{text}"')
+    return max(1, min(count, episodes))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request that was found possible: everything is known and at hand before the first episode."""
+
+    request: Request
+    choice: ModelChoice  # with the name that "auto" came to
+    reason: str | None  # why "auto" came to it; None where the model was named
+    suites: list[Suite]
+    episodes: list[EpisodeKey]
+    policy: Policy
+    assets: AssetPack
+    gl: GL
+    workers: int
+
+    @property
+    def config(self) -> dict:
+        """Everything that decides how an episode ends.  How many episodes, workers or videos is not part of it."""
+        visual = {} if self.policy.visual_tokens is None else {"visual_tokens": self.policy.visual_tokens}
+        return {
+            "model": self.choice.model,
+            "seed": self.choice.seed,
+            "pruner": self.choice.pruner,
+            "policy": self.policy.identity | visual,
+            "suites": {suite.name: suite.sha256 for suite in self.suites},
+            "assets": self.assets.identity,
+            "gl_backend": self.gl.backend,
+            "packages": environment.versions(environment.OUTCOME_PACKAGES),
+        }
+
+    @property
+    def run_id(self) -> str:
+        """The same for the same configuration, so that the same command finds its run again."""
+        words = (self.choice.model, self.choice.pruner, self.request.suite, self.assets.name, config_hash(self.config)[:8])
+        return re.sub(r"[^\w.-]+", "-", "-".join(filter(None, words))).strip("-")
+
+    def describe(self) -> Run:
+        return Run(
+            run_id=self.run_id,
+            created=timestamp(time.time()),
+            command=self.request.command,
+            config=self.config,
+            suites={suite.name: suite.protocol for suite in self.suites},
+            assets=self.assets.identity,
+            environment=environment.describe() | {"gl_backend": self.gl.backend, "gl_renderer": self.gl.renderer},
+            git_commit=environment.git_commit(),
+        )
+
+
+def prepare(request: Request) -> Plan:
+    """Check everything that can be checked without running, what is quick before what is slow.  Raises VlaBenchError."""
+    if request.video not in VIDEO_MODES:
+        raise UsageError(f'--video takes {", ".join(VIDEO_MODES)}, not "{request.video}"')
+    suites = load_suites(request.suite)
+    episodes = select(suites, request.tasks, request.init_states, request.trials)
+    choice, reason = settle(model_choice(request, suites))
+    check_files(suites, episodes)
+    assets = resolve_assets(request.assets)
+    workers = worker_count(request.workers, len(episodes), assets)
+    gl = choose_gl()
+    # The simulators have the cores; a model's threads that wait for one of theirs wait for each other.
+    choice = replace(choice, threads=max(1, environment.cpu_count() + 1 - workers))
+    return Plan(request, choice, reason, suites, episodes, make_policy(choice), assets, gl, workers)
+
+
+def model_choice(request: Request, suites: list[Suite]) -> ModelChoice:
+    names = tuple(suite.name for suite in suites)
+    how = (request.pruner, request.decoding, request.unnorm_key, request.action_slice, request.device)
+    return ModelChoice(request.model, request.seed, names, *how)

@@ -1,0 +1,78 @@
+"""`tiny_ckpt/`: the checkpoint that the end-to-end fixtures were made with, loaded by the same code as a real one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from vla_bench.errors import CheckpointError
+from vla_bench.model.checkpoint import load
+from vla_bench.model.config import TokenIds
+from vla_bench.model.config_file import read_config_file
+from vla_bench.model.files import ACTION_HEAD, PROPRIO_PROJECTOR, part_file, shards
+from vla_bench.model.images import Normalisation
+from vla_bench.model.normalisation import Statistics
+from vla_bench.model.vla import VLA
+from vla_bench.verify.compare import EXACT, Answer
+from vla_bench.verify.fixture import Fixture
+
+NAME = "tiny_ckpt"
+
+
+@dataclass
+class Subject:
+    """The model under test, in float32 on the CPU.
+
+    text_tokens: ids of the text.  In the public layout they are Llama 2's, whatever the embedding is padded to, while
+    the action bins that the decoder answers with end where the config says.
+    """
+
+    model: VLA
+    normalisation: Normalisation
+    statistics: Statistics
+    text_tokens: TokenIds
+
+    def fit(self, cameras: int, chunk: int | None) -> None:
+        """Set what the public layout does not hold and no weight depends on; None leaves it as it is."""
+        config = self.model.config
+        self.model.config = replace(config, cameras=cameras, chunk=chunk or config.chunk)
+        if self.model.action_head is not None:
+            self.model.action_head.chunk = self.model.config.chunk
+
+
+def load_subject(folder: Path) -> Subject:
+    """Raises CheckpointError, also where it is not said which of several statistics to use."""
+    loaded = load(str(folder), device="cpu", dtype=torch.float32, pruner=None)
+    keys = sorted(loaded.statistics)
+    if len(keys) != 1:
+        raise CheckpointError(f"{folder.name} must have statistics for one dataset, and has {len(keys)}: {', '.join(keys)}")
+    tokens = loaded.config.tokens
+    if read_config_file(folder).origin is None:
+        tokens = replace(tokens, actions_end=TokenIds().actions_end)
+    statistics = Statistics.parse(loaded.statistics[keys[0]], keys[0])
+    return Subject(loaded.model, loaded.normalisation, statistics, tokens)
+
+
+def stored(folder: Path) -> Fixture:
+    """Every tensor of the checkpoint's files by its public name, read past the loader."""
+    tensors: dict[str, Tensor] = {}
+    for shard in shards(folder):
+        tensors |= load_file(shard.path)
+    for part in (ACTION_HEAD, PROPRIO_PROJECTOR):
+        path = part_file(folder, part)
+        if path is not None:
+            held = torch.load(path, map_location="cpu", weights_only=True) if path.suffix == ".pt" else load_file(path)
+            tensors |= {f"{part}.{name.removeprefix('module.')}": value for name, value in held.items()}
+    return Fixture(tensors)
+
+
+def answers(subject: Subject) -> Iterator[Answer]:
+    """Every weight is in the model as it is in the file: bfloat16 fits in float32."""
+    for name, value in subject.model.state_dict().items():
+        part = name.split(".", 1)[0]
+        yield Answer(name.removeprefix("openvla."), value, EXACT, family="weights" if part == "openvla" else part)

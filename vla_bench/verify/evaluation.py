@@ -1,0 +1,92 @@
+"""`e2e_eval_*.safetensors`: one query through the whole model, as OpenVLA-OFT (`dense.`) and as LightVLA (`light.`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from vla_bench.model.action_tokens import decode
+from vla_bench.model.images import pixel_values
+from vla_bench.model.normalisation import env_actions, normalise_proprio, unnormalise_actions
+from vla_bench.model.vla import VLA, ActionSlice, Inputs, Output
+from vla_bench.pruners.base import Pruner
+from vla_bench.verify.checkpoint import Subject
+from vla_bench.verify.compare import EXACT, MATHS, Answer
+from vla_bench.verify.fixture import Fixture
+from vla_bench.verify.pruner import score
+from vla_bench.verify.watch import Seen, WatchedLightVLA, watch
+
+CHUNKS = tuple(f"{model}.{name}" for model in ("dense", "light") for name in ("actions_normalized", "actions", "env_actions"))
+
+
+def answers(subject: Subject, given: Fixture) -> Iterator[Answer]:
+    """Inputs: images_uint8, input_ids, attention_mask, state_raw.  Everything else follows from them and the weights."""
+    images = given["images_uint8"].numpy()
+    subject.fit(cameras=len(images), chunk=(given.shape(*CHUNKS) or [None])[0])
+    model, config = subject.model.eval(), subject.model.config
+    pixels = torch.as_tensor(pixel_values(images, subject.normalisation)).unsqueeze(0)
+    prompt = _prompt(given["input_ids"][given["attention_mask"].bool()].tolist(), config.tokens.space)
+    yield Answer("pixel_values", pixels)
+    yield Answer("num_prompt_tokens", len(prompt), EXACT)
+    proprio = None
+    if config.proprio_dim:
+        state = normalise_proprio(given["state_raw"].numpy(), subject.statistics)
+        yield Answer("proprio_norm", state, MATHS)
+        proprio = torch.as_tensor(state).float().unsqueeze(0)
+    inputs = Inputs(pixels, (prompt,), proprio)
+
+    output, seen = _run(model, inputs, None, ActionSlice.ALIGNED)
+    yield Answer("vision_features", seen.features)
+    yield Answer("projected_patches", seen.patches)
+    if proprio is not None:
+        yield Answer("proprio_token", seen.proprio[:, 0])
+    yield Answer("inputs_embeds", seen.entering)
+    yield Answer("dense.hidden_after_layer0", seen.layer0)
+    yield Answer("dense.last_hidden_state", output.tokens.hidden)
+    yield from _actions("dense.", output, subject)
+    yield from _discrete("dense.", output, subject)
+
+    pruner = WatchedLightVLA(mask_padding=False).eval()
+    output, seen = _run(model, inputs, pruner, ActionSlice.REFERENCE)
+    yield Answer("light.score", score(pruner.view))
+    yield Answer("light.keep_mask", pruner.choice.keep, EXACT)
+    yield Answer("light.num_kept", pruner.choice.keep.sum(dim=1), EXACT)
+    yield Answer("light.position_ids", output.tokens.positions, EXACT)
+    yield Answer("light.pruned_embeds", seen.entering)
+    yield Answer("light.hidden_after_layer0", seen.layer0)
+    yield Answer("light.last_hidden_state", output.tokens.hidden)
+    yield from _actions("light.", output, subject)
+    output, _ = _run(model, inputs, pruner, ActionSlice.ALIGNED)
+    yield from _actions("light.aligned.", output, subject, env=False)
+
+
+def _prompt(ids: Sequence[int], space: int) -> tuple[int, ...]:
+    """Without BOS, ending in the lone space piece."""
+    return (*ids[1:],) if ids[-1] == space else (*ids[1:], space)
+
+
+@torch.no_grad()
+def _run(model: VLA, inputs: Inputs, pruner: Pruner | None, action_slice: ActionSlice) -> tuple[Output, Seen]:
+    model.pruner, model.action_slice = pruner, action_slice
+    with watch(model) as seen:
+        return model(inputs), seen
+
+
+def _actions(prefix: str, output: Output, subject: Subject, env: bool = True) -> Iterator[Answer]:
+    actions = unnormalise_actions(output.actions[0].double().numpy(), subject.statistics)
+    yield Answer(f"{prefix}actions_hidden_states", output.slots)
+    yield Answer(f"{prefix}actions_normalized", output.actions[0])
+    yield Answer(f"{prefix}actions", actions)
+    if env:
+        yield Answer(f"{prefix}env_actions", env_actions(actions))
+
+
+@torch.no_grad()
+def _discrete(prefix: str, output: Output, subject: Subject) -> Iterator[Answer]:
+    """The same hidden states read as action tokens: this is what checks `lm_head`."""
+    model, config = subject.model, subject.model.config
+    ids = model.openvla.language_model.lm_head(output.slots).argmax(dim=-1)
+    bins = decode(ids[0].view(config.chunk, config.action_dim).numpy(), config.tokens.actions_end, config.tokens.action_bins)
+    yield Answer(f"{prefix}discrete_token_ids", ids, EXACT)
+    yield Answer(f"{prefix}discrete_actions", unnormalise_actions(bins, subject.statistics), MATHS)

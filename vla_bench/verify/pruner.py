@@ -1,0 +1,113 @@
+"""`pruner_*.safetensors`: LightVLA's scorer and selector alone, on sequences of BOS, patches and task tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from vla_bench.model.layout import Layout
+from vla_bench.model.sequence import Tokens, thin
+from vla_bench.pruners import lightvla
+from vla_bench.pruners.base import LLM_INPUT, Query, View
+from vla_bench.pruners.gumbel import add_noise, straight_through
+from vla_bench.pruners.lightvla import LightVLA
+from vla_bench.verify.compare import EXACT, GRADIENTS, Answer
+from vla_bench.verify.fixture import Fixture
+
+
+def answers(given: Fixture) -> Iterator[Answer]:
+    """Inputs: tokens, position_ids, attention_mask, noise (its shape says how many patches), noise_scale, grad_tokens_out."""
+    tokens = _tokens(given)
+    yield from _evaluation(tokens)
+    yield from _training(given, tokens, "train", float(given["noise_scale"]))
+    yield from _training(given, tokens, "train_nonoise", None)
+
+
+def score(view: View) -> Tensor:
+    """Scores without noise as the reference computes them, padding taking part: (B, V, V)."""
+    return lightvla.scores(view.patches.hidden, view.task)
+
+
+def _tokens(given: Fixture) -> Tokens:
+    hidden, visual = given["tokens"], given["noise"].shape[-1]
+    batch, length = hidden.shape[:2]
+    # To the pruner all that follows the patches is one task; no part of it has a name here.
+    layout = Layout(cameras=1, patches=visual, proprio=0, prompts=(length - 1 - visual,) * batch, slots=0)
+    return Tokens(hidden, given["position_ids"], given["attention_mask"], visual, layout)
+
+
+def _view(tokens: Tokens) -> View:
+    queries = (Query(),) * len(tokens.hidden)
+    return View(LLM_INPUT, tokens.patches, tokens.layout, queries, tokens.task, tokens.task_valid)
+
+
+def _prune(pruner: LightVLA, tokens: Tokens) -> Tokens:
+    view = _view(tokens)
+    return tokens.with_patches(thin(view.patches, pruner.select(view)))
+
+
+def _sample(tokens: Tokens, number: int) -> Tokens:
+    """One sample of a batch, alone."""
+    one = slice(number, number + 1)
+    layout = replace(tokens.layout, prompts=tokens.layout.prompts[one])
+    return Tokens(tokens.hidden[one], tokens.positions[one], tokens.valid[one], tokens.visual, layout)
+
+
+def _evaluation(tokens: Tokens) -> Iterator[Answer]:
+    view = _view(tokens)
+    found = score(view)
+    pruner = LightVLA(mask_padding=False).eval()
+    keep = pruner.select(view).keep
+    yield Answer("eval.score", found)
+    yield Answer("eval.queries", lightvla.queries(lightvla.rms_norm(view.patches.hidden), lightvla.rms_norm(view.task)))
+    yield Answer("eval.indices", found.argmax(dim=-1), EXACT)
+    yield Answer("eval.mask", keep, EXACT)
+    yield Answer("eval.num_kept", keep.sum(dim=1), EXACT)
+    together = _prune(pruner, tokens)
+    for number, kept in enumerate(keep.sum(dim=1).tolist()):
+        alone = _prune(pruner, _sample(tokens, number))
+        # In a batch a sample is padded to the one that kept most: without that padding it must be the same.
+        columns = [*range(1 + kept), *range(1 + together.visual, together.hidden.shape[1])]
+        for hidden, positions, valid in (
+            (alone.hidden, alone.positions, alone.valid),
+            (
+                together.hidden[[number]][:, columns],
+                together.positions[[number]][:, columns],
+                together.valid[[number]][:, columns],
+            ),
+        ):
+            yield Answer(f"eval.sample{number}.tokens_out", hidden)
+            yield Answer(f"eval.sample{number}.position_ids_out", positions, EXACT)
+            yield Answer(f"eval.sample{number}.attention_mask_out", valid, EXACT)
+
+
+def _training(given: Fixture, tokens: Tokens, prefix: str, noise_scale: float | None) -> Iterator[Answer]:
+    hidden = tokens.hidden.detach().requires_grad_()
+    tokens = replace(tokens, hidden=hidden)
+    noisy = score(_view(tokens))
+    if noise_scale is not None:
+        noisy = add_noise(noisy, given["noise"], noise_scale)
+    indicator, picked = straight_through(noisy)
+    pruner = LightVLA(noise_scale, draw=lambda _: given["noise"], mask_padding=False).train()
+    resampled = _prune(pruner, tokens)
+    upstream = given["grad_tokens_out"]
+    (gradient,) = torch.autograd.grad((resampled.hidden * upstream).sum(), hidden)
+    images = slice(1, 1 + tokens.visual)
+    scattered = torch.zeros_like(upstream[:, images]).scatter_add_(
+        1, picked.unsqueeze(-1).expand_as(upstream[:, images]), upstream[:, images]
+    )
+    yield Answer(f"{prefix}.noisy_score", noisy)
+    yield Answer(f"{prefix}.hard", indicator.round(), EXACT)
+    yield Answer(f"{prefix}.soft", noisy.softmax(dim=-1))
+    yield Answer(f"{prefix}.indices", picked, EXACT)
+    yield Answer(f"{prefix}.tokens_out", resampled.hidden)
+    yield Answer(f"{prefix}.position_ids_out", resampled.positions, EXACT)
+    yield Answer(f"{prefix}.attention_mask_out", resampled.valid, EXACT)
+    # Through the RMS norm of an empty row the gradient is a thousand times larger: compared apart, it cannot hide the others.
+    empty = (tokens.hidden == 0).all(dim=-1)
+    yield Answer(f"{prefix}.grad_tokens", gradient, GRADIENTS, where=~empty)
+    yield Answer(f"{prefix}.grad_tokens", gradient, GRADIENTS, where=empty)
+    yield Answer(f"{prefix}.grad_patches_straight_through", gradient[:, images] - scattered, GRADIENTS)

@@ -1,0 +1,110 @@
+"""`vla-bench verify`: does this machine, with these library versions, compute what the reference computes?
+
+A folder of golden tensors holds inputs and the reference's answers.  Every file is recomputed from its inputs and
+compared tensor by tensor; sizes, cameras and lengths are read from the files.  The set that ships with the package was
+made by this code after it had passed on tensors of the reference itself (scripts/make_fixtures.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vla_bench.errors import UsageError, VlaBenchError
+from vla_bench.verify import checkpoint, evaluation, numbers, pictures, pruner, training
+from vla_bench.verify.checkpoint import Subject
+from vla_bench.verify.compare import Mark, Row, broken, judge, unchecked
+from vla_bench.verify.fixture import Fixture, FixtureError, read
+
+GOLDEN = Path(__file__).resolve().parent / "golden"
+MISMATCH = 1  # exit code
+
+ALONE: dict[str, Callable[[Fixture], list]] = {
+    r"pruner_.*\.safetensors": pruner.answers,
+    r"image_pipeline.*\.npz": pictures.answers,
+    r"utils.*\.npz": numbers.answers,
+}
+WITH_MODEL: dict[str, Callable[[Subject, Fixture], list]] = {
+    r"e2e_eval_.*\.safetensors": evaluation.answers,
+    r"e2e_train.*\.safetensors": training.answers,
+}
+TENSOR_FILES = (".safetensors", ".npz", ".npy", ".pt")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a folder of fixtures."""
+
+    fixtures: Path
+    rows: tuple[Row, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Nothing missed.  What was not checked counts neither way."""
+        return all(row.verdict is not Mark.MISS for row in self.rows)
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.passed else MISMATCH
+
+    def to_dict(self) -> dict[str, object]:
+        return {"fixtures": str(self.fixtures), "passed": self.passed, "rows": [row.to_dict() for row in self.rows]}
+
+
+def verify(fixtures: Path | None = None) -> Verdict:
+    """Check every fixture in a folder; None for the shipped set.
+
+    Raises UsageError where there is nothing to check.  A damaged file is a row that misses, not an error.
+    """
+    folder = GOLDEN if fixtures is None else fixtures
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder", "vla-bench verify")
+    files = sorted(path for path in folder.iterdir() if path.suffix in TENSOR_FILES)
+    alone = [(path, check) for path in files if (check := _checker(ALONE, path))]
+    with_model = [(path, check) for path in files if (check := _checker(WITH_MODEL, path))]
+    has_checkpoint = (folder / checkpoint.NAME).is_dir()
+    if not alone and not with_model and not has_checkpoint:
+        raise UsageError(
+            f"{folder} has no fixture that can be checked (pruner_*, e2e_*, image_pipeline*, utils*)", "vla-bench verify"
+        )
+    rows = [row for path, check in alone for row in _check(path, check)]
+    if with_model or has_checkpoint:
+        rows += _with_model(folder / checkpoint.NAME, with_model)
+    known = {path for path, _ in alone + with_model}
+    rows += [unchecked(path.name, "file", f"no checker for {_kind(path)}") for path in files if path not in known]
+    return Verdict(folder, tuple(rows))
+
+
+def _checker(table: dict[str, Callable], path: Path) -> Callable | None:
+    return next((check for pattern, check in table.items() if re.fullmatch(pattern, path.name)), None)
+
+
+def _kind(path: Path) -> str:
+    """ "baselines_*" for baselines_adp.npz."""
+    head, separator, _ = path.stem.partition("_")
+    return f"{head}_*" if separator else path.name
+
+
+def _check(path: Path, check: Callable[[Fixture], list]) -> list[Row]:
+    try:
+        given = read(path)
+    except FixtureError as error:
+        return [broken(path.name, error.message)]
+    return judge(path.name, given, check(given))
+
+
+def _with_model(folder: Path, files: list[tuple[Path, Callable]]) -> list[Row]:
+    """The checkpoint's own rows, then those of the files that need it."""
+    try:
+        if not folder.is_dir():
+            raise FixtureError("is missing, and the e2e_* files were made with it")
+        subject = checkpoint.load_subject(folder)
+        rows = judge(folder.name, checkpoint.stored(folder), checkpoint.answers(subject))
+    except (VlaBenchError, OSError, ValueError) as error:
+        waiting = [unchecked(path.name, "file", f"needs {folder.name}, which cannot be used") for path, _ in files]
+        return [broken(folder.name, getattr(error, "message", error)), *waiting]
+    for path, check in files:
+        rows += _check(path, lambda given, check=check: check(subject, given))
+    return rows

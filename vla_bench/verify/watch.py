@@ -1,0 +1,69 @@
+"""Looking into a forward pass: the tensors between the parts of the model, and what its pruner saw and chose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from vla_bench.model.vla import VLA
+from vla_bench.pruners.base import Resampling, Selection, View
+from vla_bench.pruners.lightvla import LightVLA
+
+
+@dataclass
+class Seen:
+    """What passed through the model, filled while it runs.
+
+    features: (B, P, vision width) both ViTs.  patches: (B, P, D) projected.  proprio: (B, 1, D).
+    entering, layer0: (B, N, D) before and behind the first decoder layer.
+    """
+
+    features: Tensor | None = None
+    patches: Tensor | None = None
+    proprio: Tensor | None = None
+    entering: Tensor | None = None
+    layer0: Tensor | None = None
+
+
+@contextmanager
+def watch(model: VLA) -> Iterator[Seen]:
+    """Fill a `Seen` with whatever forward passes happen inside the `with` block."""
+    seen = Seen()
+
+    def output_to(name: str):
+        def hook(module, args, output):
+            setattr(seen, name, output)
+
+        return hook
+
+    def entering(module, args):
+        seen.entering = args[0]
+
+    layer = model.openvla.language_model.model.layers[0]
+    hooks = [
+        model.openvla.vision_backbone.register_forward_hook(output_to("features")),
+        model.openvla.projector.register_forward_hook(output_to("patches")),
+        layer.register_forward_pre_hook(entering),
+        layer.register_forward_hook(output_to("layer0")),
+    ]
+    if model.proprio_projector is not None:
+        hooks.append(model.proprio_projector.register_forward_hook(output_to("proprio")))
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class WatchedLightVLA(LightVLA):
+    """LightVLA that remembers its last view and choice."""
+
+    view: View
+    choice: Selection | Resampling
+
+    def select(self, view: View) -> Selection | Resampling:
+        self.view, self.choice = view, super().select(view)
+        return self.choice
