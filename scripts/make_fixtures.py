@@ -66,6 +66,8 @@ def complete(inputs: Mapping, answer: Callable[[Fixture], Iterable[Answer]]) -> 
     """The inputs, and this code's answer under every name that it gives one."""
     tensors = dict(inputs)
     for found in answer(Fixture(inputs)):
+        if found.problem:
+            raise ValueError(f"{found.tensor}: {found.problem}")
         value = found.value.detach() if isinstance(found.value, Tensor) else np.asarray(found.value)
         tensors.setdefault(found.tensor, value)
     return tensors

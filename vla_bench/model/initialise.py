@@ -55,6 +55,17 @@ def random_vla(
     return model
 
 
+def random_heads(model: VLA, seed: int) -> None:
+    """New random weights for the action head and the proprio projector, in place."""
+    for part in ("action_head", "proprio_projector"):
+        head = getattr(model, part)
+        if head is not None:
+            generator = torch.Generator(next(head.parameters()).device).manual_seed(seed)
+            for name, module in head.named_modules():
+                if any(True for _ in module.parameters(recurse=False)):
+                    _fill(f"{part}.{name}", module, generator)
+
+
 def random_nano(
     seed: int, pruner: Pruner | None = None, device: str = "auto", action_slice: ActionSlice = ActionSlice.ALIGNED
 ) -> Loaded:

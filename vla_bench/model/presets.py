@@ -9,14 +9,14 @@ from vla_bench.model.config import DINOV2, SIGLIP, LLMConfig, TokenIds, VLAConfi
 
 SEVEN_B = VLAConfig()
 
-# 8 x 8 patches a camera, 128 image tokens.  0.87 GFLOP a dense query; narrower than deep, since on a CPU a batch gains on
-# single queries what they lose in the fixed cost of every layer, and few heads, since softmax is dear there.
+# 8 x 8 patches a camera, 128 image tokens; 0.78 GFLOP for a dense query.  Deep and narrow with few heads: what a batch saves
+# on a CPU is the fixed cost of every layer, and softmax, whose cost grows with the heads, is dear there.
 # The vocabulary is laid out like Llama-2's in OpenVLA: words, 256 action bins, pad, and padding to a multiple of 64.
 NANO = VLAConfig(
     name="nano",
     image_size=112,
-    dino=replace(DINOV2, width=96, depth=5, heads=2),
-    siglip=replace(SIGLIP, width=96, depth=5, heads=2, mlp_ratio=4.0),
+    dino=replace(DINOV2, width=64, depth=8, heads=2),
+    siglip=replace(SIGLIP, width=64, depth=8, heads=2, mlp_ratio=4.0),
     llm=LLMConfig(width=128, layers=6, heads=2, mlp=256, vocab=448, max_positions=512),
     tokens=TokenIds(bos=1, stop=2, space=3, actions_end=384, pad=384, template="{instruction}"),
 )

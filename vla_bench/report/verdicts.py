@@ -6,10 +6,12 @@ from vla_bench.verify.compare import Mark, Row
 from vla_bench.verify.run import Verdict
 
 STYLES = {Mark.OK: "green", Mark.MISS: "bold red", Mark.UNCHECKED: "yellow"}
+COLUMNS = ("tensors", "n", "error", "tolerance", "verdict")
+LEFT = {"tensors", "verdict"}
 
 
 def print_verdict(verdict: Verdict) -> None:
-    """One line a family of tensors, then what is wrong in words, then the count."""
+    """Under each file one line a family of tensors, by the worst of its n; then what is wrong in words, and the count."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -17,26 +19,37 @@ def print_verdict(verdict: Verdict) -> None:
 
     console = Console()
     if not console.is_terminal:
-        console = Console(width=200)
-    table = Table(title=str(verdict.fixtures), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column, side in zip(("file", "family", "tensors", "largest error", "tolerance", "verdict"), "llrrrl", strict=True):
-        table.add_column(column, justify={"l": "left", "r": "right"}[side], no_wrap=True)
-    last = None
-    for row in verdict.rows:
-        file = "" if row.file == last else row.file  # named once, above its families
-        last = row.file
-        mark = Text(row.verdict.value, style=STYLES[row.verdict])
-        table.add_row(file, row.family, str(row.tensors or "-"), _number(row.max_error), _number(row.tolerance), mark)
+        console = Console(width=200)  # for files and other programs: no folding to a terminal that is not there
+    table = Table(title=Text(str(verdict.fixtures)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    lines = [(f"  {row.family}", str(row.tensors or "-"), number(row.max_error), number(row.tolerance)) for row in verdict.rows]
+    widths = [max(map(len, cells)) for cells in zip(COLUMNS[:-1], *lines, strict=True)] + [len(Mark.UNCHECKED.value)]
+    names = max(console.width - sum(widths[1:]) - 3 * len(COLUMNS), 12)  # in a narrow terminal these are cut short, numbers never
+    for column, width in zip(COLUMNS, [min(widths[0], names), *widths[1:]], strict=True):
+        table.add_column(column, justify="left" if column in LEFT else "right", width=width, no_wrap=True)
+    file = None
+    for row, line in zip(verdict.rows, lines, strict=True):
+        if row.file != file:
+            table.add_row(Text(row.file, style="bold"))
+            file = row.file
+        table.add_row(*map(Text, line), Text(row.verdict.value, style=STYLES[row.verdict]))
     console.print(table)
     for mark in (Mark.UNCHECKED, Mark.MISS):
-        for reason, where in _reasons(verdict.rows, mark).items():
-            console.print(Text(f"{mark.value}: {where[0] if len(where) == 1 else f'{len(where)} times'}: {reason}"))
+        for reason, files in _reasons(verdict.rows, mark).items():
+            where = files[0] if len(set(files)) == 1 else f"{len(files)} files"
+            console.print(Text(f"{mark.value}: {where}: {reason}"))
     console.print(Text(counts(verdict.rows)))
 
 
 def counts(rows: tuple[Row, ...]) -> str:
-    """ "41 ok, 1 MISS, 2 not checked"."""
+    """Such as "41 ok, 1 MISS, 2 not checked"."""
     return ", ".join(f"{sum(row.verdict is mark for row in rows)} {mark.value}" for mark in Mark)
+
+
+def number(value: float | None) -> str:
+    """Two digits; what is exactly 0 is shown as 0."""
+    if value is None:
+        return "-"
+    return "0" if value == 0 else f"{value:.2g}"
 
 
 def _reasons(rows: tuple[Row, ...], mark: Mark) -> dict[str, list[str]]:
@@ -46,9 +59,3 @@ def _reasons(rows: tuple[Row, ...], mark: Mark) -> dict[str, list[str]]:
         if row.verdict is mark and row.reason:
             found.setdefault(row.reason, []).append(row.file)
     return found
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return "0" if value == 0 else f"{value:.2g}"

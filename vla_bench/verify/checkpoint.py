@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vla_bench.errors import CheckpointError
 from vla_bench.model.checkpoint import load
 from vla_bench.model.config import TokenIds
 from vla_bench.model.config_file import read_config_file
@@ -28,13 +27,14 @@ NAME = "tiny_ckpt"
 class Subject:
     """The model under test, in float32 on the CPU.
 
+    statistics: of every data set that the checkpoint has them of.
     text_tokens: ids of the text.  In the public layout they are Llama 2's, whatever the embedding is padded to, while
     the action bins that the decoder answers with end where the config says.
     """
 
     model: VLA
     normalisation: Normalisation
-    statistics: Statistics
+    statistics: tuple[Statistics, ...]
     text_tokens: TokenIds
 
     def fit(self, cameras: int, chunk: int | None) -> None:
@@ -46,15 +46,12 @@ class Subject:
 
 
 def load_subject(folder: Path) -> Subject:
-    """Raises CheckpointError, also where it is not said which of several statistics to use."""
+    """Raises CheckpointError."""
     loaded = load(str(folder), device="cpu", dtype=torch.float32, pruner=None)
-    keys = sorted(loaded.statistics)
-    if len(keys) != 1:
-        raise CheckpointError(f"{folder.name} must have statistics for one dataset, and has {len(keys)}: {', '.join(keys)}")
     tokens = loaded.config.tokens
     if read_config_file(folder).origin is None:
         tokens = replace(tokens, actions_end=TokenIds().actions_end)
-    statistics = Statistics.parse(loaded.statistics[keys[0]], keys[0])
+    statistics = tuple(Statistics.parse(entry, key) for key, entry in loaded.statistics.items())
     return Subject(loaded.model, loaded.normalisation, statistics, tokens)
 
 

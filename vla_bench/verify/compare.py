@@ -156,7 +156,7 @@ def _compare(file: str, family: str, fixture: Fixture, answer: Answer) -> Row:
     error = np.abs(found - expected)
     if answer.where is not None:
         error[~answer.where.numpy()] = 0
-    worst = float(error.max(initial=0.0))
+    worst = min(float(error.max(initial=0.0)), np.finfo(float).max)  # a difference of huge numbers can overflow
     allowed = math.floor(answer.tolerance.share * error.size)
     reason = None
     if worst > bound:

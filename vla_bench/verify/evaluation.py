@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 
 from vla_bench.model.action_tokens import decode
 from vla_bench.model.images import pixel_values
-from vla_bench.model.normalisation import env_actions, normalise_proprio, unnormalise_actions
+from vla_bench.model.normalisation import Statistics, env_actions, normalise_proprio, unnormalise_actions
 from vla_bench.model.vla import VLA, ActionSlice, Inputs, Output
 from vla_bench.pruners.base import Pruner
 from vla_bench.verify.checkpoint import Subject
@@ -25,13 +26,14 @@ def answers(subject: Subject, given: Fixture) -> Iterator[Answer]:
     images = given["images_uint8"].numpy()
     subject.fit(cameras=len(images), chunk=(given.shape(*CHUNKS) or [None])[0])
     model, config = subject.model.eval(), subject.model.config
+    statistics = _statistics(subject, given)
     pixels = torch.as_tensor(pixel_values(images, subject.normalisation)).unsqueeze(0)
     prompt = _prompt(given["input_ids"][given["attention_mask"].bool()].tolist(), config.tokens.space)
     yield Answer("pixel_values", pixels)
     yield Answer("num_prompt_tokens", len(prompt), EXACT)
     proprio = None
     if config.proprio_dim:
-        state = normalise_proprio(given["state_raw"].numpy(), subject.statistics)
+        state = normalise_proprio(given["state_raw"].numpy(), statistics)
         yield Answer("proprio_norm", state, MATHS)
         proprio = torch.as_tensor(state).float().unsqueeze(0)
     inputs = Inputs(pixels, (prompt,), proprio)
@@ -44,8 +46,8 @@ def answers(subject: Subject, given: Fixture) -> Iterator[Answer]:
     yield Answer("inputs_embeds", seen.entering)
     yield Answer("dense.hidden_after_layer0", seen.layer0)
     yield Answer("dense.last_hidden_state", output.tokens.hidden)
-    yield from _actions("dense.", output, subject)
-    yield from _discrete("dense.", output, subject)
+    yield from _actions("dense.", output, statistics)
+    yield from _discrete("dense.", output, model, statistics)
 
     pruner = WatchedLightVLA(mask_padding=False).eval()
     output, seen = _run(model, inputs, pruner, ActionSlice.REFERENCE)
@@ -56,9 +58,19 @@ def answers(subject: Subject, given: Fixture) -> Iterator[Answer]:
     yield Answer("light.pruned_embeds", seen.entering)
     yield Answer("light.hidden_after_layer0", seen.layer0)
     yield Answer("light.last_hidden_state", output.tokens.hidden)
-    yield from _actions("light.", output, subject)
+    yield from _actions("light.", output, statistics)
     output, _ = _run(model, inputs, pruner, ActionSlice.ALIGNED)
-    yield from _actions("light.aligned.", output, subject, env=False)
+    yield from _actions("light.aligned.", output, statistics, env=False)
+
+
+def _statistics(subject: Subject, given: Fixture) -> Statistics:
+    """Of several data sets' statistics those that the file's own state was normalised with: no file names them."""
+    first, *others = subject.statistics
+    if others and {"state_raw", "proprio_norm"} <= set(given.names()):
+        state, expected = given["state_raw"].numpy(), given["proprio_norm"].numpy()
+        near = [s for s in subject.statistics if np.allclose(normalise_proprio(state, s), expected, rtol=0, atol=MATHS.size)]
+        return near[0] if near else first
+    return first
 
 
 def _prompt(ids: Sequence[int], space: int) -> tuple[int, ...]:
@@ -73,8 +85,8 @@ def _run(model: VLA, inputs: Inputs, pruner: Pruner | None, action_slice: Action
         return model(inputs), seen
 
 
-def _actions(prefix: str, output: Output, subject: Subject, env: bool = True) -> Iterator[Answer]:
-    actions = unnormalise_actions(output.actions[0].double().numpy(), subject.statistics)
+def _actions(prefix: str, output: Output, statistics: Statistics, env: bool = True) -> Iterator[Answer]:
+    actions = unnormalise_actions(output.actions[0].double().numpy(), statistics)
     yield Answer(f"{prefix}actions_hidden_states", output.slots)
     yield Answer(f"{prefix}actions_normalized", output.actions[0])
     yield Answer(f"{prefix}actions", actions)
@@ -83,10 +95,10 @@ def _actions(prefix: str, output: Output, subject: Subject, env: bool = True) ->
 
 
 @torch.no_grad()
-def _discrete(prefix: str, output: Output, subject: Subject) -> Iterator[Answer]:
+def _discrete(prefix: str, output: Output, model: VLA, statistics: Statistics) -> Iterator[Answer]:
     """The same hidden states read as action tokens: this is what checks `lm_head`."""
-    model, config = subject.model, subject.model.config
+    config = model.config
     ids = model.openvla.language_model.lm_head(output.slots).argmax(dim=-1)
     bins = decode(ids[0].view(config.chunk, config.action_dim).numpy(), config.tokens.actions_end, config.tokens.action_bins)
     yield Answer(f"{prefix}discrete_token_ids", ids, EXACT)
-    yield Answer(f"{prefix}discrete_actions", unnormalise_actions(bins, subject.statistics), MATHS)
+    yield Answer(f"{prefix}discrete_actions", unnormalise_actions(bins, statistics), MATHS)

@@ -16,6 +16,7 @@ from vla_bench.pruners.gumbel import add_noise, straight_through
 from vla_bench.pruners.lightvla import LightVLA
 from vla_bench.verify.compare import EXACT, GRADIENTS, Answer
 from vla_bench.verify.fixture import Fixture
+from vla_bench.verify.watch import WatchedLightVLA
 
 
 def answers(given: Fixture) -> Iterator[Answer]:
@@ -90,10 +91,10 @@ def _training(given: Fixture, tokens: Tokens, prefix: str, noise_scale: float | 
     noisy = score(_view(tokens))
     if noise_scale is not None:
         noisy = add_noise(noisy, given["noise"], noise_scale)
-    indicator, picked = straight_through(noisy)
-    pruner = LightVLA(noise_scale, draw=lambda _: given["noise"], mask_padding=False).train()
+    indicator, _ = straight_through(noisy)
+    pruner = WatchedLightVLA(noise_scale, draw=lambda _: given["noise"], mask_padding=False).train()
     resampled = _prune(pruner, tokens)
-    upstream = given["grad_tokens_out"]
+    picked, upstream = pruner.choice.picked, given["grad_tokens_out"]
     (gradient,) = torch.autograd.grad((resampled.hidden * upstream).sum(), hidden)
     images = slice(1, 1 + tokens.visual)
     scattered = torch.zeros_like(upstream[:, images]).scatter_add_(

@@ -8,25 +8,25 @@ made by this code after it had passed on tensors of the reference itself (script
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from vla_bench.errors import UsageError, VlaBenchError
 from vla_bench.verify import checkpoint, evaluation, numbers, pictures, pruner, training
 from vla_bench.verify.checkpoint import Subject
-from vla_bench.verify.compare import Mark, Row, broken, judge, unchecked
+from vla_bench.verify.compare import Answer, Mark, Row, broken, judge, unchecked
 from vla_bench.verify.fixture import Fixture, FixtureError, read
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 MISMATCH = 1  # exit code
 
-ALONE: dict[str, Callable[[Fixture], list]] = {
+ALONE: dict[str, Callable[[Fixture], Iterator[Answer]]] = {
     r"pruner_.*\.safetensors": pruner.answers,
     r"image_pipeline.*\.npz": pictures.answers,
     r"utils.*\.npz": numbers.answers,
 }
-WITH_MODEL: dict[str, Callable[[Subject, Fixture], list]] = {
+WITH_MODEL: dict[str, Callable[[Subject, Fixture], Iterator[Answer]]] = {
     r"e2e_eval_.*\.safetensors": evaluation.answers,
     r"e2e_train.*\.safetensors": training.answers,
 }
@@ -82,12 +82,12 @@ def _checker(table: dict[str, Callable], path: Path) -> Callable | None:
 
 
 def _kind(path: Path) -> str:
-    """ "baselines_*" for baselines_adp.npz."""
+    """What a name stands for: baselines_adp.npz is one of baselines_*."""
     head, separator, _ = path.stem.partition("_")
     return f"{head}_*" if separator else path.name
 
 
-def _check(path: Path, check: Callable[[Fixture], list]) -> list[Row]:
+def _check(path: Path, check: Callable[[Fixture], Iterator[Answer]]) -> list[Row]:
     try:
         given = read(path)
     except FixtureError as error:

@@ -1,0 +1,12 @@
+"""Write the word list of the nano model, from the instructions of the four suites.
+
+    python scripts/make_nano_tokenizer.py
+
+Ids move when a word is added: a nano checkpoint goes with the file that it was trained with, of which it holds a copy.
+"""
+
+from vla_bench.model.tokenizer import NANO_TOKENIZER, build_nano_tokenizer
+
+tokenizer = build_nano_tokenizer()
+tokenizer.save(str(NANO_TOKENIZER))
+print(f"{NANO_TOKENIZER}: {tokenizer.get_vocab_size()} ids")

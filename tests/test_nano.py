@@ -1,0 +1,254 @@
+"""The nano model: its sizes, its start, and that pruning and batching change nothing that they should not."""
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+
+from vla_bench.errors import ModelError, UsageError
+from vla_bench.model.config import VLAConfig
+from vla_bench.model.initialise import random_nano, random_vla
+from vla_bench.model.presets import NANO, PRESETS, SEVEN_B, preset
+from vla_bench.model.vla import VLA, Inputs
+from vla_bench.pruners.base import LLM_INPUT, VISION, Pruner, Selection, before_layer
+from vla_bench.pruners.lightvla import LightVLA
+
+from .nanos import AtVision, ByAttention, Everywhere, KeepAll, inputs, kept, one_thread, sample
+
+PRUNERS = {
+    "dense": lambda: None,
+    "LLM input": LightVLA,
+    "vision output": AtVision,
+    "before layer 1": ByAttention,
+    "everywhere": Everywhere,
+}
+ONES = r"norm|ffn\.0|scale_factor"  # parameters that start at 1
+
+
+@pytest.fixture(scope="module")
+def model():
+    with one_thread():
+        yield random_vla(NANO, seed=0).eval()
+
+
+@pytest.fixture
+def with_pruner(model):
+    """The model with a pruner, for one test."""
+
+    def put(pruner):
+        model.pruner = None if pruner is None else pruner.eval()
+        return model
+
+    yield put
+    model.pruner = None
+
+
+@torch.no_grad()
+def answer(model, batch):
+    return model(batch)
+
+
+# --- sizes
+
+
+def test_nano_is_small(model):
+    assert sum(p.numel() for p in model.parameters()) == 2_351_431  # < 5 M
+    assert (NANO.visual_tokens, NANO.patches, NANO.slots) == (128, 64, 56)
+
+
+def test_vocabulary_is_laid_out_like_the_7bs():
+    for config in PRESETS.values():
+        tokens = config.tokens
+        assert tokens.actions_end == tokens.pad and config.llm.vocab % 64 == 0
+        assert config.llm.vocab - tokens.actions_end == 64  # what the public files call pad_to_multiple_of
+        assert max(tokens.bos, tokens.stop, tokens.space) < tokens.actions_end - tokens.action_bins
+
+
+def test_nano_has_the_parameters_of_the_7b_but_fewer_layers(model):
+    with torch.device("meta"):
+        big = VLA(SEVEN_B)
+
+    def names(vla):
+        return {re.sub(r"\.\d+\.", ".N.", name) for name, _ in vla.named_parameters()}
+
+    assert names(model) == names(big)
+
+
+def test_a_dense_query_costs_less_than_a_gigaflop():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"):
+        model = VLA(NANO)
+        pixels, proprio = torch.empty(1, 12, NANO.image_size, NANO.image_size), torch.empty(1, NANO.proprio_dim)
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        model(Inputs(pixels, (tuple(range(4, 16)),), proprio))
+    assert 0.75e9 < counter.get_total_flops() < 0.8e9
+
+
+def test_preset_by_name():
+    assert preset("nano") is NANO and preset("7b") is SEVEN_B == VLAConfig()
+    with pytest.raises(UsageError, match='unknown preset "nanno".*Did you mean "nano"'):
+        preset("nanno")
+
+
+# --- initialisation
+
+
+def test_the_same_seed_gives_the_same_model_and_disturbs_nobody(model):
+    before = torch.get_rng_state()
+    again, other = (random_vla(NANO, seed).state_dict() for seed in (0, 1))
+    assert torch.equal(before, torch.get_rng_state())
+    mine = model.state_dict()
+    assert mine.keys() == again.keys() and all(torch.equal(mine[name], again[name]) for name in mine)
+    differing = {name for name in mine if not torch.equal(mine[name], other[name])}
+    assert differing == {name for name in mine if not name.endswith("bias") and not re.search(ONES, name)}
+
+
+def test_every_parameter_is_filled(model):
+    for name, parameter in model.named_parameters():
+        values = parameter.detach()
+        assert values.isfinite().all(), name
+        if name.endswith("bias"):
+            assert (values == 0).all(), name
+        elif re.search(ONES, name):
+            assert (values == 1).all(), name
+        else:
+            std = 0.5 if re.search("pos_embed|_token|latent|embed_tokens", name) else values[0].numel() ** -0.5
+            # A normal cut at two deviations has 0.88 of its deviation.
+            assert values.abs().max() <= 2 * std and values.std() == pytest.approx(0.88 * std, rel=0.2), name
+    assert (model.openvla.language_model.model.embed_tokens.weight[NANO.tokens.pad] == 0).all()
+
+
+def test_a_module_without_a_rule_is_an_error(monkeypatch):
+    monkeypatch.setattr("vla_bench.model.initialise.LayerScale", type(None))
+    with pytest.raises(TypeError, match="no rule to initialise scale_factor of .*ls1, a LayerScale"):
+        random_vla(NANO, 0)
+
+
+def test_in_bfloat16_rotary_frequencies_stay_exact(model):
+    rotary, exact = (
+        vla.openvla.language_model.model.rotary_emb.inv_freq for vla in (random_vla(NANO, 0, dtype=torch.bfloat16), model)
+    )
+    assert rotary.dtype == torch.float32 and torch.equal(rotary, exact)
+
+
+def test_random_nano_has_what_a_checkpoint_has():
+    from vla_bench.model.normalisation import choose_statistics
+    from vla_bench.model.tokenizer import Tokenizer
+    from vla_bench.suites import load_suites
+
+    loaded, same, other = random_nano(3), random_nano(3, LightVLA()), random_nano(4)
+    assert loaded.sha256 == same.sha256 != other.sha256 and not loaded.model.training
+    assert (loaded.model.pruner, same.model.pruner.name) == (None, "lightvla")
+    for suite in load_suites():
+        key, statistics, _ = choose_statistics(loaded.statistics, suite.libero_name)
+        assert key == "random" and not statistics.action_mask[-1] and statistics.proprio_q99 is not None
+    assert Tokenizer(loaded.tokenizer_file, loaded.config.tokens).prompt("turn on the stove")
+    assert ("model", "nano (random weights: its actions mean nothing)") in loaded.card
+
+
+# --- attention
+
+
+def test_attention_is_bidirectional(model):
+    model.openvla.language_model.check_bidirectional()
+    batch = inputs(1)
+    changed = Inputs(batch.pixel_values, ((*batch.prompts[0][:-2], 40, batch.prompts[0][-1]),), batch.proprio)
+    first, second = (answer(model, x).tokens.hidden[0, 0] for x in (batch, changed))
+    assert (first - second).abs().max() > 1e-3  # BOS sees the prompt behind it
+
+
+def test_a_causal_decoder_is_refused():
+    decoder = random_vla(NANO, 0).openvla.language_model
+    decoder.model.config._attn_implementation = "sdpa"  # what an attention function that nobody asks amounts to
+    with pytest.raises(ModelError, match="not bidirectional"):
+        decoder.check_bidirectional()
+
+
+# --- batching and pruning
+
+
+@pytest.mark.parametrize("place", PRUNERS)
+def test_a_batch_equals_its_samples(with_pruner, place):
+    model, batch = with_pruner(PRUNERS[place]()), inputs(8)
+    together = answer(model, batch)
+    counts = []
+    for i in range(8):
+        alone = answer(model, sample(batch, i))
+        torch.testing.assert_close(together.actions[i], alone.actions[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(together.slots[i], alone.slots[0], atol=1e-5, rtol=0)
+        assert kept(together, i) == kept(alone, 0)
+        assert together.kept_per_camera()[i] == alone.kept_per_camera()[0]
+        valid = together.tokens.valid[i]
+        assert torch.equal(together.tokens.positions[i][valid], alone.tokens.positions[0])
+        torch.testing.assert_close(together.tokens.hidden[i][valid], alone.tokens.hidden[0], atol=1e-5, rtol=0)
+        counts.append(tuple(map(len, kept(alone, 0))))
+    if place != "dense":
+        assert len(set(counts)) > 4 and all(0 < c[-1] < 128 for c in counts), counts  # unequal, or this shows little
+
+
+def test_a_sample_does_not_depend_on_its_neighbours(with_pruner):
+    model, batch = with_pruner(LightVLA()), inputs(8)
+    other = inputs(8, seed=1)
+    mixed = Inputs(
+        torch.cat([batch.pixel_values[:1], other.pixel_values[1:]]),
+        (batch.prompts[0], *other.prompts[:0:-1]),
+        torch.cat([batch.proprio[:1], other.proprio[1:]]),
+    )
+    one, two = answer(model, batch), answer(model, mixed)
+    torch.testing.assert_close(one.actions[0], two.actions[0], atol=1e-5, rtol=0)
+    assert kept(one, 0) == kept(two, 0) and (one.actions[1] - two.actions[1]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("size", [1, 3])
+def test_keeping_everything_is_dense_bit_for_bit(with_pruner, silent, size):
+    batch = inputs(size)
+    dense = answer(with_pruner(None), batch)
+    full = answer(with_pruner(KeepAll(silent)), batch)
+    assert torch.equal(dense.actions, full.actions) and torch.equal(dense.tokens.hidden, full.tokens.hidden)
+    assert torch.equal(dense.tokens.positions, full.tokens.positions)
+
+
+@pytest.mark.parametrize("site", [VISION, LLM_INPUT, before_layer(4)], ids=str)
+def test_kept_tokens_stay_in_order_at_their_own_positions(with_pruner, site):
+    class EveryFifth(Pruner):
+        name, sites = "every-fifth", (site,)
+
+        def select(self, view):
+            return Selection(torch.arange(128).expand_as(view.patches.ids) % 5 == 0)
+
+    batch = inputs(1)
+    output = answer(with_pruner(EveryFifth()), batch)
+    assert kept(output, 0) == [list(range(0, 128, 5))] and output.kept_per_camera() == [(13, 13)]
+    tail = range(129, 129 + 1 + len(batch.prompts[0]) + 56 + 1)
+    assert output.tokens.positions[0].tolist() == [0, *range(1, 129, 5), *tail]
+
+
+@pytest.mark.parametrize("place", ["dense", "LLM input"])
+def test_leaving_out_what_nobody_reads_changes_nothing(with_pruner, place):
+    model, batch = with_pruner(PRUNERS[place]()), inputs(2)
+    lean = answer(model, batch)
+    model.lean = False
+    try:
+        full = answer(model, batch)
+    finally:
+        model.lean = True
+    assert torch.equal(lean.actions, full.actions)
+
+
+# --- wrong inputs
+
+
+def test_wrong_inputs_are_refused(model):
+    batch = inputs(1)
+    with pytest.raises(ModelError, match="6 pixel channels are 1 cameras; this model has 2"):
+        model(Inputs(batch.pixel_values[:, :6], batch.prompts, batch.proprio))
+    with pytest.raises(ModelError, match="has a proprio token, and none was given"):
+        model(Inputs(batch.pixel_values, batch.prompts))
+    blind = random_vla(replace(NANO, proprio_dim=0), 0).eval()
+    with pytest.raises(ModelError, match="has no proprio token, and one was given"):
+        blind(batch)
+    assert answer(blind, Inputs(batch.pixel_values, batch.prompts)).actions.shape == (1, 8, 7)
