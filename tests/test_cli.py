@@ -108,6 +108,9 @@ def test_world_does_not_import_torch_and_records_nothing_heavy():
         "vla_bench.policies.registry": {"torch", "mujoco", "huggingface_hub", "vla_bench.rollout"},
         "vla_bench.report.tables": {"torch", "mujoco", "vla_bench.world", "vla_bench.rollout"},
         "vla_bench.policies.base": {"torch", "mujoco", "vla_bench.rollout"},
+        "vla_bench.model.checkpoint": {"mujoco", "robosuite", "vla_bench.policies", "vla_bench.rollout"},
+        "vla_bench.model.processor": {"mujoco", "robosuite", "vla_bench.policies", "vla_bench.rollout"},
+        "vla_bench.pruners.lightvla": {"mujoco", "robosuite", "vla_bench.policies", "vla_bench.rollout"},
     }.items():
         done = subprocess.run(
             [sys.executable, "-c", code.format(module=module, forbidden=forbidden)], cwd=ROOT, capture_output=True, text=True
@@ -118,8 +121,9 @@ def test_world_does_not_import_torch_and_records_nothing_heavy():
 def test_public_names_are_these_and_importing_them_is_light():
     import vla_bench
 
-    expected = """AssetPack Chunk Episode EpisodeKey Observation Policy Rate Request Result Run Sight Status Suite Task
-        VlaBenchError World evaluate load_suite load_suites make_policy read_episodes read_run resolve_assets wilson"""
+    expected = """AssetPack Chunk Episode EpisodeKey Inputs Observation Output Policy Pruner Rate Request Result Run Selection
+        Sight Site Status Suite Task VLA VLAConfig View VlaBenchError World evaluate load_suite load_suites make_policy
+        make_pruner read_episodes read_run resolve_assets wilson"""
     assert sorted(set(vla_bench.__all__) - {"__version__"}) == sorted(expected.split())
     assert all(getattr(vla_bench, name) is not None for name in vla_bench.__all__)
     code = "import sys, vla_bench\nassert 'numpy' not in sys.modules"
