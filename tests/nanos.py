@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from vla_bench.model.layout import Span
 from vla_bench.model.presets import NANO
 from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
-from vla_bench.model.vla import Inputs, Output
+from vla_bench.model.vla import VLA, Inputs, Output
 from vla_bench.pruners.base import LLM_INPUT, VISION, Patches, Pruner, Query, Rows, Selection, View, before_layer, top_k
+from vla_bench.pruners.lightvla import LightVLA
 
 INSTRUCTIONS = (  # 5 to 20 tokens, all unequal
     "turn on the stove",
@@ -59,6 +60,11 @@ def sample(batch: Inputs, i: int) -> Inputs:
     )
 
 
+@torch.no_grad()
+def answer(model: VLA, batch: Inputs) -> Output:
+    return model(batch)
+
+
 def kept(output: Output, i: int) -> list[list[int]]:
     """Which patches sample i kept, site by site."""
     return [
@@ -67,11 +73,10 @@ def kept(output: Output, i: int) -> list[list[int]]:
 
 
 def loud(patches: Patches) -> torch.Tensor:
-    """Tokens whose norm is above the mean of their sample's; as many as there happen to be."""
+    """Tokens whose norm is above the mean of their sample's, as many as there happen to be; padding may be among them."""
     norms = patches.hidden.float().norm(dim=-1)
-    valid = torch.ones_like(norms, dtype=torch.bool) if patches.valid is None else patches.valid
-    mean = (norms * valid).sum(dim=1, keepdim=True) / valid.sum(dim=1, keepdim=True)
-    return (norms > mean) & valid
+    valid = torch.ones_like(norms) if patches.valid is None else patches.valid.float()
+    return norms > (norms * valid).sum(dim=1, keepdim=True) / valid.sum(dim=1, keepdim=True)
 
 
 class AtVision(Pruner):
@@ -83,6 +88,16 @@ class AtVision(Pruner):
     def select(self, view: View) -> Selection:
         norms = view.patches.hidden.norm(dim=-1)
         return Selection(torch.cat([top_k(row[None], 9 * q.step + 5) for row, q in zip(norms, view.queries, strict=True)]))
+
+
+class BeforeLightVLA(LightVLA):
+    """LightVLA on what a vision pruner left, padding included."""
+
+    name = "before-lightvla"
+    sites = (VISION, LLM_INPUT)
+
+    def select(self, view: View) -> Selection:
+        return Selection(loud(view.patches)) if view.site == VISION else super().select(view)
 
 
 class ByAttention(Pruner):

@@ -102,7 +102,7 @@ def verify(
     fixtures: Annotated[Optional[Path], typer.Option(help="Folder of golden tensors.", show_default="the set that ships")] = None,
     format: FormatOption = Format.human,
 ):
-    """Compare this model code, on this machine and these libraries, with tensors from the reference.  Exits 1 on any miss."""
+    """Recompute golden tensors with this code, on this machine and these libraries.  Exits 1 on any miss."""
     from vla_bench.report.verdicts import print_verdict
     from vla_bench.verify.run import verify as run
 

@@ -7,6 +7,7 @@ class ExitCode:
     """Process exit codes; documented in the README."""
 
     DONE = 0
+    MISMATCH = 1
     USAGE = 2
     NOT_COMPARABLE = 4
     ERROR_BUDGET = 5

@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vla_bench.errors import UsageError, VlaBenchError
+from vla_bench.errors import ExitCode, UsageError, VlaBenchError
 from vla_bench.verify import checkpoint, evaluation, numbers, pictures, pruner, training
 from vla_bench.verify.checkpoint import Subject
 from vla_bench.verify.compare import Answer, Mark, Row, broken, judge, unchecked
 from vla_bench.verify.fixture import Fixture, FixtureError, read
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
-MISMATCH = 1  # exit code
 
 ALONE: dict[str, Callable[[Fixture], Iterator[Answer]]] = {
     r"pruner_.*\.safetensors": pruner.answers,
@@ -47,7 +46,7 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        return 0 if self.passed else MISMATCH
+        return ExitCode.DONE if self.passed else ExitCode.MISMATCH
 
     def to_dict(self) -> dict[str, object]:
         return {"fixtures": str(self.fixtures), "passed": self.passed, "rows": [row.to_dict() for row in self.rows]}
