@@ -1,6 +1,8 @@
 """The nano model: its sizes, its start, and the inputs that it refuses."""
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -13,6 +15,7 @@ from vla_bench.model.presets import NANO, PRESETS, SEVEN_B, preset
 from vla_bench.model.vla import VLA, Inputs
 from vla_bench.pruners.lightvla import LightVLA
 
+from .conftest import ROOT
 from .nanos import answer, inputs, one_thread
 
 ONES = r"norm|ffn\.0|scale_factor"  # parameters that start at 1
@@ -137,3 +140,13 @@ def test_wrong_inputs_are_refused(model):
     with pytest.raises(ModelError, match="has no proprio token, and one was given"):
         blind(batch)
     assert answer(blind, Inputs(batch.pixel_values, batch.prompts)).actions.shape == (1, 8, 7)
+
+
+# --- its bench
+
+
+def test_the_bench_proves_that_eight_together_answer_as_alone():
+    command = [sys.executable, str(ROOT / "scripts" / "bench_nano.py"), "--rounds", "1", "--threads", "1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("together answer as alone within") == 2 and done.stdout.count("times faster than alone") == 2

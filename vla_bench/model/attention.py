@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AttentionInterface
 
+from vla_bench.errors import ModelError
 from vla_bench.model.layout import Layout
 from vla_bench.pruners.base import AttentionRows, Rows
 
@@ -38,6 +39,8 @@ class Probe:
                 continue
             spans = self.layout.columns(request.span, visual)
             longest = max(map(len, spans))
+            if longest == 0:
+                raise ModelError(f"there is no {request.span.value} whose attention could be read: decoding has no such tokens")
             rows = torch.tensor([[*span, *[0] * (longest - len(span))] for span in spans], device=query.device)
             raters = query.gather(2, rows[:, None, :, None].expand(-1, query.shape[1], -1, query.shape[3]))
             logits = (raters @ key.mT).float() * scaling

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -21,6 +19,7 @@ from vla_bench.records import EpisodeKey
 from vla_bench.rollout import worker as worker_module
 from vla_bench.rollout.schedule import Schedule
 from vla_bench.rollout.worker import Job, Outcome, Query, Settings, Trouble
+from vla_bench.signals import on_ending
 from vla_bench.world.observation import Observation
 
 ATTEMPTS = 2  # an episode that ends in an error is tried once more, in a fresh worker
@@ -136,7 +135,7 @@ class Engine:
         self._schedule = Schedule(episodes, {name: suite.horizon for name, suite in self.settings.suites.items()})
         self._tries: dict[EpisodeKey, int] = {}
         try:
-            with self._interruptible():
+            with on_ending(self._on_ending):
                 while self._assign() or any(w.attempt for w in self._workers):
                     self._answer(self._receive())
         except _KilledByUser:
@@ -236,24 +235,11 @@ class Engine:
         each.stop()
         self._workers.remove(each)
 
-    @contextmanager
-    def _interruptible(self):
+    def _on_ending(self) -> None:
         """The first Ctrl-C (or SIGTERM) stops scheduling, the second kills what is in flight."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def on_signal(number, frame):
-            if self.stopping:
-                raise _KilledByUser
-            self.stop()
-
-        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        if self.stopping:
+            raise _KilledByUser
+        self.stop()
 
 
 class _KilledByUser(BaseException):
