@@ -1,14 +1,17 @@
 """The scripted expert: geometry in made-up scenes, motions in a toy arm, and real episodes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from vla_bench.policies.expert import Expert
-from vla_bench.policies.expert.grasps import WIDEST, best_grasp, candidates, crowding
+from vla_bench.policies.expert.fixtures import middle_of_opening
+from vla_bench.policies.expert.grasps import WIDEST, best_grasp, candidates, crowding, yaw
 from vla_bench.policies.expert.handling import from_under
-from vla_bench.policies.expert.motions import DOWN, Arm, about, about_z, go, matrix, rotation_vector, travel
-from vla_bench.policies.expert.plans import holds, turn_into
-from vla_bench.policies.expert.shapes import SHAPES, Hold, obstacles, top_between
+from vla_bench.policies.expert.motions import DOWN, Arm, about, about_z, go, lower, matrix, release, rotation_vector, travel
+from vla_bench.policies.expert.plans import beside, holds, roofed, solve, turn_into
+from vla_bench.policies.expert.shapes import DOOR, SHAPES, Hold, doors, obstacles, top_between
 from vla_bench.records import EpisodeKey
 from vla_bench.world.observation import Facts, Observation, Pose, Scene
 
@@ -27,19 +30,22 @@ def make_scene(bodies, goal=()):
     return Scene(facts, {f"{category}_1": pose for category, pose in bodies.items()}, {}, {})
 
 
-def look(scene, pos=(-0.15, 0.0, 0.25), step=0, opening=0.08, init_state=0):
+def look(scene, pos=(-0.15, 0.0, 0.25), step=0, opening=0.08, init_state=0, lean=0.0):
     key = EpisodeKey("object", 0, init_state)
     fingers = np.array([opening / 2, -opening / 2])
-    return Observation(key, step, "", np.array(pos, float), np.array([1.0, 0.0, 0.0, 0.0]), fingers, scene)
+    return Observation(
+        key, step, "", np.array(pos, float), np.array([np.cos(lean / 2), 0.0, 0.0, np.sin(lean / 2)]), fingers, scene
+    )
 
 
-def play(motion, arm, steps=200, lag=0.3):
-    """A toy arm that goes `lag` of the way it is asked to; returns the path."""
+def play(motion, arm, steps=200, lag=0.3, ground=-np.inf):
+    """A toy arm that goes `lag` of the way it is asked to, but not below `ground`; returns the path."""
     path = [arm.pos]
     for action in motion:
         assert np.abs(action).max() <= 1.0
         path.append(arm.pos + lag * 0.05 * action[:3])
-        arm.observe(look(arm.scene, path[-1]))
+        path[-1][2] = max(path[-1][2], ground)
+        arm.observe(replace(arm.now, eef_pos=path[-1]))
         assert len(path) < steps
     return np.array(path)
 
@@ -70,6 +76,33 @@ def test_travel_clears_what_stands_between():
     assert np.linalg.norm(path[-1] - goal.pos) < 0.01
     between = path[np.abs(path[:, 0]) < 0.06]
     assert len(between) and between[:, 2].min() > 0.13
+
+
+@pytest.mark.parametrize(("slant", "least", "most"), [(0.0, 0.03, 0.08), (1.0, 0.0, 0.015)])
+def test_a_slanted_descent_follows_the_axis_of_the_tool(slant, least, most):
+    arm = Arm(look(make_scene({}), pos=(0.0, -0.1, 0.3), lean=0.4))
+    goal = Pose(np.zeros(3), arm.mat)
+    path = play(travel(arm, lambda: goal, 0.3, slant=slant), arm, lag=0.15)
+    assert np.linalg.norm(path[-1]) < 0.016
+    low = path[(path[:, 2] < 0.12) & (path[:, 2] > 0.04)]
+    assert least <= np.linalg.norm(np.cross(low, goal.mat[:, 2]), axis=1).max() < most
+
+
+def test_lowering_ends_where_something_holds_it_up():
+    arm = Arm(look(make_scene({}), pos=(0.0, 0.0, 0.12)))
+    goal = Pose(np.array([0.0, 0.0, 0.05]), DOWN)
+    path = play(lower(arm, lambda: goal, speed=1.0), arm, ground=0.09)
+    assert path[-1][2] == pytest.approx(0.09) and len(path) < 9
+    arm.observe(look(arm.scene, (0.0, 0.0, 0.12)))
+    assert play(lower(arm, lambda: goal, speed=1.0), arm)[-1][2] == pytest.approx(0.05, abs=0.006)
+
+
+def test_release_opens_no_further_than_needed():
+    arm, opening = Arm(look(make_scene({}), opening=0.01)), 0.01
+    for _ in release(arm):
+        opening += 0.008
+        arm.observe(look(arm.scene, opening=opening))
+    assert 0.035 < opening < 0.045
 
 
 def test_obstacles_on_the_way():
@@ -106,9 +139,9 @@ def test_the_rim_is_grasped_along_the_radius():
 def test_a_neighbour_is_avoided():
     alone = {"alphabet_soup": Pose(np.array([0.0, 0.0, 0.038]), np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]))}
     crowded = alone | {"milk": Pose(np.array([0.0, 0.09, 0.07]), alone["alphabet_soup"].mat)}
-    free = best_grasp(make_scene(alone), "alphabet_soup_1", BASE, AWAY)
+    free = best_grasp(make_scene(alone), "alphabet_soup_1", BASE, AWAY).pose
     scene = make_scene(crowded)
-    chosen = best_grasp(scene, "alphabet_soup_1", BASE, AWAY)
+    chosen = best_grasp(scene, "alphabet_soup_1", BASE, AWAY).pose
     others = obstacles(scene, "alphabet_soup_1")
     assert crowding(free, others) > 0.2
     assert crowding(chosen, others) < 0.05
@@ -116,8 +149,68 @@ def test_a_neighbour_is_avoided():
 
 def test_a_new_attempt_takes_another_grasp():
     scene = make_scene({"akita_black_bowl": pose(0.0, 0.1, 0.9)})
-    first, second = (best_grasp(scene, "akita_black_bowl_1", BASE, AWAY, attempt) for attempt in (0, 1))
+    first, second = (best_grasp(scene, "akita_black_bowl_1", BASE, AWAY, attempt).pose for attempt in (0, 1))
     assert not np.allclose(first.pos, second.pos)
+
+
+@pytest.mark.parametrize("turn", [0.0, -1.5, 2.0])
+def test_a_mug_is_held_by_its_handle_from_outside(turn):
+    scene = make_scene({"white_yellow_mug": pose(0.1, 0.0, 0.9, turn)})
+    (grasp,) = candidates(scene, "white_yellow_mug_1", Hold.HANDLE)
+    body, mat = scene.bodies["white_yellow_mug_1"], grasp.pose.mat
+    outward = (grasp.pose.pos - body.pos) * [1, 1, 0]
+    assert abs(mat[:, 1] @ body.mat[:, 1]) == pytest.approx(1.0)  # the fingers close across the handle
+    assert mat[:, 2] @ outward < -0.5 * np.linalg.norm(outward)  # and the hand leans away from the mug
+    assert np.linalg.det(mat) == pytest.approx(1.0)
+
+
+def test_a_bowl_is_turned_on_its_way_into_a_drawer():
+    scene = drawer_scene(pose(0.0, 0.3, 0.9), pulled=0.15)
+    best = best_grasp(scene, "akita_black_bowl_1", BASE, np.array([0.0, -0.15, 1.10]))
+    closing = about_z(best.turn) @ best.pose.mat[:, 1]
+    assert abs(closing[0]) > 0.85  # along the drawer's long side, where there is room for the outer finger
+    assert abs(yaw(best.pose.mat) + best.turn) < 1.7  # what the wrist can do
+
+
+def test_what_shares_a_place_stands_side_by_side():
+    goal = (("on", "moka_pot_1", "cook"), ("on", "moka_pot_2", "cook"))
+    scene = make_scene({"moka_pot": pose(0, 0, 0)}, goal)
+    scene.facts.region_sizes["cook"] = np.array([0.075, 0.075, 0.0025])
+    scene.sites["cook"] = pose(0, 0, 0, 0.5)
+    first, second = (beside(scene, name, "cook") for name in ("moka_pot_1", "moka_pot_2"))
+    assert np.linalg.norm(first - second) > 2 * 0.041 + 0.005 and np.linalg.norm(first) < 0.06
+    alone = make_scene({"moka_pot": pose(0, 0, 0)}, goal[:1])
+    assert not beside(alone, "moka_pot_1", "cook").any()
+
+
+def test_the_microwave_has_a_roof_and_a_door_that_is_in_the_way():
+    scene = make_scene({"microwave": pose(0, 0, 0.9)})
+    scene.facts.joint_regions["microwave_1"] = ("hinge",)
+    scene.facts.regions["heating"] = "microwave_1"
+    assert roofed(scene, "heating") == "microwave_1" and roofed(scene, "elsewhere") == ""
+    tip = np.array([[0.25, -0.02, 0.1]])
+    for angle, x, y in ((0.0, 0.0775, -0.108), (-np.pi / 2, -0.1925, -0.338)):
+        scene.joints["hinge"] = angle
+        ((shape, at),) = doors(scene)
+        assert shape is DOOR
+        assert np.allclose((at.pos + at.mat @ tip[0])[:2], [x, y])
+        assert shape.distance(at, at.pos + tip @ at.mat.T)[0] == 0.0
+
+
+def test_an_open_drawer_is_filled_between_its_front_and_the_handles_above():
+    scene = drawer_scene(pose(0, 0, 0), pulled=0.14)
+    front, handles, middle = -0.0645 - 0.14, -0.110, 0.0113 - 0.14  # along the cabinet's y axis
+    assert middle - middle_of_opening(scene, "cabinet_1_top") == pytest.approx((front + handles) / 2, abs=0.002)
+
+
+def test_it_tries_again_when_the_goal_only_seems_to_hold():
+    scene = make_scene(
+        {"plate": pose(0, 0, 0.9), "akita_black_bowl": pose(0.02, 0, 0.91)}, (("on", "akita_black_bowl_1", "plate_1"),)
+    )
+    arm = Arm(look(scene, pos=(0.0, 0.0, 1.1)))
+    plan = solve(arm)
+    actions = np.array([next(plan) for _ in range(8)])
+    assert np.allclose(actions[:5, :6], 0.0) and np.abs(actions[5:, :3]).max() > 0.5
 
 
 def test_holds_reads_the_goal():
@@ -177,12 +270,26 @@ def test_state_belongs_to_an_episode_and_reset_forgets_it():
     assert np.array_equal(first, together(expert))
 
 
-@pytest.mark.parametrize(("suite", "task"), [("object", 4), ("spatial", 2)])
-def test_it_solves_an_episode(make_world, suite, task):
-    world, expert = make_world(suite, task), Expert()
-    observation = world.reset(0)
+def run(world, meddle=None):
+    """One episode by the expert, its actions changed by `meddle(step, action)`: whether it was solved."""
+    expert, observation, done = Expert(), world.reset(0), False
     expert.reset(observation.episode)
-    done = False
     while not done and world.steps < world.suite.horizon:
-        done, observation = world.step(expert.act([observation])[0].actions[0], expert.sight)
-    assert done and world.steps < 130
+        action = expert.act([observation])[0].actions[0]
+        done, observation = world.step(meddle(world.steps, action) if meddle else action, expert.sight)
+    return done
+
+
+@pytest.mark.parametrize(
+    ("suite", "task", "most"),
+    [("object", 4, 100), ("spatial", 2, 100), ("goal", 5, 100), ("goal", 3, 200), ("long", 8, 240), ("long", 9, 200)],
+)
+def test_it_solves_an_episode(make_world, suite, task, most):
+    world = make_world(suite, task)
+    assert run(world) and world.steps < most
+
+
+def test_it_recovers_when_its_arm_is_moved_and_its_hand_opened(make_world):
+    world = make_world("spatial", 2)
+    away = np.array([0.5, 1.0, 0.3, 0.0, 0.0, 0.2, -1.0])  # for as long as it takes to drop the bowl
+    assert run(world, lambda step, action: away if 50 <= step < 58 else action) and world.steps > 100

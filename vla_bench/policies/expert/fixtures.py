@@ -6,14 +6,31 @@ import numpy as np
 
 from vla_bench.policies.expert.grasps import FINGER, upright
 from vla_bench.policies.expert.handling import MARGIN, retreat
-from vla_bench.policies.expert.motions import CLOSE, DOWN, Arm, Motion, about, about_z, go, open_wide, shut, travel
-from vla_bench.policies.expert.shapes import top_between
+from vla_bench.policies.expert.motions import (
+    CLOSE,
+    DOWN,
+    Arm,
+    Motion,
+    about,
+    about_z,
+    drive,
+    go,
+    open_wide,
+    release,
+    shut,
+    travel,
+)
+from vla_bench.policies.expert.shapes import HINGE, shape_of, top_between
 from vla_bench.world.observation import Pose, Scene
 
 TURNED_ON = 0.5  # rad
-IS_OPEN, PULLED = -0.14, -0.152  # m: from where a drawer counts as open, and how far it is pulled
+IS_OPEN, PULLED = -0.14, -0.150  # m: from where a drawer counts as open, and how far it is pulled
+ROOMY = -0.135  # m: from where a bowl fits in; further out it would hang above what lies on the table
 PUSHED = 0.001
 HANDLE = np.array([-0.006, -0.113, -0.0045])  # of a drawer, from the middle of its region, in the cabinet's frame
+IS_SHUT, DOOR_SHUT = 0.0, -0.004  # from where a drawer and a door count as closed, in m and rad
+PUSH = np.array([0.17, -0.037, 0.170])  # where closed fingers push the door, from its hinge along the door, off it, and up
+SHELF = np.array([-0.020, -0.038, 0.0])  # where a mug goes in the microwave's frame: as deep as the hand comes under the roof
 FIN = np.array([-0.020, 0.0, 0.036])  # where the stove's knob is held, in the stove's frame, when it is off
 
 
@@ -30,7 +47,7 @@ def turn_knob(arm: Arm, stove: str) -> Motion:
     yield from open_wide(arm)
     yield from travel(arm, lambda: first, top_between(arm.scene, arm.pos, first.pos, 0.05) + FINGER + MARGIN + 0.04)
     yield from shut(arm)
-    for _ in range(40):
+    for _ in range(40):  # not `drive`: the tool turns on the spot
         angle = arm.scene.joints[joint]
         if angle > TURNED_ON + 0.2:
             break
@@ -38,8 +55,8 @@ def turn_knob(arm: Arm, stove: str) -> Motion:
     yield from retreat(arm)
 
 
-def open_drawer(arm: Arm, region: str) -> Motion:
-    """Close the fingers over the handle, leaning far back, and pull."""
+def open_drawer(arm: Arm, region: str, far: float = PULLED) -> Motion:
+    """Close the fingers over the handle, leaning far back, and pull until the drawer's joint is at `far`."""
     joint, way = arm.scene.facts.joint_regions[region][0], outward(arm.scene, region)
     leaning = _leaning(way, 1.15)
 
@@ -49,20 +66,18 @@ def open_drawer(arm: Arm, region: str) -> Motion:
     start = at(0.07)
     yield from open_wide(arm)
     yield from travel(arm, lambda: start, top_between(arm.scene, arm.pos, start.pos, 0.05) + FINGER + MARGIN, cone=4.0)
-    yield from go(arm, lambda: at(0.0), near=0.006, steps=25)
+    yield from go(arm, lambda: at(0.0), near=0.004, steps=13)  # as deep as it goes, or the fingers slip off
     yield from shut(arm)
-    for _ in range(40):
-        if arm.scene.joints[joint] < PULLED:
-            break
-        yield arm.toward(at(0.04))
-    yield from open_wide(arm)
+    yield from drive(arm, lambda: at(0.04), lambda: arm.scene.joints[joint] < far, speed=0.7)
+    yield from release(arm)
     yield from go(arm, lambda: at(0.07), near=0.02, steps=15)
 
 
 def close_drawer(arm: Arm, region: str) -> Motion:
     """Push the handle with closed fingers, side by side."""
     joint, way = arm.scene.facts.joint_regions[region][0], outward(arm.scene, region)
-    leaning = _leaning(way, 0.5) @ about_z(np.pi / 2)
+    sides = [_leaning(way, 0.5) @ about_z(turn) for turn in (np.pi / 2, -np.pi / 2)]
+    leaning = max(sides, key=lambda mat: np.trace(mat.T @ arm.mat))  # the closed fingers are alike: whichever is nearer
 
     def at(gap: float) -> Pose:
         return Pose(_handle(arm, region) + gap * way, leaning)
@@ -70,11 +85,38 @@ def close_drawer(arm: Arm, region: str) -> Motion:
     start = at(0.07)
     arm.gripper = CLOSE
     yield from travel(arm, lambda: start, top_between(arm.scene, arm.pos, start.pos, 0.05) + FINGER + MARGIN, cone=4.0)
-    for _ in range(60):
-        if arm.scene.joints[joint] > PUSHED:
-            break
-        yield arm.toward(at(-0.03), speed=0.8)
+    yield from drive(arm, lambda: at(-0.03), lambda: arm.scene.joints[joint] > PUSHED, speed=0.8)
     yield from go(arm, lambda: at(0.07), near=0.02, steps=15)
+
+
+def close_door(arm: Arm, fixture: str) -> Motion:
+    """Push the door from outside, beside its handle, with closed fingers that come over its upper edge."""
+    joint = arm.scene.facts.joint_regions[fixture][0]
+
+    def at(ahead: float, gap: float = 0.0) -> Pose:
+        body, turn = arm.scene.bodies[fixture], about_z(min(arm.scene.joints[joint] + ahead, 0.1))
+        return Pose(body.pos + body.mat @ (HINGE + turn @ (PUSH - np.array([0.0, gap, 0.0]))), DOWN)
+
+    start = at(0.0, gap=0.05)
+    arm.gripper = CLOSE
+    yield from travel(arm, lambda: start, top_between(arm.scene, arm.pos, start.pos, 0.05) + FINGER + MARGIN, near=0.02)
+    yield from drive(arm, lambda: at(0.35), lambda: arm.scene.joints[joint] > DOOR_SHUT)
+    yield from go(arm, lambda: at(0.0, gap=0.06), near=0.02, steps=10)
+
+
+def shelf(arm: Arm, name: str, fixture: str) -> np.ndarray:
+    """Where the origin of a mug goes in the microwave."""
+    body, shape = arm.scene.bodies[fixture], shape_of(arm.scene, fixture)
+    sole = arm.scene.bodies[name].pos[2] - shape_of(arm.scene, name).heights(arm.scene.bodies[name])[0]
+    return body.pos + body.mat @ SHELF + np.array([0.0, 0.0, shape.seat + sole + 0.004])
+
+
+def middle_of_opening(scene: Scene, region: str) -> float:
+    """How far, in m, along its way out the open part of a drawer has its middle from that of the region.
+
+    The drawer's front is at one end of it, and the handles of the drawers above at the other.
+    """
+    return 0.098 + 0.5 * scene.joints[scene.facts.joint_regions[region][0]]
 
 
 def outward(scene: Scene, region: str) -> np.ndarray:

@@ -15,63 +15,86 @@ FINGER = 0.010  # the fingertips reach this far below the tool point
 PALM = 0.032  # the palm is this far above it
 RIM_DEPTH = 0.008  # how far below the rim the tool point goes: the whole pad meets the wall
 REACH = 0.68  # beyond this distance from the robot's base the arm gets straight
+WRIST = np.array([0.13, 0.18, 0.23])  # points of what follows the palm, above the tool point; it is 5 cm thick to all sides
+TURNS = (0.0, *(sign * turn for turn in (np.pi / 6, np.pi / 3, np.pi / 2) for sign in (1, -1)))  # for what is round
 HAND = np.linspace(-0.10, 0.10, 9)  # the palm, along the fingers' axis
-FINGERS = np.array([-0.045, 0.045])  # the tips of the open fingers, likewise
+OPENED, RELEASING = 0.045, 0.025  # the tips' distance from the middle, wide open and just letting go of a wall
 
 
 @dataclass(frozen=True)
 class Grasp:
-    """A tool pose to close the gripper in, and how good it is: `cost` 0 is the best."""
+    """A tool pose to close the gripper in, and how good it is: `cost` 0 is the best.
+
+    `turn`: by how much, in rad about the vertical, to turn what is round on its way, so that the hand has room there too.
+    """
 
     pose: Pose
     cost: float
+    turn: float = 0.0
 
 
-def best_grasp(scene: Scene, name: str, base: np.ndarray, spot: np.ndarray, attempt: int = 0) -> Pose:
-    """Where to grasp object `name` now, to bring its origin to `spot`; a later `attempt` takes the next best."""
-    carry = spot - scene.bodies[name].pos
-    there = Pose(spot, scene.bodies[name].mat)
-    around = [(shape, pose) for shape, pose in obstacles(scene, name) if shape.distance(pose, spot[None])[0] > 0.0]
-    cost = {}
-    for grasp in candidates(scene, name):
-        moved = Pose(grasp.pose.pos + carry, grasp.pose.mat)
-        far = max(np.linalg.norm((pose.pos - base)[:2]) for pose in (grasp.pose, moved))
-        room = crowding(moved, around) + _outside(scene, moved, there)
-        cost[grasp.cost + 20.0 * max(0.0, far - REACH) + 4.0 * room] = grasp.pose
-    order = sorted(cost)
-    return cost[order[attempt % min(len(order), 5)]]
+def best_grasp(scene: Scene, name: str, base: np.ndarray, spot: np.ndarray, attempt: int = 0, hold: Hold | None = None) -> Grasp:
+    """Where to grasp object `name` now, to bring its origin to `spot`; a later `attempt` takes the next best.
+
+    `hold` asks for another way than the category's usual one.
+    """
+    pose = scene.bodies[name]
+    there = Pose(spot, pose.mat)
+    around = [(shape, at) for shape, at in obstacles(scene, name) if shape.distance(at, spot[None])[0] > 0.0]
+    found = []
+    for grasp in candidates(scene, name, hold):
+        ways, start = [], yaw(grasp.pose.mat)
+        for turn in TURNS if shape_of(scene, name).hold is Hold.RIM else (0.0,):
+            mat = about_z(turn)
+            moved = Pose(spot + mat @ (grasp.pose.pos - pose.pos), mat @ grasp.pose.mat)
+            room = crowding(moved, around, RELEASING) + _outside(scene, moved, there, RELEASING)
+            far = max(np.linalg.norm((at.pos - base)[:2]) for at in (grasp.pose, moved))
+            cost = 20.0 * max(0.0, far - REACH) + 4.0 * room + 0.5 * abs(turn) + 10.0 * (abs(start + turn) > 1.7)
+            ways.append(Grasp(grasp.pose, grasp.cost + cost, turn))
+            if room == 0.0:
+                break  # no turn is better than none
+        found.append(min(ways, key=lambda way: way.cost))
+    found.sort(key=lambda grasp: grasp.cost)
+    return found[attempt % min(len(found), 5)]
 
 
-def candidates(scene: Scene, name: str) -> list[Grasp]:
+def candidates(scene: Scene, name: str, hold: Hold | None = None) -> list[Grasp]:
     """Every way to take hold of object `name` as it lies; the cost knows of the hand's room, not of the arm's reach."""
     shape, pose = shape_of(scene, name), scene.bodies[name]
     others = obstacles(scene, name)
-    ways = _rim(shape, pose) if shape.hold is Hold.RIM and pose.mat[2, 2] > 0.8 else _faces(shape, pose)
+    hold = hold or shape.hold
+    if hold is Hold.HANDLE:
+        ways = _handle(shape, pose)
+    elif hold in (Hold.RIM, Hold.EDGE) and pose.mat[2, 2] > 0.8:
+        ways = _rim(shape, pose)
+    else:
+        ways = _faces(shape, pose)
     found = list(ways) or [(Pose(shape.middle(pose), DOWN), 0.0)]  # knocked over: anything is worth a try
     return [
-        Grasp(grasp, price + turned(grasp.mat) + 4.0 * way_down(grasp, others) + 4.0 * _outside(scene, grasp, pose))
+        Grasp(grasp, price + abs(yaw(grasp.mat)) + 4.0 * way_down(grasp, others) + 4.0 * _outside(scene, grasp, pose))
         for grasp, price in found
     ]
 
 
-def crowding(grasp: Pose, others: list[tuple[Shape, Pose]]) -> float:
+def crowding(grasp: Pose, others: list[tuple[Shape, Pose]], spread: float = OPENED) -> float:
     """How much of the hand would be inside something else: 0 is free, 1 a touch of every part."""
-    hand, fingers = _hand(grasp), _fingers(grasp)
+    hand, fingers, wrist = _hand(grasp), _fingers(grasp, spread), grasp.pos - WRIST[:, None] * grasp.mat[:, 2]
     total = 0.0
     for shape, pose in others:
         total += np.mean(np.clip(1.0 - (shape.distance(pose, hand) - 0.035) / 0.015, 0.0, 1.0))
         total += np.mean(np.clip(1.0 - (shape.distance(pose, fingers) - 0.012) / 0.008, 0.0, 1.0))
+        total += np.mean(np.clip(1.0 - (shape.distance(pose, wrist) - 0.055) / 0.015, 0.0, 1.0))
     return float(total)
 
 
 def way_down(grasp: Pose, others: list[tuple[Shape, Pose]]) -> float:
     """The worst crowding on the way down to a grasp: an open drawer may hang above it."""
-    return max(crowding(Pose(grasp.pos + np.array([0.0, 0.0, above]), grasp.mat), others) for above in (0.0, 0.09, 0.18))
+    return max(crowding(Pose(grasp.pos - back * grasp.mat[:, 2], grasp.mat), others) for back in (0.0, 0.06, 0.12, 0.18))
 
 
-def turned(mat: np.ndarray) -> float:
-    """How far, in rad, the fingers' axis is turned from where it was at the start of an episode."""
-    return float(abs(np.arctan2(mat[0, 1], -mat[1, 1])))
+def yaw(mat: np.ndarray) -> float:
+    """How far, in rad about the vertical, the fingers' axis is turned from where it was at the start of an episode."""
+    return float(np.arctan2(mat[0, 1], -mat[1, 1]))
 
 
 def _hand(grasp: Pose) -> np.ndarray:
@@ -79,11 +102,11 @@ def _hand(grasp: Pose) -> np.ndarray:
     return grasp.pos + HAND[:, None] * grasp.mat[:, 1] - (PALM + 0.03) * grasp.mat[:, 2]
 
 
-def _fingers(grasp: Pose) -> np.ndarray:
-    return grasp.pos + FINGERS[:, None] * grasp.mat[:, 1]
+def _fingers(grasp: Pose, spread: float) -> np.ndarray:
+    return grasp.pos + np.array([[-spread], [spread]]) * grasp.mat[:, 1]
 
 
-def _outside(scene: Scene, grasp: Pose, pose: Pose) -> float:
+def _outside(scene: Scene, grasp: Pose, pose: Pose, spread: float = OPENED) -> float:
     """In a drawer the fingers must stay between its walls and the palm above them: what of them would not."""
     for region in scene.facts.joint_regions:
         if region not in scene.sites:
@@ -91,7 +114,7 @@ def _outside(scene: Scene, grasp: Pose, pose: Pose) -> float:
         site, half = scene.sites[region], scene.facts.region_sizes[region]
         if np.all(np.abs((pose.pos - site.pos) @ site.mat) < half + 0.01):
             leaning = 1.0 - abs(grasp.mat[2, 2])
-            beyond = np.abs((_fingers(grasp) - site.pos) @ site.mat) - half
+            beyond = np.abs((_fingers(grasp, spread) - site.pos) @ site.mat) - half
             level = np.abs(site.mat[2]) > 0.7  # the region's own axis that points up does not count
             walls = site.pos[2] + half[np.argmax(level)]
             narrow = np.clip((beyond[:, ~level].max() + 0.018) / 0.01, 0.0, 2.0)  # a fingertip is 8 mm thick
@@ -107,22 +130,28 @@ def upright(turn: float) -> np.ndarray:
 def _rim(shape: Shape, pose: Pose):
     """Points around the rim; the fingers close along the radius, leaning as the wall does where there is room."""
     top = pose.pos + pose.mat @ np.array([*shape.rim_at, shape.centre[2] + shape.half[2]])
+    depth = min(RIM_DEPTH, 2 * shape.half[2] - FINGER - 0.002)  # a plate is so shallow that the fingers would hit the table
     facing = np.arctan2(pose.mat[1, 0], pose.mat[0, 0])
     for angle in facing + np.linspace(0.0, 2 * np.pi, 12, endpoint=False):
         outward = np.array([np.cos(angle), np.sin(angle), 0.0])
         for lean in dict.fromkeys((shape.lean, 0.5 * shape.lean, 0.0)):
             mat = about(np.array([-outward[1], outward[0], 0.0]), lean) @ upright(angle - np.pi / 2)
-            point = top + shape.rim * outward + RIM_DEPTH * mat[:, 2]
+            point = top + shape.rim * outward + depth * mat[:, 2]
             handle = shape.distance(pose, (point + 0.02 * outward)[None])[0] == 0.0  # it is where the outer finger goes
             yield Pose(point, mat), 2.0 * (shape.lean - lean) + 3.0 * handle
 
 
+def _handle(shape: Shape, pose: Pose):
+    """Across the handle, the hand leaning away from what it belongs to."""
+    across = pose.mat[:, shape.across]
+    outward = pose.mat @ np.array(shape.handle)
+    sideways = np.array([-outward[1], outward[0], 0.0]) / np.linalg.norm(outward[:2])
+    mat = about(sideways, shape.handle_lean) @ upright(np.arctan2(across[1], across[0]) - np.pi / 2)
+    yield Pose(pose.pos + outward, mat), 0.0
+
+
 def _faces(shape: Shape, pose: Pose):
     """Pairs of upright faces that the fingers fit around, as the object lies now."""
-    if shape.hold is Hold.HANDLE:
-        turn = np.arctan2(pose.mat[1, 0], pose.mat[0, 0]) - np.pi / 2
-        yield Pose(pose.pos + pose.mat @ np.array(shape.handle), upright(turn)), 0.0
-        return
     low, high = shape.heights(pose)
     centre = shape.middle(pose)
     depth = max(low + FINGER + 0.002, min(centre[2], high - 0.004), high - PALM)

@@ -7,29 +7,62 @@ from collections.abc import Callable
 import numpy as np
 
 from vla_bench.policies.expert.grasps import FINGER, best_grasp
-from vla_bench.policies.expert.motions import CLOSE, DOWN, Arm, Lost, Motion, about_z, go, open_wide, shut, travel
-from vla_bench.policies.expert.shapes import open_drawers, shape_of, top_between
+from vla_bench.policies.expert.motions import Arm, Goal, Lost, Motion, about_z, go, lower, open_wide, release, shut, travel
+from vla_bench.policies.expert.shapes import Hold, open_drawers, shape_of, top_between
 from vla_bench.world.observation import Pose, Scene
 
 MARGIN = 0.025  # between what moves and what it passes over
 SLIP = 0.05  # how far an object may move in the gripper: a bowl swings by 3 cm as its wall comes to lie between the pads
+RUN_UP = 0.14  # m before its spot an object starts on its way in under a roof
 Spot = Callable[[], np.ndarray]  # where the object's origin should be, (3,)
 
 
-def move_object(arm: Arm, name: str, spot: Spot, cone: float = 2.0, turn: float = 0.0, attempts: int = 6) -> Motion:
+def move_object(arm: Arm, name: str, spot: Spot, cone: float = 2.0, turn: float = 0.0) -> Motion:
     """Bring object `name` to `spot`, turned by `turn` rad about the vertical, and let go of it there."""
+
+    def once(attempt: int) -> Motion:
+        further = yield from pick(arm, name, spot, attempt)
+        yield from place(arm, name, spot, cone, turn + further)
+
+    yield from _again_when_lost(arm, once)
+
+
+def insert_object(arm: Arm, name: str, spot: Spot, inward: np.ndarray) -> Motion:
+    """Bring object `name`, held by its handle, to `spot` under a roof: along the way `inward` (3,), the handle coming last."""
+
+    def once(attempt: int) -> Motion:
+        yield from pick(arm, name, spot, attempt, Hold.HANDLE)
+        yield from slide_in(arm, name, spot, inward)
+
+    yield from _again_when_lost(arm, once)
+
+
+def drag_object(arm: Arm, name: str, spot: Spot) -> Motion:
+    """Slide a dish to `spot`, held by its edge: too flat to be lifted by it, and pushed from behind it would turn away."""
+
+    def once(attempt: int) -> Motion:
+        yield from pick(arm, name, spot, attempt)
+        over_spot, watch = _carrying(arm, name, spot, 0.0)
+        level = np.array([0.0, 0.0, arm.pos[2]])
+        yield from go(arm, lambda: Pose(over_spot().pos * [1, 1, 0] + level, over_spot().mat), near=0.01, watch=watch)
+        yield from retreat(arm)
+
+    yield from _again_when_lost(arm, once)
+
+
+def _again_when_lost(arm: Arm, once: Callable[[int], Motion], attempts: int = 6) -> Motion:
     for attempt in range(attempts):
         try:
-            yield from pick(arm, name, spot, attempt)
-            yield from place(arm, name, spot, cone, turn)
+            yield from once(attempt)
             return
         except Lost:
             yield from retreat(arm)
 
 
-def pick(arm: Arm, name: str, spot: Spot, attempt: int = 0) -> Motion:
-    """Close the gripper around object `name`, wherever it is, so that it can be brought to `spot`."""
-    first = best_grasp(arm.scene, name, arm.base, spot(), attempt)
+def pick(arm: Arm, name: str, spot: Spot, attempt: int = 0, hold: Hold | None = None) -> Motion:
+    """Close the gripper around object `name`, wherever it is, to bring it to `spot`; returns how far to turn it on the way."""
+    best = best_grasp(arm.scene, name, arm.base, spot(), attempt, hold)
+    first = best.pose
     start = arm.scene.bodies[name].pos
 
     def grasp() -> Pose:
@@ -37,17 +70,60 @@ def pick(arm: Arm, name: str, spot: Spot, attempt: int = 0) -> Motion:
 
     yield from open_wide(arm)
     height = top_between(arm.scene, arm.pos, first.pos, 0.05) + FINGER + MARGIN
-    yield from travel(arm, grasp, height, near=0.012)
+    yield from travel(arm, grasp, height, near=0.012, slant=1.0)
     yield from go(arm, grasp, near=0.005, steps=12)
     if np.linalg.norm(grasp().pos - arm.pos) > 0.02:
         raise Lost(name)
     yield from shut(arm)
+    return best.turn
 
 
 def place(arm: Arm, name: str, spot: Spot, cone: float = 2.0, turn: float = 0.0) -> Motion:
     """Carry the object in the gripper to `spot` and open there.  Raises Lost when it falls on the way."""
+    over_spot, watch = _carrying(arm, name, spot, turn)
+    yield from lift(arm)
+    aside = from_under(arm.scene, name)
+    if aside.any():
+        free = Pose(arm.pos + aside, arm.mat)
+        yield from go(arm, lambda: free, near=0.02, steps=25, watch=watch)
+    shape = shape_of(arm.scene, name)
+    hangs = arm.pos[2] - shape.heights(arm.scene.bodies[name])[0]
+    height = top_between(arm.scene, arm.pos, over_spot().pos, 0.07, name) + hangs + MARGIN
+    yield from travel(arm, over_spot, height, cone=cone, watch=watch)
+    yield from lower(arm, over_spot)
+    yield from retreat(arm)
+
+
+def slide_in(arm: Arm, name: str, spot: Spot, inward: np.ndarray) -> Motion:
+    """Carry the object in the gripper to where the way `inward` to `spot` begins, and along it.  Raises Lost as well."""
+    pose = arm.scene.bodies[name]
+    handle = pose.mat @ np.array(shape_of(arm.scene, name).handle)
+    turn = np.arctan2(-inward[1], -inward[0]) - np.arctan2(handle[1], handle[0])
+    over_spot, watch = _carrying(arm, name, spot, (turn + np.pi) % (2 * np.pi) - np.pi)
+
+    def before() -> Pose:
+        goal = over_spot()
+        return Pose(goal.pos - RUN_UP * inward + np.array([0.0, 0.0, 0.01]), goal.mat)
+
+    yield from lift(arm)
+    yield from travel(arm, before, before().pos[2], near=0.03, watch=watch)
+    yield from go(arm, over_spot, near=0.01, steps=40, watch=watch)
+    yield from lower(arm, over_spot)
+    yield from release(arm)
+    out = Pose(arm.pos - 0.08 * inward + np.array([0.0, 0.0, 0.03]), arm.mat)
+    yield from go(arm, lambda: out, near=0.03, steps=15)
+
+
+def lift(arm: Arm) -> Motion:
+    """Gently up a little, while what was grasped settles between the pads."""
+    lifted = Pose(arm.pos + np.array([0.0, 0.0, 0.025]), arm.mat)
+    yield from go(arm, lambda: lifted, speed=0.4, steps=6)
+
+
+def _carrying(arm: Arm, name: str, spot: Spot, turn: float) -> tuple[Goal, Callable[[], None]]:
+    """Where the tool must be for the object in it to be at `spot`, turned by `turn`; and what raises Lost when it is dropped."""
     held = arm.mat.T @ (arm.scene.bodies[name].pos - arm.pos)
-    upright = arm.mat
+    mat = about_z(turn) @ arm.mat
 
     def watch() -> None:
         now = arm.mat.T @ (arm.scene.bodies[name].pos - arm.pos)
@@ -55,21 +131,9 @@ def place(arm: Arm, name: str, spot: Spot, cone: float = 2.0, turn: float = 0.0)
             raise Lost(name)
 
     def over_spot() -> Pose:
-        return Pose(arm.pos + spot() - arm.scene.bodies[name].pos, about_z(turn) @ upright)
+        return Pose(arm.pos + spot() - arm.scene.bodies[name].pos, mat)
 
-    lifted = Pose(arm.pos + np.array([0.0, 0.0, 0.025]), upright)  # gently, while the object settles between the pads
-    yield from go(arm, lambda: lifted, speed=0.4, steps=6)
-    aside = from_under(arm.scene, name)
-    if aside.any():
-        free = Pose(arm.pos + aside, upright)
-        yield from go(arm, lambda: free, near=0.02, steps=25, watch=watch)
-    shape = shape_of(arm.scene, name)
-    hangs = arm.pos[2] - shape.heights(arm.scene.bodies[name])[0]
-    height = top_between(arm.scene, arm.pos, over_spot().pos, 0.07, name) + hangs + MARGIN
-    yield from travel(arm, over_spot, height, cone=cone, watch=watch)
-    yield from go(arm, over_spot, near=0.005, speed=0.3, steps=15)
-    yield from open_wide(arm)
-    yield from retreat(arm)
+    return over_spot, watch
 
 
 def from_under(scene: Scene, name: str) -> np.ndarray:
@@ -87,26 +151,7 @@ def from_under(scene: Scene, name: str) -> np.ndarray:
 
 
 def retreat(arm: Arm, up: float = 0.08) -> Motion:
-    """Open, and straight up."""
-    yield from open_wide(arm)
+    """Let go, and straight up."""
+    yield from release(arm)
     goal = Pose(arm.pos + np.array([0.0, 0.0, up]), arm.mat)
     yield from go(arm, lambda: goal, near=0.03, steps=15)
-
-
-def drag_object(arm: Arm, name: str, spot: Spot) -> Motion:
-    """Slide a dish to `spot`, pushing from inside against its wall: there is always room for the hand above it."""
-    shape = shape_of(arm.scene, name)
-    wall = 0.45 * shape.half[0]
-    level = arm.scene.bodies[name].pos[2] + shape.seat
-
-    def inside(ahead: float, press: float = 0.0) -> Pose:
-        pose = arm.scene.bodies[name]
-        way = (spot() - pose.pos)[:2]
-        at = pose.pos[:2] + ahead * way / max(np.linalg.norm(way), 1e-6)
-        return Pose(np.array([*at, level + FINGER - press]), DOWN)
-
-    start = inside(wall)
-    arm.gripper = CLOSE
-    yield from travel(arm, lambda: start, top_between(arm.scene, arm.pos, start.pos, 0.05) + FINGER + MARGIN)
-    yield from go(arm, lambda: inside(wall + 0.05, press=0.012), near=0.0, steps=100)  # pressed down, or it climbs over the wall
-    yield from retreat(arm)

@@ -25,7 +25,7 @@ PATIENCE = 10  # steps without progress after which a motion gives up
 IN_FRONT = np.array([0.45, 0.0, 0.26])  # the tool's place at the start of an episode, seen from the robot's base
 DOWN = np.diag([1.0, -1.0, -1.0])  # the tool at the start of an episode: z into the table, fingers along the world's y
 
-Motion = Generator[np.ndarray, None, None]
+Motion = Generator[np.ndarray, None, float | None]
 Goal = Callable[[], Pose]
 
 
@@ -96,17 +96,21 @@ def go(arm: Arm, goal: Goal, near: float = 0.008, speed: float = 1.0, steps: int
         yield arm.toward(pose, speed)
 
 
-def travel(arm: Arm, goal: Goal, height: float, near: float = 0.01, steps: int = 120, cone: float = 2.0, watch=None) -> Motion:
+def travel(
+    arm: Arm, goal: Goal, height: float, near: float = 0.01, steps: int = 120, cone: float = 2.0, slant: float = 0.0, watch=None
+) -> Motion:
     """To `goal` over everything lower than `height`: rise, cross and come down through a cone above it.
 
     The three parts flow into one another: crossing starts before the rise has ended, and the cone lets the descent
-    start before the crossing has; `cone` is its slope.
+    start before the crossing has; `cone` is its slope.  With `slant` 1 it comes down along the tool's own axis, with 0 upright.
     """
     for step in range(steps):
         if watch:
             watch()
         pose = goal()
+        back = -slant * pose.mat[:2, 2] / max(-pose.mat[2, 2], 0.5)  # where the tool's axis leads, per metre above the goal
         offset = pose.pos - arm.pos
+        offset[:2] += back * np.clip(-offset[2], 0.0, 0.2)
         apart = float(np.linalg.norm(offset[:2]))
         turn = np.linalg.norm(rotation_vector(pose.mat @ arm.mat.T))
         if np.linalg.norm(offset) < near and turn < 0.1:
@@ -123,6 +127,27 @@ def travel(arm: Arm, goal: Goal, height: float, near: float = 0.01, steps: int =
         yield action
 
 
+def lower(arm: Arm, goal: Goal, near: float = 0.005, speed: float = 0.3, steps: int = 15) -> Motion:
+    """Gently to `goal`, until there or until what hangs in the gripper stands on something."""
+    rested = 0
+    for step in range(steps):
+        pose, height = goal(), arm.pos[2]
+        if np.linalg.norm(pose.pos - arm.pos) < near:
+            return
+        yield arm.toward(pose, speed)
+        rested = rested + 1 if step > 1 and height - arm.pos[2] < 5e-4 else 0
+        if rested == 2:
+            return
+
+
+def drive(arm: Arm, goal: Goal, done: Callable[[], bool], speed: float = 1.0, steps: int = 60) -> Motion:
+    """Toward `goal`, which gives way before the tool, until `done` or until nothing moves any more."""
+    for step in range(steps):
+        if done() or (step >= PATIENCE and arm.stuck):
+            return
+        yield arm.toward(goal(), speed)
+
+
 def shut(arm: Arm, steps: int = 14) -> Motion:
     """Close the gripper where it is, until the fingers stop."""
     arm.gripper = CLOSE
@@ -137,6 +162,11 @@ def open_wide(arm: Arm, steps: int = 8, enough: float = 0.07) -> Motion:
         if arm.opening > enough:
             return
         yield arm.toward(here)
+
+
+def release(arm: Arm) -> Motion:
+    """Open just so far that what was held is free; the fingers open further on the way that follows."""
+    yield from open_wide(arm, enough=min(arm.opening + 0.025, 0.07))
 
 
 def stay(arm: Arm, steps: int) -> Motion:

@@ -10,6 +10,7 @@ from enum import Enum
 
 import numpy as np
 
+from vla_bench.policies.expert.motions import about_z
 from vla_bench.world.observation import Pose, Scene
 
 
@@ -19,6 +20,7 @@ class Hold(Enum):
     ACROSS = "across"  # between two opposite faces
     ROUND = "round"  # across, from any side: a cylinder
     RIM = "rim"  # one finger inside, one outside
+    EDGE = "edge"  # the same of a dish too flat to be lifted by it: it is slid along
     HANDLE = "handle"  # across its handle
     NONE = "none"  # it is never picked up
 
@@ -33,9 +35,11 @@ class Shape:
     axis: int = 2  # of the cylinder
     rim: float = 0.0  # radius of its upper edge, in the middle of the wall
     rim_at: tuple[float, float] = (0.0, 0.0)  # its middle, in the body's frame
-    handle: tuple[float, float, float] = (0.0, 0.0, 0.0)  # where to hold it; the fingers close along the body's x axis
+    handle: tuple[float, float, float] = (0.0, 0.0, 0.0)  # where to hold it
+    across: int = 0  # the body's axis along which the fingers close around the handle
+    handle_lean: float = 0.0  # how far the hand leans away from the object then, in rad
     lean: float = 0.0  # how far the wall below it leans outward, in rad
-    seat: float = 0.0  # what stands on it stands this far above its origin
+    seat: float = 0.0  # what stands on it, or in it, stands this far above its origin
 
     def corners(self, pose: Pose) -> np.ndarray:
         signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
@@ -81,20 +85,32 @@ SHAPES: dict[str, Shape] = {
         (0.062, 0.047, 0.066), (0.0005, -0.0005, 0.0645), Hold.RIM, rim=0.044, rim_at=(-0.0155, -0.0005), lean=0.1
     ),
     "white_yellow_mug": Shape(
-        (0.070, 0.053, 0.0515), (-0.0015, 0.0, 0.0515), Hold.RIM, rim=0.0495, rim_at=(-0.0183, 0.0), lean=0.14
-    ),
+        (0.070, 0.053, 0.0515),
+        (-0.0015, 0.0, 0.0515),
+        Hold.RIM,
+        rim=0.0495,
+        rim_at=(-0.0183, 0.0),
+        lean=0.14,
+        handle=(0.060, 0.0, 0.076),
+        across=1,
+        handle_lean=0.6,
+    ),  # fmt: skip
     "moka_pot": Shape((0.041, 0.0735, 0.076), (0.0, 0.0175, 0.010), Hold.HANDLE, handle=(0.0, 0.074, 0.050)),
     "black_book": Shape((0.0145, 0.055, 0.0675), (-0.0005, -0.012, 0.0695), Hold.ACROSS),
     "desk_caddy": Shape((0.075, 0.217, 0.0835), (0.0, 0.0, 0.0845)),
     "chefmate_8_frypan": Shape((0.178, 0.102, 0.029), (0.081, -0.001, 0.030)),
     "wine_rack": Shape((0.134, 0.1265, 0.165), (0.0, 0.0025, 0.163)),
-    "microwave": Shape((0.206, 0.111, 0.0945), (-0.033, 0.0, 0.0945)),
-    "plate": Shape((0.069, 0.069, 0.0095), (0.0, 0.0, 0.0065), seat=0.003),
+    "microwave": Shape((0.206, 0.111, 0.0945), (-0.033, 0.0, 0.0945), seat=0.024),
+    "plate": Shape((0.069, 0.069, 0.0095), (0.0, 0.0, 0.0065), Hold.EDGE, rim=0.064, seat=0.003),
     "basket": Shape((0.085, 0.079, 0.071), (0.0, 0.0, 0.075)),
     "wooden_cabinet": _CABINET,
     "white_cabinet": _CABINET,
-    "flat_stove": Shape((0.149, 0.095, 0.012), (0.0965, 0.0, -0.008)),
+    "flat_stove": Shape((0.149, 0.095, 0.012), (0.0965, 0.0, -0.008), seat=0.0255),
 }
+
+
+HINGE = np.array([-0.1725, -0.088, 0.0])  # of the microwave's door, in the microwave's frame
+DOOR = Shape((0.1295, 0.032, 0.0925), (0.1295, -0.033, 0.096))  # from its hinge, closed
 
 
 def shape_of(scene: Scene, name: str) -> Shape | None:
@@ -102,10 +118,21 @@ def shape_of(scene: Scene, name: str) -> Shape | None:
 
 
 def obstacles(scene: Scene, *without: str) -> list[tuple[Shape, Pose]]:
-    """Everything of known shape but `without`, and the open drawers but those that they lie in."""
+    """Everything of known shape but `without`, doors, and the open drawers but those that they lie in."""
     found = [(shape, pose) for name, pose in scene.bodies.items() if name not in without and (shape := shape_of(scene, name))]
     inside = np.array([scene.bodies[name].pos for name in without]).reshape(-1, 3)
+    found += doors(scene)
     return found + [drawer for drawer in open_drawers(scene) if not np.any(drawer[0].distance(drawer[1], inside) == 0.0)]
+
+
+def doors(scene: Scene) -> list[tuple[Shape, Pose]]:
+    """The microwave's door with its handle, however far it is open."""
+    found = []
+    for name, joints in scene.facts.joint_regions.items():
+        if scene.facts.categories.get(name) == "microwave":
+            body = scene.bodies[name]
+            found.append((DOOR, Pose(body.pos + body.mat @ HINGE, body.mat @ about_z(scene.joints[joints[0]]))))
+    return found
 
 
 def open_drawers(scene: Scene) -> list[tuple[Shape, Pose]]:
