@@ -1,8 +1,9 @@
-"""Ctrl-C and SIGTERM, as long-running commands take them."""
+"""Ctrl-C and SIGTERM as long-running commands take them, and workers that do not outlive the process they work for."""
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,3 +23,11 @@ def on_ending(act: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def die_with_parent() -> None:
+    """A process that is killed must not leave its simulators behind (Linux: PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)

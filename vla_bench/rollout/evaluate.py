@@ -72,7 +72,7 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> Result:
         if journal.hopeless:
             engine.stop()
 
-    settings = Settings(suites, plan.assets, plan.gl.environment(), plan.policy.sight)
+    settings = Settings(suites, plan.assets, plan.gl.environment(), plan.policy.sight, plan.policy.image_size)
     engine = Engine(plan.policy, settings, plan.workers, on_event, plan.request.video, folder.path / "videos")
     done = [folder.done[key] for key in plan.episodes if key in folder.done]
     observer.begin(greeting(plan, folder, len(todo)), len(plan.episodes), done)

@@ -35,7 +35,7 @@ class RunFolder:
             else:
                 self.replaced = None
             path.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(path)
+            self._lock = lock(path)
         except OSError as error:
             raise RecordError(f"cannot use run folder {path}: {error.strerror}", f"df -h {path.parent}") from error
         before = read_run(path)
@@ -104,7 +104,7 @@ def _set_aside(path: Path) -> Path:
     return aside
 
 
-def _lock(path: Path) -> int | None:
+def lock(path: Path) -> int | None:
     """An exclusive lock that the system drops when its holder dies; None where there is no such thing."""
     if sys.platform == "win32":
         return None

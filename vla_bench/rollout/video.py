@@ -39,6 +39,7 @@ def record(world, key: EpisodeKey, actions: np.ndarray, success: bool, folder: P
     from PIL import Image
 
     name = f"{key}-{'success' if success else 'failure'}"
+    world.image_size = world.suite.image_size  # people see more than a small model
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{name}.mp4"
     options = {"codec": "libx264", "pixelformat": "yuv420p", "macro_block_size": 2, "output_params": ["-movflags", "+faststart"]}

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from vla_bench.records import EpisodeKey
+from vla_bench.signals import die_with_parent
 from vla_bench.suites import Suite
 from vla_bench.world.assets import AssetPack
 from vla_bench.world.observation import Observation, Sight
@@ -28,6 +29,7 @@ class Settings:
     assets: AssetPack
     environment: dict[str, str]  # set before the simulator is imported
     sight: Sight
+    image_size: int | None = None  # what the policy looks at; None: the suite's
 
 
 # What travels between the engine and a worker.
@@ -69,7 +71,7 @@ class Trouble:
 def main(connection: Connection, settings: Settings) -> None:
     """Run jobs until told to stop (None) or until the engine is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's to answer: it lets us finish
-    _die_with_parent()
+    die_with_parent()
     os.environ.update(settings.environment)
     from vla_bench.world.env import World
 
@@ -82,6 +84,7 @@ def main(connection: Connection, settings: Settings) -> None:
                     if world is not None:
                         world.close()
                     world = World(suite, settings.assets)
+                world.image_size = settings.image_size or suite.image_size
                 connection.send(run_job(world, job, settings.sight, _asker(connection)))
             except (EOFError, BrokenPipeError, ConnectionResetError):
                 raise
@@ -133,11 +136,3 @@ def _asker(connection: Connection) -> Callable[[Observation], np.ndarray]:
         return connection.recv()
 
     return ask
-
-
-def _die_with_parent() -> None:
-    """A killed engine must not leave simulators behind (Linux: PR_SET_PDEATHSIG)."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)

@@ -13,12 +13,15 @@ from vla_bench.errors import WorldError
 from vla_bench.records import EpisodeKey
 from vla_bench.suites import Suite, Task
 from vla_bench.world.assets import AssetPack
+from vla_bench.world.description import portable_xml, task_attributes
 from vla_bench.world.init_states import read_init_states
 from vla_bench.world.libero import bddl_file, import_libero, init_states_file, use_assets
 from vla_bench.world.observation import Observation, Sight
 from vla_bench.world.scene import SceneReader
 
 DUMMY_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])  # arm still, gripper open
+
+SAMPLED = -1  # `init_state` in the key of an episode from a start of `World.sample`: it has no official number
 
 SUBSTEPS = 25  # physics steps of 2 ms per control step, as robosuite's macros fix them
 # robosuite's observables are sampled on a clock of their own, which runs from the forced updates of `reset` and
@@ -42,6 +45,7 @@ class World:
     def __init__(self, suite: Suite, assets: AssetPack):
         self.suite = suite
         self.assets = assets
+        self.image_size = suite.image_size  # of what is drawn; may be changed at any time
         self.task: Task | None = None
         self._env = None
         import_libero()
@@ -60,6 +64,7 @@ class World:
         import mujoco
         from libero.libero.envs import OffScreenRenderEnv
 
+        from vla_bench.world.starts import StartSampler
         from vla_bench.world.steady import SteadySim
 
         try:
@@ -87,6 +92,7 @@ class World:
         self._after_reset = np.empty(mujoco.mj_stateSize(self._model, mujoco.mjtState.mjSTATE_INTEGRATION))
         mujoco.mj_getState(self._model, self._data, self._after_reset, mujoco.mjtState.mjSTATE_INTEGRATION)
         self._scene = SceneReader(self._env)
+        self._sampler = StartSampler(self._env, self._states)
         self._steady = SteadySim(self._env.sim)
         self.task = task
 
@@ -96,12 +102,26 @@ class World:
             raise WorldError("no task was started")
         if not 0 <= init_state < len(self._states):
             raise WorldError(f"no init state {init_state}: {self.task.name} has 0 to {len(self._states) - 1}")
-        self.key = EpisodeKey(self.suite.name, self.task.id, init_state, repeat)
-        self.place(self._states[init_state])
+        return self.begin(EpisodeKey(self.suite.name, self.task.id, init_state, repeat), self._states[init_state], sight)
+
+    def begin(self, key: EpisodeKey, state: np.ndarray, sight: Sight = Sight.STATE) -> Observation | None:
+        """Start episode `key` from `state`, a flattened MuJoCo state, let things settle, and look.  Raises WorldError."""
+        self.key = key
+        self.place(state)
         self.steps = -self.suite.settle_steps  # settling does not count
         for _ in range(self.suite.settle_steps - 1):
             self.step(DUMMY_ACTION)
         return self.step(DUMMY_ACTION, sight)[1]
+
+    def sample(self, seed: int) -> np.ndarray:
+        """A start state as LIBERO's own reset draws one after `seed(seed)`, but never an official one; see `starts`."""
+        if self.task is None:
+            raise WorldError("no task was started")
+        return self._sampler.draw(seed)
+
+    def is_sound(self, start: np.ndarray) -> bool:
+        """Whether the episode that just began from `start` is worth acting in: nothing fell, and the goal does not hold."""
+        return self._sampler.stands(start, self.state) and not self._env._check_success()
 
     def place(self, state: np.ndarray) -> None:
         """Put the simulator into a flattened MuJoCo state (time, qpos, qvel), everything else as new."""
@@ -150,7 +170,7 @@ class World:
 
     def draw(self) -> dict[str, np.ndarray]:
         """Every camera's picture of this moment, (H, W, 3) uint8, upside down as OpenGL stores it."""
-        sim, size = self._env.sim, self.suite.image_size
+        sim, size = self._env.sim, self.image_size
         # robosuite makes its context current once; with a second world in this process it would draw into that one.
         sim._render_context_offscreen.gl_ctx.make_current()
         return {name: sim.render(camera_name=name, width=size, height=size) for name in self.suite.cameras}
@@ -164,6 +184,7 @@ class World:
             eef_pos=eef_pos,
             eef_quat=eef_quat,
             gripper_qpos=gripper_qpos,
+            joint_pos=self._scene.joint_positions(),
             scene=self._scene.read(),
             images=self.draw() if sight is Sight.IMAGES else {},
         )
@@ -179,6 +200,15 @@ class World:
 
     def init_hash(self, init_state: int) -> str:
         return hashlib.sha256(self._states[init_state].tobytes()).hexdigest()[:16]
+
+    def about(self) -> dict[str, str]:
+        """The running task in the words of LIBERO's demonstration files: attributes by name."""
+        return task_attributes(self._env, self.suite, self.task)
+
+    @property
+    def model_xml(self) -> str:
+        """The model as MJCF; its asset files are named relative to the pack and to robosuite."""
+        return portable_xml(self._env, self.assets.root)
 
     def close(self) -> None:
         """Free the simulator and its OpenGL context."""

@@ -53,7 +53,7 @@ class Observation:
     """One look at the world.
 
     images: camera name -> (H, W, 3) uint8 as the simulator draws them, upside down; empty when only the state was asked for.
-    eef_pos (3,) m; eef_quat (4,) xyzw; gripper_qpos (2,) m: robosuite's `robot0_*`.
+    eef_pos (3,) m; eef_quat (4,) xyzw; gripper_qpos (2,) m; joint_pos (7,) rad: robosuite's `robot0_*`.
     """
 
     episode: EpisodeKey
@@ -64,3 +64,4 @@ class Observation:
     gripper_qpos: np.ndarray
     scene: Scene
     images: dict[str, np.ndarray] = field(default_factory=dict)
+    joint_pos: np.ndarray | None = None

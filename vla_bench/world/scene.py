@@ -39,12 +39,17 @@ class SceneReader:
         self._eef_site = robot.eef_site_id
         self._eef_body = robot.robot_model.eef_name
         self._gripper = robot._ref_gripper_joint_pos_indexes
+        self._arm = robot._ref_joint_pos_indexes
 
     def proprioception(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """robosuite's `robot0_eef_pos`, `robot0_eef_quat` (xyzw) and `robot0_gripper_qpos`."""
         data = self._env.sim.data
         wxyz = data.get_body_xquat(self._eef_body)
         return np.array(data.site_xpos[self._eef_site]), np.array(wxyz[[1, 2, 3, 0]]), np.array(data.qpos[self._gripper])
+
+    def joint_positions(self) -> np.ndarray:
+        """robosuite's `robot0_joint_pos`."""
+        return np.array(self._env.sim.data.qpos[self._arm])
 
     def read(self) -> Scene:
         data = self._env.sim.data

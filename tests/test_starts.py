@@ -1,0 +1,110 @@
+"""Sampled starts are LIBERO's own, distributed as the official ones, and never one of them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from vla_bench.errors import WorldError
+from vla_bench.suites import load_suite
+from vla_bench.world.env import World
+from vla_bench.world.starts import JOINT_NOISE, StartSampler
+
+ARM = slice(1, 8)  # of a state
+
+
+def objects(world):
+    """Name -> where its position begins in a state."""
+    model = world._model
+    joints = [model.joint(i) for i in range(model.njnt)]
+    return {joint.name: 1 + int(joint.qposadr[0]) for joint in joints if joint.type[0] == 0}
+
+
+def test_a_start_is_what_libero_s_own_reset_draws(make_world, primitive):
+    """A bowl in a drawer, another on the cabinet, and a drawer that is open by a random amount."""
+    ours = make_world("spatial", 4).sample(11)
+    rebuilt = World(dataclasses.replace(load_suite("spatial"), env_seed=11), primitive)
+    rebuilt.start(rebuilt.suite.task(4))
+    try:
+        theirs = rebuilt.state
+    finally:
+        rebuilt.close()
+    rest = np.delete(np.arange(len(ours)), np.r_[ARM])
+    assert np.abs(ours[rest] - theirs[rest]).max() < 1e-12
+    # LIBERO's wrapper turns the joint noise off, but draws it all the same.
+    noise = np.random.RandomState(11).randn(7)
+    assert np.allclose(ours[ARM] - theirs[ARM], JOINT_NOISE * noise, atol=1e-12)
+
+
+@pytest.mark.parametrize(("suite", "task"), [("object", 0), ("spatial", 4), ("long", 9)])
+def test_starts_are_distributed_as_the_official_ones(make_world, suite, task):
+    world = make_world(suite, task)
+    official, ours = world._states, np.array([world.sample(seed) for seed in range(150)])
+    nq = world._model.nq
+    assert not ours[:, 0].any() and not ours[:, 1 + nq :].any()  # time 0, nothing moves; as in the official ones
+    assert np.array_equal(ours[:, 8:10].min(axis=0), official[:, 8:10].max(axis=0))  # fingers
+    for at in objects(world).values():
+        place = slice(at, at + 3)
+        assert np.abs(ours[:, place].mean(axis=0) - official[:, place].mean(axis=0)).max() < 0.008
+        # 150 draws cover what 50 covered, and both stay inside one region.
+        assert np.all(ours[:, place].min(axis=0) < official[:, place].min(axis=0) + 0.002)
+        assert np.all(ours[:, place].max(axis=0) > official[:, place].max(axis=0) - 0.002)
+        assert np.all(np.ptp(ours[:, place], axis=0) < np.ptp(official[:, place], axis=0) + 0.008)
+    joints = np.setdiff1d(np.arange(10, 1 + nq), np.concatenate([np.arange(at, at + 7) for at in objects(world).values()]))
+    assert np.all(np.abs(ours[:, joints].mean(axis=0) - official[:, joints].mean(axis=0)) < 0.05)
+    assert np.allclose(ours[:, joints].std(axis=0), official[:, joints].std(axis=0), rtol=0.25, atol=1e-9)
+    assert np.abs(ours[:, ARM].mean(axis=0) - official[:, ARM].mean(axis=0)).max() < 0.015
+    for states in (ours, official):
+        assert 0.9 * JOINT_NOISE < states[:, ARM].std(axis=0).mean() < 1.1 * JOINT_NOISE
+
+
+def test_a_start_is_never_an_official_one(make_world):
+    world = make_world("object", 8)
+    starts = [world.sample(seed) for seed in range(60)]
+    positions = np.array([at + np.arange(3) for at in objects(world).values()])
+    for start in starts:
+        apart = np.linalg.norm(world._states[:, positions] - start[positions], axis=2).max(axis=1)
+        assert apart.min() > 1e-4 and apart.min() == pytest.approx(world._sampler.distance(start))
+    # Were a draw official, the next one would be taken.
+    again = StartSampler(world._env, np.array(starts[:1])).draw(0)
+    assert np.array_equal(StartSampler(world._env, np.array(starts[1:])).draw(0), starts[0])
+    assert np.linalg.norm(again[positions] - starts[0][positions], axis=1).max() > 1e-4
+
+
+def test_sampling_leaves_everything_else_alone(make_world):
+    world = make_world("spatial", 4)
+    world.reset(0)
+    before, numbers = world.state, np.random.get_state()[1].copy()
+    first = world.sample(3)
+    assert np.array_equal(first, world.sample(3)) and not np.array_equal(first, world.sample(4))
+    assert np.array_equal(world.state, before)
+    assert np.array_equal(np.random.get_state()[1], numbers)
+    seen = world.begin(world.key, first)
+    settled = world.state
+    world.reset(0)
+    assert np.array_equal(world.begin(world.key, first).eef_pos, seen.eef_pos) and np.array_equal(world.state, settled)
+
+
+def test_a_start_in_which_something_fell_or_nothing_is_left_to_do_is_not_sound(make_world):
+    world = make_world("object", 0)
+    start = world.sample(0)
+
+    def sound(state):
+        world.begin(world.key, state)
+        return world.is_sound(state)
+
+    world.reset(0)
+    assert sound(start)
+    at = objects(world)
+    tipped, solved = start.copy(), start.copy()
+    milk, soup, basket = (at[f"{name}_1_joint0"] for name in ("milk", "alphabet_soup", "basket"))
+    tipped[milk + 2] += 0.1
+    tipped[milk + 3 : milk + 7] = [0.9, 0.4, 0.1, 0.1] / np.linalg.norm([0.9, 0.4, 0.1, 0.1])
+    assert not sound(tipped)
+    solved[soup : soup + 3] = solved[basket : basket + 3] + [0.0, 0.0, 0.06]
+    assert not sound(solved)
+
+
+def test_without_a_task_there_is_nothing_to_sample(primitive):
+    with pytest.raises(WorldError, match="no task was started"):
+        World(load_suite("object"), primitive).sample(0)
