@@ -137,7 +137,7 @@ def test_the_card_names_everything(tmp_path):
     card = dict(loaded.card)
     assert card["parameters"] == f"{sum(p.numel() for p in loaded.model.parameters()):,}"
     assert card["cameras"] == "2 (8 image tokens, and the robot's state)"
-    assert card["image size"] == "28 px (4 patches a camera)"
+    assert card["image size"] == "28 px (of frames of 256 px, 4 patches a camera)"
     assert card["chunk"] == "8 steps of 7 values"
     assert card["decoding"] == "l1, ar (it has an L1 head)"
     assert card["statistics"] == "libero_goal_no_noops (dataset_statistics.json)"

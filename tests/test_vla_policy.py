@@ -145,7 +145,11 @@ def test_eval_with_the_nano_model(cli, nano, schema, tmp_path):
         assert 0 < episode["preprocess_ms_mean"] and 0 < episode["model_ms_mean"] < episode["policy_ms_mean"]
     run = json.loads((out / "run.json").read_text())
     schema("run", run)
-    assert run["config"]["policy"]["checkpoint"] and run["config"]["policy"]["visual_tokens"] == 128
+    assert (
+        run["config"]["policy"]["camera_size"] == 128
+        and run["config"]["policy"]["checkpoint"]
+        and run["config"]["policy"]["visual_tokens"] == 128
+    )
     again = cli(*f"eval --suite object --model {nano} --tasks 0 --trials 2 --assets primitive --pruner none --out {out}".split())
     assert again.exit_code == 4 and "pruner" in str(again.exception)
 

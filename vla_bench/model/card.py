@@ -23,7 +23,7 @@ def model_lines(model: VLA) -> list[Line]:
     return [
         ("parameters", f"{sum(p.numel() for p in model.parameters()):,}", ""),
         ("cameras", f"{config.cameras}", f"{config.visual_tokens} image tokens, {state}"),
-        ("image size", f"{config.image_size} px", f"{config.patches} patches a camera"),
+        ("image size", f"{config.image_size} px", f"of frames of {config.camera_size} px, {config.patches} patches a camera"),
         ("chunk", f"{config.chunk} steps of {config.action_dim} values", ""),
         ("decoding", "l1, ar" if l1 else "ar", "it has an L1 head" if l1 else "it has no L1 head"),
     ]

@@ -19,7 +19,7 @@ from vla_bench.model.public_format import BACKBONE, LLAMA, Misfit, read, read_ll
 
 FAMILY = "openvla"
 BLOCK = "vla_bench"
-OURS = ("name", "cameras", "chunk", "action_dim", "proprio_dim", "l1_head")
+OURS = ("name", "cameras", "camera_size", "chunk", "action_dim", "proprio_dim", "l1_head")
 
 
 class Kind(str, Enum):
@@ -179,7 +179,17 @@ def _origin(block: dict) -> Origin:
 def _check(config: VLAConfig) -> None:
     """Numbers that must fit each other."""
     llm = config.llm
-    sizes = (config.image_size, config.cameras, config.chunk, config.action_dim, llm.layers, llm.width, llm.heads, llm.mlp)
+    sizes = (
+        config.image_size,
+        config.camera_size,
+        config.cameras,
+        config.chunk,
+        config.action_dim,
+        llm.layers,
+        llm.width,
+        llm.heads,
+        llm.mlp,
+    )
     if min(sizes) < 1 or config.proprio_dim < 0:
         raise Misfit(f"a size is below 1: {config}")
     for vit in (config.dino, config.siglip):

@@ -15,6 +15,7 @@ SEVEN_B = VLAConfig()
 NANO = VLAConfig(
     name="nano",
     image_size=112,
+    camera_size=128,  # to 112 pixels as the paper's 256 are to 224; LIBERO's own demonstrations have 128
     dino=replace(DINOV2, width=64, depth=8, heads=2),
     siglip=replace(SIGLIP, width=64, depth=8, heads=2, mlp_ratio=4.0),
     llm=LLMConfig(width=128, layers=6, heads=2, mlp=256, vocab=448, max_positions=512),

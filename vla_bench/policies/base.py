@@ -47,6 +47,7 @@ class Policy(ABC):
         has it.  It is part of a run's configuration: runs of unequal identities never share a folder.
     card: lines "what", "value (why)" that the user sees before the first episode.
     visual_tokens: image tokens of all cameras before pruning; None for a policy without image tokens.
+    image_size: pixels a side of the pictures it was trained on; None for the suite's.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Policy(ABC):
     identity: dict[str, object] = {}
     card: tuple[tuple[str, str], ...] = ()
     visual_tokens: int | None = None
+    image_size: int | None = None
 
     def reset(self, episode: EpisodeKey) -> None:  # noqa: B027  a policy without memory needs none
         """A new episode begins; forget everything about an earlier attempt at it."""

@@ -42,9 +42,11 @@ class VLAPolicy(Policy):
         self.autoregressive = autoregressive
         self.card = card
         self.visual_tokens = model.config.visual_tokens
+        self.image_size = model.config.camera_size
         self.identity = {
             **(identity or {}),
             "pruner": model.pruner.name if model.pruner else "none",
+            "camera_size": self.image_size,
             "decoding": "ar" if autoregressive else "l1",
             "action_slice": model.action_slice.value,
             "dtype": str(self._weight.dtype).removeprefix("torch."),

@@ -1,0 +1,240 @@
+"""Training: what a step computes, that a kill changes nothing, that two processes are one, and the parts beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vla_bench.errors import NotComparableError, RecordError, UsageError
+from vla_bench.model.checkpoint import load
+from vla_bench.model.images import Normalisation, centre_crop, prepare
+from vla_bench.model.normalisation import Statistics
+from vla_bench.model.presets import NANO
+from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
+from vla_bench.pruners.gumbel import NoiseSchedule
+from vla_bench.training.augment import Augmentation, crop, scale_saturation, turn_hue
+from vla_bench.training.demo_file import LAYOUT, Demo, chunk_starts, write_demos
+from vla_bench.training.finetune import TrainRequest, statistics, train
+from vla_bench.training.frames import demo_files, prepare_frames
+from vla_bench.training.recipe import RECIPES, recipe
+from vla_bench.training.samples import Samples
+from vla_bench.training.schedule import LearningRate
+
+TASK = "pick_up_the_milk_and_place_it_in_the_basket"
+SHORT = {"steps": 6, "batch": 4, "seed": 3}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As the processes that are started here; the order of adding is part of a weight's last bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def demonstration(seed: int, frames: int = 22) -> Demo:
+    """The arm moves, the gripper closes in the middle, two steps do nothing, and something happens after step 15."""
+    draw = np.random.default_rng(seed)
+    arrays = {name: draw.normal(size=(frames, *(n or 5 for n in row))) for name, row in LAYOUT.items() if len(row) < 3}
+    arrays["actions"] = np.clip(0.4 * draw.normal(size=(frames, 7)), -1, 1)
+    arrays["actions"][:, 6] = np.where(np.arange(frames) < 11, -1.0, 1.0)
+    arrays["actions"][4:6, :6] = 0
+    for name in ("obs/agentview_rgb", "obs/eye_in_hand_rgb"):
+        arrays[name] = np.kron(draw.integers(0, 256, (frames, 8, 8, 3)), np.ones((1, 16, 16, 1))).astype(np.uint8)
+    for name in ("rewards", "dones"):
+        arrays[name] = np.zeros(frames, np.uint8)
+    segment = (np.arange(frames) > 15).astype(np.int64)
+    return Demo("", "", arrays, segment, draw.normal(size=(frames, 2, 3)), ("milk_1", "basket_1"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demos")
+    (folder / "libero_object").mkdir()
+    write_demos(folder / "libero_object" / f"{TASK}_demo.hdf5", {"num_demos": 2}, [demonstration(0), demonstration(1)])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def frames(data):
+    return prepare_frames(demo_files(data), NANO.image_size, data / ".frames")
+
+
+@pytest.fixture(scope="module")
+def samples(data, frames):
+    (entry,) = statistics(frames, demo_files(data)).values()
+    parsed = Statistics.parse(entry, "x")
+    return Samples(frames, NANO, Tokenizer(NANO_TOKENIZER, NANO.tokens), parsed, Normalisation(), 0, Augmentation(), 3.0)
+
+
+def request(data, out, name="nano-oft", resume=False, **options):
+    return TrainRequest(recipe(name).with_options(**SHORT | options), data, out, "cpu", 2, resume)
+
+
+def weights(folder):
+    files = sorted(folder.glob("checkpoint/*.safetensors"))
+    return {f"{file.name}:{name}": value for file in files for name, value in load_file(file).items()}
+
+
+def test_frames_are_what_evaluation_shows_before_the_crop(data, frames):
+    assert frames.images.shape == (40, 2, 112, 112, 3) and frames.episodes == 2  # 2 x (22 - 2 that do nothing)
+    frame = demonstration(1)["obs/eye_in_hand_rgb"][0]
+    assert np.array_equal(centre_crop(frames.images[20, 1]), prepare(frame, 112))
+    assert set(frames.actions[:, 6]) == {0.0, 1.0} and frames.actions[0, 6] == 1.0  # 1 is open
+    assert frames.instructions == (TASK.replace("_", " "),)
+    assert np.isfinite(frames.targets[:, :2]).all() and np.isnan(frames.targets[:, 2]).all()
+
+
+def test_chunks_do_not_cross_what_nobody_should_imitate(frames):
+    starts = chunk_starts(frames.segment, 8)
+    assert starts.tolist() == [*range(0, 7), *range(20, 27)]  # 14 frames of the first segment, 6 of the second: too few
+
+
+def test_a_batch_depends_on_seed_and_step_alone_and_can_be_shared(samples):
+    whole, again, other = samples.batch(5, 6), samples.batch(5, 6), samples.batch(6, 6)
+    assert torch.equal(whole.inputs.pixel_values, again.inputs.pixel_values) and whole.seeds == again.seeds
+    assert not torch.equal(whole.inputs.pixel_values, other.inputs.pixel_values)
+    halves = [samples.batch(5, 6, rank, 2) for rank in range(2)]
+    assert torch.equal(torch.cat([h.inputs.pixel_values for h in halves]), whole.inputs.pixel_values)
+    assert torch.equal(torch.cat([h.actions for h in halves]), whole.actions)
+    assert whole.actions.abs().max() <= 1 and whole.actions.shape == (6, 8, 7)
+
+
+def test_switches_of_the_gripper_are_drawn_more_often(samples):
+    switching = samples._switches()
+    assert 0 < switching.sum() < len(samples)
+    drawn = np.concatenate([samples.batch(step, 64).actions[:, :, 6].numpy() for step in range(6)])
+    share = (drawn.min(axis=1) != drawn.max(axis=1)).mean()
+    expected = 3 * switching.sum() / (3 * switching.sum() + (~switching).sum())
+    assert abs(share - expected) < 0.1 + (switching.mean() / 4)
+
+
+def test_without_augmentation_a_sample_is_the_evaluations(samples, frames):
+    plain = Samples.__new__(Samples)
+    plain.__dict__ |= samples.__dict__ | {"augmentation": None}
+    seen = plain.collate(np.array([20]), [0]).inputs.pixel_values[0, 6:9]
+    colours = prepare(demonstration(1)["obs/eye_in_hand_rgb"][0], 112).transpose(2, 0, 1) / 255.0
+    shown = seen * samples.std[0, 0] + samples.mean[0, 0]
+    assert np.abs(shown.numpy() - colours).max() < 1.5 / 255
+
+
+def test_augmentation_against_plain_arithmetic():
+    import colorsys
+
+    images = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(crop(images, torch.tensor([0.0, 1.0]), 1.0), images, atol=1e-6)
+    corner = crop(images, torch.tensor([0.0, 1.0]), 0.36)
+    assert torch.allclose(corner[0, :, 0, 0], images[0, :, 0, 0]) and torch.allclose(corner[1, :, -1, -1], images[1, :, -1, -1])
+    turned = turn_hue(images, torch.tensor([0.04, -0.04]).view(2, 1, 1, 1))
+    greyer = scale_saturation(images, torch.tensor([0.8, 1.2]).view(2, 1, 1, 1))
+    for i, turn, factor in ((0, 0.04, 0.8), (1, -0.04, 1.2)):
+        h, s, v = colorsys.rgb_to_hsv(*images[i, :, 2, 3].tolist())
+        assert turned[i, :, 2, 3].tolist() == pytest.approx(colorsys.hsv_to_rgb((h + turn) % 1, s, v), abs=1e-5)
+        assert greyer[i, :, 2, 3].tolist() == pytest.approx(colorsys.hsv_to_rgb(h, min(1, s * factor), v), abs=1e-5)
+    assert torch.equal(
+        Augmentation()(images, torch.full((2, 5), 0.5)).clamp(0, 1), Augmentation()(images, torch.full((2, 5), 0.5))
+    )
+
+
+def test_the_papers_schedules():
+    paper = RECIPES["paper"]
+    assert (paper.steps, paper.batch, paper.learning_rate, paper.lora_rank, paper.weight_decay) == (40_000, 64, 5e-4, 32, 0.01)
+    factors = [paper.rate_schedule.factor(step, paper.steps) for step in (0, 29_999, 30_000, 39_999)]
+    assert factors == [1.0, 1.0, 0.1, 0.1]
+    assert [NoiseSchedule.LINEAR.scale(step, 40_000) for step in (0, 20_000, 40_000)] == [1.0, 0.5, 0.0]
+    assert NoiseSchedule.CONSTANT.scale(9, 10) == 1.0 and NoiseSchedule.NONE.scale(0, 10) is None
+    cosine = [LearningRate.COSINE.factor(step, 1000) for step in range(1000)]
+    assert max(cosine) <= 1 and np.argmax(cosine) in (19, 20) and cosine[-1] == pytest.approx(0.1, abs=1e-3)
+
+
+def test_training_lowers_the_loss_and_leaves_a_checkpoint_that_loads(data, tmp_path):
+    seen = []
+    done = train(request(data, tmp_path, steps=30, pruner="lightvla"), lambda *row: seen.append(row[2]))
+    first, last = (np.mean([row["action"] for row in part]) for part in (seen[:5], seen[-5:]))
+    assert last < 0.9 * first and all(1 <= row["kept"] <= 128 for row in seen)
+    loaded = load(done.checkpoint, device="cpu")
+    assert loaded.kind.value == "lightvla" and loaded.model.pruner.name == "lightvla"
+    assert "libero_object_no_noops" in loaded.statistics and loaded.tokenizer_file is not None
+    assert (tmp_path / "training.png").stat().st_size > 10_000 and len(done.log.read_text().splitlines()) == 31
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(data, tmp_path):
+    straight = train(request(data, tmp_path / "straight"))
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-m", "vla_bench", "train", "--recipe", "nano-oft", "--data", str(data), "--out", str(killed)]
+    command += ["--steps", "6", "--batch", "4", "--seed", "3", "--save-every", "2", "--device", "cpu"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    log, deadline = killed / "log.csv", time.monotonic() + 120
+    while time.monotonic() < deadline and not (log.exists() and len(log.read_text().splitlines()) >= 4):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "checkpoint").exists() and (killed / "state.pt").exists()
+    again = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert again.returncode == 2 and "--resume" in again.stderr
+    done = subprocess.run([*command, "--resume"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.strip() == str(killed / "checkpoint"), done.stderr
+    left, right = weights(straight.checkpoint.parent), weights(killed)
+    assert left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+    assert len(log.read_text().splitlines()) == 7
+
+
+def test_another_recipe_cannot_resume(data, tmp_path):
+    train(request(data, tmp_path, steps=1))
+    with pytest.raises(NotComparableError, match="seed: 3 there, 4 now"):
+        train(request(data, tmp_path, resume=True, steps=1, seed=4))
+
+
+def test_two_processes_train_as_one(data, tmp_path):
+    """Half a batch each gives the same gradients, to rounding, and so the same weights."""
+    train(request(data, tmp_path / "one", steps=2, pruner="lightvla"))
+    arguments = f"train --recipe nano-oft --pruner lightvla --data {data} --out {tmp_path / 'two'} --steps 2 --batch 4 --seed 3"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vla_bench"]
+    done = subprocess.run([*launch, *arguments.split(), "--device", "cpu"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    one, two = ((tmp_path / name / "log.csv").read_text().splitlines() for name in ("one", "two"))
+    names = one[0].split(",")
+    for left, right in zip(one[1:], two[1:], strict=True):
+        for name, a, b in zip(names, left.split(","), right.split(","), strict=True):
+            if name not in ("samples_per_s", "gripper", "where", "kept", "action", "loss"):  # those are of the first half
+                assert float(a) == pytest.approx(float(b), rel=2e-4), name
+
+
+def test_lora_trains_adapters_and_heads_and_is_merged(data, tmp_path):
+    dense = train(request(data, tmp_path / "dense", steps=1)).checkpoint
+    options = {"start": str(dense), "lora_rank": 4, "fresh_heads": True, "steps": 2, "pruner": "lightvla"}
+    adapted = train(request(data, tmp_path / "adapted", **options)).checkpoint
+    before, after = weights(dense.parent), weights(adapted.parent)
+    changed = {name.split(":")[1] for name in before if name in after and not torch.equal(before[name], after[name])}
+    assert "language_model.model.layers.0.self_attn.q_proj.weight" in changed
+    assert "vision_backbone.featurizer.patch_embed.proj.weight" in changed
+    assert not any("layernorm" in name or "embed_tokens" in name or "pos_embed" in name for name in changed)
+    state = torch.load(tmp_path / "adapted" / "state.pt", weights_only=True)["weights"]
+    assert all(any(part in name for part in ("lora_", "action_head", "proprio_projector", "where.")) for name in state)
+
+
+def test_bad_requests(data, tmp_path):
+    with pytest.raises(UsageError, match="nano-oft"):
+        recipe("nano-otf")
+    with pytest.raises(UsageError, match="LoRA"):
+        train(request(data, tmp_path / "x", lora_rank=8))
+    with pytest.raises(RecordError, match="vla-bench demos"):
+        train(request(tmp_path, tmp_path / "y"))
+    with pytest.raises(UsageError, match="--batch"):
+        recipe("paper").with_options(batch=0)
+
+
+def test_the_recipe_is_in_the_state_as_json(data, tmp_path):
+    json.dumps(recipe("paper").to_dict())

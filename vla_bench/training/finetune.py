@@ -1,0 +1,126 @@
+"""`vla-bench train`: demonstrations and a start in, a checkpoint in the public layout out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vla_bench.errors import ExitCode, UsageError
+from vla_bench.model.checkpoint import load
+from vla_bench.model.choices import choose_device
+from vla_bench.model.config_file import Kind
+from vla_bench.model.images import Normalisation
+from vla_bench.model.initialise import random_heads, random_vla
+from vla_bench.model.normalisation import Statistics
+from vla_bench.model.presets import PRESETS
+from vla_bench.model.saving import save
+from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
+from vla_bench.model.vla import VLA, ActionSlice
+from vla_bench.pruners.registry import NONE, make_pruner
+from vla_bench.training.augment import Augmentation
+from vla_bench.training.frames import Frames, demo_files, prepare_frames
+from vla_bench.training.lora import add_lora
+from vla_bench.training.plot import plot_log
+from vla_bench.training.recipe import Recipe
+from vla_bench.training.samples import Samples
+from vla_bench.training.state import FILE as STATE
+from vla_bench.training.statistics import dataset_statistics
+from vla_bench.training.trainer import Processes, Trainer
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What the user asked for, as the command line takes it."""
+
+    recipe: Recipe
+    data: Path
+    out: Path
+    device: str = "auto"
+    save_every: int = 500
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of it.  checkpoint: None where the training was interrupted, and in all processes but the first."""
+
+    finished: bool
+    checkpoint: Path | None
+    steps: int
+    log: Path
+
+    @property
+    def exit_code(self) -> int:
+        return ExitCode.DONE if self.finished else ExitCode.INTERRUPTED
+
+
+def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]], None] = lambda *_: None) -> Trained:
+    """Train, or with `resume` go on where the state in the output folder stands.  Raises VlaBenchError."""
+    if not request.resume and (request.out / STATE).exists():
+        raise UsageError(f"{request.out} holds a training already", "vla-bench train --resume ..., or choose another --out")
+    recipe = request.recipe
+    device, _ = choose_device(request.device)
+    processes = Processes.join(device)
+    torch.manual_seed(recipe.seed)  # peft's adapters and the auxiliary head begin with what this generator gives
+    request.out.mkdir(parents=True, exist_ok=True)
+    model, normalisation, tokenizer_file = start(recipe, device)
+    files = demo_files(request.data)
+    frames = prepare_frames(files, model.config.image_size, request.data / ".frames")
+    table = statistics(frames, files)
+    samples = Samples(
+        frames,
+        model.config,
+        Tokenizer(tokenizer_file, model.config.tokens),
+        Statistics.parse(next(iter(table.values())), next(iter(table))),
+        normalisation,
+        recipe.seed,
+        Augmentation() if recipe.augment else None,
+        recipe.switch_weight,
+    )
+    if recipe.lora_rank:
+        model.openvla.requires_grad_(False)
+        model.openvla = add_lora(model.openvla, recipe.lora_rank)
+    trainer = Trainer(recipe, model, samples, request.out, processes, request.save_every, on_step)
+    done = trainer.run()
+    checkpoint = None
+    if done and processes.first:
+        if recipe.lora_rank:
+            model.openvla = model.openvla.merge_and_unload()
+        kind = Kind.OPENVLA_OFT if recipe.pruner == NONE else Kind.LIGHTVLA
+        checkpoint = save(
+            request.out / "checkpoint",
+            model,
+            statistics=table,
+            normalisation=normalisation,
+            kind=kind,
+            step=recipe.steps,
+            tokenizer_file=tokenizer_file,
+            heads="safetensors",
+        )
+        plot_log(request.out / "log.csv", request.out / "training.png")
+    return Trained(done, checkpoint, trainer.step, request.out / "log.csv")
+
+
+def start(recipe: Recipe, device: torch.device) -> tuple[VLA, Normalisation, Path]:
+    """The model that training begins with, its pixel normalisation and its tokenizer."""
+    pruner = make_pruner(recipe.pruner)
+    if recipe.start in PRESETS:
+        if recipe.lora_rank:
+            raise UsageError(f"random weights cannot be adapted: {recipe.start} with LoRA", "vla-bench train --lora-rank 0 ...")
+        return random_vla(PRESETS[recipe.start], recipe.seed, pruner, device), Normalisation(), NANO_TOKENIZER
+    loaded = load(recipe.start, device=str(device), pruner=pruner, action_slice=ActionSlice.ALIGNED)
+    if loaded.tokenizer_file is None:
+        raise UsageError(f"{recipe.start} has no tokenizer.json")
+    if recipe.fresh_heads:
+        random_heads(loaded.model, recipe.seed)
+    return loaded.model, loaded.normalisation, loaded.tokenizer_file
+
+
+def statistics(frames: Frames, files: list[Path]) -> dict[str, dict]:
+    """One entry for every suite among the files, all with the numbers of all demonstrations: a model has one scale."""
+    entry = dataset_statistics(np.asarray(frames.actions), np.asarray(frames.proprio), frames.episodes)
+    return {f"{suite}_no_noops": entry for suite in sorted({file.parent.name for file in files})}

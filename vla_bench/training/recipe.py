@@ -1,0 +1,76 @@
+"""What decides a training run.  The defaults are the paper's, for 7B; the recipes of the nano models are ours."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+from vla_bench.errors import UsageError, nearest
+from vla_bench.pruners.gumbel import NoiseSchedule
+from vla_bench.training.schedule import LearningRate
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All of it goes into the training's state: a resumed run must be asked for with the same.
+
+    start: a checkpoint (folder or hub id), or a preset's name for random weights.
+    batch: samples a step over all processes; `accumulate` micro-batches make one process's share.
+    lora_rank: 0 trains every weight.
+    fresh_heads: begin with a random action head and proprio projector, as the paper does, also where the start has trained ones.
+    augment: the reference's image augmentation.
+    switch_weight: how much likelier a chunk is drawn in which the gripper opens or closes.
+    auxiliary: weight of the loss of a head that says where the objects are, dropped afterwards; the paper has none.
+    """
+
+    start: str
+    pruner: str = "none"
+    noise_schedule: NoiseSchedule = NoiseSchedule.LINEAR
+    steps: int = 40_000
+    batch: int = 64
+    accumulate: int = 1
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.01
+    rate_schedule: LearningRate = LearningRate.STEP
+    clip: float | None = None
+    lora_rank: int = 32
+    fresh_heads: bool = True
+    augment: bool = True
+    switch_weight: float = 1.0
+    auxiliary: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("steps", "batch", "accumulate"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name} must be a whole number above 0, not {getattr(self, name)}")
+        if self.lora_rank < 0:
+            raise UsageError(f"--lora-rank must not be negative, as {self.lora_rank} is")
+
+    def to_dict(self) -> dict[str, object]:
+        return {k: getattr(v, "value", v) for k, v in asdict(self).items()}
+
+    def with_options(self, **options: object) -> Recipe:
+        """The same with every option that was given, that is, is not None."""
+        return replace(self, **{name: value for name, value in options.items() if value is not None})
+
+
+OFT = "moojink/openvla-7b-oft-finetuned-libero-spatial-object-goal-10"
+_SCRATCH = {"lora_rank": 0, "fresh_heads": False, "rate_schedule": LearningRate.COSINE, "clip": 1.0, "switch_weight": 3.0}
+
+RECIPES = {
+    "paper": Recipe(OFT, "lightvla"),
+    # From scratch, with eyes that are taught: a small model has not seen the internet.
+    "nano-oft": Recipe("nano", steps=60_000, learning_rate=1e-3, auxiliary=0.3, **_SCRATCH),
+    # As the paper fine-tunes OpenVLA-OFT: no loss beside the actions'.
+    "nano-lightvla": Recipe("nano-oft", "lightvla", steps=15_000, learning_rate=3e-4, **_SCRATCH),
+}
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe called `name`.  Raises UsageError."""
+    if name not in RECIPES:
+        known = ", ".join(RECIPES)
+        raise UsageError(
+            f'unknown recipe "{name}".{nearest(name, list(RECIPES))} Recipes: {known}', "vla-bench train --recipe paper"
+        )
+    return RECIPES[name]

@@ -1,0 +1,121 @@
+"""Batches of training samples.  Which ones, how they are augmented and what noise they meet depends on (seed, step) alone.
+
+So a run that was killed goes on as if it had not been, and several processes that share a batch see what one would.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vla_bench.model.config import VLAConfig
+from vla_bench.model.images import Normalisation
+from vla_bench.model.normalisation import Statistics, normalise_actions, normalise_proprio
+from vla_bench.model.tokenizer import Tokenizer
+from vla_bench.model.vla import Inputs
+from vla_bench.training.augment import Augmentation
+from vla_bench.training.demo_file import chunk_starts
+from vla_bench.training.frames import Frames
+
+GRIPPER = 6
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs, the chunks to answer (B, 8, 7), and where the objects are (B, 3, 3), NaN where not known.
+
+    seeds: one per sample, for whatever else is random in the step.
+    """
+
+    inputs: Inputs
+    actions: Tensor
+    targets: Tensor
+    seeds: tuple[int, ...]
+
+    def to(self, device: torch.device) -> Batch:
+        inputs = self.inputs
+        proprio = None if inputs.proprio is None else inputs.proprio.to(device)
+        inputs = replace(inputs, pixel_values=inputs.pixel_values.to(device), proprio=proprio)
+        return replace(self, inputs=inputs, actions=self.actions.to(device), targets=self.targets.to(device))
+
+
+class Samples:
+    """Draws batches from prepared frames.
+
+    switch_weight: how much likelier a chunk is in which the gripper opens or closes; those moments are few and decide.
+    augmentation: None shows every picture with its centre crop.
+    """
+
+    def __init__(
+        self,
+        frames: Frames,
+        config: VLAConfig,
+        tokenizer: Tokenizer,
+        statistics: Statistics,
+        normalisation: Normalisation,
+        seed: int,
+        augmentation: Augmentation | None = None,
+        switch_weight: float = 1.0,
+    ):
+        self.frames = frames
+        self.config = config
+        self.seed = seed
+        self.augmentation = augmentation
+        self.starts = chunk_starts(frames.segment, config.chunk)
+        self.actions = normalise_actions(frames.actions, statistics).astype(np.float32)
+        self.proprio = normalise_proprio(frames.proprio, statistics).astype(np.float32)
+        self.prompts = [tokenizer.prompt(instruction) for instruction in frames.instructions]
+        # (1, 2 branches, 3, 1, 1) each
+        self.mean = torch.tensor(normalisation.means).view(1, 2, 3, 1, 1)
+        self.std = torch.tensor(normalisation.stds).view(1, 2, 3, 1, 1)
+        weights = np.where(self._switches(), switch_weight, 1.0)
+        self._cumulative = np.cumsum(weights / weights.sum())
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def batch(self, step: int, size: int, rank: int = 0, ranks: int = 1) -> Batch:
+        """This process's share of the batch of `size` samples at `step`."""
+        draw = np.random.default_rng([self.seed, step])
+        picked = np.searchsorted(self._cumulative, draw.random(size), side="right").clip(max=len(self) - 1)
+        seeds = draw.integers(2**62, size=size)
+        mine = slice(rank * size // ranks, (rank + 1) * size // ranks)
+        return self.collate(self.starts[picked[mine]], seeds[mine].tolist())
+
+    def collate(self, starts: np.ndarray, seeds: list[int]) -> Batch:
+        """The chunks beginning at `starts`."""
+        frames = self.frames
+        chunk = starts[:, None] + np.arange(self.config.chunk)
+        prompts = tuple(self.prompts[i] for i in frames.instruction[starts])
+        order = np.argsort(starts)  # on a disk, neighbours are cheaper one after another
+        images = np.empty((len(starts), *frames.images.shape[1:]), np.uint8)
+        images[order] = frames.images[starts[order]]
+        proprio = torch.from_numpy(self.proprio[starts]) if self.config.proprio_dim else None
+        inputs = Inputs(self._pixels(torch.from_numpy(images), seeds), prompts, proprio)
+        return Batch(inputs, torch.from_numpy(self.actions[chunk]), torch.from_numpy(frames.targets[starts]), tuple(seeds))
+
+    def _pixels(self, images: Tensor, seeds: list[int]) -> Tensor:
+        """(B, cameras, S, S, 3) uint8 -> (B, 6 * cameras, S, S), each camera augmented on its own."""
+        batch, cameras, size = images.shape[:3]
+        pixels = images.permute(0, 1, 4, 2, 3).reshape(-1, 3, size, size).float() / 255
+        if self.augmentation is None:
+            pixels = Augmentation.centre(pixels)
+        else:
+            draws = [self.augmentation.draw(generator) for s in seeds for generator in [generator_of(s)] for _ in range(cameras)]
+            pixels = self.augmentation(pixels, torch.stack(draws))
+        pixels = (pixels.unsqueeze(1) - self.mean) / self.std
+        return pixels.reshape(batch, -1, size, size)
+
+    def _switches(self) -> np.ndarray:
+        """Whether the gripper's command changes within a chunk, or right before it."""
+        gripper = self.frames.actions[:, GRIPPER]
+        before = np.concatenate([gripper[:1], gripper[:-1]])
+        changes = np.cumsum(gripper != before)
+        return changes[self.starts + self.config.chunk - 1] != changes[np.maximum(self.starts - 1, 0)]
+
+
+def generator_of(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)

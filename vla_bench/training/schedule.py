@@ -1,0 +1,22 @@
+"""How the learning rate moves."""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+
+
+class LearningRate(str, Enum):
+    """STEP: the paper's, constant and then a tenth of it.  COSINE: warm-up, then half a cosine down to a tenth."""
+
+    STEP = "step"
+    COSINE = "cosine"
+
+    def factor(self, step: int, max_steps: int, decay_at: float = 0.75, warm_up: float = 0.02, last: float = 0.1) -> float:
+        """What the peak rate is multiplied with; `decay_at` and `warm_up` are shares of all steps (paper: 30,000 of 40,000)."""
+        done = step / max_steps
+        if self is LearningRate.STEP:
+            return 1.0 if done < decay_at else last
+        if done < warm_up:
+            return (step + 1) / (warm_up * max_steps + 1)
+        return last + (1 - last) * 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))

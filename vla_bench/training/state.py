@@ -1,0 +1,55 @@
+"""What a killed training needs to go on as if nothing had happened: weights, optimiser, step and the recipe."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vla_bench.errors import CheckpointError, NotComparableError
+from vla_bench.training.recipe import Recipe
+
+FILE = "state.pt"
+
+
+def save_state(folder: Path, recipe: Recipe, step: int, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """Write in one step: a kill leaves the state before or this one.  Frozen weights are not in it."""
+    trained = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
+    state = {"recipe": recipe.to_dict(), "step": step, "weights": trained, "optimiser": optimiser.state_dict()}
+    temporary = folder / f".{FILE}.{os.getpid()}"
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, folder / FILE)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise CheckpointError(f"cannot save the training's state in {folder}: {error}", f"df -h {folder}") from error
+
+
+def load_state(folder: Path, recipe: Recipe, module: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+    """Put a saved state back; returns the number of steps done, 0 where there is none.
+
+    Raises NotComparableError for another recipe, CheckpointError for a damaged file.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return 0
+    fix = "vla-bench train --out ANOTHER_FOLDER ..."
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}", fix) from error
+    before, now = state["recipe"], recipe.to_dict()
+    changed = [f"{key}: {before.get(key)!r} there, {now[key]!r} now" for key in now if before.get(key) != now[key]]
+    if changed:
+        raise NotComparableError(f"{folder} holds a training with another recipe: {'; '.join(changed)}", fix)
+    parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    if parameters.keys() != state["weights"].keys():
+        raise CheckpointError(f"{path} holds the weights of another model", fix)
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(state["weights"][name])
+    optimiser.load_state_dict(state["optimiser"])
+    return state["step"]

@@ -1,0 +1,158 @@
+"""The training loop: one process, or several that share every batch (torchrun)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vla_bench.errors import ModelError
+from vla_bench.model.vla import VLA
+from vla_bench.signals import on_ending
+from vla_bench.training.log import Log
+from vla_bench.training.recipe import Recipe
+from vla_bench.training.samples import Batch, Samples
+from vla_bench.training.state import load_state, save_state
+from vla_bench.training.step import Loss
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that train together."""
+
+    rank: int = 0
+    count: int = 1
+
+    @classmethod
+    def join(cls, device: torch.device) -> Processes:
+        """As torchrun arranged it; alone without torchrun."""
+        if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+            return cls()
+        torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+
+class Trainer:
+    """Trains `model` on `samples` by `recipe`, from where the state in `folder` stands.
+
+    save_every: steps between two states; a kill costs at most as many.
+    on_step: is told step, number of steps and what was logged.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: VLA,
+        samples: Samples,
+        folder: Path,
+        processes: Processes = Processes(),  # noqa: B008  frozen
+        save_every: int = 500,
+        on_step: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
+    ):
+        share = recipe.batch // (processes.count * recipe.accumulate)
+        if share * processes.count * recipe.accumulate != recipe.batch:
+            raise ModelError(
+                f"a batch of {recipe.batch} cannot be shared by {processes.count} processes x {recipe.accumulate} micro-batches"
+            )
+        self.recipe = recipe
+        self.samples = samples
+        self.folder = folder
+        self.processes = processes
+        self.save_every = save_every
+        self.on_step = on_step
+        self.stopping = False
+        self.device = next(model.parameters()).device
+        freeze_unread(model)
+        self.loss = Loss(model, recipe.auxiliary).to(self.device)
+        self.trained = [p for p in self.loss.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.AdamW(self.trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        self.step = load_state(folder, recipe, self.loss, self.optimiser)
+        self.log = Log(folder / "log.csv", self.step) if processes.first else None
+        self._shared = nn.parallel.DistributedDataParallel(self.loss) if processes.count > 1 else self.loss
+
+    def run(self) -> bool:
+        """Train to the last step; False when a Ctrl-C or SIGTERM ended it early, with everything saved."""
+        self.loss.train()
+        with on_ending(self._stop), ThreadPoolExecutor(1) as reader:
+            ahead = reader.submit(self._read, self.step)
+            while self.step < self.recipe.steps and not self.stopping:
+                batch, ahead = ahead.result(), reader.submit(self._read, self.step + 1)
+                started = time.perf_counter()
+                seen = self._one_step(batch)
+                seen["samples_per_s"] = self.recipe.batch / (time.perf_counter() - started)
+                self.step += 1
+                if self.processes.first:
+                    self.log.write(self.step, seen)
+                    self.on_step(self.step, self.recipe.steps, seen)
+                    if self.step % self.save_every == 0:
+                        self.save()
+        if self.processes.first:
+            self.save()
+        return self.step == self.recipe.steps
+
+    def save(self) -> None:
+        save_state(self.folder, self.recipe, self.step, self.loss, self.optimiser)
+
+    def _read(self, step: int) -> list[Batch]:
+        """This process's micro-batches of a step."""
+        ranks = self.processes.count * self.recipe.accumulate
+        first = self.processes.rank * self.recipe.accumulate
+        return [self.samples.batch(step, self.recipe.batch, first + i, ranks) for i in range(self.recipe.accumulate)]
+
+    def _one_step(self, batches: list[Batch]) -> dict[str, float]:
+        recipe = self.recipe
+        rate = recipe.learning_rate * recipe.rate_schedule.factor(self.step, recipe.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        pruner = self.loss.model.pruner
+        if hasattr(pruner, "noise_scale"):
+            pruner.noise_scale = recipe.noise_schedule.scale(self.step, recipe.steps)
+        total: dict[str, Tensor] = {}
+        for i, batch in enumerate(batches):
+            last = i + 1 == len(batches)
+            with nullcontext() if last or self.processes.count == 1 else self._shared.no_sync(), self._precision():
+                loss, seen = self._shared(batch.to(self.device))
+                (loss / len(batches)).backward()
+            for name, value in {"loss": loss.detach(), **seen}.items():
+                total[name] = total.get(name, 0) + value / len(batches)
+        if recipe.clip is not None:
+            total["gradient"] = nn.utils.clip_grad_norm_(self.trained, recipe.clip)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        found = {name: value.item() for name, value in total.items()}
+        if not all(map(_finite, found.values())):
+            raise ModelError(f"the training diverged at step {self.step}: {found}", "vla-bench train --learning-rate 1e-4 ...")
+        return found | {"rate": rate}
+
+    def _precision(self):
+        return torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
+
+    def _stop(self) -> None:
+        """End after the step in flight."""
+        self.stopping = True
+
+
+def freeze_unread(model: VLA) -> None:
+    """No gradient ever reaches what the answer does not depend on: the last ViT blocks, their final norms, the pooling head
+    and lm_head."""
+    base = model.openvla
+    for vit in (base.vision_backbone.featurizer, base.vision_backbone.fused_featurizer):
+        for part in (vit.blocks[-1], vit.norm, getattr(vit, "attn_pool", None)):
+            if part is not None:
+                part.requires_grad_(False)
+    base.language_model.lm_head.requires_grad_(False)
+
+
+def _finite(value: float) -> bool:
+    return value == value and abs(value) != float("inf")
