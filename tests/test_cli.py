@@ -94,6 +94,35 @@ def test_closed_sets_are_the_same_in_the_command_line_and_in_the_library():
     assert all(tuple(member.value for member in enum) == values for enum, values in pairs.items())
 
 
+def test_options_of_demos_and_train_are_these():
+    import typer.main
+
+    from vla_bench.cli import app
+
+    for command, expected in {
+        "demos": "suite per-task out tasks image-size disturb workers assets seed format",
+        "train": """data recipe start pruner noise-schedule steps batch accumulate learning-rate lora-rank seed out resume
+            save-every device""",
+        "verify": "fixtures format",
+        "models": "format",
+    }.items():
+        options = {option for p in typer.main.get_command(app).commands[command].params for option in p.opts}
+        assert options == {f"--{name}" for name in expected.split()}
+
+
+def test_models_as_json(cli):
+    models = json.loads(cli("models", "--format", "json").stdout)
+    assert models[0]["name"].startswith("nano") and len(models) >= 10
+    assert {"TTJiang/LightVLA-libero-10", "moojink/openvla-7b-oft-finetuned-libero-goal"} <= {m["name"] for m in models}
+
+
+def test_demos_refuses_what_it_cannot_make(cli):
+    assert cli("demos", "--suite", "objct").exit_code == 2
+    assert cli("demos", "--suite", "object", "--image-size", "100").exit_code == 2
+    nothing = cli("train", "--data", "nowhere")  # said before anything is downloaded
+    assert nothing.exit_code == 6 and "no demonstrations" in str(nothing.exception)
+
+
 def test_an_error_is_one_message_and_its_exit_code():
     done = subprocess.run([sys.executable, "-m", "vla_bench", "eval", "--suite", "lnog"], capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
