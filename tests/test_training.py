@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -198,8 +199,9 @@ def test_another_recipe_cannot_resume(data, tmp_path):
 
 
 def test_two_processes_train_as_one(data, tmp_path):
-    """Half a batch each gives the same gradients, to rounding, and so the same weights."""
+    """Half a batch each gives the same gradients, to rounding, and so the same weights; the pictures are prepared once."""
     train(request(data, tmp_path / "one", steps=2, pruner="lightvla"))
+    shutil.rmtree(data / ".frames")
     arguments = f"train --recipe nano-oft --pruner lightvla --data {data} --out {tmp_path / 'two'} --steps 2 --batch 4 --seed 3"
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vla_bench"]
     done = subprocess.run([*launch, *arguments.split(), "--device", "cpu"], capture_output=True, text=True)

@@ -65,11 +65,12 @@ def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]],
     recipe = request.recipe
     files = demo_files(request.data)
     device, _ = choose_device(request.device)
-    processes = Processes.join(device)
+    processes, device = Processes.join(device)
     torch.manual_seed(recipe.seed)  # peft's adapters and the auxiliary head begin with what this generator gives
     request.out.mkdir(parents=True, exist_ok=True)
     model, normalisation, tokenizer_file = start(recipe, device)
-    frames = prepare_frames(files, model.config.image_size, request.data / ".frames")
+    with processes.first_alone():
+        frames = prepare_frames(files, model.config.image_size, request.data / ".frames")
     table = statistics(frames, files)
     samples = Samples(
         frames,

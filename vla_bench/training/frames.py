@@ -71,36 +71,43 @@ def prepare_frames(files: Sequence[Path], size: int, cache: Path) -> Frames:
 
 
 def _prepare(files: Sequence[Path], size: int, folder: Path) -> None:
-    """One part a file, made in parallel, then joined; the folder appears whole or not at all."""
+    """One part a file, made in parallel, then joined; the folder appears whole or not at all.  Raises RecordError."""
     parts = folder.with_name(f".{folder.name}.{os.getpid()}")
-    parts.mkdir(parents=True)
     try:
+        parts.mkdir(parents=True)
         with ProcessPoolExecutor(cpu_count(), mp_context=get_context("spawn")) as pool:
             jobs = [pool.submit(_prepare_file, file, size, parts / f"{i}") for i, file in enumerate(files)]
             lengths = [job.result() for job in jobs]
-        images = np.lib.format.open_memmap(parts / "images.npy", "w+", np.uint8, (sum(lengths), CAMERAS, size, size, 3))
-        tables, instructions, at, episodes, segments = [], [], 0, 0, 0
-        for i, length in enumerate(lengths):
-            images[at : at + length] = np.load(parts / f"{i}.npy", mmap_mode="r")
-            (parts / f"{i}.npy").unlink()
-            with np.load(parts / f"{i}.npz", allow_pickle=False) as table:
-                steps = dict(table)
-            (parts / f"{i}.npz").unlink()
-            instruction, count = str(steps.pop("language")), int(steps.pop("count"))
-            if instruction not in instructions:
-                instructions.append(instruction)
-            steps["instruction"] = np.full(length, instructions.index(instruction), np.int16)
-            steps["segment"] += segments
-            segments = int(steps["segment"].max()) + 1
-            tables.append(steps)
-            at, episodes = at + length, episodes + count
-        images.flush()
-        np.savez(parts / "steps.npz", **{name: np.concatenate([t[name] for t in tables]) for name in tables[0]})
-        facts = {"instructions": instructions, "episodes": episodes, "files": [str(file) for file in files]}
+        facts = _join(parts, lengths, size)
         (parts / "frames.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
         os.rename(parts, folder)
+    except OSError as error:
+        raise RecordError(f"cannot prepare the pictures in {folder}: {error}", f"df -h {folder.parent}") from error
     finally:
         shutil.rmtree(parts, ignore_errors=True)
+
+
+def _join(parts: Path, lengths: Sequence[int], size: int) -> dict[str, object]:
+    """All parts as one `images.npy` and one `steps.npz`; returns what the two do not hold."""
+    images = np.lib.format.open_memmap(parts / "images.npy", "w+", np.uint8, (sum(lengths), CAMERAS, size, size, 3))
+    tables, instructions, at, episodes, segments = [], [], 0, 0, 0
+    for i, length in enumerate(lengths):
+        images[at : at + length] = np.load(parts / f"{i}.npy", mmap_mode="r")
+        with np.load(parts / f"{i}.npz", allow_pickle=False) as table:
+            steps = dict(table)
+        for suffix in ("npy", "npz"):
+            (parts / f"{i}.{suffix}").unlink()
+        language, count = str(steps.pop("language")), int(steps.pop("count"))
+        if language not in instructions:
+            instructions.append(language)
+        steps["instruction"] = np.full(length, instructions.index(language), np.int16)
+        steps["segment"] += segments
+        segments = int(steps["segment"].max()) + 1
+        tables.append(steps)
+        at, episodes = at + length, episodes + count
+    images.flush()
+    np.savez(parts / "steps.npz", **{name: np.concatenate([t[name] for t in tables]) for name in tables[0]})
+    return {"instructions": instructions, "episodes": episodes}
 
 
 def _prepare_file(file: Path, size: int, stem: Path) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,16 +31,28 @@ class Processes:
     count: int = 1
 
     @classmethod
-    def join(cls, device: torch.device) -> Processes:
-        """As torchrun arranged it; alone without torchrun."""
+    def join(cls, device: torch.device) -> tuple[Processes, torch.device]:
+        """As torchrun arranged it, each process with a GPU of its own; alone without torchrun."""
         if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-            return cls()
+            return cls(), device
+        if device.type == "cuda":
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(device)
         torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
+        return cls(torch.distributed.get_rank(), torch.distributed.get_world_size()), device
 
     @property
     def first(self) -> bool:
         return self.rank == 0
+
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """The first process does what is inside while the others wait, and finds it done when their turn comes."""
+        if self.count > 1 and not self.first:
+            torch.distributed.barrier()
+        yield
+        if self.count > 1 and self.first:
+            torch.distributed.barrier()
 
 
 class Trainer:
