@@ -45,6 +45,14 @@ class Processes:
     def first(self) -> bool:
         return self.rank == 0
 
+    def any(self, flag: bool, device: torch.device) -> bool:
+        """Whether the flag is up in any process: all leave the loop at the same step, or those left would wait for ever."""
+        if self.count == 1:
+            return flag
+        flags = torch.tensor([float(flag)], device=device)
+        torch.distributed.all_reduce(flags, torch.distributed.ReduceOp.MAX)
+        return bool(flags.item())
+
     @contextmanager
     def first_alone(self) -> Iterator[None]:
         """The first process does what is inside while the others wait, and finds it done when their turn comes."""
@@ -98,7 +106,7 @@ class Trainer:
         self.loss.train()
         with on_ending(self._stop), ThreadPoolExecutor(1) as reader:
             ahead = reader.submit(self._read, self.step)
-            while self.step < self.recipe.steps and not self.stopping:
+            while self.step < self.recipe.steps and not self.processes.any(self.stopping, self.device):
                 batch, ahead = ahead.result(), reader.submit(self._read, self.step + 1)
                 started = time.perf_counter()
                 seen = self._one_step(batch)
