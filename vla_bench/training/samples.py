@@ -111,9 +111,11 @@ class Samples:
 
     def _switches(self) -> np.ndarray:
         """Whether the gripper's command changes within a chunk, or right before it."""
-        gripper = self.frames.actions[:, GRIPPER]
-        before = np.concatenate([gripper[:1], gripper[:-1]])
-        changes = np.cumsum(gripper != before)
+        gripper, segment = self.frames.actions[:, GRIPPER], self.frames.segment
+        changed = np.zeros(len(gripper), bool)
+        # Not from one demonstration to the next: the gripper that ends the one says nothing about the other.
+        changed[1:] = (gripper[1:] != gripper[:-1]) & (segment[1:] == segment[:-1])
+        changes = np.cumsum(changed)
         return changes[self.starts + self.config.chunk - 1] != changes[np.maximum(self.starts - 1, 0)]
 
 
