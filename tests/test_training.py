@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -156,6 +157,17 @@ def test_the_papers_schedules():
     assert max(cosine) <= 1 and np.argmax(cosine) in (19, 20) and cosine[-1] == pytest.approx(0.1, abs=1e-3)
 
 
+def test_a_trapezoid_can_be_made_longer_until_it_falls():
+    factor = LearningRate.TRAPEZOID.factor
+    rates = [factor(step, 10_000) for step in range(10_000)]
+    assert rates[0] == 1 / 200 and set(rates[199:7_001]) == {1.0} and rates[8_500] == pytest.approx(0.5) and rates[-1] < 1e-3
+    assert LearningRate.TRAPEZOID.prolongs(7_000, 10_000, 20_000)
+    assert all(factor(step, 10_000) == factor(step, 20_000) for step in range(7_001))
+    assert not LearningRate.TRAPEZOID.prolongs(7_001, 10_000, 20_000)
+    assert not LearningRate.TRAPEZOID.prolongs(7_000, 10_000, 9_999)
+    assert not LearningRate.COSINE.prolongs(10, 1_000, 2_000)
+
+
 def test_training_lowers_the_loss_and_leaves_a_checkpoint_that_loads(data, tmp_path):
     seen = []
     done = train(request(data, tmp_path, steps=30, pruner="lightvla"), lambda *row: seen.append(row[2]))
@@ -194,6 +206,22 @@ def test_another_recipe_cannot_resume(data, tmp_path):
     train(request(data, tmp_path, steps=1))
     with pytest.raises(NotComparableError, match="seed: 3 there, 4 now"):
         train(request(data, tmp_path, resume=True, steps=1, seed=4))
+
+
+def test_a_training_can_be_prolonged_and_looked_at_on_its_way(data, tmp_path):
+    """Two steps of ten, then two more of four: as if it had been four from the start."""
+    straight = train(request(data, tmp_path / "straight", steps=4))
+    way = tmp_path / "way"
+    planned = request(data, way, steps=10)
+    train(planned, lambda step, *_: signal.raise_signal(signal.SIGINT) if step == 2 else None)
+    looked = train(replace(planned, export=tmp_path / "look"))
+    assert looked.steps == 2 and load(looked.checkpoint, device="cpu").kind.value == "openvla-oft"
+    assert len((way / "log.csv").read_text().splitlines()) == 3 and (tmp_path / "look" / "training.png").exists()
+    train(request(data, way, resume=True, steps=4))
+    left, right = weights(straight.checkpoint.parent), weights(way)
+    assert all(torch.equal(left[name], right[name]) for name in left)
+    with pytest.raises(UsageError, match="holds no training"):
+        train(replace(planned, out=tmp_path / "nothing", export=tmp_path / "look"))
 
 
 def test_two_processes_train_as_one(data, tmp_path):

@@ -49,6 +49,12 @@ class NoiseSchedule(str, Enum):
     none = "none"
 
 
+class RateSchedule(str, Enum):
+    step = "step"
+    cosine = "cosine"
+    trapezoid = "trapezoid"
+
+
 class Video(str, Enum):
     failures = "failures"
     all = "all"
@@ -213,11 +219,15 @@ def train(
     batch: Annotated[Optional[int], typer.Option(help="Samples a step, all processes together.", show_default="64")] = None,
     accumulate: Annotated[Optional[int], typer.Option(help="Micro-batches a step and process.", show_default="1")] = None,
     learning_rate: Annotated[Optional[float], typer.Option(help="At its peak.", show_default="the recipe's")] = None,
+    rate_schedule: Annotated[Optional[RateSchedule], typer.Option(help="Of the rate.", show_default="the recipe's")] = None,
+    matrix_rate: Annotated[Optional[float], typer.Option(help="Muon's, for the matrices.", show_default="the recipe's")] = None,
+    auxiliary: Annotated[Optional[float], typer.Option(help="Weight of its loss.", show_default="the recipe's")] = None,
     lora_rank: Annotated[Optional[int], typer.Option(help="0 trains every weight.", show_default="the recipe's")] = None,
     seed: Annotated[int, typer.Option(help="Of weights, batches, augmentation and noise.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of state, log, plot and checkpoint.")] = Path("results/training"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed training stands.")] = False,
     save_every: Annotated[int, typer.Option(help="Steps that a kill may cost.")] = 500,
+    export: Annotated[Optional[Path], typer.Option(help="Write the checkpoint of where --out stands, and stop.")] = None,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
 ):
     """Fine-tune as the paper does, or train a nano model.  Several processes: torchrun -m vla_bench train ..."""
@@ -234,10 +244,13 @@ def train(
         batch=batch,
         accumulate=accumulate,
         learning_rate=learning_rate,
+        rate_schedule=rate_schedule and recipes.LearningRate(rate_schedule.value),
+        matrix_rate=matrix_rate,
+        auxiliary=auxiliary,
         lora_rank=lora_rank,
         seed=seed,
     )
-    trained = run(TrainRequest(chosen, data, out, device.value, save_every, resume), TrainProgress(chosen.batch))
+    trained = run(TrainRequest(chosen, data, out, device.value, save_every, resume, export), TrainProgress(chosen.batch))
     if trained.checkpoint is not None:
         typer.echo(trained.checkpoint)
     elif not trained.finished:

@@ -34,7 +34,10 @@ from vla_bench.training.trainer import Processes, Trainer
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What the user asked for, as the command line takes it."""
+    """What the user asked for, as the command line takes it.
+
+    export: write the checkpoint of where the training in `out` stands into this folder, and train no further.
+    """
 
     recipe: Recipe
     data: Path
@@ -42,6 +45,7 @@ class TrainRequest:
     device: str = "auto"
     save_every: int = 500
     resume: bool = False
+    export: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,9 @@ class Trained:
 
 def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]], None] = lambda *_: None) -> Trained:
     """Train, or with `resume` go on where the state in the output folder stands.  Raises VlaBenchError."""
-    if not request.resume and (request.out / STATE).exists():
+    if request.export and not (request.out / STATE).exists():
+        raise UsageError(f"{request.out} holds no training", "vla-bench train --out FOLDER_OF_A_TRAINING --export ...")
+    if not request.resume and not request.export and (request.out / STATE).exists():
         raise UsageError(f"{request.out} holds a training already", "vla-bench train --resume ..., or choose another --out")
     recipe = request.recipe
     files = demo_files(request.data)
@@ -86,23 +92,23 @@ def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]],
         model.openvla.requires_grad_(False)
         model.openvla = add_lora(model.openvla, recipe.lora_rank)
     trainer = Trainer(recipe, model, samples, request.out, processes, request.save_every, on_step)
-    done = trainer.run()
+    done = not request.export and trainer.run()
     checkpoint = None
-    if done and processes.first:
+    if (done or request.export) and processes.first:
         if recipe.lora_rank:
             model.openvla = model.openvla.merge_and_unload()
         kind = Kind.OPENVLA_OFT if recipe.pruner == NONE else Kind.LIGHTVLA
         checkpoint = save(
-            request.out / "checkpoint",
+            request.export or request.out / "checkpoint",
             model,
             statistics=table,
             normalisation=normalisation,
             kind=kind,
-            step=recipe.steps,
+            step=trainer.step,
             tokenizer_file=tokenizer_file,
             heads="safetensors",
         )
-        plot_log(request.out / "log.csv", request.out / "training.png")
+        plot_log(request.out / "log.csv", (request.export or request.out) / "training.png")
     return Trained(done, checkpoint, trainer.step, request.out / "log.csv")
 
 

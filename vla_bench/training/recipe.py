@@ -18,6 +18,7 @@ class Recipe:
     lora_rank: 0 trains every weight.
     fresh_heads: begin with a random action head and proprio projector, as the paper does, also where the start has trained ones.
     augment: the reference's image augmentation.
+    matrix_rate: peak rate of Muon, which then trains the matrices; None leaves them to AdamW.
     switch_weight: how much likelier a chunk is drawn in which the gripper opens or closes.
     auxiliary: weight of the loss of a head that says where the objects are, dropped afterwards; the paper has none.
     """
@@ -31,6 +32,7 @@ class Recipe:
     learning_rate: float = 5e-4
     weight_decay: float = 0.01
     rate_schedule: LearningRate = LearningRate.STEP
+    matrix_rate: float | None = None
     clip: float | None = None
     lora_rank: int = 32
     fresh_heads: bool = True
@@ -49,20 +51,34 @@ class Recipe:
     def to_dict(self) -> dict[str, object]:
         return {k: getattr(v, "value", v) for k, v in asdict(self).items()}
 
+    def may_prolong(self, step: int, before: int) -> bool:
+        """Whether a training that was to have `before` steps may go on from `step` as this one."""
+        return self.pruner == "none" and self.rate_schedule.prolongs(step, before, self.steps)
+
     def with_options(self, **options: object) -> Recipe:
         """The same with every option that was given, that is, is not None."""
         return replace(self, **{name: value for name, value in options.items() if value is not None})
 
 
 OFT = "moojink/openvla-7b-oft-finetuned-libero-spatial-object-goal-10"
-_SCRATCH = {"lora_rank": 0, "fresh_heads": False, "rate_schedule": LearningRate.COSINE, "clip": 1.0, "switch_weight": 3.0}
+_NANO = {"batch": 32, "lora_rank": 0, "fresh_heads": False, "clip": 1.0, "switch_weight": 3.0}
 
 RECIPES = {
     "paper": Recipe(OFT, "lightvla"),
-    # From scratch, with eyes that are taught: a small model has not seen the internet.
-    "nano-oft": Recipe("nano", steps=60_000, learning_rate=1e-3, auxiliary=0.3, **_SCRATCH),
+    # From random weights, with eyes that are taught: a small model has not seen the internet.
+    "nano-oft": Recipe(
+        "nano",
+        steps=20_000,
+        learning_rate=2e-3,
+        matrix_rate=0.02,
+        rate_schedule=LearningRate.TRAPEZOID,
+        auxiliary=0.3,
+        **_NANO,
+    ),
     # As the paper fine-tunes OpenVLA-OFT: no loss beside the actions'.
-    "nano-lightvla": Recipe("nano-oft", "lightvla", steps=15_000, learning_rate=3e-4, **_SCRATCH),
+    "nano-lightvla": Recipe(
+        "nano-oft", "lightvla", steps=4_000, learning_rate=3e-4, rate_schedule=LearningRate.COSINE, **_NANO
+    ),
 }
 
 

@@ -5,18 +5,29 @@ from __future__ import annotations
 import math
 from enum import Enum
 
+WARM_UP = 200  # steps of the trapezoid's first slope: a number, not a share, so that a longer training begins the same
+DECAY = 0.3  # share of all steps in the trapezoid's last slope
+
 
 class LearningRate(str, Enum):
-    """STEP: the paper's, constant and then a tenth of it.  COSINE: warm-up, then half a cosine down to a tenth."""
+    """STEP: the paper's, constant and then a tenth of it.  COSINE: warm-up, then half a cosine down to a tenth.
+    TRAPEZOID: warm-up, constant, a line down to 0; while it is constant, a training can still be made longer."""
 
     STEP = "step"
     COSINE = "cosine"
+    TRAPEZOID = "trapezoid"
 
     def factor(self, step: int, max_steps: int, decay_at: float = 0.75, warm_up: float = 0.02, last: float = 0.1) -> float:
         """What the peak rate is multiplied with; `decay_at` and `warm_up` are shares of all steps (paper: 30,000 of 40,000)."""
         done = step / max_steps
         if self is LearningRate.STEP:
             return 1.0 if done < decay_at else last
+        if self is LearningRate.TRAPEZOID:
+            return min(1.0, (step + 1) / WARM_UP, (1 - done) / DECAY)
         if done < warm_up:
             return (step + 1) / (warm_up * max_steps + 1)
         return last + (1 - last) * 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
+
+    def prolongs(self, step: int, before: int, now: int) -> bool:
+        """Whether a training of `before` steps, at `step`, is so far one of `now` steps, too."""
+        return self is LearningRate.TRAPEZOID and step <= (1 - DECAY) * min(before, now)

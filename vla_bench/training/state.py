@@ -10,15 +10,16 @@ import torch
 from torch import nn
 
 from vla_bench.errors import CheckpointError, NotComparableError
+from vla_bench.training.optimiser import Optimisers
 from vla_bench.training.recipe import Recipe
 
 FILE = "state.pt"
 
 
-def save_state(folder: Path, recipe: Recipe, step: int, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+def save_state(folder: Path, recipe: Recipe, step: int, module: nn.Module, optimisers: Optimisers) -> None:
     """Write in one step: a kill leaves the state before or this one.  Frozen weights are not in it."""
     trained = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
-    state = {"recipe": recipe.to_dict(), "step": step, "weights": trained, "optimiser": optimiser.state_dict()}
+    state = {"recipe": recipe.to_dict(), "step": step, "weights": trained, "optimisers": optimisers.state_dict()}
     temporary = folder / f".{FILE}.{os.getpid()}"
     try:
         torch.save(state, temporary)
@@ -28,7 +29,7 @@ def save_state(folder: Path, recipe: Recipe, step: int, module: nn.Module, optim
         raise CheckpointError(f"cannot save the training's state in {folder}: {error}", f"df -h {folder}") from error
 
 
-def load_state(folder: Path, recipe: Recipe, module: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+def load_state(folder: Path, recipe: Recipe, module: nn.Module, optimisers: Optimisers) -> int:
     """Put a saved state back; returns the number of steps done, 0 where there is none.
 
     Raises NotComparableError for another recipe, CheckpointError for a damaged file.
@@ -42,6 +43,8 @@ def load_state(folder: Path, recipe: Recipe, module: nn.Module, optimiser: torch
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}", fix) from error
     before, now = state["recipe"], recipe.to_dict()
+    if recipe.may_prolong(state["step"], before["steps"]):
+        before["steps"] = now["steps"]
     changed = [f"{key}: {before.get(key)!r} there, {now[key]!r} now" for key in now if before.get(key) != now[key]]
     if changed:
         raise NotComparableError(f"{folder} holds a training with another recipe: {'; '.join(changed)}", fix)
@@ -51,5 +54,5 @@ def load_state(folder: Path, recipe: Recipe, module: nn.Module, optimiser: torch
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(state["weights"][name])
-    optimiser.load_state_dict(state["optimiser"])
+    optimisers.load_state_dict(state["optimisers"])
     return state["step"]

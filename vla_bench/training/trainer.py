@@ -17,6 +17,7 @@ from vla_bench.errors import ModelError
 from vla_bench.model.vla import VLA
 from vla_bench.signals import on_ending
 from vla_bench.training.log import Log
+from vla_bench.training.optimiser import Optimisers
 from vla_bench.training.recipe import Recipe
 from vla_bench.training.samples import Batch, Samples
 from vla_bench.training.state import load_state, save_state
@@ -95,15 +96,14 @@ class Trainer:
         self.device = next(model.parameters()).device
         freeze_unread(model)
         self.loss = Loss(model, recipe.auxiliary).to(self.device)
-        self.trained = [p for p in self.loss.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(self.trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-        self.step = load_state(folder, recipe, self.loss, self.optimiser)
-        self.log = Log(folder / "log.csv", self.step) if processes.first else None
+        self.optimisers = Optimisers(recipe, self.loss)
+        self.step = load_state(folder, recipe, self.loss, self.optimisers)
         self._shared = nn.parallel.DistributedDataParallel(self.loss) if processes.count > 1 else self.loss
 
     def run(self) -> bool:
         """Train to the last step; False when a Ctrl-C or SIGTERM ended it early, with everything saved."""
         self.loss.train()
+        log = Log(self.folder / "log.csv", self.step) if self.processes.first else None
         with on_ending(self._stop), ThreadPoolExecutor(1) as reader:
             ahead = reader.submit(self._read, self.step)
             while self.step < self.recipe.steps and not self.processes.any(self.stopping, self.device):
@@ -113,7 +113,7 @@ class Trainer:
                 seen["samples_per_s"] = self.recipe.batch / (time.perf_counter() - started)
                 self.step += 1
                 if self.processes.first:
-                    self.log.write(self.step, seen)
+                    log.write(self.step, seen)
                     self.on_step(self.step, self.recipe.steps, seen)
                     if self.step % self.save_every == 0:
                         self.save()
@@ -122,7 +122,7 @@ class Trainer:
         return self.step == self.recipe.steps
 
     def save(self) -> None:
-        save_state(self.folder, self.recipe, self.step, self.loss, self.optimiser)
+        save_state(self.folder, self.recipe, self.step, self.loss, self.optimisers)
 
     def _read(self, step: int) -> list[Batch]:
         """This process's micro-batches of a step."""
@@ -132,9 +132,7 @@ class Trainer:
 
     def _one_step(self, batches: list[Batch]) -> dict[str, float]:
         recipe = self.recipe
-        rate = recipe.learning_rate * recipe.rate_schedule.factor(self.step, recipe.steps)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        factor = recipe.rate_schedule.factor(self.step, recipe.steps)
         pruner = self.loss.model.pruner
         if hasattr(pruner, "noise_scale"):
             pruner.noise_scale = recipe.noise_schedule.scale(self.step, recipe.steps)
@@ -147,13 +145,12 @@ class Trainer:
             for name, value in {"loss": loss.detach(), **seen}.items():
                 total[name] = total.get(name, 0) + value / len(batches)
         if recipe.clip is not None:
-            total["gradient"] = nn.utils.clip_grad_norm_(self.trained, recipe.clip)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+            total["gradient"] = nn.utils.clip_grad_norm_(self.optimisers.parameters, recipe.clip)
+        self.optimisers.step(factor)
         found = {name: value.item() for name, value in total.items()}
         if not all(map(_finite, found.values())):
             raise ModelError(f"the training diverged at step {self.step}: {found}", "vla-bench train --learning-rate 1e-4 ...")
-        return found | {"rate": rate}
+        return found | {"rate": recipe.learning_rate * factor}
 
     def _precision(self):
         return torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
