@@ -45,7 +45,11 @@ def test_every_weight_has_one_optimiser():
     assert len(Optimisers(RECIPES["nano-lightvla"], model)._members) == 1
     names = dict(model.named_parameters())
     assert is_matrix("openvla.projector.fc1.weight", names["openvla.projector.fc1.weight"])
-    for name in ("openvla.language_model.model.embed_tokens.weight", "action_head.model.fc2.weight", "openvla.projector.fc1.bias"):
+    for name in (
+        "openvla.language_model.model.embed_tokens.weight",
+        "action_head.model.fc2.weight",
+        "openvla.projector.fc1.bias",
+    ):
         assert not is_matrix(name, names[name])
 
 

@@ -91,10 +91,27 @@ def weights(folder):
 def test_frames_are_what_evaluation_shows_before_the_crop(data, frames):
     assert frames.images.shape == (40, 2, 112, 112, 3) and frames.episodes == 2  # 2 x (22 - 2 that do nothing)
     frame = demonstration(1)["obs/eye_in_hand_rgb"][0]
-    assert np.array_equal(centre_crop(frames.images[20, 1]), prepare(frame, 112))
+    assert np.array_equal(centre_crop(frames.images[np.array([20])][0, 1]), prepare(frame, 112))
     assert set(frames.actions[:, 6]) == {0.0, 1.0} and frames.actions[0, 6] == 1.0  # 1 is open
     assert frames.instructions == (TASK.replace("_", " "),)
     assert np.isfinite(frames.targets[:, :2]).all() and np.isnan(frames.targets[:, 2]).all()
+
+
+def test_only_what_changed_is_prepared_again(data, tmp_path):
+    files = [tmp_path / f"task{i}_demo.hdf5" for i in range(2)]
+    for i, file in enumerate(files):
+        write_demos(file, {}, [demonstration(i)])
+    first = prepare_frames(files, 28, tmp_path / "cache")
+    before = sorted((tmp_path / "cache").iterdir())
+    write_demos(files[1], {}, [demonstration(2), demonstration(3)])
+    second = prepare_frames(files, 28, tmp_path / "cache")
+    after = sorted((tmp_path / "cache").iterdir())
+    assert len(set(before) & set(after)) == 1 and len(after) == 2
+    assert (first.episodes, second.episodes, len(second.actions)) == (2, 3, 60)
+    rows = np.array([59, 0, 25, 19, 20])
+    alone = [prepare_frames([file], 28, tmp_path / "cache").images for file in files]
+    picked = [alone[int(row >= 20)][np.array([row if row < 20 else row - 20])][0] for row in rows]
+    assert np.array_equal(second.images[rows], np.stack(picked))
 
 
 def test_chunks_do_not_cross_what_nobody_should_imitate(frames):

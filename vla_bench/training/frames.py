@@ -1,6 +1,7 @@
 """Demonstrations prepared for training: every picture once through the road of evaluation, up to the crop, and kept on disk.
 
-Training reads the rows that a step needs from memory-mapped arrays, so that a data set may be larger than the memory.
+Each file is prepared for itself, so that a growing data set costs what is new.  Training reads the rows that a step needs
+from memory-mapped arrays, so that a data set may be larger than the memory.
 """
 
 from __future__ import annotations
@@ -24,9 +25,26 @@ from vla_bench.model.normalisation import dataset_actions
 from vla_bench.training.demo_file import IMAGES, SUFFIX, Demo, read_demos
 from vla_bench.training.noops import kept_actions
 
-VERSION = 1  # of what a prepared folder holds
-CAMERAS = len(IMAGES)
+VERSION = 2  # of what a prepared folder holds
 TARGETS = 3  # objects of interest that the auxiliary loss may look for
+PICTURES, STEPS = "pictures.npy", "steps.npz"
+
+
+class Pictures:
+    """Several (N, cameras, S, S, 3) arrays of uint8 read as one."""
+
+    def __init__(self, parts: Sequence[np.ndarray]):
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
+        self.shape = (int(self._ends[-1]), *parts[0].shape[1:])
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """The rows (B,) of the whole, in any order -> (B, cameras, S, S, 3)."""
+        found = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        order = np.argsort(rows)  # on a disk, neighbours are cheaper one after another
+        for i, part in zip(order, np.searchsorted(self._ends, rows[order], side="right"), strict=True):
+            found[i] = self._parts[part][rows[i] - self._ends[part]]  # an index below 0 counts from the part's end
+        return found
 
 
 @dataclass(frozen=True)
@@ -40,7 +58,7 @@ class Frames:
     targets: (N, 3, 3) where the task's objects are, in metres; NaN where not known.
     """
 
-    images: np.ndarray
+    images: Pictures
     proprio: np.ndarray
     actions: np.ndarray
     segment: np.ndarray
@@ -60,58 +78,46 @@ def demo_files(folder: Path) -> list[Path]:
 
 def prepare_frames(files: Sequence[Path], size: int, cache: Path) -> Frames:
     """Prepare the files' demonstrations at `size` pixels below `cache`, or find them there.  Raises RecordError."""
-    stamp = [VERSION, size, *((str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files)]
-    folder = cache / hashlib.sha256(json.dumps(stamp).encode()).hexdigest()[:16]
-    if not (folder / "frames.json").exists():
-        _prepare(files, size, folder)
-    facts = json.loads((folder / "frames.json").read_text(encoding="utf-8"))
-    images = np.load(folder / "images.npy", mmap_mode="r")
-    with np.load(folder / "steps.npz", allow_pickle=False) as steps:
-        return Frames(images, **steps, instructions=tuple(facts["instructions"]), episodes=facts["episodes"])
-
-
-def _prepare(files: Sequence[Path], size: int, folder: Path) -> None:
-    """One part a file, made in parallel, then joined; the folder appears whole or not at all.  Raises RecordError."""
-    parts = folder.with_name(f".{folder.name}.{os.getpid()}")
+    folders = [_folder(file, size, cache) for file in files]
+    missing = [(file, size, folder) for file, folder in zip(files, folders, strict=True) if not folder.exists()]
     try:
-        parts.mkdir(parents=True)
-        with ProcessPoolExecutor(cpu_count(), mp_context=get_context("spawn")) as pool:
-            jobs = [pool.submit(_prepare_file, file, size, parts / f"{i}") for i, file in enumerate(files)]
-            lengths = [job.result() for job in jobs]
-        facts = _join(parts, lengths, size)
-        (parts / "frames.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
-        os.rename(parts, folder)
+        if missing:
+            cache.mkdir(parents=True, exist_ok=True)
+            with ProcessPoolExecutor(min(cpu_count(), len(missing)), mp_context=get_context("spawn")) as pool:
+                for done in [pool.submit(_prepare_file, *job) for job in missing]:
+                    done.result()
+        return _join(folders)
     except OSError as error:
-        raise RecordError(f"cannot prepare the pictures in {folder}: {error}", f"df -h {folder.parent}") from error
-    finally:
-        shutil.rmtree(parts, ignore_errors=True)
+        raise RecordError(f"cannot prepare the pictures in {cache}: {error}", f"df -h {cache.parent}") from error
 
 
-def _join(parts: Path, lengths: Sequence[int], size: int) -> dict[str, object]:
-    """All parts as one `images.npy` and one `steps.npz`; returns what the two do not hold."""
-    images = np.lib.format.open_memmap(parts / "images.npy", "w+", np.uint8, (sum(lengths), CAMERAS, size, size, 3))
-    tables, instructions, at, episodes, segments = [], [], 0, 0, 0
-    for i, length in enumerate(lengths):
-        images[at : at + length] = np.load(parts / f"{i}.npy", mmap_mode="r")
-        with np.load(parts / f"{i}.npz", allow_pickle=False) as table:
+def _folder(file: Path, size: int, cache: Path) -> Path:
+    """Named after the file, then after its state."""
+    stat = file.stat()
+    names = (str(file.resolve()), size), (VERSION, stat.st_size, stat.st_mtime_ns)
+    return cache / ".".join(hashlib.sha256(json.dumps(name).encode()).hexdigest()[:16] for name in names)
+
+
+def _join(folders: Sequence[Path]) -> Frames:
+    tables, instructions, episodes, segments = [], [], 0, 0
+    for folder in folders:
+        with np.load(folder / STEPS, allow_pickle=False) as table:
             steps = dict(table)
-        for suffix in ("npy", "npz"):
-            (parts / f"{i}.{suffix}").unlink()
         language, count = str(steps.pop("language")), int(steps.pop("count"))
         if language not in instructions:
             instructions.append(language)
-        steps["instruction"] = np.full(length, instructions.index(language), np.int16)
+        steps["instruction"] = np.full(len(steps["segment"]), instructions.index(language), np.int16)
         steps["segment"] += segments
         segments = int(steps["segment"].max()) + 1
         tables.append(steps)
-        at, episodes = at + length, episodes + count
-    images.flush()
-    np.savez(parts / "steps.npz", **{name: np.concatenate([t[name] for t in tables]) for name in tables[0]})
-    return {"instructions": instructions, "episodes": episodes}
+        episodes += count
+    pictures = Pictures([np.load(folder / PICTURES, mmap_mode="r") for folder in folders])
+    columns = {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
+    return Frames(pictures, **columns, instructions=tuple(instructions), episodes=episodes)
 
 
-def _prepare_file(file: Path, size: int, stem: Path) -> int:
-    """Write STEM.npy and STEM.npz; returns the number of steps."""
+def _prepare_file(file: Path, size: int, folder: Path) -> None:
+    """Fill `folder`, which appears whole or not at all, and drop what was prepared from an earlier state of the file."""
     images, tables, segments, count = [], [], 0, 0
     language = ""
     for demo in read_demos(file):
@@ -129,10 +135,17 @@ def _prepare_file(file: Path, size: int, stem: Path) -> int:
         language, count, segments = demo.instruction, count + 1, int(segment.max()) + 1
     if not images:
         raise RecordError(f"{file} holds no demonstration with an action in it")
-    np.save(stem.with_suffix(".npy"), np.stack(images))
     joined = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
-    np.savez(stem.with_suffix(".npz"), language=language, count=count, **joined)
-    return len(images)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        temporary.mkdir()
+        np.save(temporary / PICTURES, np.stack(images))
+        np.savez(temporary / STEPS, language=language, count=count, **joined)
+        for earlier in folder.parent.glob(f"{folder.stem}.*"):
+            shutil.rmtree(earlier)
+        os.rename(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _pictures(demo: Demo, step: int, size: int) -> np.ndarray:

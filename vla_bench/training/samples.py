@@ -90,11 +90,8 @@ class Samples:
         frames = self.frames
         chunk = starts[:, None] + np.arange(self.config.chunk)
         prompts = tuple(self.prompts[i] for i in frames.instruction[starts])
-        order = np.argsort(starts)  # on a disk, neighbours are cheaper one after another
-        images = np.empty((len(starts), *frames.images.shape[1:]), np.uint8)
-        images[order] = frames.images[starts[order]]
         proprio = torch.from_numpy(self.proprio[starts]) if self.config.proprio_dim else None
-        inputs = Inputs(self._pixels(torch.from_numpy(images), seeds), prompts, proprio)
+        inputs = Inputs(self._pixels(torch.from_numpy(frames.images[starts]), seeds), prompts, proprio)
         return Batch(inputs, torch.from_numpy(self.actions[chunk]), torch.from_numpy(frames.targets[starts]), tuple(seeds))
 
     def _pixels(self, images: Tensor, seeds: list[int]) -> Tensor:
