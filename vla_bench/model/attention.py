@@ -16,6 +16,8 @@ from transformers import AttentionInterface
 
 from vla_bench.errors import ModelError
 from vla_bench.model.layout import Layout
+from vla_bench.model.past import Past
+from vla_bench.model.sequence import Tokens
 from vla_bench.pruners.base import AttentionRows, Rows
 
 NAME = "vla_bench"
@@ -32,12 +34,12 @@ class Probe:
     def layers(self) -> set[int]:
         return {request.layer for request in self.requests}
 
-    def record(self, layer: int, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float, visual: int) -> None:
-        """query, key: (B, heads, N, d), rotated."""
+    def record(self, layer: int, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float, tokens: Tokens) -> None:
+        """query, key: (B, heads, N, d), rotated; tokens: those entering the layer."""
         for request in self.requests:
             if request.layer != layer:
                 continue
-            spans = self.layout.columns(request.span, visual)
+            spans = self.layout.columns(request.span, tokens.visual)
             longest = max(map(len, spans))
             if longest == 0:
                 raise ModelError(f"there is no {request.span.value} whose attention could be read: decoding has no such tokens")
@@ -49,18 +51,34 @@ class Probe:
                 seen = mask.gather(2, rows[:, None, :, None].expand(-1, -1, -1, mask.shape[3])) if causal else mask
                 logits = logits.masked_fill(~seen, -torch.inf)
             valid = None
-            if any(len(span) < longest for span in spans):
+            if tokens.valid is not None:
                 lengths = torch.tensor([len(span) for span in spans], device=query.device)
-                valid = torch.arange(longest, device=query.device) < lengths.unsqueeze(1)
-            self.found[request] = AttentionRows(logits.softmax(dim=-1), valid)
+                valid = (torch.arange(longest, device=query.device) < lengths.unsqueeze(1)) & tokens.valid.gather(1, rows)
+            at = tokens.positions.gather(1, rows), tokens.positions
+            images = range(self.layout.before, self.layout.before + tokens.visual)
+            self.found[request] = AttentionRows(logits.softmax(dim=-1), valid, images, at)
 
 
 def attend(
-    module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float, probe=None, visual=0, **_
+    module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    probe: Probe | None = None,
+    past: Past | None = None,
+    tokens: Tokens | None = None,
+    **_,
 ):
-    """(B, heads, N, d) each -> (B, N, heads, d).  `attention_mask` (B, 1, 1 or N, N) bool is all that hides a key."""
+    """(B, heads, N, d) each -> (B, N, heads, d).  `attention_mask` (B, 1, 1 or N, N) bool is all that hides a key.
+
+    past: completes the keys and values with those of tokens that are not computed this time.
+    """
+    if past is not None:
+        key, value = past.complete(module.layer_idx, key, value, tokens.positions)
     if probe is not None:
-        probe.record(module.layer_idx, query, key, attention_mask, scaling, visual)
+        probe.record(module.layer_idx, query, key, attention_mask, scaling, tokens)
     mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling)
     return mixed.transpose(1, 2).contiguous(), None
 

@@ -101,8 +101,8 @@ def load(
         model = VLA(file.config, action_slice=rows)
     load_weights(model, folder, place, wanted)
     if chosen is not None:
+        model.attach(chosen)
         chosen_why += fill_pruner(chosen, own_pruner(file, kind), folder, place, wanted)
-        model.pruner = chosen
     if adapter is not None:
         apply_adapter(model, adapter, merge)
     model.eval()
@@ -114,7 +114,7 @@ def load(
         ("dtype", dtype_name(wanted), wanted_why),
         ("device", str(place), place_why),
         *model_lines(model),
-        ("pruner", chosen.name if chosen else NONE, chosen_why),
+        ("pruner", chosen.label if chosen else NONE, chosen_why),
         ("action slice", rows.value, rows_why),
         ("statistics", statistics_value(statistics), statistics_why),
         ("normalisation", "of both vision branches", normalisation_why),

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import torch
 
-from vla_bench.errors import CheckpointError, ModelError
+from vla_bench.errors import CheckpointError, ModelError, UsageError
 from vla_bench.model.config_file import ConfigFile, Kind
 from vla_bench.model.files import PRUNER, STATISTICS, again, read_json
 from vla_bench.model.images import CONFIG_NAME, Normalisation
 from vla_bench.model.vla import ActionSlice
 from vla_bench.model.weights import load_part
 from vla_bench.pruners.base import Pruner
-from vla_bench.pruners.registry import NONE, PRUNERS, make_pruner
+from vla_bench.pruners.registry import NONE, make_pruner
+from vla_bench.pruners.spec import parse
 
 OWN = "default"  # the pruner that a checkpoint was trained with
 PUBLISHER = "TTJiang"  # owner of LightVLA's public checkpoints
@@ -102,9 +103,11 @@ def choose_pruner(asked: Pruner | str | None, file: ConfigFile, kind: Kind) -> t
     """
     if asked == OWN:
         own = own_pruner(file, kind)
-        if own not in PRUNERS:
-            raise CheckpointError(f'its own pruner "{own}" is not known here', "vla-bench eval --pruner none")
-        return make_pruner(own), "the checkpoint has none" if own == NONE else "the checkpoint's own"
+        try:
+            pruner = make_pruner(own)
+        except UsageError as error:
+            raise CheckpointError(f"its own pruner cannot be made: {error.message}", "vla-bench eval --pruner none") from error
+        return pruner, "the checkpoint has none" if own == NONE else "the checkpoint's own"
     return make_pruner(asked) if isinstance(asked, str) else asked, "asked for"
 
 
@@ -123,6 +126,6 @@ def fill_pruner(pruner: Pruner, trained_with: str, folder: Path, device: torch.d
     pruner.to(device=device, dtype=dtype)
     if next(pruner.parameters(), None) is None:
         return ""
-    if pruner.name != trained_with:
+    if pruner.name != parse(trained_with).name:
         return ", its parameters as given: the checkpoint has none for it"
     return f", parameters of {load_part(pruner, folder, PRUNER, device, dtype).name}"

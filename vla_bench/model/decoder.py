@@ -13,6 +13,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from vla_bench.errors import ModelError
 from vla_bench.model.attention import NAME, Probe
 from vla_bench.model.config import VLAConfig
+from vla_bench.model.past import Past
 from vla_bench.model.sequence import Tokens
 
 PruneAt = Callable[[int, Tokens], Tokens]
@@ -65,11 +66,17 @@ class Decoder(nn.Module):
         self.model.rotary_emb = LlamaRotaryEmbedding(self.model.config).to(device)
 
     def forward(
-        self, tokens: Tokens, prune: PruneAt | None = None, probe: Probe | None = None, memory: Memory | None = None
+        self,
+        tokens: Tokens,
+        prune: PruneAt | None = None,
+        probe: Probe | None = None,
+        memory: Memory | None = None,
+        past: Past | None = None,
     ) -> Tokens:
         """Run all layers and the final norm; every token sees every other, or only earlier ones where `memory` is filled.
 
         prune: called before each layer with its index and the tokens entering it; returns those that go on.
+        past: keys and values that stand in for tokens which have left; overwritten with this pass's.
         """
         position_embeddings = mask = None
         probed = probe.layers() if probe else ()
@@ -79,7 +86,7 @@ class Decoder(nn.Module):
                 tokens = entering
                 position_embeddings = self.model.rotary_emb(tokens.hidden, tokens.positions)
                 mask = _mask(tokens, causal=memory is not None)
-            asked = {"probe": probe, "visual": tokens.visual} if index in probed else {}
+            asked = {"probe": probe if index in probed else None, "past": past, "tokens": tokens}
             hidden = layer(
                 tokens.hidden,
                 attention_mask=mask,
@@ -91,6 +98,14 @@ class Decoder(nn.Module):
             if memory is not None:
                 memory.valid.append(tokens.valid)
         return replace(tokens, hidden=self.model.norm(tokens.hidden))
+
+    def first_queries_and_keys(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries and keys of layer 0 for hidden states (B, N, D): (B, heads, N, d) each, not rotated."""
+        layer = self.model.layers[0]
+        normed, attention = layer.input_layernorm(hidden), layer.self_attn
+        projected = attention.q_proj(normed), attention.k_proj(normed)
+        query, key = (x.view(*hidden.shape[:2], -1, attention.head_dim).transpose(1, 2) for x in projected)
+        return query, key
 
     def step(self, hidden: Tensor, position: Tensor, memory: Memory) -> Tensor:
         """One more token (B, 1, D) at its original position (B, 1), seeing all that `memory` holds -> its last hidden state."""

@@ -51,7 +51,9 @@ def random_vla(
         if any(True for _ in module.parameters(recurse=False)):
             _fill(name, module, generator)
     model.openvla.language_model.reset_rotary(device)
-    model.pruner = None if pruner is None else pruner.to(device=device, dtype=dtype)
+    model.attach(pruner)
+    if pruner is not None:
+        pruner.to(device=device, dtype=dtype)
     return model
 
 
@@ -86,7 +88,7 @@ def random_nano(
         ("dtype", "float32", ""),
         ("device", str(place), why),
         *model_lines(model),
-        ("pruner", pruner.name if pruner else "none", ""),
+        ("pruner", pruner.label if pruner else "none", ""),
         ("action slice", model.action_slice.value, ""),
         ("statistics", statistics_value(RANDOM_STATISTICS), "made up"),
     ]

@@ -15,6 +15,10 @@ class Span(str, Enum):
     PROMPT = "prompt"  # without BOS, its last token being the lone space piece
     SLOTS = "slots"  # the action placeholders
     STOP = "stop"
+    # Groups of the above, for requests of attention rows.
+    PREFILL = "prefill"  # everything before the action slots
+    LAST = "last"
+    ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Layout:
     proprio: tokens of the robot's state, 0 or 1.
     prompts: prompt tokens of each sample.
     slots: action placeholders; 0 when actions are decoded one token at a time, which has no stop token either.
+    before: tokens before the image tokens: BOS; more only in other models' sequences.
     """
 
     cameras: int
@@ -32,6 +37,7 @@ class Layout:
     proprio: int
     prompts: tuple[int, ...]
     slots: int
+    before: int = 1
 
     @property
     def visual(self) -> int:
@@ -50,20 +56,24 @@ class Layout:
 
     def columns(self, span: Span, visual: int) -> list[range]:
         """Per sample, the columns of a span in a sequence with `visual` columns of image tokens left."""
-        proprio = 1 + visual
+        proprio = self.before + visual
         prompt = proprio + self.proprio
         found = []
         for n in self.prompts:
             slots = prompt + n
             stop = slots + self.slots
+            end = stop + (1 if self.slots else 0)
             found.append(
                 {
-                    Span.BOS: range(1),
-                    Span.IMAGES: range(1, 1 + visual),
+                    Span.BOS: range(self.before),
+                    Span.IMAGES: range(self.before, self.before + visual),
                     Span.PROPRIO: range(proprio, prompt),
                     Span.PROMPT: range(prompt, slots),
                     Span.SLOTS: range(slots, stop),
-                    Span.STOP: range(stop, stop + (1 if self.slots else 0)),
+                    Span.STOP: range(stop, end),
+                    Span.PREFILL: range(slots),
+                    Span.LAST: range(end - 1, end),
+                    Span.ALL: range(end),
                 }[span]
             )
         return found

@@ -45,12 +45,17 @@ class Processor:
     def __call__(self, observations: Sequence[Observation]) -> Inputs:
         """Float32 inputs on the CPU, one sample per observation."""
         proprio = torch.stack([self._proprio(o) for o in observations]) if self.config.proprio_dim else None
+        pictures = [self._pictures(o) for o in observations]
         return Inputs(
-            torch.stack([self._pixels(o) for o in observations]),
+            torch.stack([torch.from_numpy(pixel_values(shown, self.normalisation)) for shown in pictures]),
             tuple(self.prompt(o.instruction) for o in observations),
             proprio,
-            tuple(Query(o.episode, o.step) for o in observations),
+            tuple(self.query(o, shown) for o, shown in zip(observations, pictures, strict=True)),
         )
+
+    def query(self, observation: Observation, pictures: np.ndarray | None = None) -> Query:
+        """What a pruner learns about where a sample comes from."""
+        return Query(observation.episode, observation.step, pictures, observation.path)
 
     def prompt(self, instruction: str) -> tuple[int, ...]:
         if instruction not in self._prompts:
@@ -62,10 +67,10 @@ class Processor:
         actions = normalised.detach().to("cpu", torch.float64).numpy()
         return env_actions(unnormalise_actions(actions, self._statistics(observation)))
 
-    def _pixels(self, observation: Observation) -> Tensor:
+    def _pictures(self, observation: Observation) -> np.ndarray:
+        """(cameras, S, S, 3) uint8, cropped and resized."""
         frames = [self._frame(observation, camera) for camera in self.cameras]
-        images = np.stack([prepare(frame, self.config.image_size) for frame in frames])
-        return torch.from_numpy(pixel_values(images, self.normalisation))
+        return np.stack([prepare(frame, self.config.image_size) for frame in frames])
 
     def _frame(self, observation: Observation, camera: str) -> np.ndarray:
         if camera not in observation.images:

@@ -89,7 +89,7 @@ def _write_tables(
         config,
         statistics,
         kind=kind,
-        pruner=model.pruner.name if model.pruner else NONE,
+        pruner=model.pruner.label if model.pruner else NONE,
         action_slice=model.action_slice.value,
         dtype=dtype_name(dtype or model.openvla.projector.fc1.weight.dtype),
     )

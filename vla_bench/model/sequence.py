@@ -17,44 +17,59 @@ class Tokens:
 
     hidden: (B, N, D).  positions: (B, N) original positions, what RoPE sees.
     valid: (B, N) bool, False on padding; None when nothing is padded.
+    ids: (B, visual) which patch each image token is.
     """
 
     hidden: Tensor
     positions: Tensor
     valid: Tensor | None
-    visual: int
+    ids: Tensor
     layout: Layout
 
     @property
+    def visual(self) -> int:
+        return self.ids.shape[1]
+
+    @property
     def patches(self) -> Patches:
-        """The image tokens; patch j stands at position 1 + j."""
-        images = slice(1, 1 + self.visual)
+        """The image tokens."""
+        images = slice(self.layout.before, self.layout.before + self.visual)
         valid = None if self.valid is None else self.valid[:, images]
-        return Patches(self.hidden[:, images], self.positions[:, images] - 1, valid)
+        return Patches(self.hidden[:, images], self.ids, valid)
 
     @property
     def task(self) -> Tensor:
-        return self.hidden[:, 1 + self.visual :]
+        return self.hidden[:, self.layout.before + self.visual :]
 
     @property
     def task_valid(self) -> Tensor | None:
-        return None if self.valid is None or not self.layout.ragged else self.valid[:, 1 + self.visual :]
+        return None if self.valid is None or not self.layout.ragged else self.valid[:, self.layout.before + self.visual :]
+
+    @property
+    def bos(self) -> Tensor:
+        return self.hidden[:, : self.layout.before]
 
     def with_patches(self, patches: Patches) -> Tokens:
-        """The same sequences with other image tokens."""
-        tail = slice(1 + self.visual, None)
+        """The same sequences with other image tokens; patch j stands at position j + tokens before the image tokens."""
+        first = self.layout.before
+        tail = slice(first + self.visual, None)
         valid = None
         if patches.valid is not None or self.valid is not None:
             images = torch.ones_like(patches.ids, dtype=torch.bool) if patches.valid is None else patches.valid
             before = torch.ones_like(self.positions, dtype=torch.bool) if self.valid is None else self.valid
-            valid = torch.cat([before[:, :1], images, before[:, tail]], dim=1)
+            valid = torch.cat([before[:, :first], images, before[:, tail]], dim=1)
         return replace(
             self,
-            hidden=torch.cat([self.hidden[:, :1], patches.hidden, self.hidden[:, tail]], dim=1),
-            positions=torch.cat([self.positions[:, :1], 1 + patches.ids, self.positions[:, tail]], dim=1),
+            hidden=torch.cat([self.hidden[:, :first], patches.hidden, self.hidden[:, tail]], dim=1),
+            positions=torch.cat([self.positions[:, :first], first + patches.ids, self.positions[:, tail]], dim=1),
             valid=valid,
-            visual=patches.ids.shape[1],
+            ids=patches.ids,
         )
+
+    def renumbered(self) -> Tokens:
+        """The same with positions 0, 1, 2, ... over what each sample has left."""
+        present = torch.ones_like(self.positions) if self.valid is None else self.valid.long()
+        return replace(self, positions=(present.cumsum(dim=1) - 1).clamp(min=0))
 
 
 def thin(patches: Patches, choice: Selection | Resampling | None) -> Patches:
@@ -77,7 +92,17 @@ def thin(patches: Patches, choice: Selection | Resampling | None) -> Patches:
     valid = None
     if shortest < longest:
         valid = torch.arange(longest, device=keep.device) < counts.unsqueeze(1)
-    return Patches(hidden, patches.ids.gather(1, kept), valid)
+    stay = Patches(hidden, patches.ids.gather(1, kept), valid)
+    return stay if choice.merged is None else _behind(stay, choice.merged)
+
+
+def _behind(first: Patches, second: Patches) -> Patches:
+    """Two groups of image tokens as one."""
+    valid = None
+    if first.valid is not None or second.valid is not None:
+        parts = [torch.ones_like(p.ids, dtype=torch.bool) if p.valid is None else p.valid for p in (first, second)]
+        valid = torch.cat(parts, dim=1)
+    return Patches(torch.cat([first.hidden, second.hidden], dim=1), torch.cat([first.ids, second.ids], dim=1), valid)
 
 
 def assemble(bos: Tensor, patches: Patches, tail: Tensor, layout: Layout) -> Tokens:
@@ -94,4 +119,4 @@ def assemble(bos: Tensor, patches: Patches, tail: Tensor, layout: Layout) -> Tok
         images = torch.ones_like(patches.ids, dtype=torch.bool) if patches.valid is None else patches.valid
         tails = torch.arange(length, device=device) < torch.tensor(layout.tails, device=device).unsqueeze(1)
         valid = torch.cat([torch.ones_like(images[:, :1]), images, tails], dim=1)
-    return Tokens(torch.cat([bos, patches.hidden, tail], dim=1), positions, valid, patches.ids.shape[1], layout)
+    return Tokens(torch.cat([bos, patches.hidden, tail], dim=1), positions, valid, patches.ids, layout)

@@ -38,9 +38,18 @@ class Attention(nn.Module):
         self.proj = nn.Linear(vit.width, vit.width)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, tokens, width = x.shape
-        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # each (B, heads, T, width/heads)
-        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, tokens, width))
+        q, k, v = self._split(x)
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape))
+
+    def received(self, x: Tensor) -> Tensor:
+        """How much attention each token gets, mean over heads and queries, float32: (B, T), a row summing to 1."""
+        q, k, _ = self._split(x)
+        return ((q @ k.mT).float() * q.shape[-1] ** -0.5).softmax(dim=-1).mean(dim=(1, 2))
+
+    def _split(self, x: Tensor) -> Tensor:
+        """Queries, keys and values: (3, B, heads, T, width / heads)."""
+        batch, tokens, _ = x.shape
+        return self.qkv(x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
 
 
 class MLP(nn.Module):
@@ -119,15 +128,28 @@ class ViT(nn.Module):
 
         lean: leave out the last block, whose output nobody reads; the reference runs it.
         """
-        x = self.patch_embed(images) + self.pos_embed
-        if self.prefix:
-            batch = len(images)
-            x = torch.cat([self.cls_token.expand(batch, -1, -1), self.reg_token.expand(batch, -1, -1), x], dim=1)
+        x = self._enter(images)
         for block in self.blocks[: BLOCK_READ + 1]:
             x = block(x)
         if not lean:
             self.blocks[-1](x)
         return x[:, self.prefix :]
+
+    def with_attention(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The features, and how much attention each patch receives in the block that they come from: (B, patches)."""
+        x = self._enter(images)
+        for block in self.blocks[:BLOCK_READ]:
+            x = block(x)
+        last = self.blocks[BLOCK_READ]
+        received = last.attn.received(last.norm1(x))
+        return last(x)[:, self.prefix :], received[:, self.prefix :]
+
+    def _enter(self, images: Tensor) -> Tensor:
+        x = self.patch_embed(images) + self.pos_embed
+        if self.prefix:
+            batch = len(images)
+            x = torch.cat([self.cls_token.expand(batch, -1, -1), self.reg_token.expand(batch, -1, -1), x], dim=1)
+        return x
 
 
 class VisionBackbone(nn.Module):
@@ -141,7 +163,20 @@ class VisionBackbone(nn.Module):
     def forward(self, pixel_values: Tensor, lean: bool = True) -> Tensor:
         """Pixels (B, 6 * cameras, S, S), three DINOv2- then three SigLIP-normalised channels per camera
         -> features (B, cameras * patches, dino + siglip), camera after camera."""
-        batch, channels, *size = pixel_values.shape
-        images = pixel_values.reshape(batch * (channels // 6), 6, *size)  # all cameras in one call per ViT
+        images = _one_by_one(pixel_values)
         features = torch.cat([self.featurizer(images[:, :3], lean), self.fused_featurizer(images[:, 3:], lean)], dim=-1)
-        return features.reshape(batch, -1, features.shape[-1])
+        return features.reshape(len(pixel_values), -1, features.shape[-1])
+
+    def with_attention(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """The features, and how much attention each patch receives in SigLIP, (B, cameras * patches), 1 a camera in all."""
+        images = _one_by_one(pixel_values)
+        siglip, received = self.fused_featurizer.with_attention(images[:, 3:])
+        features = torch.cat([self.featurizer(images[:, :3]), siglip], dim=-1)
+        batch = len(pixel_values)
+        return features.reshape(batch, -1, features.shape[-1]), received.reshape(batch, -1)
+
+
+def _one_by_one(pixel_values: Tensor) -> Tensor:
+    """(B, 6 * cameras, S, S) -> (B * cameras, 6, S, S): all cameras in one call per ViT."""
+    batch, channels, *size = pixel_values.shape
+    return pixel_values.reshape(batch * (channels // 6), 6, *size)

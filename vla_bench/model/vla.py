@@ -14,15 +14,17 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from vla_bench.errors import ModelError
-from vla_bench.model.attention import Probe
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.decoder import Decoder, Memory
 from vla_bench.model.heads import ActionHead, Projector, ProprioProjector
 from vla_bench.model.layout import Layout, Span
-from vla_bench.model.sequence import Tokens, assemble, thin
+from vla_bench.model.past import Past
+from vla_bench.model.pruning import Pruning
+from vla_bench.model.sequence import Tokens, assemble
 from vla_bench.model.stages import Stages
 from vla_bench.model.vision import VisionBackbone
-from vla_bench.pruners.base import LLM_INPUT, VISION, Patches, Place, Pruner, Query, Site, View, before_layer
+from vla_bench.pruners.base import Patches, Pruner, Query, Site
+from vla_bench.records import EpisodeKey
 
 
 class ActionSlice(str, Enum):
@@ -111,18 +113,30 @@ class VLA(nn.Module):
         self.openvla = OpenVLA(config)
         self.proprio_projector = ProprioProjector(config) if config.proprio_dim else None
         self.action_head = ActionHead(config) if config.l1_head else None
-        self.pruner = pruner
+        self.pruner = None
+        self._pasts: dict[EpisodeKey, Past] = {}
         self.action_slice = action_slice
         self.lean = lean
+        self.attach(pruner)
+
+    def attach(self, pruner: Pruner | None) -> None:
+        """Prune with `pruner` from now on.  Raises ModelError where it does not fit this model."""
+        if pruner is not None:
+            pruner.fit(self.config)
+            for site in pruner.sites:
+                if site.layer >= self.config.llm.layers:
+                    raise ModelError(f"{pruner.label} prunes {site}, and the decoder has {self.config.llm.layers} layers")
+        self.pruner = pruner
+        self._pasts.clear()
 
     def forward(self, inputs: Inputs, stages: Stages | None = None) -> Output:
         """One query per sample -> a chunk of actions each.  Raises ModelError for inputs that do not fit the model."""
         if self.action_head is None:
             raise ModelError("this checkpoint has no L1 action head", "vla-bench eval --decoding ar ...")
         stages = stages or Stages(inputs.pixel_values.device)
-        run = _Pruning(self.pruner, self._layout(inputs, self.config.slots), inputs.queries)
+        run = self._pruning(self._layout(inputs, self.config.slots), inputs)
         tokens = self._input(inputs, run, stages)
-        tokens = self.openvla.language_model(tokens, run.before, run.probe)
+        tokens = self.openvla.language_model(tokens, run.before, run.probe, past=run.past)
         if not self.lean:
             self.openvla.language_model.lm_head(tokens.hidden)
         stages.mark("decoder")
@@ -139,12 +153,14 @@ class VLA(nn.Module):
         """
         stages = stages or Stages(inputs.pixel_values.device)
         decoder, layout = self.openvla.language_model, self._layout(inputs, 0)
-        run = _Pruning(self.pruner, layout, inputs.queries)
+        run = self._pruning(layout, inputs)
+        if run.past is not None:
+            raise ModelError(f"{self.pruner.name} reuses keys and values, which decoding token by token does not offer")
         memory = Memory(DynamicCache(), [])
         tokens = decoder(self._input(inputs, run, stages), run.before, run.probe, memory)
         last = torch.tensor([span[-1] for span in layout.columns(Span.PROMPT, tokens.visual)], device=tokens.hidden.device)
         hidden = tokens.hidden[torch.arange(len(last), device=last.device), last].unsqueeze(1)
-        next_position = 1 + layout.visual + torch.tensor(layout.tails, device=last.device).unsqueeze(1)
+        next_position = tokens.positions.gather(1, last.unsqueeze(1)) + 1
         found = []
         for number in range(self.config.action_dim):
             found.append(decoder.lm_head(hidden).argmax(dim=-1))
@@ -153,6 +169,16 @@ class VLA(nn.Module):
         stages.mark("decoder")
         empty = tokens.hidden.new_zeros(len(last), 0)
         return torch.cat(found, dim=1), Output(empty, empty, tokens, tuple(run.kept))
+
+    def reset(self, episode: EpisodeKey) -> None:
+        """A new episode begins: nothing about an earlier attempt at it is remembered."""
+        self._pasts.pop(episode, None)
+        if self.pruner is not None:
+            self.pruner.reset(episode)
+
+    def _pruning(self, layout: Layout, inputs: Inputs) -> Pruning:
+        first_layer = self.openvla.language_model.first_queries_and_keys
+        return Pruning(self.pruner, layout, inputs.queries, first_layer, self._pasts)
 
     def _layout(self, inputs: Inputs, slots: int) -> Layout:
         config = self.config
@@ -166,13 +192,16 @@ class VLA(nn.Module):
             raise ModelError(f"this model has {has} proprio token, and {given} was given")
         return Layout(config.cameras, config.patches, 1 if config.proprio_dim else 0, tuple(map(len, inputs.prompts)), slots)
 
-    def _input(self, inputs: Inputs, run: _Pruning, stages: Stages) -> Tokens:
+    def _input(self, inputs: Inputs, run: Pruning, stages: Stages) -> Tokens:
         """Everything before the first decoder layer: (B, N, D)."""
         openvla, layout = self.openvla, run.layout
-        features = openvla.vision_backbone(inputs.pixel_values, self.lean)
+        if run.wants_attention:
+            features, attended = openvla.vision_backbone.with_attention(inputs.pixel_values)
+        else:
+            features, attended = openvla.vision_backbone(inputs.pixel_values, self.lean), None
         ids = torch.arange(layout.visual, device=features.device).expand(len(features), -1)
         stages.mark("vision")
-        patches = run.at_vision(Patches(features, ids))
+        patches = run.at_vision(Patches(features, ids), attended)
         stages.mark("prune")
         patches = Patches(openvla.projector(patches.hidden), patches.ids, patches.valid)
         stages.mark("vision")
@@ -208,38 +237,3 @@ class VLA(nn.Module):
             self.config.slots, device=tokens.hidden.device
         )
         return tokens.hidden.gather(1, rows.unsqueeze(-1).expand(-1, -1, tokens.hidden.shape[-1]))
-
-
-class _Pruning:
-    """One forward pass's dealings with its pruner."""
-
-    def __init__(self, pruner: Pruner | None, layout: Layout, queries: tuple[Query, ...]):
-        self.layout = layout
-        self.kept: list[tuple[Site, Patches]] = []
-        self._pruner = pruner
-        self._queries = queries or tuple(Query() for _ in layout.prompts)
-        self._sites = set(pruner.sites) if pruner else set()
-        self.probe = Probe(tuple(pruner.rows), layout) if pruner and pruner.rows else None
-        self.before = self._before if any(site.place is Place.LAYER for site in self._sites) else None
-
-    def at_vision(self, patches: Patches) -> Patches:
-        return self._prune(View(VISION, patches, self.layout, self._queries)) if VISION in self._sites else patches
-
-    def at_input(self, tokens: Tokens) -> Tokens:
-        return self._thin(LLM_INPUT, tokens)
-
-    def _before(self, layer: int, tokens: Tokens) -> Tokens:
-        return self._thin(before_layer(layer), tokens)
-
-    def _thin(self, site: Site, tokens: Tokens) -> Tokens:
-        if site not in self._sites:
-            return tokens
-        rows = self.probe.found if self.probe else {}
-        view = View(site, tokens.patches, self.layout, self._queries, tokens.task, tokens.task_valid, rows)
-        patches = self._prune(view)
-        return tokens if patches is view.patches else tokens.with_patches(patches)
-
-    def _prune(self, view: View) -> Patches:
-        patches = thin(view.patches, self._pruner.select(view))
-        self.kept.append((view.site, patches))
-        return patches

@@ -15,6 +15,7 @@ from vla_bench.model.processor import Processor
 from vla_bench.model.stages import Stages
 from vla_bench.model.vla import VLA, Inputs, Output
 from vla_bench.policies.base import Chunk, Policy
+from vla_bench.pruners.base import Need
 from vla_bench.records import EpisodeKey
 from vla_bench.world.observation import Observation, Sight
 
@@ -45,7 +46,7 @@ class VLAPolicy(Policy):
         self.image_size = model.config.camera_size
         self.identity = {
             **(identity or {}),
-            "pruner": model.pruner.name if model.pruner else "none",
+            "pruner": model.pruner.label if model.pruner else "none",
             "camera_size": self.image_size,
             "decoding": "ar" if autoregressive else "l1",
             "action_slice": model.action_slice.value,
@@ -59,11 +60,36 @@ class VLAPolicy(Policy):
         return self.model.openvla.projector.fc1.weight
 
     def reset(self, episode: EpisodeKey) -> None:
-        if self.model.pruner is not None:
-            self.model.pruner.reset(episode)
+        self.model.reset(episode)
+
+    def act(self, observations: Sequence[Observation]) -> list[Chunk]:
+        pruner = self.model.pruner
+        if pruner is None:
+            return self._ask(observations)
+        found = [self._instead(observation) for observation in observations]
+        open_ = [i for i, chunk in enumerate(found) if chunk is None]
+        batches = [[i] for i in open_] if Need.PAST in pruner.needs else [open_] if open_ else []
+        for batch in batches:
+            for i, chunk in zip(batch, self._ask([observations[i] for i in batch]), strict=True):
+                found[i] = chunk
+        for observation, chunk in zip(observations, found, strict=True):
+            pruner.observe(self.processor.query(observation), chunk.actions)
+        return found
+
+    def _instead(self, observation: Observation) -> Chunk | None:
+        """The pruner's own answer, for which no image token enters the model."""
+        started = time.perf_counter()
+        actions = self.model.pruner.instead(self.processor.query(observation))
+        if actions is None:
+            return None
+        lap = 1000 * (time.perf_counter() - started)
+        return Chunk(
+            actions, (0,) * self.model.config.cameras, {"prune": lap}, len(self.processor.prompt(observation.instruction))
+        )
 
     @torch.inference_mode()
-    def act(self, observations: Sequence[Observation]) -> list[Chunk]:
+    def _ask(self, observations: Sequence[Observation]) -> list[Chunk]:
+        """One batch through the model."""
         started = time.perf_counter()
         inputs = self._place(self.processor(observations))
         preprocess = 1000 * (time.perf_counter() - started)

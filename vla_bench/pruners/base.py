@@ -14,13 +14,15 @@ The model gathers, pads, masks and keeps every token's original position; a prun
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vla_bench.model.config import VLAConfig
 from vla_bench.model.layout import Layout, Span
 from vla_bench.records import EpisodeKey
 
@@ -69,18 +71,29 @@ class AttentionRows:
 
     weights: (B, heads, R, N) after the softmax, over the tokens present in that layer, in float32.
     valid: (B, R) bool, False on rows that only pad a shorter prompt; None when there are none.
+    image_columns: where the image tokens are.
+    at: (B, R) and (B, N) positions of rows and columns.
     """
 
     weights: Tensor
     valid: Tensor | None
+    image_columns: range = range(0)
+    at: tuple[Tensor, Tensor] | None = None
 
     def mean(self) -> Tensor:
         """Mean over heads and rows: (B, N)."""
-        rows = self.weights.mean(dim=1)
+        return self.average(self.weights.mean(dim=1))
+
+    def average(self, rows: Tensor) -> Tensor:
+        """Mean over the valid ones of (B, R, N): (B, N)."""
         if self.valid is None:
             return rows.mean(dim=1)
         weight = self.valid.unsqueeze(-1).to(rows.dtype)
         return (rows * weight).sum(dim=1) / weight.sum(dim=1)
+
+    def images(self) -> Tensor:
+        """`mean()` over the image tokens' columns alone: (B, V)."""
+        return self.mean()[:, self.image_columns.start : self.image_columns.stop]
 
 
 @dataclass(frozen=True)
@@ -97,12 +110,28 @@ class Patches:
     valid: Tensor | None = None
 
 
+class Need(str, Enum):
+    """What a pruner must be given beyond the tokens."""
+
+    VISION_ATTENTION = "SigLIP's attention"  # `View.attended`
+    PICTURES = "pictures"  # `Query.pictures`
+    PATH = "the arm's path"  # `Query.path`
+    ACTIONS = "executed actions"  # `Pruner.observe`
+    PAST = "keys and values of the last query"  # lets `Selection.reuse` be True
+
+
 @dataclass(frozen=True)
 class Query:
-    """Where one sample of a batch comes from; temporal pruners keep their state by `episode`."""
+    """Where one sample of a batch comes from; temporal pruners keep their state by `episode`.
+
+    pictures: (cameras, S, S, 3) uint8, what the processor showed before the pixels were normalised.
+    path: (n, 3) m, where the gripper was after each action executed since the last query, this moment last.
+    """
 
     episode: EpisodeKey | None = None
     step: int = 0
+    pictures: np.ndarray | None = None
+    path: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +142,11 @@ class View:
     task_valid: (B, T) bool, False on padding; None when nothing is padded.
     layout: where the spans are.
     queries: one per sample.
+    bos: (B, 1, D) the token before the image tokens; None at the vision output.
     rows: the attention rows that the pruner asked for, of layers already run.
+    attended: (B, V) attention that each image token receives in SigLIP, mean over heads and queries; for Need.VISION_ATTENTION.
+    first_layer: hidden states (B, N, D) -> queries and keys (B, heads, N, d) of decoder layer 0, not rotated.
+    past: per sample, whether keys and values of the episode's last query are at hand; for Need.PAST.
     """
 
     site: Site
@@ -122,14 +155,31 @@ class View:
     queries: Sequence[Query]
     task: Tensor | None = None
     task_valid: Tensor | None = None
+    bos: Tensor | None = None
     rows: Mapping[Rows, AttentionRows] = field(default_factory=dict)
+    attended: Tensor | None = None
+    first_layer: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+    past: bool = False
+
+    def prompt(self) -> tuple[Tensor, Tensor]:
+        """The instruction's tokens (B, T, D), padded, and which of them are real (B, T) bool."""
+        proprio, lengths = self.layout.proprio, torch.tensor(self.layout.prompts, device=self.task.device)
+        longest = int(max(self.layout.prompts))
+        real = torch.arange(longest, device=self.task.device) < lengths.unsqueeze(1)
+        return self.task[:, proprio : proprio + longest], real
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The image tokens that stay: `keep` (B, V) bool over `view.patches`, any number per sample."""
+    """The image tokens that stay: `keep` (B, V) bool over `view.patches`, any number per sample.
+
+    merged: image tokens made from some of the others; they stand behind those that stay.
+    reuse: those that leave are still seen by all others, through the keys and values of the episode's last query.
+    """
 
     keep: Tensor
+    merged: Patches | None = None
+    reuse: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,11 +194,34 @@ class Resampling:
 
 
 class Pruner(nn.Module):
-    """Base of all pruners.  Trainable ones have parameters, saved with the model under `pruner.`"""
+    """Base of all pruners.  Trainable ones have parameters, saved with the model under `pruner.`
+
+    Parameters of `__init__` with a default are what `--pruner-args` sets; `profiles` names sets of them.
+    adaptive: the number of tokens kept depends on the input.
+    source: where the method was published.
+    renumber: positions count over what is left, as some releases do; otherwise every token keeps its own.
+    wraps: works on the choice of another pruner, the first argument of `__init__`.
+    label: name and arguments, by which runs are told apart.
+    """
 
     name: str
+    label: str
+    wraps: bool = False
     sites: Sequence[Site]
     rows: Sequence[Rows] = ()
+    needs: frozenset[Need] = frozenset()
+    adaptive: bool = False
+    source: str = ""
+    profiles: Mapping[str, Mapping[str, object]] = {}
+    renumber: bool = False
+
+    def __init_subclass__(cls, **options: object):
+        super().__init_subclass__(**options)
+        if "name" in vars(cls):
+            cls.label = cls.name
+
+    def fit(self, config: VLAConfig) -> None:  # noqa: B027  most fit any model
+        """Called once with the model's sizes, before anything is asked.  Raises ModelError where it cannot work there."""
 
     def reset(self, episode: EpisodeKey) -> None:  # noqa: B027  a pruner without memory needs none
         """A new episode begins: forget everything about an earlier attempt at it."""
@@ -156,6 +229,13 @@ class Pruner(nn.Module):
     @abstractmethod
     def select(self, view: View) -> Selection | Resampling | None:
         """Which of `view.patches` stay; None for all of them."""
+
+    def instead(self, query: Query) -> np.ndarray | None:
+        """Actions (T, 7) to answer with, the model not being asked at all; None to ask it."""
+        return None
+
+    def observe(self, query: Query, actions: np.ndarray) -> None:  # noqa: B027
+        """The query was answered with these actions (T, 7), as the robot takes them."""
 
 
 def top_k(scores: Tensor, k: int) -> Tensor:

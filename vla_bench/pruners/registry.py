@@ -1,28 +1,90 @@
-"""Pruners by name, as `--pruner` takes them."""
+"""Pruners by name, as `--pruner` takes them: fastv, fastv(layer=3, keep=0.25), inverse(score-norm), plus-random(lightvla).
+
+Packages add theirs through entry points of the group `vla_bench.pruners`; names are listed without importing any of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 
 from vla_bench.errors import UsageError, nearest
 from vla_bench.pruners.base import Pruner
+from vla_bench.pruners.spec import Spec, arguments, parse
 
-
-def _lightvla() -> Pruner:
-    from vla_bench.pruners.lightvla import LightVLA
-
-    return LightVLA()
-
-
+GROUP = "vla_bench.pruners"
 NONE = "none"  # keep every image token
-PRUNERS: dict[str, Callable[[], Pruner | None]] = {NONE: lambda: None, "lightvla": _lightvla}
+
+_HERE = "vla_bench.pruners."
+BUILT_IN = {
+    "lightvla": _HERE + "lightvla:LightVLA",
+    "fastv": _HERE + "fastv:FastV",
+}
 
 
-def make_pruner(name: str) -> Pruner | None:
-    """The pruner called `name`, None for "none".  Raises UsageError for a name that is not known."""
-    if name not in PRUNERS:
-        raise UsageError(
-            f'unknown pruner "{name}".{nearest(name, list(PRUNERS))} Pruners: {", ".join(PRUNERS)}',
-            "vla-bench eval --pruner lightvla",
-        )
-    return PRUNERS[name]()
+@cache
+def plug_ins() -> dict[str, EntryPoint]:
+    """Pruners of other packages, by name; ours win over theirs."""
+    return {found.name: found for found in entry_points(group=GROUP) if found.name not in BUILT_IN and found.name != NONE}
+
+
+def names() -> list[str]:
+    """Every name that `--pruner` takes."""
+    return [NONE, *BUILT_IN, *sorted(plug_ins())]
+
+
+def pruner_class(name: str) -> type[Pruner]:
+    """The class behind a name.  Raises UsageError for a name that is not known, or whose package cannot be used."""
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    if name not in plug_ins():
+        raise UsageError(f'unknown pruner "{name}".{nearest(name, names())} Pruners: {", ".join(names())}', "vla-bench pruners")
+    entry = plug_ins()[name]
+    try:
+        found = entry.load()
+    except Exception as error:  # noqa: BLE001  whatever a foreign package raises while it is imported
+        raise UsageError(f'pruner "{name}" of {entry.value} cannot be imported: {error}', "vla-bench pruners") from error
+    if not (isinstance(found, type) and issubclass(found, Pruner)):
+        raise UsageError(f'pruner "{name}": {entry.value} is no subclass of vla_bench.Pruner')
+    return found
+
+
+def make_pruner(text: str, args: Mapping[str, object] | None = None) -> Pruner | None:
+    """The pruner that `text` describes, None for "none"; `args` are given beside those in the text.  Raises UsageError."""
+    return _make(parse(text), dict(args or {}))
+
+
+def spelled(text: str, args: Mapping[str, object] | None = None) -> str:
+    """The one spelling of a pruner with these arguments: runs are told apart by it.  Raises UsageError."""
+    pruner = make_pruner(text, args)
+    return NONE if pruner is None else pruner.label
+
+
+def _make(spec: Spec, more: dict[str, object]) -> Pruner | None:
+    if spec.name == NONE:
+        if spec.args or spec.inner or more:
+            raise UsageError("pruner none has no arguments", "vla-bench eval --pruner none")
+        return None
+    kind = pruner_class(spec.name)
+    inner = None
+    if spec.inner is not None:
+        inner, more = _make(spec.inner, more), {}  # what is given beside the text is meant for the pruner inside
+        if inner is None:
+            raise UsageError(f"{spec.name} has nothing to work on in none")
+    values = arguments(kind, spec.name, spec.args | more)
+    if (inner is None) != (not kind.wraps):
+        lacks = f"needs a pruner: {spec.name}(lightvla)" if inner is None else "takes no pruner"
+        raise UsageError(f"{spec.name} {lacks}", "vla-bench pruners")
+    pruner = kind(**values) if inner is None else kind(inner, **values)
+    parts = ([] if inner is None else [inner.label]) + [f"{key}={_text(value)}" for key, value in values.items()]
+    pruner.label = f"{spec.name}({', '.join(parts)})" if parts else spec.name
+    return pruner
+
+
+def _text(value: object) -> str:
+    return (
+        "/".join(map(str, value)) if isinstance(value, tuple) else str(value).lower() if isinstance(value, bool) else str(value)
+    )

@@ -37,7 +37,7 @@ def _tokens(given: Fixture) -> Tokens:
     batch, length = hidden.shape[:2]
     # To the pruner all that follows the patches is one task; no part of it has a name here.
     layout = Layout(cameras=1, patches=visual, proprio=0, prompts=(length - 1 - visual,) * batch, slots=0)
-    return Tokens(hidden, given["position_ids"], given["attention_mask"], visual, layout)
+    return Tokens(hidden, given["position_ids"], given["attention_mask"], given["position_ids"][:, 1 : 1 + visual] - 1, layout)
 
 
 def _view(tokens: Tokens) -> View:
@@ -54,7 +54,7 @@ def _sample(tokens: Tokens, number: int) -> Tokens:
     """One sample of a batch, alone."""
     one = slice(number, number + 1)
     layout = replace(tokens.layout, prompts=tokens.layout.prompts[one])
-    return Tokens(tokens.hidden[one], tokens.positions[one], tokens.valid[one], tokens.visual, layout)
+    return Tokens(tokens.hidden[one], tokens.positions[one], tokens.valid[one], tokens.ids[one], layout)
 
 
 def _evaluation(tokens: Tokens) -> Iterator[Answer]:

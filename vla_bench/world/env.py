@@ -145,6 +145,7 @@ class World:
         env._check_success()
         env._post_process()
         self.steps = 0
+        self._path = []
 
     @property
     def _model(self):
@@ -163,8 +164,10 @@ class World:
             env.sim.forward()
             env._pre_action(action, policy_step=substep == 0)
             self._steady.step()
-            if substep == SAMPLED_SUBSTEP and sight is not Sight.NOTHING:
-                observation = self._look(sight)
+            if substep == SAMPLED_SUBSTEP:
+                self._path.append(self._scene.gripper())
+                if sight is not Sight.NOTHING:
+                    observation = self._look(sight)
         env._post_process()
         return bool(env._check_success()), observation
 
@@ -177,6 +180,7 @@ class World:
 
     def _look(self, sight: Sight) -> Observation:
         eef_pos, eef_quat, gripper_qpos = self._scene.proprioception()
+        path, self._path = np.array(self._path), []
         return Observation(
             episode=self.key,
             step=self.steps,
@@ -185,6 +189,7 @@ class World:
             eef_quat=eef_quat,
             gripper_qpos=gripper_qpos,
             joint_pos=self._scene.joint_positions(),
+            path=path,
             scene=self._scene.read(),
             images=self.draw() if sight is Sight.IMAGES else {},
         )

@@ -54,6 +54,7 @@ class Observation:
 
     images: camera name -> (H, W, 3) uint8 as the simulator draws them, upside down; empty when only the state was asked for.
     eef_pos (3,) m; eef_quat (4,) xyzw; gripper_qpos (2,) m; joint_pos (7,) rad: robosuite's `robot0_*`.
+    path: (n, 3) m, where the gripper was in each step since the last look, this moment last.
     """
 
     episode: EpisodeKey
@@ -65,3 +66,4 @@ class Observation:
     scene: Scene
     images: dict[str, np.ndarray] = field(default_factory=dict)
     joint_pos: np.ndarray | None = None
+    path: np.ndarray | None = None

@@ -47,6 +47,10 @@ class SceneReader:
         wxyz = data.get_body_xquat(self._eef_body)
         return np.array(data.site_xpos[self._eef_site]), np.array(wxyz[[1, 2, 3, 0]]), np.array(data.qpos[self._gripper])
 
+    def gripper(self) -> np.ndarray:
+        """robosuite's `robot0_eef_pos`."""
+        return np.array(self._env.sim.data.site_xpos[self._eef_site])
+
     def joint_positions(self) -> np.ndarray:
         """robosuite's `robot0_joint_pos`."""
         return np.array(self._env.sim.data.qpos[self._arm])

@@ -1,0 +1,105 @@
+"""One forward pass's dealings with its pruner: what it sees, and what its choice does to the tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from vla_bench.errors import ModelError
+from vla_bench.model.attention import Probe
+from vla_bench.model.layout import Layout
+from vla_bench.model.past import Past
+from vla_bench.model.sequence import Tokens, thin
+from vla_bench.pruners.base import LLM_INPUT, VISION, Need, Patches, Place, Pruner, Query, Selection, Site, View, before_layer
+from vla_bench.records import EpisodeKey
+
+
+class Pruning:
+    """Made anew for every forward pass.
+
+    first_layer: hidden states -> queries and keys of decoder layer 0.
+    pasts: keys and values of every episode's last query; filled for a pruner that needs them.
+    """
+
+    def __init__(
+        self,
+        pruner: Pruner | None,
+        layout: Layout,
+        queries: tuple[Query, ...],
+        first_layer: Callable[[Tensor], tuple[Tensor, Tensor]],
+        pasts: dict[EpisodeKey, Past],
+    ):
+        self.layout = layout
+        self.kept: list[tuple[Site, Patches]] = []
+        self._pruner = pruner
+        self._queries = queries or tuple(Query() for _ in layout.prompts)
+        self._first_layer = first_layer
+        self._sites = set(pruner.sites) if pruner else set()
+        self._needs = pruner.needs if pruner else frozenset()
+        self._attended: Tensor | None = None
+        self.probe = Probe(tuple(pruner.rows), layout) if pruner and pruner.rows else None
+        self.before = self._before if any(site.place is Place.LAYER for site in self._sites) else None
+        self.past, self._has_past = self._find_past(pasts) if Need.PAST in self._needs else (None, False)
+
+    @property
+    def wants_attention(self) -> bool:
+        """Whether the vision backbone has to say how much attention each image token receives."""
+        return Need.VISION_ATTENTION in self._needs
+
+    def at_vision(self, patches: Patches, attended: Tensor | None) -> Patches:
+        self._attended = attended
+        if VISION not in self._sites:
+            return patches
+        return self._prune(View(VISION, patches, self.layout, self._queries, attended=attended))
+
+    def at_input(self, tokens: Tokens) -> Tokens:
+        if self._pruner and self._pruner.renumber:
+            tokens = tokens.renumbered()
+        return self._thin(LLM_INPUT, tokens)
+
+    def _before(self, layer: int, tokens: Tokens) -> Tokens:
+        return self._thin(before_layer(layer), tokens)
+
+    def _thin(self, site: Site, tokens: Tokens) -> Tokens:
+        if site not in self._sites:
+            return tokens
+        view = View(
+            site,
+            tokens.patches,
+            self.layout,
+            self._queries,
+            tokens.task,
+            tokens.task_valid,
+            tokens.bos,
+            rows=self.probe.found if self.probe else {},
+            attended=None if self._attended is None else self._attended.gather(1, tokens.ids),
+            first_layer=self._first_layer,
+            past=self._has_past,
+        )
+        patches = self._prune(view)
+        if patches is view.patches:
+            return tokens
+        tokens = tokens.with_patches(patches)
+        return tokens.renumbered() if self._pruner.renumber else tokens
+
+    def _prune(self, view: View) -> Patches:
+        choice = self._pruner.select(view)
+        if isinstance(choice, Selection) and choice.reuse and not self._has_past:
+            raise ModelError(f"{self._pruner.name} reuses keys and values that nobody has kept")
+        patches = thin(view.patches, choice)
+        self.kept.append((view.site, patches))
+        return patches
+
+    def _find_past(self, pasts: dict[EpisodeKey, Past]) -> tuple[Past, bool]:
+        """The past of the one episode asked about, and whether it holds anything."""
+        if len(self._queries) > 1:
+            raise ModelError(f"{self._pruner.name} reuses keys and values one sample at a time, not in a batch")
+        length = 1 + self.layout.visual + self.layout.tails[0]
+        episode = self._queries[0].episode
+        past = pasts.get(episode) if episode is not None else None
+        if past is None or past.length != length:
+            past = Past(length)
+        if episode is not None:
+            pasts[episode] = past
+        return past, bool(past.layers)

@@ -1,0 +1,44 @@
+"""How many image tokens a pruner with a fixed count keeps, and how they are shared among the cameras."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vla_bench.errors import ModelError, UsageError
+from vla_bench.pruners.base import View, top_k
+
+
+def count(keep: float, tokens: int) -> int:
+    """`keep` up to 1 is a share, above 1 a number; halves go to the even number, as with Python's `round` in the releases."""
+    if keep < 0:
+        raise UsageError(f"keep={keep:g} must not be negative", "vla-bench pruners")
+    return min(tokens, round(keep * tokens) if keep <= 1 else round(keep))
+
+
+def check(scores: Tensor, name: str, view: View) -> Tensor:
+    """The scores, unless one of an image token that is there is no number.  Raises ModelError."""
+    if not scores.is_meta and not torch.isfinite(scores if view.patches.valid is None else scores[view.patches.valid]).all():
+        step = view.queries[0].step if view.queries else 0
+        raise ModelError(f"{name} at {view.site}, step {step}: the scores are not numbers", "vla-bench verify")
+    return scores
+
+
+def best(scores: Tensor, view: View, keep: float, per_camera: bool) -> Tensor:
+    """Mask (B, V) of the image tokens with the highest scores (B, V), ties to the smaller index.
+
+    keep: of all image tokens before pruning, as `count` has it; per camera, `keep` of each camera's (a number is split evenly).
+    Tokens that have left already and padding are never chosen.
+    """
+    layout = view.layout
+    valid = torch.ones_like(view.patches.ids, dtype=torch.bool) if view.patches.valid is None else view.patches.valid
+    scores = scores.float().masked_fill(~valid, -torch.inf)
+    if not per_camera:
+        return top_k(scores, count(keep, layout.visual)) & valid
+    share = count(keep / layout.cameras if keep > 1 else keep, layout.patches)
+    camera = torch.div(view.patches.ids, layout.patches, rounding_mode="floor")
+    chosen = torch.zeros_like(valid)
+    for number in range(layout.cameras):
+        here = (camera == number) & valid
+        chosen |= top_k(scores.masked_fill(~here, -torch.inf), share) & here
+    return chosen
