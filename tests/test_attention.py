@@ -201,7 +201,7 @@ def test_the_cache_equals_our_own_decoder_without_one(model, pruner):
         sequence, positions = embeddings(model, one)
         found = []
         for _ in range(DIGITS):
-            tokens = Tokens(sequence, positions, None, output.tokens.ids, output.tokens.layout)
+            tokens = Tokens(sequence, positions, None, torch.arange(NANO.visual_tokens)[None], output.tokens.layout)
             hidden = decoder(tokens, prune, memory=Memory(DynamicCache(), [])).hidden
             found.append(int(decoder.lm_head(hidden[0, -1]).argmax()))
             sequence = torch.cat([sequence, decoder.embed(torch.tensor([found[-1:]]))], dim=1)

@@ -108,7 +108,7 @@ def test_a_trainable_pruner_gets_its_own_parameters_only(tmp_path, folder):
     before = other.query.clone()
     loaded = load(folder, pruner=other)  # a checkpoint that knows nothing of it
     assert torch.equal(loaded.model.pruner.query, before) and "as given" in dict(loaded.card)["pruner"]
-    with pytest.raises(CheckpointError, match='own pruner "top-k" is not known'):
+    with pytest.raises(CheckpointError, match='own pruner cannot be made: unknown pruner "top-k"'):
         load(mine)
     with pytest.raises(CheckpointError, match="of another shape: query"):
         load(mine, pruner=TopK(8))

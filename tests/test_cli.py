@@ -101,8 +101,9 @@ def test_options_of_demos_and_train_are_these():
 
     for command, expected in {
         "demos": "suite per-task out tasks image-size disturb workers assets seed format",
-        "train": """data recipe start pruner noise-schedule steps batch accumulate learning-rate lora-rank seed out resume
-            save-every device""",
+        "train": """data recipe start pruner pruner-args noise-schedule steps batch accumulate learning-rate rate-schedule
+            matrix-rate auxiliary lora-rank seed out resume save-every export device""",
+        "pruners": "format",
         "verify": "fixtures format",
         "models": "format",
     }.items():

@@ -67,6 +67,9 @@ MODEL_HELP = (
 )
 PRUNER_HELP = "Which image tokens the model keeps: by default a LightVLA checkpoint prunes with lightvla, others with none."
 SLICE_HELP = "Where the action head reads: as LightVLA's released code does, or as in training."
+PrunerArgs = Annotated[
+    Optional[str], typer.Option(help="Its arguments, as layer=3,keep=0.25 or a TOML file.", show_default="its own")
+]
 FormatOption = Annotated[Format, typer.Option("--format", help="A table, or one JSON object on standard output.")]
 
 
@@ -110,6 +113,19 @@ def models(format: FormatOption = Format.human):
 
 
 @app.command()
+def pruners(format: FormatOption = Format.human):
+    """List the pruners: where each acts, what it needs, its parameters and its source."""
+    from vla_bench.pruners.catalogue import catalogue
+    from vla_bench.report.pruners import print_pruners
+
+    found = catalogue()
+    if format is Format.json:
+        typer.echo(json.dumps([entry.to_dict() for entry in found]))
+    else:
+        print_pruners(found)
+
+
+@app.command()
 def verify(
     fixtures: Annotated[Optional[Path], typer.Option(help="Folder of golden tensors.", show_default="the set that ships")] = None,
     format: FormatOption = Format.human,
@@ -140,6 +156,7 @@ def eval_(
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over; what is recorded is set aside.")] = False,
     seed: Annotated[int, typer.Option(help="Randomness of the policy.")] = 0,
     pruner: Annotated[Optional[str], typer.Option(help=PRUNER_HELP, show_default="the checkpoint's own")] = None,
+    pruner_args: PrunerArgs = None,
     decoding: Annotated[Decoding, typer.Option(help="l1: a chunk at once; ar: one action token after another.")] = Decoding.l1,
     unnorm_key: Annotated[Optional[str], typer.Option(help="Action statistics.", show_default="the suite's")] = None,
     action_slice: Annotated[Optional[ActionSlice], typer.Option(help=SLICE_HELP, show_default="by origin")] = None,
@@ -164,6 +181,7 @@ def eval_(
         fresh=fresh,
         seed=seed,
         pruner=pruner,
+        pruner_args=pruner_args,
         decoding=decoding.value,
         unnorm_key=unnorm_key,
         action_slice=action_slice and action_slice.value,
@@ -209,11 +227,39 @@ def demos(
 
 
 @app.command()
+def agree(
+    pruner: Annotated[list[str], typer.Option(help="As for eval, arguments in parentheses; may be given more than once.")],
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "nano",
+    observations: Annotated[
+        Optional[Path], typer.Option(help="A .npz file or a folder of demonstrations.", show_default="those that ship")
+    ] = None,
+    episodes: Annotated[int, typer.Option(help="Of each demonstration file.")] = 1,
+    out: Annotated[Optional[Path], typer.Option(help="PNG of distance against kept tokens.")] = None,
+    seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
+    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.auto,
+    format: FormatOption = Format.human,
+):
+    """Compare pruned answers to recorded observations with the dense model's.  No simulator; no success rates either."""
+    from vla_bench.measure.agree import AgreeRequest
+    from vla_bench.measure.agree import agree as run
+    from vla_bench.report.agreement import plot_agreement, print_agreement
+
+    agreed = run(AgreeRequest(model, tuple(pruner), observations, episodes, device.value, seed))
+    if format is Format.json:
+        typer.echo(json.dumps(agreed.to_dict(), allow_nan=False))
+    else:
+        print_agreement(agreed)
+    if out is not None:
+        plot_agreement(agreed, out)
+
+
+@app.command()
 def train(
     data: Annotated[Path, typer.Option(help="Folder of demonstrations, ours or LIBERO's HDF5.")],
     recipe: Annotated[str, typer.Option(help="paper (7B, LoRA), nano-oft (from scratch) or nano-lightvla.")] = "paper",
     start: Annotated[Optional[str], typer.Option(help="Checkpoint, hub id or preset.", show_default="the recipe's")] = None,
     pruner: Annotated[Optional[str], typer.Option(help="Trained with.", show_default="the recipe's")] = None,
+    pruner_args: PrunerArgs = None,
     noise_schedule: Annotated[Optional[NoiseSchedule], typer.Option(help="Of the pruner's noise.", show_default="linear")] = None,
     steps: Annotated[Optional[int], typer.Option(help="Steps in all.", show_default="the recipe's")] = None,
     batch: Annotated[Optional[int], typer.Option(help="Samples a step, all processes together.", show_default="64")] = None,
@@ -239,6 +285,7 @@ def train(
     chosen = recipes.recipe(recipe).with_options(
         start=start,
         pruner=pruner,
+        pruner_args=pruner_args,
         noise_schedule=noise_schedule and recipes.NoiseSchedule(noise_schedule.value),
         steps=steps,
         batch=batch,

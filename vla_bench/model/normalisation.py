@@ -126,6 +126,14 @@ def axis_angle(quat: np.ndarray) -> np.ndarray:
     return np.where(turned, values[..., :3] * 2 * np.arccos(w) / np.where(turned, sine, 1), 0)
 
 
+def quaternion(axis_angle: np.ndarray) -> np.ndarray:
+    """The inverse of `axis_angle`: (..., 3) -> (..., 4) xyzw."""
+    values = _finite(axis_angle, 3, "an axis-angle")
+    angle = np.linalg.norm(values, axis=-1, keepdims=True)
+    axis = values / np.where(angle > 0, angle, 1)
+    return np.concatenate([axis * np.sin(angle / 2), np.cos(angle / 2)], axis=-1)
+
+
 def proprio_state(eef_pos: np.ndarray, eef_quat: np.ndarray, gripper_qpos: np.ndarray) -> np.ndarray:
     """What the robot feels, raw, (8,) float64: position (3,) m, axis-angle (3,) rad, gripper fingers (2,) m."""
     return _finite(np.concatenate([eef_pos, axis_angle(eef_quat), gripper_qpos]), PROPRIO_DIM, "a state")

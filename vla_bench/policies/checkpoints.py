@@ -15,6 +15,7 @@ from vla_bench.model.vla import ActionSlice
 from vla_bench.policies.registry import ModelChoice
 from vla_bench.policies.vla import VLAPolicy
 from vla_bench.pruners.registry import make_pruner
+from vla_bench.pruners.spec import parse_arguments
 from vla_bench.suites import SUITE_NAMES, Suite, load_suite
 
 
@@ -38,12 +39,15 @@ def make_vla_policy(choice: ModelChoice) -> VLAPolicy:
 
 
 def _load(choice: ModelChoice, suites: list[Suite]) -> Loaded:
+    pruner = None
+    if choice.pruner is not None:
+        pruner = make_pruner(choice.pruner, parse_arguments(choice.pruner_args or ""))
     if choice.model == "nano" and bundled(NANO) is None:
         from vla_bench.model.initialise import random_nano
 
-        pruner = None if choice.pruner is None else make_pruner(choice.pruner)
         return random_nano(choice.seed, pruner, choice.device, ActionSlice(choice.action_slice or ActionSlice.ALIGNED))
-    pruner = OWN if choice.pruner is None else choice.pruner
+    if choice.pruner is None:
+        pruner = OWN
     return load(_source(choice, suites), device=choice.device, pruner=pruner, action_slice=choice.action_slice)
 
 

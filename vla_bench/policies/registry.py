@@ -26,6 +26,7 @@ class ModelChoice:
     model: one of NAMES, a checkpoint folder or a hub id.
     suites: short names of the suites that it will act in; they choose among checkpoints and statistics.
     pruner: None is the checkpoint's own: lightvla for a LightVLA checkpoint, none for others.
+    pruner_args: its arguments, as `layer=3,keep=0.25` or a TOML file.
     unnorm_key: entry of the checkpoint's action statistics; None is the suite's.
     threads: of the CPU, for the model; None leaves it to torch, which takes all cores.
     action_slice: where the action head reads the decoder's output; None follows the checkpoint's origin.
@@ -35,6 +36,7 @@ class ModelChoice:
     seed: int = 0
     suites: tuple[str, ...] = ()
     pruner: str | None = None
+    pruner_args: str | None = None
     decoding: str = "l1"
     unnorm_key: str | None = None
     action_slice: str | None = None
@@ -44,6 +46,8 @@ class ModelChoice:
     def __post_init__(self):
         _one_of("--decoding", self.decoding, DECODINGS)
         _one_of("--device", self.device, DEVICES)
+        if self.pruner_args is not None and self.pruner is None:
+            raise UsageError("--pruner-args need a pruner", f"vla-bench eval --pruner fastv --pruner-args {self.pruner_args}")
         if self.action_slice is not None:
             _one_of("--action-slice", self.action_slice, ACTION_SLICES)
 

@@ -15,7 +15,7 @@ from vla_bench.model.processor import Processor
 from vla_bench.model.stages import Stages
 from vla_bench.model.vla import VLA, Inputs, Output
 from vla_bench.policies.base import Chunk, Policy
-from vla_bench.pruners.base import Need
+from vla_bench.pruners.base import Need, Pruner
 from vla_bench.records import EpisodeKey
 from vla_bench.world.observation import Observation, Sight
 
@@ -58,6 +58,10 @@ class VLAPolicy(Policy):
     @property
     def _weight(self) -> torch.Tensor:
         return self.model.openvla.projector.fc1.weight
+
+    def use(self, pruner: Pruner | None) -> None:
+        """Prune with `pruner`, which was attached to the model before, from the next query on; its memory stays."""
+        self.model.pruner = pruner
 
     def reset(self, episode: EpisodeKey) -> None:
         self.model.reset(episode)

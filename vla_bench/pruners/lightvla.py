@@ -63,6 +63,8 @@ class LightVLA(Pruner):
 
     name = "lightvla"
     sites = (LLM_INPUT,)
+    adaptive = True
+    source = "LightVLA, arXiv 2509.12594; Promisery/LightVLA"
 
     def __init__(
         self, noise_scale: float | None = None, draw: Callable[[Tensor], Tensor] = torch.rand_like, mask_padding: bool = True

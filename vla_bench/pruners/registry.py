@@ -20,7 +20,22 @@ NONE = "none"  # keep every image token
 _HERE = "vla_bench.pruners."
 BUILT_IN = {
     "lightvla": _HERE + "lightvla:LightVLA",
+    "lightvla-star-vision": _HERE + "lightvla_star:LightVLAStarVision",
+    "lightvla-star-llm1": _HERE + "lightvla_star:LightVLAStarLLM1",
+    "lightvla-star-llm2": _HERE + "lightvla_star:LightVLAStarLLM2",
+    "lightvla-star-llm3": _HERE + "lightvla_star:LightVLAStarLLM3",
+    "random": _HERE + "scored:Random",
+    "grid": _HERE + "grid:Grid",
+    "pool": _HERE + "grid:Pool",
+    "score-norm": _HERE + "scored:ScoreNorm",
+    "score-text": _HERE + "scored:ScoreText",
+    "score-siglip": _HERE + "scored:ScoreSiglip",
+    "score-lightvla": _HERE + "scored:ScoreLightVLA",
+    "blind": _HERE + "grid:Blind",
     "fastv": _HERE + "fastv:FastV",
+    "inverse": _HERE + "wrappers:Inverse",
+    "plus-random": _HERE + "wrappers:PlusRandom",
+    "drop-random": _HERE + "wrappers:DropRandom",
 }
 
 

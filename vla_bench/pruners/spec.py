@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 import typing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from vla_bench.errors import UsageError, nearest
 from vla_bench.pruners.base import Pruner
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 PROFILE = "profile"
 FIX = "vla-bench pruners"
@@ -50,9 +57,17 @@ def parse(text: str) -> Spec:
     return Spec(name, inner, args)
 
 
-def parse_arguments(text: str) -> dict[str, str]:
-    """`k=3,keep=0.25` -> {"k": "3", "keep": "0.25"}.  Raises UsageError."""
-    return dict(parse(f"x({text})").args)
+def parse_arguments(text: str) -> dict[str, object]:
+    """`layer=3,keep=0.25`, or a TOML file of such lines, as a dictionary.  Raises UsageError."""
+    if not text.endswith(".toml"):
+        spec = parse(f"x({text})")
+        if spec.inner is not None:
+            raise UsageError(f'"{text}" are no arguments: layer=3,keep=0.25', FIX)
+        return dict(spec.args)
+    try:
+        return tomllib.loads(Path(text).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{text} cannot be read as TOML: {error}", FIX) from error
 
 
 def parameters(kind: type[Pruner]) -> list[Parameter]:

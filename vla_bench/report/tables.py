@@ -5,7 +5,7 @@ from __future__ import annotations
 from vla_bench.report.summary import Group, Summary
 
 COLUMNS = ("suite", "task", "instruction", "n", "success", "%", "95 % CI", "steps", "tokens", "errors")
-LEFT = {"suite", "instruction", "model", "kind", "suites", "unnorm key", "weights"}
+LEFT = set("suite instruction model kind suites weights pruner acts needs source".split()) | {"unnorm key"}
 LEAST_WORDS = 20  # characters below which a cut instruction says nothing
 
 

@@ -42,6 +42,7 @@ class Request:
     fresh: bool = False
     seed: int = 0
     pruner: str | None = None
+    pruner_args: str | None = None
     decoding: str = "l1"
     unnorm_key: str | None = None
     action_slice: str | None = None
@@ -94,7 +95,7 @@ class Plan:
         return {
             "model": self.choice.model,
             "seed": self.choice.seed,
-            "pruner": self.choice.pruner,
+            "pruner": self.pruner,
             "policy": self.policy.identity | visual,
             "suites": {suite.name: suite.sha256 for suite in self.suites},
             "assets": self.assets.identity,
@@ -103,9 +104,14 @@ class Plan:
         }
 
     @property
+    def pruner(self) -> str | None:
+        """The pruner asked for with its arguments, in one spelling; None for the checkpoint's own."""
+        return self.choice.pruner and str(self.policy.identity["pruner"])
+
+    @property
     def run_id(self) -> str:
         """The same for the same configuration, so that the same command finds its run again."""
-        words = (self.choice.model, self.choice.pruner, self.request.suite, self.assets.name, config_hash(self.config)[:8])
+        words = (self.choice.model, self.pruner, self.request.suite, self.assets.name, config_hash(self.config)[:8])
         return re.sub(r"[^\w.-]+", "-", "-".join(filter(None, words))).strip("-")
 
     def describe(self) -> Run:
@@ -139,5 +145,5 @@ def prepare(request: Request) -> Plan:
 
 def model_choice(request: Request, suites: list[Suite]) -> ModelChoice:
     names = tuple(suite.name for suite in suites)
-    how = (request.pruner, request.decoding, request.unnorm_key, request.action_slice, request.device)
+    how = (request.pruner, request.pruner_args, request.decoding, request.unnorm_key, request.action_slice, request.device)
     return ModelChoice(request.model, request.seed, names, *how)

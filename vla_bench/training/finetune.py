@@ -21,6 +21,7 @@ from vla_bench.model.saving import save
 from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
 from vla_bench.model.vla import VLA, ActionSlice
 from vla_bench.pruners.registry import NONE, make_pruner
+from vla_bench.pruners.spec import parse_arguments
 from vla_bench.training.augment import Augmentation
 from vla_bench.training.frames import Frames, demo_files, prepare_frames
 from vla_bench.training.lora import add_lora
@@ -114,7 +115,7 @@ def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]],
 
 def start(recipe: Recipe, device: torch.device) -> tuple[VLA, Normalisation, Path]:
     """The model that training begins with, its pixel normalisation and its tokenizer."""
-    pruner = make_pruner(recipe.pruner)
+    pruner = make_pruner(recipe.pruner, parse_arguments(recipe.pruner_args))
     if recipe.start in PRESETS:
         if recipe.lora_rank:
             raise UsageError(f"random weights cannot be adapted: {recipe.start} with LoRA", "vla-bench train --lora-rank 0 ...")

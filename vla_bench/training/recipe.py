@@ -25,6 +25,7 @@ class Recipe:
 
     start: str
     pruner: str = "none"
+    pruner_args: str = ""
     noise_schedule: NoiseSchedule = NoiseSchedule.LINEAR
     steps: int = 40_000
     batch: int = 64

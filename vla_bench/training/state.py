@@ -42,7 +42,8 @@ def load_state(folder: Path, recipe: Recipe, module: nn.Module, optimisers: Opti
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}", fix) from error
-    before, now = state["recipe"], recipe.to_dict()
+    now = recipe.to_dict()
+    before = Recipe(recipe.start).to_dict() | state["recipe"]  # a state of an earlier version may lack what is new
     if recipe.may_prolong(state["step"], before["steps"]):
         before["steps"] = now["steps"]
     changed = [f"{key}: {before.get(key)!r} there, {now[key]!r} now" for key in now if before.get(key) != now[key]]

@@ -1,0 +1,114 @@
+"""Observations recorded once, to be looked at again without a simulator.
+
+A set ships with the package: a few queries in a row of expert demonstrations of all suites, from starts that are none of the
+official ones.  scripts/make_observations.py wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from vla_bench.errors import RecordError, UsageError
+from vla_bench.model.normalisation import quaternion
+from vla_bench.records import EpisodeKey
+from vla_bench.suites import load_suites
+from vla_bench.training.demo_file import IMAGES, SUFFIX, read_demos
+from vla_bench.world.observation import Facts, Observation, Scene
+
+SHIPPED = Path(__file__).resolve().parent / "observations.npz"
+NOWHERE = Scene(Facts((), (), {}, {}, {}), {}, {}, {})  # what a script would look at, and a model never does
+ARRAYS = ("images", "eef_pos", "eef_quat", "gripper_qpos", "path", "step", "task", "episode", "suite", "instruction")
+
+
+def read_observations(source: Path | None = None, episodes: int = 1) -> list[list[Observation]]:
+    """Episodes of observations in order: of a .npz file, of a folder of demonstrations, or by default those that ship.
+
+    episodes: how many of each demonstration file.  Raises RecordError, UsageError.
+    """
+    source = SHIPPED if source is None else source
+    if source.is_dir():
+        files = sorted(source.rglob(f"*{SUFFIX}"))
+        if not files:
+            raise UsageError(f"{source} holds no demonstrations (*{SUFFIX})", f"vla-bench demos --out {source}")
+        return [seen for file in files for seen in from_demonstrations(file, episodes)]
+    try:
+        with np.load(source, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in ARRAYS}
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise RecordError(f"{source} holds no recorded observations: {error}", "vla-bench agree") from error
+    rows = [_observation(arrays, i) for i in range(len(arrays["step"]))]
+    return [list(group) for _, group in groupby(rows, key=lambda o: o.episode)]
+
+
+def write_observations(path: Path, episodes: Sequence[Sequence[Observation]]) -> None:
+    """The inverse of `read_observations`, for one file."""
+    flat = [o for seen in episodes for o in seen]
+    longest = max(len(o.path) for o in flat)
+    np.savez_compressed(
+        path,
+        images=np.array([list(o.images.values()) for o in flat]),
+        eef_pos=np.array([o.eef_pos for o in flat]),
+        eef_quat=np.array([o.eef_quat for o in flat]),
+        gripper_qpos=np.array([o.gripper_qpos for o in flat]),
+        path=np.array([np.pad(o.path, ((0, longest - len(o.path)), (0, 0)), constant_values=np.nan) for o in flat]),
+        step=np.array([o.step for o in flat]),
+        task=np.array([o.episode.task_id for o in flat]),
+        episode=np.array([o.episode.init_state for o in flat]),
+        suite=np.array([o.episode.suite for o in flat]),
+        instruction=np.array([o.instruction for o in flat]),
+    )
+
+
+def from_demonstrations(file: Path, count: int) -> Iterator[list[Observation]]:
+    """What a policy would have been shown at every query of a file's first `count` demonstrations.
+
+    The episode's `init_state` is the demonstration's number, below 0 since it is no official one.
+    """
+    suite, task = _task_of(file)
+    for number, demo in zip(range(count), read_demos(file), strict=False):
+        positions, chunk = demo["obs/ee_pos"], suite.chunk
+        yield [
+            Observation(
+                episode=EpisodeKey(suite.name, task.id, -1 - number),
+                step=step,
+                instruction=task.language,
+                eef_pos=positions[step],
+                eef_quat=quaternion(demo["obs/ee_ori"][step]),
+                gripper_qpos=demo["obs/gripper_states"][step],
+                scene=NOWHERE,
+                images={camera: demo[name][step] for camera, name in zip(suite.cameras, IMAGES, strict=False)},
+                path=positions[max(0, step - chunk) + 1 : step + 1],
+            )
+            for step in range(0, len(demo), chunk)
+        ]
+
+
+def _task_of(file: Path):
+    name = file.name.removesuffix(SUFFIX)
+    for suite in load_suites():
+        if file.parent.name == suite.libero_name:
+            for task in suite.tasks:
+                if task.name == name:
+                    return suite, task
+    raise UsageError(f"{file} is no task of a LIBERO suite: the folder must be libero_object or the like")
+
+
+def _observation(arrays: dict[str, np.ndarray], i: int) -> Observation:
+    key = EpisodeKey(str(arrays["suite"][i]), int(arrays["task"][i]), int(arrays["episode"][i]))
+    cameras = next(suite.cameras for suite in load_suites() if suite.name == key.suite)
+    path = arrays["path"][i]
+    return Observation(
+        episode=key,
+        step=int(arrays["step"][i]),
+        instruction=str(arrays["instruction"][i]),
+        eef_pos=arrays["eef_pos"][i],
+        eef_quat=arrays["eef_quat"][i],
+        gripper_qpos=arrays["gripper_qpos"][i],
+        scene=NOWHERE,
+        images=dict(zip(cameras, arrays["images"][i], strict=False)),
+        path=path[np.isfinite(path).all(axis=1)],
+    )

@@ -1,0 +1,86 @@
+"""What every registered pruner says about itself."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+
+from vla_bench.errors import UsageError
+from vla_bench.model.presets import SEVEN_B
+from vla_bench.pruners.base import Pruner
+from vla_bench.pruners.registry import NONE, make_pruner, names, plug_ins, pruner_class
+from vla_bench.pruners.spec import parameters
+
+EXAMPLE = "score-norm"  # stands inside those that wrap another
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of `vla-bench pruners`, with default arguments on the 7B model.
+
+    needs: attention rows and what else it must be given.
+    count: "fixed" or "adaptive" number of image tokens.
+    trained: has parameters of its own, which a checkpoint must hold.
+    problem: why a plug-in cannot be used, None when it can.
+    """
+
+    name: str
+    summary: str
+    sites: tuple[str, ...]
+    needs: tuple[str, ...]
+    count: str
+    trained: bool
+    parameters: dict[str, object]
+    profiles: tuple[str, ...]
+    source: str
+    problem: str | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        return dict(vars(self)) | {key: list(getattr(self, key)) for key in ("sites", "needs", "profiles")}
+
+
+def catalogue() -> list[Entry]:
+    """All of them, in the order of `names`; a plug-in that cannot be imported is listed with its problem."""
+    return [_entry(name) for name in names() if name != NONE]
+
+
+def _entry(name: str) -> Entry:
+    try:
+        kind = pruner_class(name)
+    except UsageError as error:
+        return Entry(name, "", (), (), "", False, {}, (), plug_ins()[name].value, error.message)
+    pruner = make_pruner(f"{name}({EXAMPLE})" if kind.wraps else name)
+    pruner.fit(SEVEN_B)
+    return Entry(
+        name=name,
+        summary=_first_sentence(kind),
+        sites=("as the pruner inside",) if kind.wraps else tuple(map(str, pruner.sites)),
+        needs=(*_rows(pruner), *sorted(need.value for need in pruner.needs)),
+        count="as the pruner inside" if kind.wraps else "adaptive" if pruner.adaptive else "fixed",
+        trained=next(pruner.parameters(), None) is not None,
+        parameters={p.name: list(p.default) if isinstance(p.default, tuple) else p.default for p in parameters(kind)},
+        profiles=tuple(kind.profiles),
+        source=kind.source,
+    )
+
+
+def _rows(pruner: Pruner) -> list[str]:
+    """Attention rows by span: "prompt's attention in layers 2, 6"."""
+    layers: dict[str, list[int]] = {}
+    for rows in pruner.rows:
+        layers.setdefault(rows.span.value, []).append(rows.layer)
+    return [
+        f"{span}'s attention in layer{'s' if len(found) > 1 else ''} {_compact(sorted(found))}" for span, found in layers.items()
+    ]
+
+
+def _compact(numbers: list[int]) -> str:
+    if len(numbers) > 3 and numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"{numbers[0]} - {numbers[-1]}"
+    return ", ".join(map(str, numbers))
+
+
+def _first_sentence(kind: type[Pruner]) -> str:
+    text = " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split())
+    return re.split(r"(?<=[a-z]{3})\.(?: |$)", text)[0].rstrip(".")

@@ -1,0 +1,122 @@
+"""Baselines that do not look: an even grid of patches, the means of its cells, and next to nothing."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from vla_bench.pruners.base import LLM_INPUT, Patches, Pruner, Selection, View
+from vla_bench.pruners.budget import count
+
+
+class Grid(Pruner):
+    """The same even lattice of patches of every camera, whatever they show.
+
+    keep: share, or number above 1, of all image tokens.
+    """
+
+    name = "grid"
+    sites = (LLM_INPUT,)
+    source = "baseline of this toolkit"
+
+    def __init__(self, keep: float = 0.25):
+        super().__init__()
+        self.keep = keep
+
+    def select(self, view: View) -> Selection | None:
+        layout = view.layout
+        k = per_camera(self.keep, view)
+        if k >= layout.patches:
+            return None
+        places = torch.tensor(grid_places(math.isqrt(layout.patches), k), device=view.patches.ids.device)
+        return Selection(torch.isin(view.patches.ids % layout.patches, places))
+
+
+class Pool(Pruner):
+    """The mean of every cell of an even lattice, a token of its own at the cell's middle: the only baseline that merges.
+
+    keep: share, or number above 1, of all image tokens; the lattice has at most as many cells.
+    """
+
+    name = "pool"
+    sites = (LLM_INPUT,)
+    source = "baseline of this toolkit"
+
+    def __init__(self, keep: float = 0.25):
+        super().__init__()
+        self.keep = keep
+
+    def select(self, view: View) -> Selection | None:
+        layout, hidden = view.layout, view.patches.hidden
+        k = per_camera(self.keep, view)
+        if k >= layout.patches:
+            return None
+        cells = cell_of_patch(math.isqrt(layout.patches), k).to(hidden.device)
+        kinds = torch.arange(int(cells.max()) + 1 if k else 0, device=hidden.device)
+        members = (cells == kinds.unsqueeze(1)).float()  # (cells, patches)
+        pictures = hidden.float().reshape(-1, layout.patches, hidden.shape[-1])
+        means = members / members.sum(dim=1, keepdim=True) @ pictures
+        cameras = torch.arange(layout.cameras, device=hidden.device).unsqueeze(1) * layout.patches
+        ids = (cameras + _middles(members)).flatten().expand(len(hidden), -1)
+        merged = Patches(means.reshape(len(hidden), -1, hidden.shape[-1]).to(hidden.dtype), ids)
+        return Selection(torch.zeros_like(view.patches.ids, dtype=torch.bool), merged)
+
+
+class Blind(Pruner):
+    """One image token of every camera, the one in the middle: the far end of every plot."""
+
+    name = "blind"
+    sites = (LLM_INPUT,)
+    source = "baseline of this toolkit"
+
+    def select(self, view: View) -> Selection:
+        side = math.isqrt(view.layout.patches)
+        return Selection(view.patches.ids % view.layout.patches == side // 2 * side + side // 2)
+
+
+def per_camera(keep: float, view: View) -> int:
+    """Image tokens that one camera keeps."""
+    return count(keep / view.layout.cameras if keep > 1 else keep, view.layout.patches)
+
+
+def lattice(side: int, k: int) -> tuple[int, int]:
+    """Rows and columns of the evenest grid with at most k cells in a square of side x side; (0, 0) for none."""
+    rows = min(side, math.isqrt(k))
+    return rows, min(side, k // rows) if rows else 0
+
+
+def grid_places(side: int, k: int) -> list[int]:
+    """k of side x side cells: the middles of an even lattice, the rest evenly along the raster."""
+    rows, columns = lattice(side, k)
+    middles = (
+        [math.floor((i + 0.5) * side / rows) for i in range(rows)],
+        [math.floor((j + 0.5) * side / columns) for j in range(columns)],
+    )
+    chosen = dict.fromkeys(row * side + column for row in middles[0] for column in middles[1])
+    evenly = (math.floor((j + 0.5) * side * side / k) for j in range(k))
+    for cell in (*evenly, *range(side * side)):
+        if len(chosen) < k:
+            chosen[cell] = None
+    return sorted(chosen)
+
+
+def cell_of_patch(side: int, k: int) -> Tensor:
+    """Which cell of the lattice each patch of a square picture is in, (side x side,); cells do not overlap."""
+    rows, columns = lattice(side, k)
+    if not rows:
+        return torch.zeros(side * side, dtype=torch.long)
+    at = torch.arange(side)
+    row, column = (((at + 1) * cells - 1) // side for cells in (rows, columns))
+    return (row.unsqueeze(1) * columns + column).flatten()
+
+
+def _middles(members: Tensor) -> Tensor:
+    """For every cell (cells, patches) its middle patch, or the one before: cells are rectangles, and patches in raster order."""
+    side = math.isqrt(members.shape[1])
+    squares = members.reshape(len(members), side, side)
+    row, column = (squares.amax(dim=axis) for axis in (2, 1))
+    first, size = (torch.stack([f(line, dim=1) for line in (row, column)]) for f in (torch.argmax, torch.sum))
+    middle = first + torch.div(size.long() - 1, 2, rounding_mode="floor")
+    return middle[0] * side + middle[1]

@@ -1,0 +1,140 @@
+"""LightVLA*: learnable queries ask instead of the image tokens, at the vision encoder or inside the LLM.
+
+No code was published; where the paper leaves a choice, this is what it says:
+* LN is an RMSNorm with a weight, one for the queries and one for the image tokens;
+* the attention of Eq. 10 is what the instruction pays to each image token in the layer before, after the softmax, mean over
+  heads and rows (`attention="pre"` takes logits, `rescale` multiplies with the number of image tokens);
+* "after layer l" counts decoder layers from 1, so image tokens leave before layer l counted from 0;
+* both cameras form one pool, and in training a token may be picked more than once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from vla_bench.model.config import VLAConfig
+from vla_bench.model.layout import Span
+from vla_bench.pruners.base import VISION, Pruner, Resampling, Rows, Selection, View, before_layer
+from vla_bench.pruners.budget import check
+from vla_bench.pruners.gumbel import add_noise, straight_through
+from vla_bench.pruners.lightvla import EPS
+
+QUERY_STD = 0.02
+QUERY_SHARE = 4  # one query for so many image tokens: 128 for the paper's 512
+
+
+class LightVLAStar(Pruner):
+    """What the variants share: learnable queries (N_q, D), two norms, and selection as LightVLA's.
+
+    queries: how many; 0 is a quarter of the image tokens.  At most so many are kept.
+    noise_scale, draw: as for LightVLA.
+    """
+
+    adaptive = True
+    source = "LightVLA, Eq. 9 and 10, arXiv 2509.12594"
+
+    def __init__(self, queries: int = 0, noise_scale: float | None = None):
+        super().__init__()
+        self.count = queries
+        self.noise_scale = noise_scale
+        self.draw: Callable[[Tensor], Tensor] = torch.rand_like
+        self.queries: nn.Parameter | None = None
+
+    def width(self, config: VLAConfig) -> int:
+        """D of the image tokens where it acts."""
+        raise NotImplementedError
+
+    def bonus(self, view: View) -> Tensor | None:
+        """What is added to every query's scores of the image tokens, (B, V) before the division by sqrt(D)."""
+        return None
+
+    def fit(self, config: VLAConfig) -> None:
+        if self.queries is not None:
+            return
+        width, count = self.width(config), self.count or config.visual_tokens // QUERY_SHARE
+        generator = torch.Generator().manual_seed(0)
+        self.queries = nn.Parameter(QUERY_STD * torch.randn(count, width, generator=generator))
+        self.query_norm, self.token_norm = nn.RMSNorm(width, eps=EPS), nn.RMSNorm(width, eps=EPS)
+
+    def scores(self, view: View) -> Tensor:
+        """S (B, N_q, V)."""
+        tokens = self.token_norm(view.patches.hidden)
+        found = self.query_norm(self.queries) @ tokens.mT
+        bonus = self.bonus(view)
+        if bonus is not None:
+            found = found + bonus.unsqueeze(1).to(found.dtype)
+        found = found / math.sqrt(tokens.shape[-1])
+        return found if view.patches.valid is None else found.masked_fill(~view.patches.valid.unsqueeze(1), -math.inf)
+
+    def select(self, view: View) -> Selection | Resampling:
+        found = self.scores(view)
+        if self.training:
+            if self.noise_scale is not None:
+                found = add_noise(found, self.draw(found), self.noise_scale)
+            indicator, picked = straight_through(found)
+            return Resampling(indicator.to(view.patches.hidden.dtype) @ view.patches.hidden, picked)
+        check(found.amax(dim=1), self.label, view)
+        keep = torch.zeros_like(view.patches.ids, dtype=torch.bool)
+        return Selection(keep.scatter_(1, found.argmax(dim=-1), True))
+
+
+class LightVLAStarVision(LightVLAStar):
+    """Eq. 9: on the features of both ViTs, before the projector, which then runs on what is kept alone."""
+
+    name = "lightvla-star-vision"
+    sites = (VISION,)
+
+    def width(self, config: VLAConfig) -> int:
+        return config.vision_width
+
+
+class LightVLAStarLLM(LightVLAStar):
+    """Eq. 10: on the hidden states behind decoder layer `layer`, helped by that layer's attention times a learned zeta.
+
+    attention: "post" the softmax, "pre" takes its logarithm, which differs from the logits by what is the same for all tokens.
+    rescale: multiply the attention with the number of image tokens, without which it hardly weighs.
+    """
+
+    layer: int
+
+    def __init__(
+        self,
+        queries: int = 0,
+        attention: Literal["post", "pre"] = "post",
+        rescale: bool = False,
+        noise_scale: float | None = None,
+    ):
+        super().__init__(queries, noise_scale)
+        self.attention, self.rescale = attention, rescale
+        self.sites = (before_layer(self.layer),)
+        self.rows = (Rows(self.layer - 1, Span.PROMPT),)
+        self.zeta = nn.Parameter(torch.ones(()))
+
+    def width(self, config: VLAConfig) -> int:
+        return config.llm.width
+
+    def bonus(self, view: View) -> Tensor:
+        rows = view.rows[self.rows[0]]
+        weights = rows.weights if self.attention == "post" else rows.weights.clamp(min=1e-30).log()
+        images = rows.average(weights.mean(dim=1))[:, rows.image_columns.start : rows.image_columns.stop]
+        return self.zeta * images * (images.shape[1] if self.rescale else 1)
+
+
+class LightVLAStarLLM1(LightVLAStarLLM):
+    name = "lightvla-star-llm1"
+    layer = 1
+
+
+class LightVLAStarLLM2(LightVLAStarLLM):
+    name = "lightvla-star-llm2"
+    layer = 2
+
+
+class LightVLAStarLLM3(LightVLAStarLLM):
+    name = "lightvla-star-llm3"
+    layer = 3

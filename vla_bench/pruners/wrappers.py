@@ -1,0 +1,121 @@
+"""Pruners around another pruner: the paper's Table IV, and the test whether a score says anything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from vla_bench.errors import ModelError, UsageError
+from vla_bench.model.config import VLAConfig
+from vla_bench.pruners.base import Pruner, Query, Resampling, Selection, View
+from vla_bench.pruners.scored import Scored, draws
+from vla_bench.records import EpisodeKey
+
+
+class Wrapper(Pruner):
+    """Acts where the pruner inside acts, and changes what that one chose."""
+
+    wraps = True
+    source = "LightVLA, Table IV"
+
+    def __init__(self, inner: Pruner):
+        super().__init__()
+        self.inner = inner
+        self.adaptive, self.needs, self.renumber = inner.adaptive, inner.needs, inner.renumber
+
+    @property
+    def sites(self):
+        return self.inner.sites
+
+    @property
+    def rows(self):
+        return self.inner.rows
+
+    def fit(self, config: VLAConfig) -> None:
+        self.inner.fit(config)
+
+    def reset(self, episode: EpisodeKey) -> None:
+        self.inner.reset(episode)
+
+    def instead(self, query: Query):
+        return self.inner.instead(query)
+
+    def observe(self, query: Query, actions) -> None:
+        self.inner.observe(query, actions)
+
+
+class _Randomised(Wrapper):
+    """Changes which image tokens are kept by a lot that depends on seed, episode, step and patch."""
+
+    def __init__(self, inner: Pruner, share: float, seed: int):
+        super().__init__(inner)
+        self.share, self.seed = share, seed
+
+    def select(self, view: View) -> Selection | Resampling | None:
+        choice = self.inner.select(view)
+        if isinstance(choice, Resampling):
+            raise ModelError(f"{self.label} changes what is kept at evaluation; train with the pruner inside")
+        if choice is None:
+            choice = Selection(torch.ones_like(view.patches.ids, dtype=torch.bool))
+        valid = torch.ones_like(choice.keep) if view.patches.valid is None else view.patches.valid
+        lots = draws(view, self.seed, per_step=True)
+        return replace(choice, keep=self.change(choice.keep & valid, valid, lots))
+
+    def change(self, keep: Tensor, valid: Tensor, lots: Tensor) -> Tensor:
+        """The new mask: keep, valid (B, V) bool, lots (B, V)."""
+        raise NotImplementedError
+
+
+class PlusRandom(_Randomised):
+    """As many image tokens again, drawn from those that the pruner inside drops (2k tokens in the paper's Table IV).
+
+    share: how many are added, in units of those kept.
+    """
+
+    name = "plus-random"
+
+    def __init__(self, inner: Pruner, share: float = 1.0, seed: int = 0):
+        super().__init__(inner, share, seed)
+
+    def change(self, keep: Tensor, valid: Tensor, lots: Tensor) -> Tensor:
+        return keep | first(lots, valid & ~keep, (self.share * keep.sum(dim=1)).round().long())
+
+
+class DropRandom(_Randomised):
+    """A tenth of what the pruner inside keeps is dropped (0.9k tokens in the paper's Table IV).
+
+    share: how many are dropped, in units of those kept.
+    """
+
+    name = "drop-random"
+
+    def __init__(self, inner: Pruner, share: float = 0.1, seed: int = 0):
+        super().__init__(inner, share, seed)
+
+    def change(self, keep: Tensor, valid: Tensor, lots: Tensor) -> Tensor:
+        return keep & ~first(lots, keep, (self.share * keep.sum(dim=1)).round().long())
+
+
+class Inverse(Wrapper):
+    """The tokens with the lowest scores: a score that says something must be worse this way than random."""
+
+    name = "inverse"
+    source = "baseline of this toolkit"
+
+    def __init__(self, inner: Pruner):
+        if not isinstance(inner, Scored):
+            raise UsageError(f"{inner.label} has no score to turn around", "vla-bench eval --pruner 'inverse(fastv)'")
+        super().__init__(inner)
+        inner.order = "asc" if inner.order == "desc" else "desc"
+
+    def select(self, view: View) -> Selection | None:
+        return self.inner.select(view)
+
+
+def first(lots: Tensor, among: Tensor, counts: Tensor) -> Tensor:
+    """Mask of the `counts` (B,) tokens with the largest lots (B, V) `among` (B, V) those."""
+    order = lots.masked_fill(~among, -1.0).sort(dim=1, descending=True, stable=True).indices
+    rank = torch.empty_like(order).scatter_(1, order, torch.arange(order.shape[1], device=order.device).expand_as(order))
+    return among & (rank < counts.unsqueeze(1))
