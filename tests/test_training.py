@@ -231,7 +231,7 @@ def test_a_training_can_be_prolonged_and_looked_at_on_its_way(data, tmp_path):
     way = tmp_path / "way"
     planned = request(data, way, steps=10)
     train(planned, lambda step, *_: signal.raise_signal(signal.SIGINT) if step == 2 else None)
-    looked = train(replace(planned, export=tmp_path / "look"))
+    looked = train(TrainRequest(recipe("paper"), data, way, "cpu", export=tmp_path / "look"))  # whatever recipe is asked for
     assert looked.steps == 2 and load(looked.checkpoint, device="cpu").kind.value == "openvla-oft"
     assert len((way / "log.csv").read_text().splitlines()) == 3 and (tmp_path / "look" / "training.png").exists()
     train(request(data, way, resume=True, steps=4))

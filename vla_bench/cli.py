@@ -276,7 +276,7 @@ def train(
     export: Annotated[Optional[Path], typer.Option(help="Write the checkpoint of where --out stands, and stop.")] = None,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
 ):
-    """Fine-tune as the paper does, or train a nano model.  Several processes: torchrun -m vla_bench train ..."""
+    """Fine-tune as the paper does, or train a nano model.  Several processes: torchrun -m -- vla_bench train ..."""
     from vla_bench.training import recipe as recipes
     from vla_bench.training.finetune import TrainRequest
     from vla_bench.training.finetune import train as run

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vla_bench.errors import ModelError, UsageError
+from vla_bench.model.layout import Layout
 from vla_bench.pruners.base import View, top_k
 
 
@@ -14,6 +15,13 @@ def count(keep: float, tokens: int) -> int:
     if keep < 0:
         raise UsageError(f"keep={keep:g} must not be negative", "vla-bench pruners")
     return min(tokens, round(keep * tokens) if keep <= 1 else round(keep))
+
+
+def count_per_camera(keep: float, layout: Layout) -> int:
+    """As `count`, for one camera's image tokens; a number is split evenly."""
+    if keep <= 1:
+        return count(keep, layout.patches)
+    return min(layout.patches, round(round(keep) / layout.cameras))
 
 
 def check(scores: Tensor, name: str, view: View) -> Tensor:
@@ -35,7 +43,7 @@ def best(scores: Tensor, view: View, keep: float, per_camera: bool) -> Tensor:
     scores = scores.float().masked_fill(~valid, -torch.inf)
     if not per_camera:
         return top_k(scores, count(keep, layout.visual)) & valid
-    share = count(keep / layout.cameras if keep > 1 else keep, layout.patches)
+    share = count_per_camera(keep, layout)
     camera = torch.div(view.patches.ids, layout.patches, rounding_mode="floor")
     chosen = torch.zeros_like(valid)
     for number in range(layout.cameras):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vla_bench.pruners.base import LLM_INPUT, Patches, Pruner, Selection, View
-from vla_bench.pruners.budget import count
+from vla_bench.pruners.budget import count_per_camera
 
 
 class Grid(Pruner):
@@ -27,7 +27,7 @@ class Grid(Pruner):
 
     def select(self, view: View) -> Selection | None:
         layout = view.layout
-        k = per_camera(self.keep, view)
+        k = count_per_camera(self.keep, layout)
         if k >= layout.patches:
             return None
         places = torch.tensor(grid_places(math.isqrt(layout.patches), k), device=view.patches.ids.device)
@@ -50,7 +50,7 @@ class Pool(Pruner):
 
     def select(self, view: View) -> Selection | None:
         layout, hidden = view.layout, view.patches.hidden
-        k = per_camera(self.keep, view)
+        k = count_per_camera(self.keep, layout)
         if k >= layout.patches:
             return None
         cells = cell_of_patch(math.isqrt(layout.patches), k).to(hidden.device)
@@ -74,11 +74,6 @@ class Blind(Pruner):
     def select(self, view: View) -> Selection:
         side = math.isqrt(view.layout.patches)
         return Selection(view.patches.ids % view.layout.patches == side // 2 * side + side // 2)
-
-
-def per_camera(keep: float, view: View) -> int:
-    """Image tokens that one camera keeps."""
-    return count(keep / view.layout.cameras if keep > 1 else keep, view.layout.patches)
 
 
 def lattice(side: int, k: int) -> tuple[int, int]:

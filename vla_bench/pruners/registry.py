@@ -100,6 +100,8 @@ def _make(spec: Spec, more: dict[str, object]) -> Pruner | None:
 
 
 def _text(value: object) -> str:
-    return (
-        "/".join(map(str, value)) if isinstance(value, tuple) else str(value).lower() if isinstance(value, bool) else str(value)
-    )
+    if isinstance(value, tuple):
+        return "/".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -5,24 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vla_bench.training.frames import TARGETS
+from vla_bench.training.samples import PLACES
 
 METRES = 0.1  # a unit of the answer, so that the loss is of the actions' size
 
 
 class WhereHead(nn.Module):
-    """Mean hidden state of the action slots (B, 56, D) -> positions of the objects, (B, 3, 3) m from the middle of the table."""
+    """Mean hidden state of the action slots (B, 56, D) -> `Batch.targets`, (B, PLACES, 3) in units of `METRES`."""
 
     def __init__(self, width: int):
         super().__init__()
-        self.answer = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 3 * TARGETS))
+        self.answer = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 3 * PLACES))
 
     def forward(self, slots: Tensor) -> Tensor:
-        return self.answer(slots.mean(dim=1)).view(-1, TARGETS, 3)
+        return self.answer(slots.mean(dim=1)).view(-1, PLACES, 3)
 
 
 def where_loss(answer: Tensor, targets: Tensor) -> Tensor:
-    """Mean distance along an axis, in units of `METRES`, over the objects that are known; 0 where none is."""
+    """Mean distance along an axis, in units of `METRES`, over the places that are known; 0 where none is."""
     known = targets.isfinite()
     error = (answer - torch.nan_to_num(targets) / METRES).abs() * known
     return error.sum() / known.sum().clamp(min=1)

@@ -29,6 +29,7 @@ from vla_bench.training.plot import plot_log
 from vla_bench.training.recipe import Recipe
 from vla_bench.training.samples import Samples
 from vla_bench.training.state import FILE as STATE
+from vla_bench.training.state import saved_recipe
 from vla_bench.training.statistics import dataset_statistics
 from vla_bench.training.trainer import Processes, Trainer
 
@@ -69,7 +70,7 @@ def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]],
         raise UsageError(f"{request.out} holds no training", "vla-bench train --out FOLDER_OF_A_TRAINING --export ...")
     if not request.resume and not request.export and (request.out / STATE).exists():
         raise UsageError(f"{request.out} holds a training already", "vla-bench train --resume ..., or choose another --out")
-    recipe = request.recipe
+    recipe = saved_recipe(request.out) if request.export else request.recipe
     files = demo_files(request.data)
     device, _ = choose_device(request.device)
     processes, device = Processes.join(device)

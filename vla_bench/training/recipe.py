@@ -20,7 +20,8 @@ class Recipe:
     augment: the reference's image augmentation.
     matrix_rate: peak rate of Muon, which then trains the matrices; None leaves them to AdamW.
     switch_weight: how much likelier a chunk is drawn in which the gripper opens or closes.
-    auxiliary: weight of the loss of a head that says where the objects are, dropped afterwards; the paper has none.
+    auxiliary: weight of the loss of a head that says where the objects are and where the gripper will act next, dropped
+        afterwards; the paper has none.
     """
 
     start: str
@@ -56,24 +57,31 @@ class Recipe:
         """Whether a training that was to have `before` steps may go on from `step` as this one."""
         return self.pruner == "none" and self.rate_schedule.prolongs(step, before, self.steps)
 
+    @classmethod
+    def from_dict(cls, found: dict[str, object]) -> Recipe:
+        """The inverse of `to_dict`; what an earlier version did not know keeps its default."""
+        schedules = {"noise_schedule": NoiseSchedule, "rate_schedule": LearningRate}
+        return cls(**{key: schedules.get(key, lambda same: same)(value) for key, value in found.items()})
+
     def with_options(self, **options: object) -> Recipe:
         """The same with every option that was given, that is, is not None."""
         return replace(self, **{name: value for name, value in options.items() if value is not None})
 
 
 OFT = "moojink/openvla-7b-oft-finetuned-libero-spatial-object-goal-10"
-_NANO = {"batch": 32, "lora_rank": 0, "fresh_heads": False, "clip": 1.0, "switch_weight": 3.0}
+_NANO = {"batch": 32, "lora_rank": 0, "fresh_heads": False, "clip": 1.0, "switch_weight": 3.0, "augment": False}
 
 RECIPES = {
     "paper": Recipe(OFT, "lightvla"),
-    # From random weights, with eyes that are taught: a small model has not seen the internet.
+    # From random weights, with eyes that are taught: a small model has not seen the internet.  Without augmentation: pictures
+    # of one renderer vary in nothing but the scene, and an unknown crop only hides where things are.
     "nano-oft": Recipe(
         "nano",
         steps=20_000,
         learning_rate=2e-3,
         matrix_rate=0.02,
         rate_schedule=LearningRate.TRAPEZOID,
-        auxiliary=0.3,
+        auxiliary=0.5,
         **_NANO,
     ),
     # As the paper fine-tunes OpenVLA-OFT: no loss beside the actions'.

@@ -18,14 +18,16 @@ from vla_bench.model.tokenizer import Tokenizer
 from vla_bench.model.vla import Inputs
 from vla_bench.training.augment import Augmentation
 from vla_bench.training.demo_file import chunk_starts
-from vla_bench.training.frames import Frames
+from vla_bench.training.frames import TARGETS, Frames
 
 GRIPPER = 6
+PLACES = 1 + TARGETS  # that the auxiliary loss asks for
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Inputs, the chunks to answer (B, 8, 7), and where the objects are (B, 3, 3), NaN where not known.
+    """Inputs, the chunks to answer (B, 8, 7), and places (B, PLACES, 3) in m, NaN where not known: where the gripper will
+    open or close next, and where the objects are.
 
     seeds: one per sample, for whatever else is random in the step.
     """
@@ -73,6 +75,7 @@ class Samples:
         self.std = torch.tensor(normalisation.stds).view(1, 2, 3, 1, 1)
         weights = np.where(self._switches(), switch_weight, 1.0)
         self._cumulative = np.cumsum(weights / weights.sum())
+        self._places = np.concatenate([self._next_switch()[:, None], frames.targets], axis=1)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -92,7 +95,7 @@ class Samples:
         prompts = tuple(self.prompts[i] for i in frames.instruction[starts])
         proprio = torch.from_numpy(self.proprio[starts]) if self.config.proprio_dim else None
         inputs = Inputs(self._pixels(torch.from_numpy(frames.images[starts]), seeds), prompts, proprio)
-        return Batch(inputs, torch.from_numpy(self.actions[chunk]), torch.from_numpy(frames.targets[starts]), tuple(seeds))
+        return Batch(inputs, torch.from_numpy(self.actions[chunk]), torch.from_numpy(self._places[starts]), tuple(seeds))
 
     def _pixels(self, images: Tensor, seeds: list[int]) -> Tensor:
         """(B, cameras, S, S, 3) uint8 -> (B, 6 * cameras, S, S), each camera augmented on its own."""
@@ -106,13 +109,27 @@ class Samples:
         pixels = (pixels.unsqueeze(1) - self.mean) / self.std
         return pixels.reshape(batch, -1, size, size)
 
-    def _switches(self) -> np.ndarray:
-        """Whether the gripper's command changes within a chunk, or right before it."""
+    def _changed(self) -> np.ndarray:
+        """(N,) bool: whether the gripper's command is another than in the step before."""
         gripper, segment = self.frames.actions[:, GRIPPER], self.frames.segment
         changed = np.zeros(len(gripper), bool)
         # Not from one demonstration to the next: the gripper that ends the one says nothing about the other.
         changed[1:] = (gripper[1:] != gripper[:-1]) & (segment[1:] == segment[:-1])
-        changes = np.cumsum(changed)
+        return changed
+
+    def _next_switch(self) -> np.ndarray:
+        """(N, 3) float32 where the gripper will be when it opens or closes next; NaN where it does not."""
+        segment, at = self.frames.segment, np.flatnonzero(self._changed())
+        places = np.full((len(segment), 3), np.nan, np.float32)
+        following = np.searchsorted(at, np.arange(len(segment)), side="right")
+        rows = np.flatnonzero(following < len(at))
+        rows = rows[segment[at[following[rows]]] == segment[rows]]
+        places[rows] = self.frames.proprio[at[following[rows]], :3]
+        return places
+
+    def _switches(self) -> np.ndarray:
+        """Whether the gripper's command changes within a chunk, or right before it."""
+        changes = np.cumsum(self._changed())
         return changes[self.starts + self.config.chunk - 1] != changes[np.maximum(self.starts - 1, 0)]
 
 

@@ -14,6 +14,7 @@ from vla_bench.training.optimiser import Optimisers
 from vla_bench.training.recipe import Recipe
 
 FILE = "state.pt"
+FIX = "vla-bench train --out ANOTHER_FOLDER ..."
 
 
 def save_state(folder: Path, recipe: Recipe, step: int, module: nn.Module, optimisers: Optimisers) -> None:
@@ -34,26 +35,32 @@ def load_state(folder: Path, recipe: Recipe, module: nn.Module, optimisers: Opti
 
     Raises NotComparableError for another recipe, CheckpointError for a damaged file.
     """
-    path = folder / FILE
-    if not path.exists():
+    if not (folder / FILE).exists():
         return 0
-    fix = "vla-bench train --out ANOTHER_FOLDER ..."
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}", fix) from error
-    now = recipe.to_dict()
-    before = Recipe(recipe.start).to_dict() | state["recipe"]  # a state of an earlier version may lack what is new
+    state = _read(folder / FILE)
+    before, now = Recipe.from_dict(state["recipe"]).to_dict(), recipe.to_dict()
     if recipe.may_prolong(state["step"], before["steps"]):
         before["steps"] = now["steps"]
-    changed = [f"{key}: {before.get(key)!r} there, {now[key]!r} now" for key in now if before.get(key) != now[key]]
+    changed = [f"{key}: {before[key]!r} there, {now[key]!r} now" for key in now if before[key] != now[key]]
     if changed:
-        raise NotComparableError(f"{folder} holds a training with another recipe: {'; '.join(changed)}", fix)
+        raise NotComparableError(f"{folder} holds a training with another recipe: {'; '.join(changed)}", FIX)
     parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    if parameters.keys() != state["weights"].keys():
-        raise CheckpointError(f"{path} holds the weights of another model", fix)
+    if {name: p.shape for name, p in parameters.items()} != {name: w.shape for name, w in state["weights"].items()}:
+        raise CheckpointError(f"{folder / FILE} holds the weights of another model", FIX)
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(state["weights"][name])
     optimisers.load_state_dict(state["optimisers"])
     return state["step"]
+
+
+def saved_recipe(folder: Path) -> Recipe:
+    """What the training in a folder was asked for.  Raises CheckpointError."""
+    return Recipe.from_dict(_read(folder / FILE)["recipe"])
+
+
+def _read(path: Path) -> dict:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}", FIX) from error

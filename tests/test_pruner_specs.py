@@ -1,0 +1,75 @@
+"""How pruners are written down: parsing, arguments, profiles, wrapping, and one spelling for one pruner."""
+
+from __future__ import annotations
+
+import pytest
+
+from vla_bench.errors import UsageError
+from vla_bench.pruners.catalogue import catalogue
+from vla_bench.pruners.registry import make_pruner, names, spelled
+from vla_bench.pruners.spec import parse, parse_arguments
+
+
+def test_a_description_is_a_name_an_inner_one_and_arguments():
+    spec = parse(" plus-random( inverse(score-norm(keep=0.3)), share=0.5 ) ")
+    assert (spec.name, spec.args, spec.inner.name, spec.inner.inner.name) == (
+        "plus-random",
+        {"share": "0.5"},
+        "inverse",
+        "score-norm",
+    )
+    assert spec.inner.inner.args == {"keep": "0.3"}
+    assert parse_arguments("layer=3, keep=0.25") == {"layer": "3", "keep": "0.25"} and parse_arguments("") == {}
+
+
+@pytest.mark.parametrize("text", ["", "fastv(", "fastv)", "fastv(3)x", "a b", "fastv(keep)", "fastv(keep=1, lightvla)"])
+def test_what_is_spelled_wrong_is_refused(text):
+    with pytest.raises(UsageError):
+        make_pruner(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("fastvv", 'unknown pruner "fastvv".*fastv'),
+        ("fastv(keeep=3)", 'no argument "keeep".*keep'),
+        ("fastv(layer=two)", "a whole number"),
+        ("fastv(rater=txt)", "one of text, prefill, action, last"),
+        ("fastv(profile=best)", 'no profile "best".*ours, release, paper'),
+        ("fastv(lightvla)", "takes no pruner"),
+        ("inverse", "needs a pruner"),
+        ("inverse(none)", "nothing to work on"),
+        ("inverse(grid)", "no score to turn around"),
+        ("none(keep=1)", "none has no arguments"),
+    ],
+)
+def test_wrong_descriptions_say_what_would_be_right(text, what):
+    with pytest.raises(UsageError, match=what):
+        make_pruner(text)
+
+
+def test_the_same_pruner_has_one_spelling():
+    assert spelled("fastv") == spelled("fastv(keep=0.25)") == spelled("fastv", {"layer": "2"}) == "fastv"
+    assert spelled("fastv(keep=0.50, layer=3)") == spelled("fastv", {"layer": 3, "keep": 0.5}) == "fastv(layer=3, keep=0.5)"
+    assert spelled("fastv(profile=release)") == "fastv(keep=0.5, rater=last, quota=global)"
+    assert spelled("fastv(profile=release, keep=7)") == "fastv(keep=7, rater=last, quota=global)"
+    assert spelled("inverse(fastv)", {"keep": "0.1"}) == "inverse(fastv(keep=0.1))"
+    assert spelled("drop-random(lightvla, share=0.2)") == "drop-random(lightvla, share=0.2)"
+    assert spelled("none") == "none"
+
+
+def test_arguments_from_a_file(tmp_path):
+    (tmp_path / "args.toml").write_text('layer = 3\nkeep = 0.5\nrater = "last"\n')
+    assert spelled("fastv", parse_arguments(str(tmp_path / "args.toml"))) == "fastv(layer=3, keep=0.5, rater=last)"
+    (tmp_path / "bad.toml").write_text("layer =")
+    with pytest.raises(UsageError, match="TOML"):
+        parse_arguments(str(tmp_path / "bad.toml"))
+
+
+def test_the_catalogue_knows_where_each_acts():
+    found = {entry.name: entry for entry in catalogue()}
+    assert list(found) == [name for name in names() if name != "none"]
+    assert found["fastv"].sites == ("before layer 2",) and found["fastv"].needs == ("prompt's attention in layer 1",)
+    assert found["lightvla"].count == "adaptive" and found["random"].count == "fixed"
+    assert found["lightvla-star-vision"].trained and not found["lightvla"].trained
+    assert all(entry.summary and entry.source and entry.problem is None for entry in found.values())
