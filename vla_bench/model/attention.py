@@ -35,7 +35,7 @@ class Probe:
         return {request.layer for request in self.requests}
 
     def record(self, layer: int, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float, tokens: Tokens) -> None:
-        """query, key: (B, heads, N, d), rotated; tokens: those entering the layer."""
+        """query, key: (B, heads, N, d), rotated; tokens: those entering the layer; keys may be more, completed from the past."""
         for request in self.requests:
             if request.layer != layer:
                 continue
@@ -54,8 +54,11 @@ class Probe:
             if tokens.valid is not None:
                 lengths = torch.tensor([len(span) for span in spans], device=query.device)
                 valid = (torch.arange(longest, device=query.device) < lengths.unsqueeze(1)) & tokens.valid.gather(1, rows)
-            at = tokens.positions.gather(1, rows), tokens.positions
-            images = range(self.layout.before, self.layout.before + tokens.visual)
+            columns, visual = tokens.positions, tokens.visual
+            if key.shape[2] > columns.shape[1]:  # completed from the past: every token of the unpruned sequence has a column
+                columns, visual = torch.arange(key.shape[2], device=key.device)[None], self.layout.visual
+            at = tokens.positions.gather(1, rows), columns
+            images = range(self.layout.before, self.layout.before + visual)
             self.found[request] = AttentionRows(logits.softmax(dim=-1), valid, images, at)
 
 

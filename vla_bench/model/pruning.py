@@ -9,7 +9,7 @@ from torch import Tensor
 from vla_bench.errors import ModelError
 from vla_bench.model.attention import Probe
 from vla_bench.model.layout import Layout
-from vla_bench.model.past import Past
+from vla_bench.model.past import Past, recall
 from vla_bench.model.sequence import Tokens, thin
 from vla_bench.pruners.base import LLM_INPUT, VISION, Need, Patches, Place, Pruner, Query, Selection, Site, View, before_layer
 from vla_bench.records import EpisodeKey
@@ -58,6 +58,11 @@ class Pruning:
             tokens = tokens.renumbered()
         return self._thin(LLM_INPUT, tokens)
 
+    def finish(self) -> None:
+        """The decoder has run."""
+        if self._pruner:
+            self._pruner.after(self._queries, self.probe.found if self.probe else {})
+
     def _before(self, layer: int, tokens: Tokens) -> Tokens:
         return self._thin(before_layer(layer), tokens)
 
@@ -95,11 +100,5 @@ class Pruning:
         """The past of the one episode asked about, and whether it holds anything."""
         if len(self._queries) > 1:
             raise ModelError(f"{self._pruner.name} reuses keys and values one sample at a time, not in a batch")
-        length = 1 + self.layout.visual + self.layout.tails[0]
-        episode = self._queries[0].episode
-        past = pasts.get(episode) if episode is not None else None
-        if past is None or past.length != length:
-            past = Past(length)
-        if episode is not None:
-            pasts[episode] = past
+        past = recall(pasts, self._queries[0].episode, self.layout.before + self.layout.visual + self.layout.tails[0])
         return past, bool(past.layers)

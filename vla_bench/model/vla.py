@@ -114,7 +114,7 @@ class VLA(nn.Module):
         self.proprio_projector = ProprioProjector(config) if config.proprio_dim else None
         self.action_head = ActionHead(config) if config.l1_head else None
         self.pruner = None
-        self._pasts: dict[EpisodeKey, Past] = {}
+        self._pasts: dict[str, dict[EpisodeKey, Past]] = {}  # by pruner
         self.action_slice = action_slice
         self.lean = lean
         self.attach(pruner)
@@ -137,6 +137,7 @@ class VLA(nn.Module):
         run = self._pruning(self._layout(inputs, self.config.slots), inputs)
         tokens = self._input(inputs, run, stages)
         tokens = self.openvla.language_model(tokens, run.before, run.probe, past=run.past)
+        run.finish()
         if not self.lean:
             self.openvla.language_model.lm_head(tokens.hidden)
         stages.mark("decoder")
@@ -158,6 +159,7 @@ class VLA(nn.Module):
             raise ModelError(f"{self.pruner.name} reuses keys and values, which decoding token by token does not offer")
         memory = Memory(DynamicCache(), [])
         tokens = decoder(self._input(inputs, run, stages), run.before, run.probe, memory)
+        run.finish()
         last = torch.tensor([span[-1] for span in layout.columns(Span.PROMPT, tokens.visual)], device=tokens.hidden.device)
         hidden = tokens.hidden[torch.arange(len(last), device=last.device), last].unsqueeze(1)
         next_position = tokens.positions.gather(1, last.unsqueeze(1)) + 1
@@ -172,13 +174,14 @@ class VLA(nn.Module):
 
     def reset(self, episode: EpisodeKey) -> None:
         """A new episode begins: nothing about an earlier attempt at it is remembered."""
-        self._pasts.pop(episode, None)
         if self.pruner is not None:
+            self._pasts.get(self.pruner.label, {}).pop(episode, None)
             self.pruner.reset(episode)
 
     def _pruning(self, layout: Layout, inputs: Inputs) -> Pruning:
         first_layer = self.openvla.language_model.first_queries_and_keys
-        return Pruning(self.pruner, layout, inputs.queries, first_layer, self._pasts)
+        pasts = self._pasts.setdefault(self.pruner.label, {}) if self.pruner else {}
+        return Pruning(self.pruner, layout, inputs.queries, first_layer, pasts)
 
     def _layout(self, inputs: Inputs, slots: int) -> Layout:
         config = self.config

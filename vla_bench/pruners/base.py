@@ -230,6 +230,9 @@ class Pruner(nn.Module):
     def select(self, view: View) -> Selection | Resampling | None:
         """Which of `view.patches` stay; None for all of them."""
 
+    def after(self, queries: Sequence[Query], rows: Mapping[Rows, AttentionRows]) -> None:  # noqa: B027
+        """The decoder has run: `rows` holds all attention that was asked for, that of layers behind the last site too."""
+
     def instead(self, query: Query) -> np.ndarray | None:
         """Actions (T, 7) to answer with, the model not being asked at all; None to ask it."""
         return None

@@ -45,6 +45,9 @@ class Wrapper(Pruner):
     def observe(self, query: Query, actions) -> None:
         self.inner.observe(query, actions)
 
+    def after(self, queries, rows) -> None:
+        self.inner.after(queries, rows)
+
 
 class _Randomised(Wrapper):
     """Changes which image tokens are kept by a lot that depends on seed, episode, step and patch."""
@@ -57,8 +60,8 @@ class _Randomised(Wrapper):
         choice = self.inner.select(view)
         if isinstance(choice, Resampling):
             raise ModelError(f"{self.label} changes what is kept at evaluation; train with the pruner inside")
-        if choice is None:
-            choice = Selection(torch.ones_like(view.patches.ids, dtype=torch.bool))
+        if choice is None:  # everything stays: nothing to add, and nothing was chosen that could be dropped
+            return None
         valid = torch.ones_like(choice.keep) if view.patches.valid is None else view.patches.valid
         lots = draws(view, self.seed, per_step=True)
         return replace(choice, keep=self.change(choice.keep & valid, valid, lots))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vla_bench.errors import ExitCode, UsageError, VlaBenchError
 from vla_bench.verify import checkpoint, evaluation, numbers, pictures, pruner, training
+from vla_bench.verify.baselines import adp, divprune, fastv, flashvla_ics, oft_spans, sparsevlm, spvla, vlacache, vlapruner
 from vla_bench.verify.checkpoint import Subject
 from vla_bench.verify.compare import Answer, Mark, Row, broken, judge, unchecked
 from vla_bench.verify.fixture import Fixture, FixtureError, read
@@ -24,6 +25,15 @@ ALONE: dict[str, Callable[[Fixture], Iterator[Answer]]] = {
     r"pruner_.*\.safetensors": pruner.answers,
     r"image_pipeline.*\.npz": pictures.answers,
     r"utils.*\.npz": numbers.answers,
+    r"baselines_fastv.*\.npz": fastv.answers,
+    r"baselines_sparsevlm_.*\.npz": sparsevlm.answers,
+    r"baselines_divprune.*\.npz": divprune.answers,
+    r"baselines_vlacache.*\.npz": vlacache.answers,
+    r"baselines_flashvla_ics.*\.npz": flashvla_ics.answers,
+    r"baselines_spvla.*\.npz": spvla.answers,
+    r"baselines_adp.*\.npz": adp.answers,
+    r"baselines_vlapruner.*\.npz": vlapruner.answers,
+    r"baselines_oft_spans.*\.npz": oft_spans.answers,
 }
 WITH_MODEL: dict[str, Callable[[Subject, Fixture], Iterator[Answer]]] = {
     r"e2e_eval_.*\.safetensors": evaluation.answers,
@@ -66,7 +76,8 @@ def verify(fixtures: Path | None = None) -> Verdict:
     has_checkpoint = (folder / checkpoint.NAME).is_dir()
     if not alone and not with_model and not has_checkpoint:
         raise UsageError(
-            f"{folder} has no fixture that can be checked (pruner_*, e2e_*, image_pipeline*, utils*)", "vla-bench verify"
+            f"{folder} has no fixture that can be checked (pruner_*, baselines_*, e2e_*, image_pipeline*, utils*)",
+            "vla-bench verify",
         )
     rows = [row for path, check in alone for row in _check(path, check)]
     if with_model or has_checkpoint:

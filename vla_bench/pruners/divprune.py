@@ -1,0 +1,73 @@
+"""DivPrune: the image tokens that lie farthest from one another, chosen before the LLM; no attention, no text."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vla_bench.pruners.base import LLM_INPUT, Pruner, Selection, View
+from vla_bench.pruners.budget import check, count
+
+
+def cosine_distances(hidden: Tensor) -> Tensor:
+    """1 - cosine of every two tokens, in float32: (B, V, D) -> (B, V, V)."""
+    directions = F.normalize(hidden.float(), dim=-1)
+    return 1 - directions @ directions.mT
+
+
+def farthest(distances: Tensor, pools: Tensor, k: int) -> Tensor:
+    """Greedy max-min selection within pools of tokens: (B, V, V) and (B, P, V) bool -> (B, P, k) in the order of the picks.
+
+    First the token whose nearest other one is farthest, then always the one farthest from all picked; ties go to the
+    smaller index.  A pool with fewer than k tokens repeats token 0 once it is empty.  No step waits for the device.
+    """
+    inside = distances.unsqueeze(1).masked_fill(~pools.unsqueeze(3), torch.inf)  # (B, P, from, to)
+    # Of every column the second smallest entry: the smallest is the token itself.
+    nearest = inside.topk(min(2, inside.shape[2]), dim=2, largest=False).values[:, :, -1]
+    pick = nearest.masked_fill(~pools, -torch.inf).argmax(dim=-1)  # (B, P)
+    # A picked token is infinitely near to itself, and never the farthest again.
+    distances = distances.diagonal_scatter(distances.new_full(distances.shape[:2], -torch.inf), dim1=1, dim2=2)
+    sample = torch.arange(len(distances), device=distances.device).unsqueeze(1)
+    nearest = torch.where(pools, torch.inf, -torch.inf)
+    picks = [pick]
+    for _ in range(k - 1):
+        nearest = torch.minimum(nearest, distances[sample, picks[-1]])
+        picks.append(nearest.argmax(dim=-1))
+    return torch.stack(picks[:k], dim=-1) if k else pick.new_empty(*pick.shape, 0)
+
+
+class DivPrune(Pruner):
+    """Keep a share of the image tokens such that the smallest cosine distance among them is as large as greed makes it.
+
+    keep: share or number of the image tokens.
+    quota: "per_image" chooses as many of every camera, each camera for itself.
+    """
+
+    name = "divprune"
+    source = "CVPR 2025, arXiv 2503.02175; vbdi/divprune"
+    sites = (LLM_INPUT,)
+    profiles = {"release": {"keep": 0.098, "quota": "global"}, "paper": {"keep": 0.098, "quota": "global"}}
+
+    def __init__(self, keep: float = 0.25, quota: Literal["per_image", "global"] = "per_image"):
+        super().__init__()
+        self.keep, self.quota = keep, quota
+
+    def select(self, view: View) -> Selection | None:
+        layout, patches = view.layout, view.patches
+        if count(self.keep, layout.visual) >= layout.visual:
+            return None
+        distances = cosine_distances(patches.hidden)
+        check(distances.diagonal(dim1=1, dim2=2), self.label, view)  # a token that is no number has no distance to itself
+        cameras = layout.cameras if self.quota == "per_image" else 1
+        size = layout.visual // cameras
+        k = count(self.keep, size) if self.keep <= 1 else min(size, round(self.keep / cameras))  # a number is split evenly
+        camera = torch.div(patches.ids, size, rounding_mode="floor")
+        pools = camera.unsqueeze(1) == torch.arange(cameras, device=camera.device).view(1, -1, 1)  # (B, P, V)
+        if patches.valid is not None:
+            pools = pools & patches.valid.unsqueeze(1)
+        picks = farthest(distances, pools, k)
+        chosen = torch.zeros_like(pools).scatter_(2, picks, True) & pools
+        return Selection(chosen.any(dim=1))

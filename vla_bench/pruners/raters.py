@@ -1,0 +1,70 @@
+"""SparseVLM's signal: which words the picture speaks to, and how much attention these pay to every image token."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vla_bench.pruners.base import AttentionRows
+
+HEADS = 14  # that the second version averages, whatever their number
+
+
+def rater_scores(patches: Tensor, text: Tensor, patches_valid: Tensor | None, text_valid: Tensor) -> Tensor:
+    """How much the image tokens (B, V, D) speak to each word (B, T, D), mean over them of a softmax over words: (B, T)."""
+    similar = (patches.float() @ text.float().mT).masked_fill(~text_valid.unsqueeze(1), -torch.inf)
+    shares = similar.softmax(dim=-1)
+    if patches_valid is None:
+        return shares.mean(dim=1)
+    weight = patches_valid.unsqueeze(-1).float()
+    return (shares * weight).sum(dim=1) / weight.sum(dim=1)
+
+
+def raters(scores: Tensor, valid: Tensor, inclusive: bool = False) -> Tensor:
+    """The words above the mean score, or at it too if `inclusive`; all where none is: (B, T) -> (B, T) bool."""
+    mean = (scores * valid).sum(dim=1, keepdim=True) / valid.sum(dim=1, keepdim=True)
+    above = (scores >= mean if inclusive else scores > mean) & valid
+    return torch.where(above.any(dim=1, keepdim=True), above, valid)
+
+
+def positional_term(rows: Tensor, columns: Tensor, width: int, theta: float) -> Tensor:
+    """What RoPE alone makes of two equal vectors of ones at these positions: (B, R), (B, N) -> (B, R, N).
+
+    The second version divides attention by it; it has zeros between its positive and negative stretches.
+    """
+    frequency = theta ** (-torch.arange(0, width, 2, device=rows.device).float() / width)
+
+    def turned(positions: Tensor) -> Tensor:
+        angle = positions.unsqueeze(-1).float() * frequency
+        return torch.cat([angle.cos() - angle.sin(), angle.cos() + angle.sin()], dim=-1)
+
+    return turned(rows) @ turned(columns).mT / width**0.5
+
+
+def head_mean(rows: AttentionRows, chosen: Tensor, term: Tensor | None = None, heads: int = HEADS) -> Tensor:
+    """Mean over the heads: (B, R, N).
+
+    term: positional term (B, R, N) to divide by first; then only the `heads` in which the rows `chosen` (B, R) give most to
+        the image tokens count.
+    """
+    if term is None:
+        return rows.weights.mean(dim=1)
+    weights = rows.weights / term.unsqueeze(1)
+    images = weights[..., rows.image_columns.start : rows.image_columns.stop]
+    mass = (images.sum(dim=-1) * chosen.unsqueeze(1)).sum(dim=-1)  # (B, H)
+    best = torch.sort(mass, dim=1, descending=True, stable=True).indices[:, :heads]
+    return weights.gather(1, best[..., None, None].expand(-1, -1, *weights.shape[2:])).mean(dim=1)
+
+
+def rated(mean: Tensor, chosen: Tensor, images: range) -> Tensor:
+    """Attention (B, R, N) that each image token gets from the rows `chosen` (B, R), their mean: (B, V)."""
+    weight = chosen.unsqueeze(-1).float()
+    return (mean[..., images.start : images.stop] * weight).sum(dim=1) / weight.sum(dim=1)
+
+
+def rank(mean: Tensor, chosen: Tensor, images: range, valid: Tensor) -> list[int]:
+    """Of each sample, the rank of what its raters pay to its image tokens (`valid`, (B, V) bool), out of (B, R, N)."""
+    paid = mean[..., images.start : images.stop]
+    # One by one: rows of zeros would not change a rank, but the tolerance below which a singular value is none.
+    samples = zip(paid, chosen, valid, strict=True)
+    return [int(torch.linalg.matrix_rank(sample[rows][:, columns])) for sample, rows, columns in samples]

@@ -1,0 +1,216 @@
+"""SparseVLM: image tokens leave in a few cuts, by the attention of those words that the picture speaks to.
+
+Deviations from the releases, all of which the profile "release" undoes: tokens keep their positions, and a cut that lets
+everything stay does nothing.  A merged token's position is ours to choose: that of its highest-scoring member.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vla_bench.errors import ModelError, UsageError
+from vla_bench.model.config import VLAConfig
+from vla_bench.model.layout import Span
+from vla_bench.pruners.base import LLM_INPUT, AttentionRows, Pruner, Rows, Selection, View, before_layer
+from vla_bench.pruners.budget import check, count
+from vla_bench.pruners.raters import head_mean, positional_term, rank, rated, rater_scores, raters
+from vla_bench.pruners.recycling import Recycled, recycle
+
+DEPTH = 32  # decoder layers of the models that the releases' layer numbers are made for
+PATCHES = 576  # image tokens that their budgets are made for
+FIX = "vla-bench pruners"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One of the published versions.
+
+    cuts: after which decoder layers tokens leave.
+    budgets: how many stay after each cut, by nominal budget; none where something else decides.
+    recycles: the best of those that leave are merged.
+    unrotates: attention is divided by what RoPE alone makes of it.
+    """
+
+    cuts: tuple[int, ...]
+    budgets: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    recycles: bool = False
+    unrotates: bool = False
+
+
+V15 = {192: (300, 200, 110), 128: (303, 110, 36), 96: (238, 48, 26), 64: (66, 30, 17)}
+V2 = {192: (300, 200, 118), 128: (238, 108, 60), 96: (246, 54, 28), 64: (66, 34, 20)}
+RELEASES = {
+    "v1.5": Release((2, 6, 15), V15, recycles=True),  # March 2025
+    "v2": Release((2, 6, 15), V2, unrotates=True),  # December 2025, also called SparseVLM+
+    "rank": Release((2, 6, 15, 19), recycles=True),  # October 2024
+    "1stage": Release((2,)),  # VLA-Pruner's port; many published "SparseVLM on OpenVLA" are this
+}
+
+
+class SparseVLM(Pruner):
+    """After each cut's layer, keep the image tokens with the most attention in it, mean over heads and raters.
+
+    variant: which release; see `RELEASES`.
+    budget: v1.5 and v2: nominal number of tokens of 576, 192, 128, 96 or 64, scaled to the model's.
+    counts: v1.5 and v2: how many stay after each cut, not scaled, in place of a budget.
+    layers: the cuts, in place of the release's, which are scaled where the decoder is not deep enough.
+    keep: 1stage: share or number of the image tokens.
+    rank_scale, rank_bias: rank: how many stay, from the rank of the raters' attention.
+    quota: "per_image" keeps as many of every camera; merged tokens count with the camera that they stand in.
+    always_drop: at least one token leaves at every cut, as in the releases.
+    noise, seed: decide between equally dense tokens when those that leave are merged.
+    """
+
+    name = "sparsevlm"
+    source = "ICML 2025, arXiv 2410.04417; Gumpest/SparseVLMs"
+    profiles = {
+        "release": {"positions": "renumber", "always_drop": True},
+        "paper": {"variant": "rank", "positions": "renumber", "always_drop": True},
+    }
+
+    def __init__(
+        self,
+        variant: Literal["v1.5", "v2", "rank", "1stage"] = "v1.5",
+        budget: int = 192,
+        counts: tuple[int, ...] = (),
+        layers: tuple[int, ...] = (),
+        keep: float = 0.25,
+        rank_scale: float = 13.5,
+        rank_bias: float = 0.0,
+        positions: Literal["keep", "renumber"] = "keep",
+        quota: Literal["global", "per_image"] = "global",
+        always_drop: bool = False,
+        noise: float = 1e-6,
+        seed: int = 0,
+    ):
+        super().__init__()
+        release = RELEASES[variant]
+        if release.budgets and budget not in release.budgets:
+            raise UsageError(f"sparsevlm: budget={budget} is none of {', '.join(map(str, release.budgets))}", FIX)
+        given = {"counts": counts and not release.budgets, "keep": keep != 0.25 and variant != "1stage"}
+        for name in (name for name, wrong in given.items() if wrong):
+            raise UsageError(f"sparsevlm: variant={variant} has no use for {name}", FIX)
+        cuts = layers or release.cuts
+        table = counts or release.budgets.get(budget, ())
+        if table and len(table) != len(cuts) or min((*table, *cuts)) < 0 or list(cuts) != sorted(set(cuts)):
+            raise UsageError(f"sparsevlm: counts {table} after layers {cuts}: one count for each of ascending layers", FIX)
+        self.variant, self.release, self.table = variant, release, table
+        self.scaled = not counts
+        self.own_layers = bool(layers)
+        self.keep, self.rank_scale, self.rank_bias = keep, rank_scale, rank_bias
+        self.quota, self.always_drop = quota, always_drop
+        self.noise, self.seed = noise, seed
+        self.renumber = positions == "renumber"
+        self.adaptive = variant == "rank"
+        self.rotary = (128, 10000.0)  # width of a head, theta
+        self.chosen: Tensor | None = None  # (B, T) bool: this pass's raters
+        self._looked = False
+        self._cut_after(cuts)
+
+    def fit(self, config: VLAConfig) -> None:
+        self.rotary = (config.llm.width // config.llm.heads, config.llm.rope_theta)
+        if not self.own_layers:
+            self._cut_after(fitted(self.release.cuts, config.llm.layers))
+
+    def select(self, view: View) -> Selection | None:
+        if view.site == LLM_INPUT:
+            self.chosen = self.choose_raters(view)
+            return None
+        cut = self.sites.index(view.site) - 1
+        rows, patches = view.rows[self.rows[cut]], view.patches
+        mean = self.head_mean(rows, self.chosen)
+        scores = check(rated(mean, self.chosen, rows.image_columns), self.label, view)
+        valid = torch.ones_like(patches.ids, dtype=torch.bool) if patches.valid is None else patches.valid
+        present = [valid.shape[1]] * len(valid) if patches.valid is None else valid.sum(dim=1).tolist()
+        wanted = self._wanted(cut, view, mean, rows, valid, present)
+        if wanted == present:
+            return None
+        all_stay = torch.tensor([w == n for w, n in zip(wanted, present, strict=True)], device=valid.device).unsqueeze(1)
+        keep = best_each(scores, wanted, self._pools(view, valid)) | (all_stay & valid)  # cameras may hold unequal numbers
+        if not self.release.recycles:
+            return Selection(keep)
+        dropped = (valid & ~keep).sum(dim=1).tolist()
+        recycled = recycle(patches, scores, keep, dropped, self.noise, self.seed)
+        self._look(recycled)
+        return Selection(keep, recycled.patches if recycled else None)
+
+    def choose_raters(self, view: View) -> Tensor:
+        """The words of each instruction whose attention counts: (B, T) bool."""
+        text, real = view.prompt()
+        found = rater_scores(view.patches.hidden, text, view.patches.valid, real)
+        return raters(found, real, inclusive=self.variant == "1stage")
+
+    def head_mean(self, rows: AttentionRows, chosen: Tensor) -> Tensor:
+        """Attention (B, R, N), mean over the heads that count; `chosen` (B, R) bool are the raters among the rows."""
+        return head_mean(rows, chosen, positional_term(*rows.at, *self.rotary) if self.release.unrotates else None)
+
+    def _wanted(self, cut: int, view: View, mean: Tensor, rows: AttentionRows, valid: Tensor, present: list[int]) -> list[int]:
+        """How many of its `present` image tokens each sample keeps."""
+        visual = view.layout.visual
+        if self.variant == "rank":
+            ranks = rank(mean, self.chosen, rows.image_columns, valid)
+            lets = [int(r * self.rank_scale + self.rank_bias) for r in ranks]
+            # At full rank no token can be told from the others, and all stay.
+            return [n if r == n else self._capped(k, n) for k, r, n in zip(lets, ranks, present, strict=True)]
+        if self.variant == "1stage":
+            return [min(count(self.keep, visual), n) for n in present]
+        number = round(self.table[cut] * visual / PATCHES) if self.scaled else self.table[cut]
+        return [self._capped(number, n) for n in present]
+
+    def _capped(self, number: int, present: int) -> int:
+        return max(0, min(number, present - 1 if self.always_drop else present))
+
+    def _pools(self, view: View, valid: Tensor) -> Tensor:
+        """The image tokens that compete with one another: (B, 1 or cameras, V) bool."""
+        if self.quota == "global":
+            return valid.unsqueeze(1)
+        camera = torch.div(view.patches.ids, view.layout.patches, rounding_mode="floor").unsqueeze(1)
+        return (camera == torch.arange(view.layout.cameras, device=camera.device).view(1, -1, 1)) & valid.unsqueeze(1)
+
+    def _look(self, recycled: Recycled | None) -> None:
+        """Say once that the clusters mean nothing.  Looking waits for the device, so that only the first cut is looked at."""
+        if recycled is None or self._looked:
+            return
+        self._looked = True
+        if any((density == 0).any() for density in recycled.density):
+            logging.getLogger(__name__).warning(
+                "%s: hidden states lie so far apart that densities are 0: noise chooses the centres of merged tokens", self.label
+            )
+
+    def _cut_after(self, layers: Sequence[int]) -> None:
+        self.sites = (LLM_INPUT, *(before_layer(layer + 1) for layer in layers))
+        self.rows = tuple(Rows(layer, Span.PROMPT) for layer in layers)
+
+
+def fitted(layers: Sequence[int], depth: int) -> list[int]:
+    """Layers of a 32-layer decoder for one of `depth`: as they are where a layer is left behind the last, else scaled.
+
+    They stay apart and in order.  Raises ModelError where there are too few.
+    """
+    if layers[-1] + 1 < depth:
+        return list(layers)
+    if len(layers) >= depth:
+        raise ModelError(f"sparsevlm: {len(layers)} cuts do not fit between {depth} layers", "vla-bench eval --pruner fastv")
+    found: list[int] = []
+    for left, layer in zip(reversed(range(len(layers))), layers, strict=True):
+        after = round((layer + 1) * depth / DEPTH) - 1  # a cut after layer l stands at (l + 1) / depth
+        lowest = found[-1] + 1 if found else 0
+        found.append(min(max(after, lowest), depth - 2 - left))
+    return found
+
+
+def best_each(scores: Tensor, counts: Sequence[int], pools: Tensor) -> Tensor:
+    """Mask (B, V) of the highest scores (B, V), `counts` of each sample, shared evenly by its pools (B, P, V) bool."""
+    number = pools.shape[1]
+    shares = [[kept // number + (pool < kept % number) for pool in range(number)] for kept in counts]
+    shares = torch.tensor(shares, device=scores.device).unsqueeze(-1)  # (B, P, 1)
+    inside = scores.unsqueeze(1).masked_fill(~pools, -torch.inf)
+    order = torch.sort(inside, dim=-1, descending=True, stable=True).indices
+    first = torch.arange(scores.shape[1], device=scores.device) < shares
+    return (torch.zeros_like(pools).scatter_(2, order, first) & pools).any(dim=1)

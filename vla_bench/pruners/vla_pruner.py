@@ -1,0 +1,120 @@
+"""VLA-Pruner: an image token matters for reading the instruction or for acting; of those that do, alike ones leave.
+
+Here for a model that answers in one pass: the attention of the action slots is at hand in the layer where tokens are cut.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vla_bench.errors import ModelError, UsageError
+from vla_bench.model.config import VLAConfig
+from vla_bench.model.layout import Span
+from vla_bench.pruners.base import LLM_INPUT, Pruner, Rows, Selection, View, before_layer
+from vla_bench.pruners.budget import best, check, count
+from vla_bench.pruners.divprune import cosine_distances, farthest
+from vla_bench.pruners.memory import PerEpisode
+from vla_bench.records import EpisodeKey
+
+RATERS = {"text": Span.PROMPT, "prefill": Span.PREFILL, "last": Span.LAST}
+
+
+def decayed(history: Tensor, decay: float, order: str) -> Tensor:
+    """Weighted mean of attention (w, V), the oldest first, scaled to sum 1: (V,).
+
+    order: "paper" gives the newest the weight 1 and each one before it `decay` times that; the released code does it the
+    other way round, "released".
+    """
+    age = torch.arange(len(history), device=history.device)
+    weights = decay ** (age.flip(0) if order == "paper" else age).float()
+    mixed = weights @ history.float()
+    return mixed / mixed.sum()
+
+
+class VLAPruner(Pruner):
+    """Before layer `layer`: the best for the text and the best for the actions, both by their attention in the layer above.
+    Where that is too many, those stay whose embeddings before layer 0 are farthest from each other.
+
+    keep: share or number of the image tokens.
+    rater: whose attention counts as reading; the release takes "prefill", everything before the action slots.
+    quota: "per_image" keeps as many of every camera.
+    use_temporal: what acting needs is taken from the attention of the action slots in the last `window` queries of the
+        episode, weighted by `decay` as `decayed` says, instead of in this one; the first query has only its own.
+    """
+
+    name = "vla-pruner"
+    source = "arXiv 2511.16449; MINT-SJTU/VLA-Pruner"
+    profiles = {
+        "release": {"layer": 4, "keep": 0.5, "rater": "prefill", "order": "released"},
+        "paper": {"layer": 3, "keep": 0.5, "rater": "prefill", "use_temporal": True},
+    }
+
+    def __init__(
+        self,
+        layer: int = 3,
+        keep: float = 0.25,
+        rater: Literal["text", "prefill", "last"] = "text",
+        quota: Literal["per_image", "global"] = "per_image",
+        use_temporal: bool = False,
+        window: int = 3,
+        decay: float = 0.8,
+        order: Literal["paper", "released"] = "paper",
+    ):
+        super().__init__()
+        if window < 1 or not decay > 0:
+            raise UsageError(f"{self.name}: window={window} and decay={decay:g} must be above 0", "vla-bench pruners")
+        self.keep, self.per_camera = keep, quota == "per_image"
+        self.use_temporal, self.decay, self.order = use_temporal, decay, order
+        self.sites = (LLM_INPUT, before_layer(layer))
+        self.reading, self.acting = self.rows = (Rows(layer - 1, RATERS[rater]), Rows(layer - 1, Span.SLOTS))
+        self._history = PerEpisode(lambda: deque(maxlen=window))
+        self._embeddings: Tensor | None = None  # of this forward pass's image tokens, before layer 0
+
+    def fit(self, config: VLAConfig) -> None:
+        if self.acting.layer < 1:
+            # Their embeddings are zero, and so are their queries in layer 0.
+            raise ModelError(
+                f"{self.label}: the action slots look at everything alike before layer 2", "vla-bench eval --pruner vla-pruner"
+            )
+
+    def reset(self, episode: EpisodeKey) -> None:
+        self._history.reset(episode)
+
+    def select(self, view: View) -> Selection | None:
+        layout = view.layout
+        cameras, tokens = (layout.cameras, layout.patches) if self.per_camera else (1, layout.visual)
+        k = count(self.keep, tokens) if self.keep <= 1 else min(tokens, round(self.keep / cameras))
+        if k >= tokens:
+            return None
+        if view.site == LLM_INPUT:
+            self._embeddings = view.patches.hidden
+            return None
+        reading, acting = (check(view.rows[rows].images(), self.label, view) for rows in (self.reading, self.acting))
+        if self.use_temporal:
+            acting = self._remembered(acting, view)
+        ids = view.patches.ids
+        # As a share, since one token of every camera, as a number, would read like all of them.
+        candidates = best(reading, view, k / tokens, self.per_camera) | best(acting, view, k / tokens, self.per_camera)
+        camera = torch.div(ids, tokens, rounding_mode="floor").unsqueeze(1) == torch.arange(cameras, device=ids.device).view(
+            1, -1, 1
+        )
+        pools = candidates.unsqueeze(1) & camera  # (B, cameras, V)
+        embeddings, self._embeddings = self._embeddings, None
+        embeddings = embeddings.gather(1, ids.unsqueeze(-1).expand(-1, -1, embeddings.shape[-1]))
+        picks = farthest(cosine_distances(embeddings), pools, k)
+        return Selection((torch.zeros_like(pools).scatter_(2, picks, True) & pools).any(dim=1))
+
+    def _remembered(self, acting: Tensor, view: View) -> Tensor:
+        """What acting needed in earlier queries, (B, V); `acting` is remembered for later ones."""
+        ids = view.patches.ids
+        whole = acting.new_zeros(len(acting), view.layout.visual).scatter(1, ids, acting)
+        found = []
+        for query, now in zip(view.queries, whole, strict=True):
+            history = self._history[query.episode]
+            found.append(decayed(torch.stack(list(history)), self.decay, self.order) if history else now)
+            history.append(now)
+        return torch.stack(found).gather(1, ids)

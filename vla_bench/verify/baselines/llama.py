@@ -1,0 +1,113 @@
+"""The small Llama of a `baselines_*` file as this package's own decoder, with a pruner in it.
+
+    llama = load(given)
+    run = llama.run(given["inputs_embeds"], FastV(layer=2, keep=0.5))
+    run.tokens.hidden, run.tokens.positions, run.tokens_per_layer
+
+What is checked with it is the code that prunes the real model: gathering, positions, masks, attention rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import DynamicCache
+
+from vla_bench.model.config import LLMConfig, TokenIds, VLAConfig
+from vla_bench.model.decoder import Decoder, Memory
+from vla_bench.model.layout import Layout
+from vla_bench.model.past import Past
+from vla_bench.model.pruning import Pruning
+from vla_bench.model.sequence import Tokens
+from vla_bench.pruners.base import AttentionRows, Patches, Pruner, Query, Rows, Site
+from vla_bench.records import EpisodeKey
+from vla_bench.verify.fixture import Array, Fixture
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one pass gives.
+
+    tokens: behind the final norm.
+    entering: the tokens that entered each layer.
+    kept: the image tokens that went on behind each site that pruned.
+    rows: the attention rows that the pruner asked for.
+    """
+
+    tokens: Tokens
+    entering: tuple[Tokens, ...]
+    kept: tuple[tuple[Site, Patches], ...]
+    rows: Mapping[Rows, AttentionRows]
+
+    @property
+    def tokens_per_layer(self) -> list[int]:
+        return [tokens.hidden.shape[1] for tokens in self.entering]
+
+
+@dataclass(frozen=True)
+class Llama:
+    """A decoder on CPU in float32, and where things stand in its sequence: before, image tokens, text."""
+
+    config: VLAConfig
+    decoder: Decoder
+    layout: Layout
+
+    @torch.no_grad()
+    def run(
+        self,
+        embeds: Array,
+        pruner: Pruner | None = None,
+        causal: bool = True,
+        queries: Sequence[Query] = (),
+        pasts: dict[EpisodeKey, Past] | None = None,
+    ) -> Run:
+        """One pass over (1, N, D), the pruner's `fit` having been called or not as the caller likes.
+
+        causal: every token sees earlier ones only; otherwise all see all, as in OpenVLA-OFT.
+        pasts: keys and values by episode, for a pruner that reuses them; filled here.
+        """
+        hidden = torch.as_tensor(embeds)
+        positions = torch.arange(hidden.shape[1]).expand(len(hidden), -1)
+        ids = torch.arange(self.layout.visual).expand(len(hidden), -1)
+        tokens = Tokens(hidden, positions, None, ids, self.layout)
+        first_layer = self.decoder.first_queries_and_keys
+        pruning = Pruning(pruner, self.layout, tuple(queries), first_layer, {} if pasts is None else pasts)
+        entering: list[Tokens] = []
+
+        def before(layer: int, tokens: Tokens) -> Tokens:
+            entering.append(tokens if pruning.before is None else pruning.before(layer, tokens))
+            return entering[-1]
+
+        memory = Memory(DynamicCache(), []) if causal else None
+        tokens = self.decoder(pruning.at_input(tokens), before, pruning.probe, memory, pruning.past)
+        rows = pruning.probe.found if pruning.probe else {}
+        return Run(tokens, tuple(entering), tuple(pruning.kept), rows)
+
+
+def load(given: Fixture, prefix: str = "w/") -> Llama:
+    """The model whose weights are `prefix` + their public names; sizes and constants lie beside them, without the "w/".
+
+    Raises FixtureError where a tensor is missing, RuntimeError where a weight has the wrong shape.
+    """
+    root = prefix.removesuffix("w/")
+    layers, before, visual, text, width, heads, mlp = (int(n) for n in given[root + "meta"][:7])
+    llm = LLMConfig(
+        width=width,
+        layers=layers,
+        heads=heads,
+        mlp=mlp,
+        vocab=1,
+        rope_theta=float(given[root + "rope_theta"]),
+        rms_eps=float(given[root + "rms_eps"]),
+    )
+    config = VLAConfig(name="llama", cameras=1, llm=llm, tokens=TokenIds(bos=0, stop=0, pad=0), proprio_dim=0, l1_head=False)
+    with torch.device("meta"):  # neither time nor random numbers go into weights that are replaced at once
+        decoder = Decoder(config)
+    names = [name for name in decoder.model.state_dict() if not name.startswith("embed_tokens.")]
+    weights = {name: torch.as_tensor(given[prefix + name]) for name in names}
+    decoder.model.load_state_dict(weights, strict=False, assign=True)
+    decoder.reset_rotary("cpu")
+    layout = Layout(cameras=1, patches=visual, proprio=0, prompts=(text,), slots=0, before=before)
+    return Llama(config, decoder.eval(), layout)
