@@ -251,7 +251,7 @@ def test_changed_patches_stay_and_answer_with_what_is_new(make, dense):
 def test_stale_keys_are_the_last_ones_and_fresh_ones_replace_them(make):
     cached, _ = make(**ALL)
     nanos.answer(cached, query(picture()))
-    past = cached._pasts[EPISODE]
+    past = cached._pasts[cached.pruner.label][EPISODE]
     before = {layer: key.clone() for layer, (key, _) in past.layers.items()}
     nanos.answer(cached, query(with_patch_changed(picture(), 3), 1))
     stale = [1 + i for i in EVERYONE if i != 3]

@@ -79,9 +79,7 @@ def test_the_shipped_set_is_small():
 def test_the_tensors_of_the_reference_pass():
     verdict = verify(REFERENCE)
     assert misses(verdict) == []
-    unchecked = [row for row in verdict.rows if row.verdict is Mark.UNCHECKED]
-    assert {row.file for row in unchecked} == {path.name for path in REFERENCE.glob("baselines_*")}
-    assert {row.reason for row in unchecked} <= {"no checker for baselines_*"}
+    assert not [row for row in verdict.rows if row.verdict is Mark.UNCHECKED]
 
 
 def script():
@@ -236,13 +234,13 @@ def test_ids_outside_the_vocabulary_are_a_miss(copy):
 
 def test_files_of_other_kinds_are_listed_and_count_neither_way(copy):
     folder = copy("utils.npz")
-    np.savez(folder / "baselines_adp.npz", a=np.zeros(2))
+    np.savez(folder / "baselines_toad.npz", a=np.zeros(2))
     verdict = verify(folder)
-    assert bad(verdict) == [("baselines_adp.npz", "file")] and verdict.exit_code == 0
+    assert bad(verdict) == [("baselines_toad.npz", "file")] and verdict.exit_code == 0
     assert verdict.rows[-1].reason == "no checker for baselines_*"
 
 
-@pytest.mark.parametrize("content", [None, [], ["README.md"], ["baselines_adp.npz"]])
+@pytest.mark.parametrize("content", [None, [], ["README.md"], ["baselines_toad.npz"]])
 def test_nothing_to_check_is_an_error(tmp_path, content):
     folder = tmp_path / "fixtures"
     if content is not None:

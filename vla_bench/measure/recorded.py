@@ -6,6 +6,7 @@ official ones.  scripts/make_observations.py wrote it.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -38,7 +39,7 @@ def read_observations(source: Path | None = None, episodes: int = 1) -> list[lis
     try:
         with np.load(source, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in ARRAYS}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RecordError(f"{source} holds no recorded observations: {error}", "vla-bench agree") from error
     rows = [_observation(arrays, i) for i in range(len(arrays["step"]))]
     return [list(group) for _, group in groupby(rows, key=lambda o: o.episode)]
