@@ -59,5 +59,5 @@ def test_one_factor_moves_both_rates():
     for p in model.parameters():
         p.grad = torch.ones_like(p)
     optimisers.step(0.5)
-    assert [member.param_groups[0]["lr"] for member in optimisers._members] == [1e-3, 0.01]
+    assert [member.param_groups[0]["lr"] for member in optimisers._members] == [5e-4, 0.0035]
     assert all(p.grad is None for p in model.parameters())

@@ -78,8 +78,8 @@ RECIPES = {
     "nano-oft": Recipe(
         "nano",
         steps=20_000,
-        learning_rate=2e-3,
-        matrix_rate=0.02,
+        learning_rate=1e-3,
+        matrix_rate=0.007,
         rate_schedule=LearningRate.TRAPEZOID,
         auxiliary=0.5,
         **_NANO,
