@@ -1,0 +1,118 @@
+"""What a query costs, in closed form: multiply-adds of every matrix product and convolution, and nothing else.
+
+Norms, activations, softmax, RoPE, residuals, look-ups and gathers are left out (together below 0.3 %).  Attention is full:
+every query sees every key.  One multiply-add is two FLOPs.  Needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from vla_bench.model.config import LLMConfig, ViTConfig, VLAConfig
+
+PROJECTOR_GROWTH = 4
+RESIDUAL_BLOCKS = 2
+
+
+class Scope(str, Enum):
+    """MODEL: all blocks of the reference, without lm_head, whose logits an L1 policy never reads.
+    REFERENCE: with lm_head on every row, as the reference code runs it.
+    EXECUTED: what this code runs: neither lm_head nor the last block of both ViTs."""
+
+    MODEL = "model"
+    REFERENCE = "reference"
+    EXECUTED = "executed"
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How many tokens a query has, and where.
+
+    prompt: tokens of the instruction, without BOS, with the space piece that ends it.
+    visual: image tokens that enter each decoder layer.
+    projected: image tokens that go through the projector.
+    keys: image tokens that each layer's queries see, where that is more than are computed; None: those computed.
+    """
+
+    prompt: int
+    visual: tuple[int, ...]
+    projected: int
+    keys: tuple[int, ...] | None = None
+
+    @classmethod
+    def even(cls, config: VLAConfig, prompt: int, visual: int) -> Lengths:
+        """The same image tokens in every layer, all of them projected first: pruning at the LLM's input, or none."""
+        return cls(prompt, (visual,) * config.llm.layers, config.visual_tokens)
+
+
+def others(config: VLAConfig, prompt: int) -> int:
+    """Tokens that are no image tokens: BOS, proprio, prompt, action slots, stop."""
+    return 1 + (1 if config.proprio_dim else 0) + prompt + config.slots + 1
+
+
+def vit_macs(vit: ViTConfig, patches: int, blocks: int) -> int:
+    """One picture through the patch embedding and `blocks` blocks."""
+    tokens = patches + vit.prefix
+    block = tokens * (4 * vit.width**2 + 2 * vit.width * vit.mlp) + 2 * tokens**2 * vit.width
+    return blocks * block + patches * 3 * vit.patch**2 * vit.width
+
+
+def layer_macs(llm: LLMConfig, queries: int, keys: int) -> tuple[int, int]:
+    """One decoder layer: its seven linear layers, and its two attention products."""
+    return queries * (4 * llm.width**2 + 3 * llm.width * llm.mlp), 2 * queries * keys * llm.width
+
+
+def projector_macs(config: VLAConfig, tokens: int) -> int:
+    wide, width = PROJECTOR_GROWTH * config.vision_width, config.llm.width
+    return tokens * (config.vision_width * wide + wide * width + width**2)
+
+
+def proprio_macs(config: VLAConfig) -> int:
+    return (config.proprio_dim * config.llm.width + config.llm.width**2) if config.proprio_dim else 0
+
+
+def head_macs(config: VLAConfig) -> int:
+    """The L1 head on every step of the chunk."""
+    width = config.llm.width
+    step = config.action_dim * width * width + RESIDUAL_BLOCKS * width**2 + width * config.action_dim
+    return config.chunk * step if config.l1_head else 0
+
+
+def lightvla_macs(config: VLAConfig, prompt: int) -> int:
+    """The pruner of the paper: cross-attention of all image tokens to the task tokens, and all scores."""
+    task = others(config, prompt) - 1
+    return config.visual_tokens * config.llm.width * (2 * task + config.visual_tokens)
+
+
+def macs(config: VLAConfig, lengths: Lengths, scope: Scope = Scope.MODEL, pruner: int = 0) -> dict[str, int]:
+    """Multiply-adds of one query by module; their sum is the query's.
+
+    pruner: multiply-adds of the pruner itself.
+    """
+    skipped = 1 if scope is Scope.EXECUTED else 0
+    rest = others(config, lengths.prompt)
+    linear = attention = 0
+    for layer, visual in enumerate(lengths.visual):
+        keys = visual if lengths.keys is None else lengths.keys[layer]
+        one = layer_macs(config.llm, rest + visual, rest + keys)
+        linear, attention = linear + one[0], attention + one[1]
+    found = {
+        "dino": config.cameras * vit_macs(config.dino, config.patches, config.dino.depth - skipped),
+        "siglip": config.cameras * vit_macs(config.siglip, config.patches, config.siglip.depth - skipped),
+        "projector": projector_macs(config, lengths.projected),
+        "proprio": proprio_macs(config),
+        "pruner": pruner,
+        "llm_linear": linear,
+        "llm_attention": attention,
+        "head": head_macs(config),
+    }
+    if scope is Scope.REFERENCE:
+        found["lm_head"] = (rest + lengths.visual[-1]) * config.llm.width * config.llm.vocab
+    return found
+
+
+def mean_gflops(queries: Sequence[dict[str, int]]) -> dict[str, float]:
+    """GFLOP by module, mean over queries: not the cost of the mean query, for attention grows with the square."""
+    return {name: 2e-9 * sum(query[name] for query in queries) / len(queries) for name in queries[0]}
