@@ -50,7 +50,7 @@ def test_options_of_eval_are_these():
 
     options = {option for p in typer.main.get_command(app).commands["eval"].params for option in p.opts}
     expected = """suite model trials tasks init-states workers assets video out fresh seed format
-        pruner decoding unnorm-key action-slice device"""
+        pruner pruner-args decoding unnorm-key action-slice device"""
     assert options == {f"--{name}" for name in expected.split()}
 
 
@@ -65,8 +65,8 @@ def test_every_option_of_eval_reaches_the_request(cli, monkeypatch):
 
     monkeypatch.setattr(evaluate, "evaluate", see)
     given = {"suite": "goal", "model": "lightvla", "trials": 3, "tasks": "0-4", "init_states": "1-2", "workers": "7"}
-    given |= {"assets": "primitive", "video": "all", "out": "somewhere", "seed": 5, "pruner": "none", "decoding": "ar"}
-    given |= {"unnorm_key": "libero_goal", "action_slice": "aligned", "device": "cpu"}
+    given |= {"assets": "primitive", "video": "all", "out": "somewhere", "seed": 5, "pruner": "fastv", "pruner_args": "layer=3"}
+    given |= {"decoding": "ar", "unnorm_key": "libero_goal", "action_slice": "aligned", "device": "cpu"}
     options = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     with pytest.raises(Seen) as caught:
         cli("eval", *options, "--fresh")
@@ -104,6 +104,8 @@ def test_options_of_demos_and_train_are_these():
         "train": """data recipe start pruner pruner-args noise-schedule steps batch accumulate learning-rate rate-schedule
             matrix-rate auxiliary lora-rank seed out resume save-every export device""",
         "pruners": "format",
+        "flops": "model pruner kept from-run prompt-tokens scope explain format",
+        "agree": "pruner model observations episodes out seed device format",
         "verify": "fixtures format",
         "models": "format",
     }.items():

@@ -27,6 +27,18 @@ class Format(str, Enum):
     json = "json"
 
 
+class TableFormat(str, Enum):
+    human = "human"
+    json = "json"
+    latex = "latex"
+
+
+class FlopsScope(str, Enum):
+    model = "model"
+    reference = "reference"
+    executed = "executed"
+
+
 class Decoding(str, Enum):
     l1 = "l1"
     ar = "ar"
@@ -224,6 +236,34 @@ def demos(
     else:
         print_report(report)
     raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def flops(
+    model: Annotated[str, typer.Option(help="7b, nano, a bundled model or a checkpoint folder.")] = "7b",
+    pruner: Annotated[Optional[str], typer.Option(help="As for eval.", show_default="all, at the paper's settings")] = None,
+    kept: Annotated[Optional[int], typer.Option(help="Image tokens left at the end.", show_default="by the pruner")] = None,
+    from_run: Annotated[Optional[Path], typer.Option(help="Mean over this run's queries, each with its own counts.")] = None,
+    prompt_tokens: Annotated[int, typer.Option(help="Length of the instruction; 28 is LIBERO's mean.")] = 28,
+    scope: Annotated[FlopsScope, typer.Option(help="Which parts count; see --explain.")] = FlopsScope.model,
+    explain: Annotated[bool, typer.Option("--explain", help="The formula with this case's numbers.")] = False,
+    format: Annotated[TableFormat, typer.Option("--format", help="A table, one JSON object, or LaTeX.")] = TableFormat.human,
+):
+    """Count the FLOPs of a query: multiply-adds times two, by module."""
+    from vla_bench.measure import flops as measure
+    from vla_bench.report.flops import latex, print_flops
+
+    request = measure.FlopsRequest(model, pruner, kept, from_run, prompt_tokens, measure.Scope(scope.value))
+    counts = measure.count(request)
+    if format is TableFormat.json:
+        typer.echo(json.dumps(counts[0].to_dict() if len(counts) == 1 else {"cases": [case.to_dict() for case in counts]}))
+    elif format is TableFormat.latex:
+        typer.echo(latex(counts))
+    else:
+        print_flops(counts)
+    if explain:
+        for line in measure.explain(counts[-1 if len(counts) == 1 else 0], measure.config_of(model)):
+            typer.echo(line, err=True)
 
 
 @app.command()

@@ -8,9 +8,12 @@ import sys
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vla_bench.errors import UsageError, nearest
-from vla_bench.pruners.base import Pruner
+
+if TYPE_CHECKING:
+    from vla_bench.pruners.base import Pruner
 
 if sys.version_info >= (3, 11):
     import tomllib

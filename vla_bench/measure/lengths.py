@@ -1,0 +1,144 @@
+"""How many image tokens every decoder layer computes under each pruner, from its arguments alone.
+
+Needs no torch, so that FLOPs are counted in no time; a test holds it against the tokens in a running model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from vla_bench.errors import UsageError
+from vla_bench.model.config import VLAConfig
+from vla_bench.model.costs import Lengths, lightvla_macs, others
+from vla_bench.pruners.spec import Spec, parse
+
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A method that lets image tokens leave once.
+
+    keep: share that stays by default; None where the input decides, and `kept` has to be given.
+    layer: before which decoder layer they leave, unless an argument says otherwise; None: never in the decoder.
+    before_projector: they leave before they are projected.
+    own: multiply-adds of the method itself, given sizes, prompt tokens and the layer.
+    """
+
+    keep: float | None
+    layer: int = 0
+    before_projector: bool = False
+    own: Callable[[VLAConfig, int, int], int] = lambda config, prompt, layer: 0
+
+
+def probe_macs(rows: Callable[[VLAConfig, int], int]) -> Callable[[VLAConfig, int, int], int]:
+    """Attention recomputed for some rows: their queries against all keys."""
+
+    def cost(config: VLAConfig, prompt: int, layer: int) -> int:
+        length = others(config, prompt) + config.visual_tokens
+        return rows(config, prompt) * length * config.llm.width
+
+    return cost
+
+
+def _prompt_rows(config: VLAConfig, prompt: int) -> int:
+    return prompt
+
+
+def _text_and_slot_rows(config: VLAConfig, prompt: int) -> int:
+    return prompt + config.slots
+
+
+def _pairs(config: VLAConfig, prompt: int, layer: int) -> int:
+    """Every image token against every other of its camera."""
+    return config.cameras * config.patches**2 * config.llm.width
+
+
+def _adp(config: VLAConfig, prompt: int, layer: int) -> int:
+    text, width = 1 + prompt, config.llm.width
+    return (text + config.visual_tokens) * 2 * width**2 + text * config.visual_tokens * width
+
+
+def _star(config: VLAConfig, prompt: int, layer: int) -> int:
+    """Learnable queries, a quarter as many as image tokens, against them; and the probe of the layer before."""
+    queries = config.visual_tokens // 4 * config.visual_tokens
+    if not layer:
+        return queries * config.vision_width
+    return queries * config.llm.width + probe_macs(_prompt_rows)(config, prompt, layer)
+
+
+CUTS: dict[str, Cut] = {
+    NONE: Cut(1.0),
+    "lightvla": Cut(None, own=lambda config, prompt, layer: lightvla_macs(config, prompt)),
+    "lightvla-star-vision": Cut(None, before_projector=True, own=_star),
+    "lightvla-star-llm1": Cut(None, 1, own=_star),
+    "lightvla-star-llm2": Cut(None, 2, own=_star),
+    "lightvla-star-llm3": Cut(None, 3, own=_star),
+    "random": Cut(0.25),
+    "grid": Cut(0.25),
+    "pool": Cut(0.25),
+    "score-norm": Cut(0.25),
+    "score-text": Cut(0.25, own=lambda config, prompt, layer: config.visual_tokens * config.llm.width),
+    "score-siglip": Cut(0.25),
+    "score-lightvla": Cut(0.25, own=lambda config, prompt, layer: lightvla_macs(config, prompt)),
+    "fastv": Cut(0.25, 2, own=probe_macs(_prompt_rows)),
+    "divprune": Cut(0.25, own=_pairs),
+    "flashvla-ics": Cut(0.625, 2, own=_pairs),
+    "spvla": Cut(None, before_projector=True),
+    "efficientvla-tokens": Cut(0.4375, 2, own=probe_macs(_prompt_rows)),
+    "vla-adp": Cut(0.5, own=_adp),
+    "vla-pruner": Cut(0.25, 3, own=probe_macs(_text_and_slot_rows)),
+}
+
+
+@dataclass(frozen=True)
+class Path:
+    """What a query's image tokens go through: `lengths`, and multiply-adds of the pruner itself."""
+
+    lengths: Lengths
+    own: int
+
+    @property
+    def layer_mean(self) -> float:
+        """Image tokens computed, mean over the decoder's layers."""
+        return sum(self.lengths.visual) / len(self.lengths.visual)
+
+
+def path_of(
+    pruner: str, config: VLAConfig, prompt: int, kept: int | None = None, args: Mapping[str, object] | None = None
+) -> Path:
+    """The path under a pruner.
+
+    kept: image tokens left behind the last cut; None follows from the pruner's arguments.
+    Raises UsageError for a pruner whose path is not known in closed form, and where `kept` is needed.
+    """
+    spec = parse(pruner)
+    while spec.inner is not None:  # wrappers act where the pruner inside acts
+        spec = spec.inner
+    spec = Spec(spec.name, None, spec.args | dict(args or {}))
+    if spec.name not in CUTS:
+        raise UsageError(
+            f'the tokens that each layer sees under "{spec.name}" depend on the input',
+            "vla-bench flops --from-run RUN, or --counter torch",
+        )
+    cut, total = CUTS[spec.name], config.visual_tokens
+    if kept is None:
+        kept = _by_arguments(spec, cut, total)
+    if not 0 <= kept <= total:
+        raise UsageError(f"--kept {kept} is not between 0 and the model's {total} image tokens", "vla-bench flops --kept 78")
+    layer = int(spec.args.get("layer", cut.layer))
+    if layer >= config.llm.layers:
+        raise UsageError(f"{spec.name} before layer {layer}, and the decoder has {config.llm.layers} layers", "vla-bench pruners")
+    visual = (total,) * layer + (kept,) * (config.llm.layers - layer)
+    own = 0 if kept == total and spec.name != "lightvla" else cut.own(config, prompt, layer)
+    return Path(Lengths(prompt, visual, kept if cut.before_projector else total), own)
+
+
+def _by_arguments(spec: Spec, cut: Cut, total: int) -> int:
+    keep = float(spec.args.get("keep", cut.keep if cut.keep is not None else -1))
+    if keep < 0:
+        raise UsageError(
+            f"{spec.name} keeps as many tokens as the input asks for", f"vla-bench flops --pruner {spec.name} --kept 78"
+        )
+    return min(total, round(keep * total) if keep <= 1 else round(keep))

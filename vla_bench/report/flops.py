@@ -1,0 +1,59 @@
+"""What `vla-bench flops` prints."""
+
+from __future__ import annotations
+
+import sys
+
+from vla_bench.measure.flops import Count
+from vla_bench.report.tables import print_table
+
+MODULES = ("dino", "siglip", "projector", "proprio", "pruner", "llm_linear", "llm_attention", "head", "lm_head")
+WHY = """\
+The paper's 3.6 TFLOPs do not follow from 78 tokens: whatever counting gives 8.8 for the dense model gives 2.9 to 3.1 there,
+and 3.6 needs 121 to 128.  Its Table II mixes units, too: FastV's row is multiply-adds of OpenVLA's LLM alone, FlashVLA's of its
+image tokens alone, SP-VLA's counts skipped steps.  Only the first and LightVLA's can stand beside ours."""
+
+
+def columns(counts: list[Count]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Header and rows in GFLOP; modules that none of the cases has are left out."""
+    digits = 1 if counts[0].total > 100 else 4
+    modules = [name for name in MODULES if any(count.modules.get(name) for count in counts)]
+    papers = any(count.paper is not None for count in counts)
+    header = ("pruner", "tokens", "a layer", *(name.replace("_", " ") for name in modules), "GFLOP", "of dense")
+    dense = next((count.total for count in counts if count.pruner == "none"), None)
+    rows = []
+    for count in counts:
+        share = "-" if dense is None else f"{100 * count.total / dense:.1f} %"
+        cells = [f"{count.modules.get(name, 0):.{digits}f}" for name in modules]
+        row = [count.pruner, f"{count.visual_tokens:.1f}", f"{count.layer_mean:.1f}", *cells, f"{count.total:.{digits}f}", share]
+        rows.append([*row, "" if count.paper is None else f"{count.paper:.1f} T"] if papers else row)
+    return ((*header, "paper") if papers else header), rows
+
+
+def print_flops(counts: list[Count]) -> None:
+    first = counts[0]
+    queries = f"mean of {first.queries} recorded queries" if first.queries > 1 else "one query"
+    title = (
+        f"{first.model}, {queries}, {first.prompt_tokens:.1f} prompt tokens, scope {first.scope.value}; "
+        "FLOP = 2 x multiply-adds of matrix products and convolutions"
+    )
+    print_table(*columns(counts), title)
+    if any(count.paper is not None for count in counts):
+        print(WHY, file=sys.stderr)
+
+
+def latex(counts: list[Count]) -> str:
+    """A booktabs table."""
+    header, rows = columns(counts)
+    lines = [" & ".join(cell.replace("%", r"\%") for cell in row) + r" \\" for row in (list(header), *rows)]
+    return "\n".join(
+        [
+            rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+            r"\toprule",
+            lines[0],
+            r"\midrule",
+            *lines[1:],
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+    )
