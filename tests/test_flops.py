@@ -17,7 +17,8 @@ from vla_bench.pruners.registry import BUILT_IN, make_pruner
 
 from . import nanos
 
-BY_INPUT = {"sparsevlm", "vla-cache", "blind", "inverse", "plus-random", "drop-random"}  # no path of their own in closed form
+BY_INPUT = {"vla-cache", "blind", "inverse", "plus-random", "drop-random"}  # no path of their own in closed form
+STAGED = ("sparsevlm", "sparsevlm(variant=v2, budget=64)", "sparsevlm(counts=90/50/9, layers=0/2/3)")
 
 
 def lengths_while_running(text: str) -> tuple[list[int], int]:
@@ -34,10 +35,12 @@ def lengths_while_running(text: str) -> tuple[list[int], int]:
 
 
 def test_every_pruner_has_a_path_or_is_known_to_have_none():
-    assert CUTS.keys() - {"none"} == BUILT_IN.keys() - BY_INPUT
+    assert CUTS.keys() - {"none"} | {"sparsevlm"} == BUILT_IN.keys() - BY_INPUT
 
 
-@pytest.mark.parametrize("name", [*CUTS, "fastv(layer=3, keep=20)", "vla-pruner(layer=4)", "inverse(fastv)", "grid(keep=0.5)"])
+@pytest.mark.parametrize(
+    "name", [*CUTS, *STAGED, "fastv(layer=3, keep=20)", "vla-pruner(layer=4)", "inverse(fastv)", "grid(keep=0.5)"]
+)
 def test_tokens_are_those_of_a_running_model(name):
     with nanos.one_thread():
         entering, projected = lengths_while_running("vla-adp(gate=off)" if name == "vla-adp" else name)
@@ -55,12 +58,18 @@ def test_the_papers_two_figures():
     assert round(reference.total, 1) == 3040.3
 
 
+def test_sparsevlms_stages_are_the_designs():
+    path = path_of("sparsevlm(counts=300/200/110)", SEVEN_B, 35)
+    assert path.lengths.visual == (512,) * 3 + (307,) * 4 + (204,) * 9 + (113,) * 16
+    assert path_of("sparsevlm(budget=64)", SEVEN_B, 35).lengths.visual[::8] == (512, 29, 16, 16)
+
+
 def test_what_cannot_be_counted_is_refused():
     with pytest.raises(UsageError, match="--kept 78"):
         count(FlopsRequest(pruner="lightvla"))
     with pytest.raises(UsageError, match="not between 0 and the model's 512"):
         count(FlopsRequest(pruner="lightvla", kept=513))
-    with pytest.raises(UsageError, match="depend on the input"):
+    with pytest.raises(UsageError, match="depends on the input"):
         count(FlopsRequest(pruner="vla-cache"))
     with pytest.raises(UsageError, match="no preset"):
         count(FlopsRequest(model="8b"))

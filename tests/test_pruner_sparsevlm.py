@@ -18,8 +18,9 @@ from vla_bench.model.presets import NANO, SEVEN_B
 from vla_bench.model.sequence import thin
 from vla_bench.pruners.base import AttentionRows, Patches, Query, View
 from vla_bench.pruners.raters import head_mean, positional_term, rank, rated, rater_scores, raters
-from vla_bench.pruners.recycling import cluster, merge, recycle, sizes
-from vla_bench.pruners.sparsevlm import RELEASES, SparseVLM, best_each, fitted
+from vla_bench.pruners.recycling import cluster, merge, recycle
+from vla_bench.pruners.sparsevlm import SparseVLM, best_each
+from vla_bench.pruners.sparsevlm_releases import RELEASES, fitted, sizes
 from vla_bench.pruners.spec import arguments
 from vla_bench.records import EpisodeKey
 from vla_bench.verify.baselines import sparsevlm

@@ -82,7 +82,7 @@ def count(request: FlopsRequest) -> list[Count]:
         return [_case(request, config, request.pruner, request.kept)]
     if request.kept is not None:
         return [_case(request, config, "lightvla", request.kept)]
-    return [_at_the_papers_settings(request, config, name) for name in CUTS]
+    return [_at_the_papers_settings(request, config, name) for name in (*CUTS, "sparsevlm")]
 
 
 def config_of(model: str) -> VLAConfig:
@@ -114,7 +114,7 @@ def _case(request: FlopsRequest, config: VLAConfig, pruner: str, kept: int | Non
 def _at_the_papers_settings(request: FlopsRequest, config: VLAConfig, name: str) -> Count:
     """As many tokens as its Table II says, else the method's own share, else LightVLA's; smaller models in proportion."""
     tokens, tflops = PAPER.get(name, (None, None))
-    if tokens is None and CUTS[name].keep is None:
+    if tokens is None and name in CUTS and CUTS[name].keep is None:
         tokens = PAPER["lightvla"][0]
     kept = None if tokens is None else round(tokens * config.visual_tokens / 512)
     return _case(request, config, name, kept, tflops)

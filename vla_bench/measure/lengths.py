@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from vla_bench.errors import UsageError
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.costs import Lengths, lightvla_macs, others
+from vla_bench.pruners.sparsevlm_releases import RELEASES, fitted, scaled, sizes
 from vla_bench.pruners.spec import Spec, parse
 
 NONE = "none"
@@ -117,11 +118,10 @@ def path_of(
     while spec.inner is not None:  # wrappers act where the pruner inside acts
         spec = spec.inner
     spec = Spec(spec.name, None, spec.args | dict(args or {}))
+    if spec.name == "sparsevlm":
+        return _sparsevlm(config, prompt, kept, spec.args)
     if spec.name not in CUTS:
-        raise UsageError(
-            f'the tokens that each layer sees under "{spec.name}" depend on the input',
-            "vla-bench flops --from-run RUN, or --counter torch",
-        )
+        raise UsageError(f'what each layer computes under "{spec.name}" depends on the input', "vla-bench flops --pruner fastv")
     cut, total = CUTS[spec.name], config.visual_tokens
     if kept is None:
         kept = _by_arguments(spec, cut, total)
@@ -142,3 +142,29 @@ def _by_arguments(spec: Spec, cut: Cut, total: int) -> int:
             f"{spec.name} keeps as many tokens as the input asks for", f"vla-bench flops --pruner {spec.name} --kept 78"
         )
     return min(total, round(keep * total) if keep <= 1 else round(keep))
+
+
+def _sparsevlm(config: VLAConfig, prompt: int, kept: int | None, args: Mapping[str, object]) -> Path:
+    """Several cuts, behind each of which some of those that leave come back merged."""
+    variant = str(args.get("variant", "v1.5"))
+    release = RELEASES.get(variant)
+    if release is None or not release.budgets:
+        raise UsageError(f"what each layer computes under sparsevlm(variant={variant}) depends on the input", "vla-bench pruners")
+    counts = _numbers(args.get("counts", ()))
+    table = counts or [scaled(n, config.visual_tokens) for n in release.budgets[int(args.get("budget", 192))]]
+    cuts = _numbers(args.get("layers", ())) or fitted(release.cuts, config.llm.layers)
+    visual, own, left = [], config.visual_tokens * prompt * config.llm.width, config.visual_tokens
+    for cut, count in zip(cuts, table, strict=True):
+        visual += [left] * (cut + 1 - len(visual))
+        own += prompt * (others(config, prompt) + left) * config.llm.width
+        stay = min(count, left)
+        left = stay + (sizes(left - stay)[1] if release.recycles else 0)
+    visual += [left] * (config.llm.layers - len(visual))
+    if kept not in (None, left):
+        raise UsageError(f"under sparsevlm {left} image tokens are left, not {kept}", "vla-bench flops --pruner sparsevlm")
+    return Path(Lengths(prompt, tuple(visual), config.visual_tokens), own)
+
+
+def _numbers(given: object) -> list[int]:
+    """Layers or counts as `--pruner` spells them: 2/6/15."""
+    return [int(part) for part in str(given).split("/")] if isinstance(given, str) else list(given)

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vla_bench.pruners.base import Patches
+from vla_bench.pruners.sparsevlm_releases import sizes
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,6 @@ class Recycled:
 
     patches: Patches
     density: tuple[Tensor, ...]
-
-
-def sizes(dropped: int) -> tuple[int, int]:
-    """How many of the dropped tokens are recycled, and into how many groups."""
-    recycled = int(0.3 * dropped) + 1 if dropped else 0
-    return recycled, recycled // 10 + 1 if dropped else 0
 
 
 def best_dropped(scores: Tensor, keep: Tensor, valid: Tensor | None, number: int) -> Tensor:

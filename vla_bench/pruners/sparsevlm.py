@@ -7,50 +7,22 @@ everything stay does nothing.  A merged token's position is ours to choose: that
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from vla_bench.errors import ModelError, UsageError
+from vla_bench.errors import UsageError
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.layout import Span
 from vla_bench.pruners.base import LLM_INPUT, AttentionRows, Pruner, Rows, Selection, View, before_layer
 from vla_bench.pruners.budget import check, count
 from vla_bench.pruners.raters import head_mean, positional_term, rank, rated, rater_scores, raters
 from vla_bench.pruners.recycling import Recycled, recycle
+from vla_bench.pruners.sparsevlm_releases import RELEASES, fitted, scaled
 
-DEPTH = 32  # decoder layers of the models that the releases' layer numbers are made for
-PATCHES = 576  # image tokens that their budgets are made for
 FIX = "vla-bench pruners"
-
-
-@dataclass(frozen=True)
-class Release:
-    """One of the published versions.
-
-    cuts: after which decoder layers tokens leave.
-    budgets: how many stay after each cut, by nominal budget; none where something else decides.
-    recycles: the best of those that leave are merged.
-    unrotates: attention is divided by what RoPE alone makes of it.
-    """
-
-    cuts: tuple[int, ...]
-    budgets: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-    recycles: bool = False
-    unrotates: bool = False
-
-
-V15 = {192: (300, 200, 110), 128: (303, 110, 36), 96: (238, 48, 26), 64: (66, 30, 17)}
-V2 = {192: (300, 200, 118), 128: (238, 108, 60), 96: (246, 54, 28), 64: (66, 34, 20)}
-RELEASES = {
-    "v1.5": Release((2, 6, 15), V15, recycles=True),  # March 2025
-    "v2": Release((2, 6, 15), V2, unrotates=True),  # December 2025, also called SparseVLM+
-    "rank": Release((2, 6, 15, 19), recycles=True),  # October 2024
-    "1stage": Release((2,)),  # VLA-Pruner's port; many published "SparseVLM on OpenVLA" are this
-}
 
 
 class SparseVLM(Pruner):
@@ -160,7 +132,7 @@ class SparseVLM(Pruner):
             return [n if r == n else self._capped(k, n) for k, r, n in zip(lets, ranks, present, strict=True)]
         if self.variant == "1stage":
             return [min(count(self.keep, visual), n) for n in present]
-        number = round(self.table[cut] * visual / PATCHES) if self.scaled else self.table[cut]
+        number = scaled(self.table[cut], visual) if self.scaled else self.table[cut]
         return [self._capped(number, n) for n in present]
 
     def _capped(self, number: int, present: int) -> int:
@@ -186,23 +158,6 @@ class SparseVLM(Pruner):
     def _cut_after(self, layers: Sequence[int]) -> None:
         self.sites = (LLM_INPUT, *(before_layer(layer + 1) for layer in layers))
         self.rows = tuple(Rows(layer, Span.PROMPT) for layer in layers)
-
-
-def fitted(layers: Sequence[int], depth: int) -> list[int]:
-    """Layers of a 32-layer decoder for one of `depth`: as they are where a layer is left behind the last, else scaled.
-
-    They stay apart and in order.  Raises ModelError where there are too few.
-    """
-    if layers[-1] + 1 < depth:
-        return list(layers)
-    if len(layers) >= depth:
-        raise ModelError(f"sparsevlm: {len(layers)} cuts do not fit between {depth} layers", "vla-bench eval --pruner fastv")
-    found: list[int] = []
-    for left, layer in zip(reversed(range(len(layers))), layers, strict=True):
-        after = round((layer + 1) * depth / DEPTH) - 1  # a cut after layer l stands at (l + 1) / depth
-        lowest = found[-1] + 1 if found else 0
-        found.append(min(max(after, lowest), depth - 2 - left))
-    return found
 
 
 def best_each(scores: Tensor, counts: Sequence[int], pools: Tensor) -> Tensor:

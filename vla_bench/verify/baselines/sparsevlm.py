@@ -10,8 +10,9 @@ from torch import Tensor
 from vla_bench.model.layout import Layout, Span
 from vla_bench.pruners.base import LLM_INPUT, AttentionRows, Patches, Query, Rows, Selection, View, before_layer
 from vla_bench.pruners.raters import rank, rated, rater_scores
-from vla_bench.pruners.recycling import best_dropped, cluster, merge, sizes
-from vla_bench.pruners.sparsevlm import RELEASES, SparseVLM
+from vla_bench.pruners.recycling import best_dropped, cluster, merge
+from vla_bench.pruners.sparsevlm import SparseVLM
+from vla_bench.pruners.sparsevlm_releases import RELEASES, sizes
 from vla_bench.verify.baselines.llama import load
 from vla_bench.verify.compare import ACTIVATIONS, EXACT, Answer, Tolerance
 from vla_bench.verify.fixture import Fixture
