@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vla_bench.pruners.base import LLM_INPUT, Pruner, Selection, View
-from vla_bench.pruners.budget import check, count
+from vla_bench.pruners.budget import check, count, count_per_camera
 
 
 def cosine_distances(hidden: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class DivPrune(Pruner):
         check(distances.diagonal(dim1=1, dim2=2), self.label, view)  # a token that is no number has no distance to itself
         cameras = layout.cameras if self.quota == "per_image" else 1
         size = layout.visual // cameras
-        k = count(self.keep, size) if self.keep <= 1 else min(size, round(self.keep / cameras))  # a number is split evenly
+        k = count(self.keep, size) if cameras == 1 else count_per_camera(self.keep, layout)
         camera = torch.div(patches.ids, size, rounding_mode="floor")
         pools = camera.unsqueeze(1) == torch.arange(cameras, device=camera.device).view(1, -1, 1)  # (B, P, V)
         if patches.valid is not None:

@@ -15,7 +15,7 @@ from vla_bench.errors import ModelError, UsageError
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.layout import Span
 from vla_bench.pruners.base import LLM_INPUT, Pruner, Rows, Selection, View, before_layer
-from vla_bench.pruners.budget import best, check, count
+from vla_bench.pruners.budget import best, check, count, count_per_camera
 from vla_bench.pruners.divprune import cosine_distances, farthest
 from vla_bench.pruners.memory import PerEpisode
 from vla_bench.records import EpisodeKey
@@ -87,7 +87,7 @@ class VLAPruner(Pruner):
     def select(self, view: View) -> Selection | None:
         layout = view.layout
         cameras, tokens = (layout.cameras, layout.patches) if self.per_camera else (1, layout.visual)
-        k = count(self.keep, tokens) if self.keep <= 1 else min(tokens, round(self.keep / cameras))
+        k = count_per_camera(self.keep, layout) if self.per_camera else count(self.keep, tokens)
         if k >= tokens:
             return None
         if view.site == LLM_INPUT:
@@ -97,8 +97,7 @@ class VLAPruner(Pruner):
         if self.use_temporal:
             acting = self._remembered(acting, view)
         ids = view.patches.ids
-        # As a share, since one token of every camera, as a number, would read like all of them.
-        candidates = best(reading, view, k / tokens, self.per_camera) | best(acting, view, k / tokens, self.per_camera)
+        candidates = best(reading, view, self.keep, self.per_camera) | best(acting, view, self.keep, self.per_camera)
         camera = torch.div(ids, tokens, rounding_mode="floor").unsqueeze(1) == torch.arange(cameras, device=ids.device).view(
             1, -1, 1
         )
