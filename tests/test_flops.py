@@ -71,6 +71,10 @@ def test_what_cannot_be_counted_is_refused():
         count(FlopsRequest(pruner="lightvla", kept=513))
     with pytest.raises(UsageError, match="depends on the input"):
         count(FlopsRequest(pruner="vla-cache"))
+    with pytest.raises(UsageError, match="changes how many tokens are kept"):
+        count(FlopsRequest(pruner="plus-random(grid)"))
+    with pytest.raises(UsageError, match='no argument "layr"'):
+        count(FlopsRequest(pruner="fastv(layr=3)"))
     with pytest.raises(UsageError, match="no preset"):
         count(FlopsRequest(model="8b"))
     with pytest.raises(UsageError, match="the decoder has 32 layers"):
@@ -89,6 +93,11 @@ def test_the_command_needs_no_torch_and_says_what_it_counts():
     assert found["scope"] == "model" and found["unit"] == "FLOP = 2 x MAC" and found["counter"] == "closed-form"
     assert (found["visual_tokens"], found["prompt_tokens"]) == (78, 28)
     assert sum(found["modules"].values()) == pytest.approx(found["total_gflops"])
+
+
+def test_a_profile_counts_as_what_it_stands_for():
+    named, spelled = (count(FlopsRequest(pruner=text))[0] for text in ("fastv(profile=release)", "fastv(keep=0.5)"))
+    assert named.visual_tokens == spelled.visual_tokens == 256 and named.modules == spelled.modules
 
 
 def test_all_pruners_in_one_table(cli):

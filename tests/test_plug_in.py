@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -16,8 +17,9 @@ from .conftest import ROOT
 def environment(tmp_path_factory):
     """With the example package installed beside ours."""
     place = tmp_path_factory.mktemp("plug_in")
+    source = shutil.copytree(ROOT / "tests" / "plug_in", place / "source")  # building writes beside it
     command = "-m pip install --quiet --no-deps --no-build-isolation --disable-pip-version-check --target".split()
-    subprocess.run([sys.executable, *command, str(place), str(ROOT / "tests" / "plug_in")], check=True, capture_output=True)
+    subprocess.run([sys.executable, *command, str(place), str(source)], check=True, capture_output=True)
     return os.environ | {"PYTHONPATH": str(place), "OMP_NUM_THREADS": "1"}
 
 

@@ -79,10 +79,19 @@ def count(request: FlopsRequest) -> list[Count]:
     if request.from_run is not None:
         return [_of_run(request, config)]
     if request.pruner is not None:
-        return [_case(request, config, request.pruner, request.kept)]
+        return [_case(request, config, _checked(request.pruner), request.kept)]
     if request.kept is not None:
         return [_case(request, config, "lightvla", request.kept)]
     return [_at_the_papers_settings(request, config, name) for name in (*CUTS, "sparsevlm")]
+
+
+def _checked(pruner: str) -> str:
+    """In its one spelling, with profiles spelled out; a bare name needs no look at the class, which would import torch."""
+    if "(" not in pruner:
+        return pruner
+    from vla_bench.pruners.registry import spelled
+
+    return spelled(pruner)
 
 
 def config_of(model: str) -> VLAConfig:

@@ -15,6 +15,7 @@ from vla_bench.pruners.sparsevlm_releases import RELEASES, fitted, scaled, sizes
 from vla_bench.pruners.spec import Spec, parse
 
 NONE = "none"
+CHANGE_THE_COUNT = ("plus-random", "drop-random")
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ CUTS: dict[str, Cut] = {
     "lightvla-star-llm3": Cut(None, 3, own=_star),
     "random": Cut(0.25),
     "grid": Cut(0.25),
-    "pool": Cut(0.25),
+    "pool": Cut(None),  # as many cells as an even lattice has
     "score-norm": Cut(0.25),
     "score-text": Cut(0.25, own=lambda config, prompt, layer: config.visual_tokens * config.llm.width),
     "score-siglip": Cut(0.25),
@@ -115,6 +116,8 @@ def path_of(
     Raises UsageError for a pruner whose path is not known in closed form, and where `kept` is needed.
     """
     spec = parse(pruner)
+    if spec.name in CHANGE_THE_COUNT and kept is None:
+        raise UsageError(f"{spec.name} changes how many tokens are kept", f'vla-bench flops --pruner "{pruner}" --kept 78')
     while spec.inner is not None:  # wrappers act where the pruner inside acts
         spec = spec.inner
     spec = Spec(spec.name, None, spec.args | dict(args or {}))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+PROJECTOR_GROWTH = 4  # the vision projector's first layer widens the fused features by this much
+RESIDUAL_BLOCKS = 2  # of the L1 action head
+
 
 @dataclass(frozen=True)
 class ViTConfig:

@@ -10,10 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from vla_bench.model.config import LLMConfig, ViTConfig, VLAConfig
-
-PROJECTOR_GROWTH = 4
-RESIDUAL_BLOCKS = 2
+from vla_bench.model.config import PROJECTOR_GROWTH, RESIDUAL_BLOCKS, LLMConfig, ViTConfig, VLAConfig
 
 
 class Scope(str, Enum):

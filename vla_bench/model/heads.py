@@ -5,10 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vla_bench.model.config import VLAConfig
-
-PROJECTOR_GROWTH = 4  # the first layer widens the fused features by this much
-RESIDUAL_BLOCKS = 2
+from vla_bench.model.config import PROJECTOR_GROWTH, RESIDUAL_BLOCKS, VLAConfig
 
 
 class Projector(nn.Module):
