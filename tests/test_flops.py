@@ -73,6 +73,8 @@ def test_what_cannot_be_counted_is_refused():
         count(FlopsRequest(pruner="vla-cache"))
     with pytest.raises(UsageError, match="changes how many tokens are kept"):
         count(FlopsRequest(pruner="plus-random(grid)"))
+    with pytest.raises(UsageError, match="its lattice asks for"):
+        count(FlopsRequest(pruner="pool(keep=0.3)"))
     with pytest.raises(UsageError, match='no argument "layr"'):
         count(FlopsRequest(pruner="fastv(layr=3)"))
     with pytest.raises(UsageError, match="no preset"):

@@ -139,11 +139,12 @@ def path_of(
 
 
 def _by_arguments(spec: Spec, cut: Cut, total: int) -> int:
-    keep = float(spec.args.get("keep", cut.keep if cut.keep is not None else -1))
-    if keep < 0:
+    if cut.keep is None:
         raise UsageError(
-            f"{spec.name} keeps as many tokens as the input asks for", f"vla-bench flops --pruner {spec.name} --kept 78"
+            f"{spec.name} keeps as many tokens as its input or its lattice asks for",
+            f"vla-bench flops --pruner {spec.name} --kept 78",
         )
+    keep = float(spec.args.get("keep", cut.keep))
     return min(total, round(keep * total) if keep <= 1 else round(keep))
 
 
