@@ -15,7 +15,7 @@ eval: install
 	$(VENV)/bin/vla-bench eval $(EVAL)
 
 test: install
-	$(VENV)/bin/python -m pytest $(PYTEST)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --dist worksteal $(PYTEST)
 
 install: system $(VENV)/.installed
 

@@ -85,7 +85,7 @@ def test_defaults_of_eval_are_those_of_the_request(cli, monkeypatch):
 
 
 def test_closed_sets_are_the_same_in_the_command_line_and_in_the_library():
-    from vla_bench import cli
+    from vla_bench.cli import options as cli
     from vla_bench.policies import registry
     from vla_bench.rollout import plan
 
@@ -100,11 +100,12 @@ def test_options_of_demos_and_train_are_these():
     from vla_bench.cli import app
 
     for command, expected in {
-        "demos": "suite per-task out tasks image-size disturb workers assets seed format",
+        "demos": "suite per-task out tasks image-size disturb learner workers assets seed format",
         "train": """data recipe start pruner pruner-args noise-schedule steps batch accumulate learning-rate rate-schedule
             matrix-rate auxiliary lora-rank seed out resume save-every export device""",
         "pruners": "format",
-        "flops": "model pruner kept from-run prompt-tokens scope explain format",
+        "flops": "model pruner kept from-run prompt-tokens scope counter explain format",
+        "latency": "model pruner vs queries device random-weights kept-distribution from-run speed seed out format",
         "agree": "pruner model observations episodes out seed device format",
         "verify": "fixtures format",
         "models": "format",

@@ -16,6 +16,7 @@ from vla_bench.model.costs import (
     lightvla_macs,
     macs,
     mean_gflops,
+    others,
     projector_macs,
     proprio_macs,
     vit_macs,
@@ -91,6 +92,26 @@ def whole(*queries: int) -> int:
 )
 def test_integers_of_the_design(found, expected):
     assert found == expected
+
+
+@pytest.mark.parametrize(("visual", "linear", "attention"), [(512, 183.3, 5.3), (78, 36.8, 0.3)])
+def test_the_last_layer_for_the_rows_that_are_read(visual, linear, attention):
+    lengths = Lengths.even(SEVEN_B, 28, visual)
+    whole = mean_gflops([macs(SEVEN_B, lengths, Scope.EXECUTED)])
+    some = mean_gflops([macs(SEVEN_B, lengths, Scope.EXECUTED, rows=True)])
+    saved = {name: round(whole[name] - some[name], 1) for name in whole if whole[name] != some[name]}
+    assert saved == {"llm_linear": linear, "llm_attention": attention}
+    with pytest.raises(AssertionError, match="scope reference"):
+        macs(SEVEN_B, lengths, Scope.REFERENCE, rows=True)
+
+
+def test_padding_is_executed_and_fills_a_bucket():
+    rest = others(SEVEN_B, 28)
+    lengths = {v: Lengths.even(SEVEN_B, 28, v).padded(SEVEN_B) for v in (1, 73, 74, 105, 106, 511, 512)}
+    entering = {v: {rest + padded for padded in found.visual} for v, found in lengths.items()}
+    # 87 other tokens; a full house is not padded, and no bucket is larger.
+    assert entering == {1: {96}, 73: {160}, 74: {192}, 105: {192}, 106: {224}, 511: {599}, 512: {599}}
+    assert macs(SEVEN_B, lengths[74], Scope.EXECUTED) == macs(SEVEN_B, lengths[105], Scope.EXECUTED)
 
 
 def test_keys_that_are_only_seen_cost_attention_alone():

@@ -15,8 +15,9 @@ import pytest
 from vla_bench.errors import NotComparableError, RecordError, UsageError
 from vla_bench.model.normalisation import axis_angle
 from vla_bench.policies.expert import Expert
+from vla_bench.policies.simple import Noop
 from vla_bench.suites import load_suite
-from vla_bench.training import demo_file
+from vla_bench.training import demo_file, leading
 from vla_bench.training.attempts import HOPELESS, Attempt, TaskBook, attempt_seed, read_attempts
 from vla_bench.training.crew import Crew
 from vla_bench.training.demo_file import LAYOUT, read_demos, write_demos
@@ -183,6 +184,25 @@ def test_what_the_expert_did_not_do_is_not_kept(world, monkeypatch):
     assert (won.ending, won.steps, won.pushes, won.demo) == (Ending.REJECTED, 3, 1, None)
     monkeypatch.setattr(world, "is_sound", lambda start: False)
     assert record(world, Expert(), 0, seed, 0.0).ending is Ending.REJECTED
+
+
+def test_what_a_learner_did_first_is_not_kept(world, monkeypatch):
+    monkeypatch.setattr(leading, "SHARE", (0.1, 0.1))
+    recording = record(world, Expert(), 0, 5, 0.0, Noop())
+    assert recording.ending is Ending.SUCCESS and recording.led >= 22 and len(recording.demo) == recording.steps - recording.led
+    arrays = recording.demo.arrays
+    assert not np.array_equal(arrays["states"][0], world.sample(5)) and recording.demo.attributes["led"] == recording.led
+    world.place(arrays["states"][0])  # what was seen first is where the learner left the arm
+    for action in arrays["actions"]:
+        done, _ = world.step(action)
+    assert done and set(recording.demo.segment) == {0}
+
+
+@pytest.mark.parametrize("share", [0.2, 0.79])  # while the bowl is in the hand, and when all is done
+def test_a_learner_that_holds_something_is_not_interrupted(world, monkeypatch, share):
+    monkeypatch.setattr(leading, "SHARE", (share, share))
+    recording = record(world, Expert(), 0, 5, 0.0, Expert())
+    assert recording.ending is Ending.REJECTED and recording.led == recording.steps < 100 and recording.demo is None
 
 
 def test_a_push_moves_the_arm_by_what_it_says(world):

@@ -98,8 +98,9 @@ def test_the_command_needs_no_torch_and_says_what_it_counts():
 
 
 def test_a_profile_counts_as_what_it_stands_for():
-    named, spelled = (count(FlopsRequest(pruner=text))[0] for text in ("fastv(profile=release)", "fastv(keep=0.5)"))
+    named, spelled = (count(FlopsRequest(pruner=text))[0] for text in ("fastv(profile=release)", "fastv(keep=0.5, rater=last)"))
     assert named.visual_tokens == spelled.visual_tokens == 256 and named.modules == spelled.modules
+    assert named.modules["pruner"] < count(FlopsRequest(pruner="fastv(keep=0.5)"))[0].modules["pruner"]  # one rater, not 28
 
 
 def test_all_pruners_in_one_table(cli):

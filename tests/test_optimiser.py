@@ -42,7 +42,7 @@ def test_every_weight_has_one_optimiser():
     optimisers = Optimisers(RECIPES["nano-oft"], model)
     groups = [[id(p) for p in member.param_groups[0]["params"]] for member in optimisers._members]
     assert sorted(groups[0] + groups[1]) == sorted(map(id, model.parameters()))
-    assert len(Optimisers(RECIPES["nano-lightvla"], model)._members) == 1
+    assert len(Optimisers(RECIPES["paper"], model)._members) == 1
     names = dict(model.named_parameters())
     assert is_matrix("openvla.projector.fc1.weight", names["openvla.projector.fc1.weight"])
     for name in (

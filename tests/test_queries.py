@@ -41,7 +41,7 @@ class Fake(Noop):
         stages = {"preprocess": 2.00049, "vision": np.float32(10.5), "decoder": 20.25}
         still = super().act(observations)
         kept = [(np.int64(30 + o.step // 8), 9) for o in observations]
-        return [Chunk(c.actions, k, stages, 21) for c, k in zip(still, kept, strict=True)]
+        return [Chunk(c.actions, k, stages, 21, 2997.0) for c, k in zip(still, kept, strict=True)]
 
 
 @pytest.fixture
@@ -78,14 +78,14 @@ def test_a_model_s_run_holds_what_it_reported(evaluate_fake, schema):
     queries = read_queries(folder)
     for each in read_episodes(folder):
         assert each.queries == 5 and [answer.step for answer in queries[each.key]] == [0, 8, 16, 24, 32]
-        assert queries[each.key][3] == Answer(24, (33, 9), 21, {"preprocess": 2.0, "vision": 10.5, "decoder": 20.25})
+        assert queries[each.key][3] == Answer(24, (33, 9), 21, {"preprocess": 2.0, "vision": 10.5, "decoder": 20.25}, 2997.0)
         assert (each.kept_tokens_min, each.kept_tokens_mean, each.kept_tokens_max) == (39, 41, 43)
         assert each.kept_tokens_by_camera == [32, 9]
-        assert each.preprocess_ms_mean == 2.0 and each.model_ms_mean == 30.75
+        assert each.preprocess_ms_mean == 2.0 and each.model_ms_mean == 30.75 and each.gflops_mean == 2997.0
 
     told = result.to_dict()
     assert told["kept_tokens_mean"] == 41 and told["visual_tokens"] == 512 and told["policy_ms_mean"] > 0
-    assert "| object | all |  | 2 | 0 | 0.0 | 0.0 - 65.8 | - | 41.0 | 0 |" in (folder / "summary.md").read_text()
+    assert "| object | all |  | 2 | 0 | 0.0 | 0.0 - 65.8 | - | 41.0 | 2997.0 |" in (folder / "summary.md").read_text()
     assert "  checkpoint  none (numbers only)\n  pruner      [arithmetic] (there is no other)" in said
 
 

@@ -62,14 +62,14 @@ def test_episodes_and_runs_fit_their_schemas(schema):
 
 def test_a_model_s_episode_and_run_fit_their_schemas(schema):
     told = {"kept_tokens_mean": 40.5, "kept_tokens_min": 38, "kept_tokens_max": 43, "kept_tokens_by_camera": [30.5, 10.0]}
-    each = episode(**told, preprocess_ms_mean=4.2, model_ms_mean=310.0)
+    each = episode(**told, preprocess_ms_mean=4.2, model_ms_mean=310.0, gflops_mean=2997.0)
     schema("episode", json.loads(each.to_json()))
     assert Episode.from_json(each.to_json()) == each
     schema("run", dataclasses.asdict(run(pruner="lightvla", policy={"checkpoint": SHA, "visual_tokens": 512})))
 
 
 def test_lines_from_before_models_reported_are_still_read(schema, tmp_path):
-    new = {"kept_tokens_min", "kept_tokens_max", "kept_tokens_by_camera", "preprocess_ms_mean", "model_ms_mean"}
+    new = {"kept_tokens_min", "kept_tokens_max", "kept_tokens_by_camera", "preprocess_ms_mean", "model_ms_mean", "gflops_mean"}
     old = {k: v for k, v in json.loads(episode().to_json()).items() if k not in new}
     assert len(old) == 18
     schema("episode", old)

@@ -36,17 +36,22 @@ def test_markdown(table):
 
 def test_tokens_have_a_column_where_a_model_kept_some(monkeypatch, capsys):
     """The longest numbers that can stand in it, on the narrowest terminal."""
-    episodes = [episode(i, Status.FAILURE, suite=s, kept_tokens_mean=512.0) for i in range(500) for s in ("spatial", "object")]
+    episodes = [
+        episode(i, Status.FAILURE, suite=s, kept_tokens_mean=512.0, gflops_mean=8789.13)
+        for i in range(500)
+        for s in ("spatial", "object")
+    ]
     episodes += [episode(i, suite="goal", steps=300) for i in range(1000)]
     columns, rows = result_table(summarise(episodes), {})
     place = columns.index("tokens")
     assert [row[place] for row in rows] == ["-", "-", "512.0", "512.0", "512.0", "512.0", "512.0"]
-    assert markdown(columns, rows).splitlines()[-1] == "| all |  |  | 2000 | 1000 | 50.0 | 47.8 - 52.2 | 300 | 512.0 | 0 |"
+    last = markdown(columns, rows).splitlines()[-1]
+    assert last == "| all |  |  | 2000 | 1000 | 50.0 | 47.8 - 52.2 | 300 | 512.0 | 8789.1 | 0.1 | 0 |"
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("FORCE_COLOR", "1")
     print_table(columns, rows)
     printed = capsys.readouterr().out
-    for value in (*columns[3:], "spatial", "2000", "1000", "100.0", "99.6 - 100.0", "47.8 - 52.2", "300", "512.0"):
+    for value in (*columns[3:], "spatial", "2000", "1000", "100.0", "99.6 - 100.0", "47.8 - 52.2", "300", "512.0", "8789.1"):
         assert value in printed
     assert "…" not in printed
 

@@ -55,6 +55,10 @@ class CheckpointError(ModelError):
     """A checkpoint that is missing, incomplete, damaged or of another family."""
 
 
+class MeasureError(VlaBenchError):
+    """A measurement that cannot be true: work left out of a time, or more done than the device can do."""
+
+
 class RecordError(VlaBenchError):
     """A run folder that cannot be read or written."""
 

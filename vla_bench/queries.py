@@ -27,15 +27,24 @@ class Answer:
     kept: image tokens of each camera left at the end of the decoder; None for a policy without image tokens.
     prompt_tokens: length of the instruction as the model read it.
     stages_ms: this query's share of its batch's time by stage, in milliseconds.
+    gflops: what it cost in the scope `model`; None where that cannot be counted.
     """
 
     step: int
     kept: tuple[int, ...] | None
     prompt_tokens: int | None
     stages_ms: dict[str, float]
+    gflops: float | None = None
 
     @classmethod
-    def of(cls, step: int, kept: Sequence[int] | None, prompt_tokens: int | None, stages_ms: Mapping[str, float]) -> Answer:
+    def of(
+        cls,
+        step: int,
+        kept: Sequence[int] | None,
+        prompt_tokens: int | None,
+        stages_ms: Mapping[str, float],
+        gflops: float | None = None,
+    ) -> Answer:
         """Plain numbers from whatever the policy counts with.  Raises ValueError for counts and times that cannot be."""
         kept = None if kept is None else tuple(int(k) for k in kept)
         prompt_tokens = None if prompt_tokens is None else int(prompt_tokens)
@@ -44,7 +53,9 @@ class Answer:
         stages_ms = {stage: round(float(ms), 3) for stage, ms in stages_ms.items()}
         if not all(math.isfinite(ms) and ms >= 0 for ms in stages_ms.values()):
             raise ValueError(f"times that cannot be: {stages_ms}")
-        return cls(int(step), kept, prompt_tokens, stages_ms)
+        if gflops is not None and not (math.isfinite(gflops) and gflops >= 0):
+            raise ValueError(f"a cost that cannot be: {gflops} GFLOP")
+        return cls(int(step), kept, prompt_tokens, stages_ms, None if gflops is None else round(float(gflops), 6))
 
     @property
     def reported(self) -> bool:
@@ -84,7 +95,9 @@ def read_queries(folder: Path) -> dict[EpisodeKey, list[Answer]]:
             continue  # the half line of a crash: its episode was never finished
         try:
             key = EpisodeKey(*(table[name] for name in EpisodeKey._fields))
-            found[key] = [Answer.of(q["step"], q["kept"], q["prompt_tokens"], q["stages_ms"]) for q in table["queries"]]
+            found[key] = [
+                Answer.of(q["step"], q["kept"], q["prompt_tokens"], q["stages_ms"], q.get("gflops")) for q in table["queries"]
+            ]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RecordError(
                 f"{path}:{number} does not hold an episode's queries: {error!r}", f"vla-bench eval --fresh --out {folder} ..."

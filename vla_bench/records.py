@@ -76,6 +76,7 @@ class Episode:
     kept_tokens_by_camera: list[float] | None = None  # means
     preprocess_ms_mean: float | None = None
     model_ms_mean: float | None = None
+    gflops_mean: float | None = None  # in the scope `model`
 
     @property
     def key(self) -> EpisodeKey:

@@ -1,11 +1,12 @@
-"""`vla-bench flops`: what a query costs, counted in closed form.  One multiply-add is two FLOPs."""
+"""`vla-bench flops`: what a query costs, in closed form or as a counter sees it.  One multiply-add is two FLOPs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 
-from vla_bench.errors import UsageError
+from vla_bench.errors import MeasureError, UsageError
 from vla_bench.measure.lengths import CUTS, NONE, path_of
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.config_file import read_config_file
@@ -21,9 +22,25 @@ PROMPT = 28  # LIBERO's forty instructions have 27.5 tokens in the reference's t
 PAPER = {NONE: (512, 8.8), "lightvla": (78, 3.6), "fastv": (100, 1.9), "flashvla-ics": (192, 0.7), "spvla": (229, 3.1)}
 
 
+class Counter(str, Enum):
+    """CLOSED_FORM: formulas.  TORCH, FVCORE: the real model's operators, watched on the meta device.  ALL: one after another."""
+
+    CLOSED_FORM = "closed-form"
+    TORCH = "torch"
+    FVCORE = "fvcore"
+    ALL = "all"
+
+
+MEASURED = (Counter.TORCH, Counter.FVCORE)
+TOLERANCE = {Counter.TORCH: 0.0, Counter.FVCORE: 0.005}  # share of the closed form by which a counter may differ from it
+
+
 @dataclass(frozen=True)
 class FlopsRequest:
-    """What the user asked for.  pruner None: every one, at the paper's settings."""
+    """What the user asked for.
+
+    pruner: None for every one, at the paper's settings; with a counter other than the closed form, for the paper's two.
+    """
 
     model: str = "7b"
     pruner: str | None = None
@@ -31,6 +48,7 @@ class FlopsRequest:
     from_run: Path | None = None
     prompt_tokens: int = PROMPT
     scope: Scope = Scope.MODEL
+    counter: Counter = Counter.CLOSED_FORM
 
 
 @dataclass(frozen=True)
@@ -41,6 +59,7 @@ class Count:
     layer_mean: image tokens computed, mean over the decoder's layers.
     modules: GFLOP by module.
     paper: TFLOPs in the paper's Table II, None where it has none.
+    difference: from the closed form, as a share of it; None for the closed form itself.
     """
 
     model: str
@@ -52,10 +71,16 @@ class Count:
     queries: int
     modules: dict[str, float]
     paper: float | None = None
+    counter: Counter = Counter.CLOSED_FORM
+    difference: float | None = None
 
     @property
     def total(self) -> float:
         return sum(self.modules.values())
+
+    @property
+    def agrees(self) -> bool:
+        return self.difference is None or abs(self.difference) <= TOLERANCE[self.counter]
 
     def to_dict(self) -> dict[str, object]:
         return {
@@ -63,26 +88,67 @@ class Count:
             "pruner": self.pruner,
             "scope": self.scope.value,
             "unit": "FLOP = 2 x MAC",
-            "counter": "closed-form",
+            "counter": self.counter.value,
             "visual_tokens": self.visual_tokens,
             "visual_tokens_layer_mean": self.layer_mean,
             "prompt_tokens": self.prompt_tokens,
             "queries": self.queries,
             "total_gflops": self.total,
             "modules": self.modules,
+            **({} if self.difference is None else {"of_closed_form": 1 + self.difference}),
         }
 
 
 def count(request: FlopsRequest) -> list[Count]:
-    """One case, or one for every pruner.  Raises VlaBenchError."""
+    """One case, or one for every pruner; with the counter ALL, each case once a counter.  Raises VlaBenchError."""
     config = config_of(request.model)
+    if request.counter is Counter.CLOSED_FORM:
+        return _cases(request, config)
+    if request.from_run is not None:
+        raise UsageError(
+            f"--counter {request.counter.value} runs the model once a query, and a run has many; --from-run has the closed form",
+            f"vla-bench flops --from-run {request.from_run}",
+        )
+    found = []
+    for case in _cases(request, config):
+        counters = MEASURED if request.counter is Counter.ALL else (request.counter,)
+        found += [case] if request.counter is Counter.ALL else []
+        found += [_measured(case, config, counter) for counter in counters]
+    return found
+
+
+def _measured(case: Count, config: VLAConfig, counter: Counter) -> Count:
+    """The same case by a counter.  Raises MeasureError where the closed form is not what torch counts, module by module."""
+    from vla_bench.measure.counters import count_fvcore, count_torch
+    from vla_bench.measure.meta import meta_query, run
+
+    kept, prompt = round(case.visual_tokens), round(case.prompt_tokens)
+    query = meta_query(config, case.pruner, case.scope, prompt, kept)
+    flops = run(query, count_torch if counter is Counter.TORCH else count_fvcore)
+    path = path_of(case.pruner, config, prompt, kept)
+    closed = {name: 2 * cost for name, cost in macs(config, path.lengths, case.scope, path.own).items()}
+    different = [name for name in {**closed, **flops} if flops.get(name, 0) != closed.get(name, 0)]
+    if counter is Counter.TORCH and different:
+        figures = "; ".join(f"{name} {closed.get(name, 0):,} and {flops.get(name, 0):,}" for name in different)
+        raise MeasureError(
+            f"{case.pruner}, scope {case.scope.value}: the closed form and torch count different FLOPs: {figures}",
+            "vla-bench flops --explain, and report both",
+        )
+    difference = sum(flops.values()) / sum(closed.values()) - 1
+    gflops = {name: 1e-9 * flops.get(name, 0) for name in closed}
+    return replace(case, modules=gflops, counter=counter, difference=difference)
+
+
+def _cases(request: FlopsRequest, config: VLAConfig) -> list[Count]:
+    """In closed form."""
     if request.from_run is not None:
         return [_of_run(request, config)]
     if request.pruner is not None:
         return [_case(request, config, _checked(request.pruner), request.kept)]
     if request.kept is not None:
         return [_case(request, config, "lightvla", request.kept)]
-    return [_at_the_papers_settings(request, config, name) for name in (*CUTS, "sparsevlm")]
+    names = (*CUTS, "sparsevlm") if request.counter is Counter.CLOSED_FORM else (NONE, "lightvla")
+    return [_at_the_papers_settings(request, config, name) for name in names]
 
 
 def _checked(pruner: str) -> str:

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vla_bench.errors import UsageError
+from vla_bench.measure import pruner_costs
+from vla_bench.measure.pruner_costs import Case
 from vla_bench.model.config import VLAConfig
-from vla_bench.model.costs import Lengths, lightvla_macs, others
+from vla_bench.model.costs import Lengths, others
 from vla_bench.pruners.sparsevlm_releases import RELEASES, fitted, scaled, sizes
 from vla_bench.pruners.spec import Spec, parse
 
@@ -25,72 +27,36 @@ class Cut:
     keep: share that stays by default; None where the input decides, and `kept` has to be given.
     layer: before which decoder layer they leave, unless an argument says otherwise; None: never in the decoder.
     before_projector: they leave before they are projected.
-    own: multiply-adds of the method itself, given sizes, prompt tokens and the layer.
+    own: multiply-adds of the method itself.
     """
 
     keep: float | None
     layer: int = 0
     before_projector: bool = False
-    own: Callable[[VLAConfig, int, int], int] = lambda config, prompt, layer: 0
-
-
-def probe_macs(rows: Callable[[VLAConfig, int], int]) -> Callable[[VLAConfig, int, int], int]:
-    """Attention recomputed for some rows: their queries against all keys."""
-
-    def cost(config: VLAConfig, prompt: int, layer: int) -> int:
-        length = others(config, prompt) + config.visual_tokens
-        return rows(config, prompt) * length * config.llm.width
-
-    return cost
-
-
-def _prompt_rows(config: VLAConfig, prompt: int) -> int:
-    return prompt
-
-
-def _text_and_slot_rows(config: VLAConfig, prompt: int) -> int:
-    return prompt + config.slots
-
-
-def _pairs(config: VLAConfig, prompt: int, layer: int) -> int:
-    """Every image token against every other of its camera."""
-    return config.cameras * config.patches**2 * config.llm.width
-
-
-def _adp(config: VLAConfig, prompt: int, layer: int) -> int:
-    text, width = 1 + prompt, config.llm.width
-    return (text + config.visual_tokens) * 2 * width**2 + text * config.visual_tokens * width
-
-
-def _star(config: VLAConfig, prompt: int, layer: int) -> int:
-    """Learnable queries, a quarter as many as image tokens, against them; and the probe of the layer before."""
-    queries = config.visual_tokens // 4 * config.visual_tokens
-    if not layer:
-        return queries * config.vision_width
-    return queries * config.llm.width + probe_macs(_prompt_rows)(config, prompt, layer)
+    own: Callable[[Case], int] = pruner_costs.nothing
 
 
 CUTS: dict[str, Cut] = {
     NONE: Cut(1.0),
-    "lightvla": Cut(None, own=lambda config, prompt, layer: lightvla_macs(config, prompt)),
-    "lightvla-star-vision": Cut(None, before_projector=True, own=_star),
-    "lightvla-star-llm1": Cut(None, 1, own=_star),
-    "lightvla-star-llm2": Cut(None, 2, own=_star),
-    "lightvla-star-llm3": Cut(None, 3, own=_star),
+    "lightvla": Cut(None, own=pruner_costs.lightvla),
+    "lightvla-star-vision": Cut(None, before_projector=True, own=pruner_costs.lightvla_star),
+    "lightvla-star-llm1": Cut(None, 1, own=pruner_costs.lightvla_star),
+    "lightvla-star-llm2": Cut(None, 2, own=pruner_costs.lightvla_star),
+    "lightvla-star-llm3": Cut(None, 3, own=pruner_costs.lightvla_star),
     "random": Cut(0.25),
     "grid": Cut(0.25),
-    "pool": Cut(None),  # as many cells as an even lattice has
+    "pool": Cut(None, own=pruner_costs.pool),  # as many cells as an even lattice has
     "score-norm": Cut(0.25),
-    "score-text": Cut(0.25, own=lambda config, prompt, layer: config.visual_tokens * config.llm.width),
-    "score-siglip": Cut(0.25),
-    "score-lightvla": Cut(0.25, own=lambda config, prompt, layer: lightvla_macs(config, prompt)),
-    "fastv": Cut(0.25, 2, own=probe_macs(_prompt_rows)),
-    "divprune": Cut(0.25, own=_pairs),
-    "flashvla-ics": Cut(0.625, 2, own=_pairs),
-    "spvla": Cut(None, before_projector=True),
-    "efficientvla-tokens": Cut(0.4375, 2, own=probe_macs(_prompt_rows)),
-    "vla-adp": Cut(0.5, own=_adp),
-    "vla-pruner": Cut(0.25, 3, own=probe_macs(_text_and_slot_rows)),
+    "score-text": Cut(0.25),
+    "score-siglip": Cut(0.25, own=pruner_costs.siglip_attention),
+    "score-lightvla": Cut(0.25, own=pruner_costs.score_lightvla),
+    "fastv": Cut(0.25, 2, own=pruner_costs.fastv),
+    "divprune": Cut(0.25, own=pruner_costs.divprune),
+    "flashvla-ics": Cut(0.625, 2, own=pruner_costs.flashvla),
+    "spvla": Cut(None, before_projector=True, own=pruner_costs.siglip_attention),
+    "efficientvla-tokens": Cut(0.4375, 2, own=pruner_costs.efficientvla),
+    "vla-adp": Cut(0.5, own=pruner_costs.vla_adp),
+    "vla-pruner": Cut(0.25, 3, own=pruner_costs.vla_pruner),
 }
 
 
@@ -134,7 +100,7 @@ def path_of(
     if layer >= config.llm.layers:
         raise UsageError(f"{spec.name} before layer {layer}, and the decoder has {config.llm.layers} layers", "vla-bench pruners")
     visual = (total,) * layer + (kept,) * (config.llm.layers - layer)
-    own = 0 if kept == total and spec.name != "lightvla" else cut.own(config, prompt, layer)
+    own = cut.own(Case(config, prompt, kept, layer, spec.args))
     return Path(Lengths(prompt, visual, kept if cut.before_projector else total), own)
 
 
@@ -157,12 +123,16 @@ def _sparsevlm(config: VLAConfig, prompt: int, kept: int | None, args: Mapping[s
     counts = _numbers(args.get("counts", ()))
     table = counts or [scaled(n, config.visual_tokens) for n in release.budgets[int(args.get("budget", 192))]]
     cuts = _numbers(args.get("layers", ())) or fitted(release.cuts, config.llm.layers)
-    visual, own, left = [], config.visual_tokens * prompt * config.llm.width, config.visual_tokens
+    width, head = config.llm.width, config.llm.width // config.llm.heads
+    visual, own, left = [], config.visual_tokens * prompt * width, config.visual_tokens
     for cut, count in zip(cuts, table, strict=True):
         visual += [left] * (cut + 1 - len(visual))
-        own += prompt * (others(config, prompt) + left) * config.llm.width
+        # The raters' attention; of v2 also what RoPE alone would make of it.
+        own += prompt * (others(config, prompt) + left) * (width + (head if release.unrotates else 0))
         stay = min(count, left)
-        left = stay + (sizes(left - stay)[1] if release.recycles else 0)
+        recycled, groups = sizes(left - stay) if release.recycles else (0, 0)
+        own += groups * recycled * width
+        left = stay + groups
     visual += [left] * (config.llm.layers - len(visual))
     if kept not in (None, left):
         raise UsageError(f"under sparsevlm {left} image tokens are left, not {kept}", "vla-bench flops --pruner sparsevlm")

@@ -7,16 +7,17 @@ every query sees every key.  One multiply-add is two FLOPs.  Needs no torch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from vla_bench.model.config import PROJECTOR_GROWTH, RESIDUAL_BLOCKS, LLMConfig, ViTConfig, VLAConfig
+from vla_bench.model.speed import BUCKET, capacity
 
 
 class Scope(str, Enum):
     """MODEL: all blocks of the reference, without lm_head, whose logits an L1 policy never reads.
     REFERENCE: with lm_head on every row, as the reference code runs it.
-    EXECUTED: what this code runs: neither lm_head nor the last block of both ViTs."""
+    EXECUTED: what this code runs: neither lm_head nor the last block of both ViTs; short cuts and padding see `macs`."""
 
     MODEL = "model"
     REFERENCE = "reference"
@@ -43,6 +44,11 @@ class Lengths:
         """The same image tokens in every layer, all of them projected first: pruning at the LLM's input, or none."""
         return cls(prompt, (visual,) * config.llm.layers, config.visual_tokens)
 
+    def padded(self, config: VLAConfig, multiple: int = BUCKET) -> Lengths:
+        """With the padding of speed buckets, which is computed and seen like any token: what the smallest bucket costs."""
+        rest = others(config, self.prompt)
+        return replace(self, visual=tuple(capacity(v, rest, config.visual_tokens, multiple) for v in self.visual))
+
 
 def others(config: VLAConfig, prompt: int) -> int:
     """Tokens that are no image tokens: BOS, proprio, prompt, action slots, stop."""
@@ -56,9 +62,14 @@ def vit_macs(vit: ViTConfig, patches: int, blocks: int) -> int:
     return blocks * block + patches * 3 * vit.patch**2 * vit.width
 
 
-def layer_macs(llm: LLMConfig, queries: int, keys: int) -> tuple[int, int]:
-    """One decoder layer: its seven linear layers, and its two attention products."""
-    return queries * (4 * llm.width**2 + 3 * llm.width * llm.mlp), 2 * queries * keys * llm.width
+def layer_macs(llm: LLMConfig, queries: int, keys: int, read: int | None = None) -> tuple[int, int]:
+    """One decoder layer: its seven linear layers, and its two attention products.
+
+    read: of the `queries` rows only so many need an output; keys and values are made of all.
+    """
+    read = queries if read is None else read
+    linear = 2 * queries * llm.width**2 + read * (2 * llm.width**2 + 3 * llm.width * llm.mlp)
+    return linear, 2 * read * keys * llm.width
 
 
 def projector_macs(config: VLAConfig, tokens: int) -> int:
@@ -83,17 +94,21 @@ def lightvla_macs(config: VLAConfig, prompt: int) -> int:
     return config.visual_tokens * config.llm.width * (2 * task + config.visual_tokens)
 
 
-def macs(config: VLAConfig, lengths: Lengths, scope: Scope = Scope.MODEL, pruner: int = 0) -> dict[str, int]:
+def macs(config: VLAConfig, lengths: Lengths, scope: Scope = Scope.MODEL, pruner: int = 0, rows: bool = False) -> dict[str, int]:
     """Multiply-adds of one query by module; their sum is the query's.
 
     pruner: multiply-adds of the pruner itself.
+    rows: with speed rows, the last decoder layer computes only what the action head reads.  Like padded lengths it says what
+        was executed, and is no part of the other scopes.
     """
+    assert scope is Scope.EXECUTED or not rows, f"speed rows counted in scope {scope.value}"
     skipped = 1 if scope is Scope.EXECUTED else 0
     rest = others(config, lengths.prompt)
     linear = attention = 0
     for layer, visual in enumerate(lengths.visual):
         keys = visual if lengths.keys is None else lengths.keys[layer]
-        one = layer_macs(config.llm, rest + visual, rest + keys)
+        read = config.slots if rows and layer + 1 == len(lengths.visual) else None
+        one = layer_macs(config.llm, rest + visual, rest + keys, read)
         linear, attention = linear + one[0], attention + one[1]
     found = {
         "dino": config.cameras * vit_macs(config.dino, config.patches, config.dino.depth - skipped),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -72,21 +72,30 @@ class Decoder(nn.Module):
         probe: Probe | None = None,
         memory: Memory | None = None,
         past: Past | None = None,
+        layers: Sequence[Callable[..., Tensor]] | None = None,
+        read: Callable[[Tokens], slice | Tensor] | None = None,
     ) -> Tokens:
         """Run all layers and the final norm; every token sees every other, or only earlier ones where `memory` is filled.
 
         prune: called before each layer with its index and the tokens entering it; returns those that go on.
         past: keys and values that stand in for tokens which have left; overwritten with this pass's.
+        layers: called in place of the model's own.
+        read: the tokens entering the last of `layers` -> the columns of its output that anybody reads, all that it computes.
         """
+        layers = self.model.layers if layers is None else layers
         position_embeddings = mask = None
         probed = probe.layers() if probe else ()
-        for index, layer in enumerate(self.model.layers):
+        for index, layer in enumerate(layers):
             entering = tokens if prune is None else prune(index, tokens)
             if entering is not tokens or index == 0:
                 tokens = entering
                 position_embeddings = self.model.rotary_emb(tokens.hidden, tokens.positions)
                 mask = _mask(tokens, causal=memory is not None)
-            asked = {"probe": probe if index in probed else None, "past": past, "tokens": tokens}
+            asked = {}  # bare where nobody asks: a compiled layer would be made anew for everything that it is given
+            if past is not None or index in probed:
+                asked = {"probe": probe if index in probed else None, "past": past, "tokens": tokens}
+            if read is not None and index + 1 == len(layers):
+                asked["rows"] = read(tokens)
             hidden = layer(
                 tokens.hidden,
                 attention_mask=mask,

@@ -15,7 +15,8 @@ from vla_bench.pruners.base import Patches, Resampling, Selection
 class Tokens:
     """A batch of sequences: column 0 is BOS, then `visual` columns of image tokens, then the task tokens.
 
-    hidden: (B, N, D).  positions: (B, N) original positions, what RoPE sees.
+    hidden: (B, N, D); behind a last layer that computed only the rows read (`Shortcuts.rows`) these rows, (B, R, D).
+    positions: (B, N) original positions, what RoPE sees.
     valid: (B, N) bool, False on padding; None when nothing is padded.
     ids: (B, visual) which patch each image token is.
     """
@@ -86,7 +87,7 @@ def thin(patches: Patches, choice: Selection | Resampling | None) -> Patches:
         return Patches(choice.hidden, ids, valid)
     keep = choice.keep if patches.valid is None else choice.keep & patches.valid
     counts = keep.sum(dim=1)
-    longest, shortest = counts.max().item(), counts.min().item()
+    shortest, longest = torch.stack(torch.aminmax(counts)).tolist()  # one transfer: the host waits
     kept = torch.sort(keep, dim=1, descending=True, stable=True).indices[:, :longest]  # (B, longest), ascending, then padding
     hidden = patches.hidden.gather(1, kept.unsqueeze(-1).expand(-1, -1, patches.hidden.shape[-1]))
     valid = None
@@ -94,6 +95,27 @@ def thin(patches: Patches, choice: Selection | Resampling | None) -> Patches:
         valid = torch.arange(longest, device=keep.device) < counts.unsqueeze(1)
     stay = Patches(hidden, patches.ids.gather(1, kept), valid)
     return stay if choice.merged is None else _behind(stay, choice.merged)
+
+
+def pack(patches: Patches, keep: Tensor, columns: int) -> Patches:
+    """Those of `keep` (B, V) bool in the first of `columns` columns.
+
+    Unlike `thin` this never waits for the device.  The columns behind are other image tokens, not valid; where there are more
+    to keep than columns, the last of them are missing.
+    """
+    keep = keep if patches.valid is None else keep & patches.valid
+    counts = keep.sum(dim=1)
+    kept = torch.sort(keep, dim=1, descending=True, stable=True).indices[:, :columns]
+    hidden = patches.hidden.gather(1, kept.unsqueeze(-1).expand(-1, -1, patches.hidden.shape[-1]))
+    valid = torch.arange(columns, device=keep.device) < counts.unsqueeze(1)
+    return Patches(hidden, patches.ids.gather(1, kept), valid)
+
+
+def narrow(x: Tensor, columns: slice | Tensor) -> Tensor:
+    """Some columns of (B, N, D): the same of every sample, or (B, R) indices."""
+    if isinstance(columns, slice):
+        return x[:, columns]
+    return x.gather(1, columns.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
 
 
 def _behind(first: Patches, second: Patches) -> Patches:

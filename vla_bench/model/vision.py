@@ -160,15 +160,23 @@ class VisionBackbone(nn.Module):
         self.featurizer = ViT(config.dino, config.patches)
         self.fused_featurizer = ViT(config.siglip, config.patches)
 
-    def forward(self, pixel_values: Tensor, lean: bool = True) -> Tensor:
+    def forward(self, pixel_values: Tensor, lean: bool = True, together: bool = True) -> Tensor:
         """Pixels (B, 6 * cameras, S, S), three DINOv2- then three SigLIP-normalised channels per camera
-        -> features (B, cameras * patches, dino + siglip), camera after camera."""
+        -> features (B, cameras * patches, dino + siglip), camera after camera.
+
+        together: all cameras in one call per ViT; the reference calls once per camera.
+        """
+        if not together:
+            return torch.cat([self(camera, lean) for camera in pixel_values.split(6, dim=1)], dim=1)
         images = _one_by_one(pixel_values)
         features = torch.cat([self.featurizer(images[:, :3], lean), self.fused_featurizer(images[:, 3:], lean)], dim=-1)
         return features.reshape(len(pixel_values), -1, features.shape[-1])
 
-    def with_attention(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+    def with_attention(self, pixel_values: Tensor, together: bool = True) -> tuple[Tensor, Tensor]:
         """The features, and how much attention each patch receives in SigLIP, (B, cameras * patches), 1 a camera in all."""
+        if not together:
+            found = [self.with_attention(camera) for camera in pixel_values.split(6, dim=1)]
+            return tuple(torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
         images = _one_by_one(pixel_values)
         siglip, received = self.fused_featurizer.with_attention(images[:, 3:])
         features = torch.cat([self.featurizer(images[:, :3]), siglip], dim=-1)

@@ -20,7 +20,8 @@ from vla_bench.model.heads import ActionHead, Projector, ProprioProjector
 from vla_bench.model.layout import Layout, Span
 from vla_bench.model.past import Past
 from vla_bench.model.pruning import Pruning
-from vla_bench.model.sequence import Tokens, assemble
+from vla_bench.model.sequence import Tokens, assemble, narrow
+from vla_bench.model.shortcuts import Shortcuts
 from vla_bench.model.stages import Stages
 from vla_bench.model.vision import VisionBackbone
 from vla_bench.pruners.base import Patches, Pruner, Query, Site
@@ -67,15 +68,19 @@ class Output:
     slots: (B, 56, D) the hidden states that the head read.
     tokens: the sequence behind the final norm.
     kept: the image tokens that went on behind each site that pruned, in order of the sites.
+    counted: image tokens of each camera that reached the end, per sample, where that was read together with the actions.
     """
 
     actions: Tensor
     slots: Tensor
     tokens: Tokens
     kept: tuple[tuple[Site, Patches], ...]
+    counted: tuple[tuple[int, ...], ...] | None = None
 
     def kept_per_camera(self) -> list[tuple[int, ...]]:
         """Image tokens of each camera that reached the end, per sample."""
+        if self.counted is not None:
+            return list(self.counted)
         patches, layout = self.tokens.patches, self.tokens.layout
         camera = torch.div(patches.ids, layout.patches, rounding_mode="floor")
         if patches.valid is not None:
@@ -129,19 +134,21 @@ class VLA(nn.Module):
         self.pruner = pruner
         self._pasts.clear()
 
-    def forward(self, inputs: Inputs, stages: Stages | None = None) -> Output:
-        """One query per sample -> a chunk of actions each.  Raises ModelError for inputs that do not fit the model."""
-        if self.action_head is None:
-            raise ModelError("this checkpoint has no L1 action head", "vla-bench eval --decoding ar ...")
-        stages = stages or Stages(inputs.pixel_values.device)
-        run = self._pruning(self._layout(inputs, self.config.slots), inputs)
-        tokens = self._input(inputs, run, stages)
-        tokens = self.openvla.language_model(tokens, run.before, run.probe, past=run.past)
+    def forward(self, inputs: Inputs, stages: Stages | None = None, shortcuts: Shortcuts | None = None) -> Output:
+        """One query per sample -> a chunk of actions each.  Raises ModelError for inputs that do not fit the model.
+
+        shortcuts: see fast.py, which makes them.
+        """
+        stages, shortcuts = stages or Stages(inputs.pixel_values.device), shortcuts or Shortcuts()
+        run = self._pruning(self.layout(inputs, self.config.slots), inputs)
+        tokens = self._input(inputs, run, stages, shortcuts.together)
+        read = self.read if shortcuts.rows else None
+        tokens = self.openvla.language_model(tokens, run.before, run.probe, None, run.past, shortcuts.layers, read)
         run.finish()
         if not self.lean:
             self.openvla.language_model.lm_head(tokens.hidden)
         stages.mark("decoder")
-        slots = self._read(tokens)
+        slots = tokens.hidden if shortcuts.rows else narrow(tokens.hidden, self.read(tokens))
         actions = self.action_head(slots)
         stages.mark("head")
         return Output(actions, slots, tokens, tuple(run.kept))
@@ -153,7 +160,7 @@ class VLA(nn.Module):
         Returns the token ids (B, 7) and an Output whose actions and slots are empty.
         """
         stages = stages or Stages(inputs.pixel_values.device)
-        decoder, layout = self.openvla.language_model, self._layout(inputs, 0)
+        decoder, layout = self.openvla.language_model, self.layout(inputs, 0)
         run = self._pruning(layout, inputs)
         if run.past is not None:
             raise ModelError(f"{self.pruner.name} reuses keys and values, which decoding token by token does not offer")
@@ -183,7 +190,10 @@ class VLA(nn.Module):
         pasts = self._pasts.setdefault(self.pruner.label, {}) if self.pruner else {}
         return Pruning(self.pruner, layout, inputs.queries, first_layer, pasts)
 
-    def _layout(self, inputs: Inputs, slots: int) -> Layout:
+    def layout(self, inputs: Inputs, slots: int) -> Layout:
+        """Where everything stands.  Raises ModelError for inputs that do not fit the model, or a model that cannot answer."""
+        if slots and self.action_head is None:
+            raise ModelError("this checkpoint has no L1 action head", "vla-bench eval --decoding ar ...")
         config = self.config
         channels = inputs.pixel_values.shape[1]
         if channels != 6 * config.cameras:
@@ -195,30 +205,32 @@ class VLA(nn.Module):
             raise ModelError(f"this model has {has} proprio token, and {given} was given")
         return Layout(config.cameras, config.patches, 1 if config.proprio_dim else 0, tuple(map(len, inputs.prompts)), slots)
 
-    def _input(self, inputs: Inputs, run: Pruning, stages: Stages) -> Tokens:
+    def look(self, pixel_values: Tensor, attention: bool, together: bool = True) -> tuple[Tensor, Tensor | None]:
+        """Features of both ViTs (B, P, vision), and with `attention` what each image token receives in SigLIP (B, P)."""
+        vision = self.openvla.vision_backbone
+        if attention:
+            return vision.with_attention(pixel_values, together)
+        return vision(pixel_values, self.lean, together), None
+
+    def _input(self, inputs: Inputs, run: Pruning, stages: Stages, together: bool = True) -> Tokens:
         """Everything before the first decoder layer: (B, N, D)."""
         openvla, layout = self.openvla, run.layout
-        if run.wants_attention:
-            features, attended = openvla.vision_backbone.with_attention(inputs.pixel_values)
-        else:
-            features, attended = openvla.vision_backbone(inputs.pixel_values, self.lean), None
+        features, attended = self.look(inputs.pixel_values, run.wants_attention, together)
         ids = torch.arange(layout.visual, device=features.device).expand(len(features), -1)
         stages.mark("vision")
         patches = run.at_vision(Patches(features, ids), attended)
         stages.mark("prune")
         patches = Patches(openvla.projector(patches.hidden), patches.ids, patches.valid)
         stages.mark("vision")
-        bos, prompt = self._text(inputs.prompts, layout.slots, features.device)
-        proprio = [] if inputs.proprio is None else [self.proprio_projector(inputs.proprio)]
-        tokens = assemble(bos, patches, torch.cat([*proprio, prompt], dim=1), layout)
+        tokens = self.join(patches, *self.text(inputs.prompts, layout.slots, features.device), inputs.proprio, layout)
         stages.mark("decoder")
         tokens = run.at_input(tokens)
         stages.mark("prune")
         return tokens
 
-    def _text(self, prompts: tuple[tuple[int, ...], ...], slots: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Embeddings of BOS (B, 1, D), and of prompt, slots and stop (B, T, D); slots are zero vectors."""
-        special, decoder = self.config.tokens, self.openvla.language_model
+    def text(self, prompts: tuple[tuple[int, ...], ...], slots: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Token ids of BOS, prompt, slots and stop, padded: (B, L); and which of them have zero vectors instead, (B, L) bool."""
+        special = self.config.tokens
         stop = [special.stop] if slots else []
         longest = max(map(len, prompts)) + slots + len(stop)
         rows, empty = [], []
@@ -226,17 +238,19 @@ class VLA(nn.Module):
             row = [*prompt, *[special.pad] * slots, *stop]
             rows.append([special.bos, *row, *[special.pad] * (longest - len(row))])
             empty.append([0] * (1 + len(prompt)) + [1] * slots + [0] * (longest - len(prompt) - slots))
-        embeds = decoder.embed(torch.tensor(rows, device=device))
-        embeds = embeds.masked_fill(torch.tensor(empty, dtype=torch.bool, device=device).unsqueeze(-1), 0.0)
-        return embeds[:, :1], embeds[:, 1:]
+        return torch.tensor(rows, device=device), torch.tensor(empty, dtype=torch.bool, device=device)
 
-    def _read(self, tokens: Tokens) -> Tensor:
-        """The hidden states (B, 56, D) that the action head reads."""
-        spans = tokens.layout.columns(Span.SLOTS, tokens.visual)
-        first = [span.start + self.action_slice.first for span in spans]
+    def join(self, patches: Patches, ids: Tensor, empty: Tensor, proprio: Tensor | None, layout: Layout) -> Tokens:
+        """The decoder's input from projected image tokens, `text`'s answer and the robot's state (B, 8)."""
+        embeds = self.openvla.language_model.embed(ids).masked_fill(empty.unsqueeze(-1), 0.0)
+        state = [] if proprio is None else [self.proprio_projector(proprio)]
+        return assemble(embeds[:, :1], patches, torch.cat([*state, embeds[:, 1:]], dim=1), layout)
+
+    def read(self, tokens: Tokens) -> slice | Tensor:
+        """The columns whose hidden states the action head reads: one slice of 56, or (B, 56) where samples differ."""
+        slots = self.config.slots
+        first = [span.start + self.action_slice.first for span in tokens.layout.columns(Span.SLOTS, tokens.visual)]
         if len(set(first)) == 1:
-            return tokens.hidden[:, first[0] : first[0] + self.config.slots]
-        rows = torch.tensor(first, device=tokens.hidden.device).unsqueeze(1) + torch.arange(
-            self.config.slots, device=tokens.hidden.device
-        )
-        return tokens.hidden.gather(1, rows.unsqueeze(-1).expand(-1, -1, tokens.hidden.shape[-1]))
+            return slice(first[0], first[0] + slots)
+        device = tokens.hidden.device
+        return torch.tensor(first, device=device).unsqueeze(1) + torch.arange(slots, device=device)

@@ -24,12 +24,14 @@ class Chunk:
     stages_ms: this query's share of its batch's time, in milliseconds, by stage: "preprocess" is what happens before the
         model, every other stage (vision, prune, decoder, head) is the model.
     prompt_tokens: length of the instruction as the model read it; None for a policy that reads none.
+    gflops: what the answer cost in the scope `model` of `vla_bench.model.costs`; None where that cannot be counted.
     """
 
     actions: np.ndarray
     kept_tokens: tuple[int, ...] | None = None
     stages_ms: Mapping[str, float] = field(default_factory=dict)
     prompt_tokens: int | None = None
+    gflops: float | None = None
 
     @property
     def kept_total(self) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from vla_bench.measure.flops import Count
+from vla_bench.measure.flops import TOLERANCE, Count, Counter
 from vla_bench.report.tables import print_table
 
 MODULES = ("dino", "siglip", "projector", "proprio", "pruner", "llm_linear", "llm_attention", "head", "lm_head")
@@ -19,13 +19,23 @@ def columns(counts: list[Count]) -> tuple[tuple[str, ...], list[list[str]]]:
     digits = 1 if counts[0].total > 100 else 4
     modules = [name for name in MODULES if any(count.modules.get(name) for count in counts)]
     papers = any(count.paper is not None for count in counts)
-    header = ("pruner", "tokens", "a layer", *(name.replace("_", " ") for name in modules), "GFLOP", "of dense")
-    dense = next((count.total for count in counts if count.pruner == "none"), None)
+    counters = any(count.counter is not Counter.CLOSED_FORM for count in counts)
+    header = (
+        "pruner",
+        *(["counter"] if counters else []),
+        "tokens",
+        "a layer",
+        *(name.replace("_", " ") for name in modules),
+        "GFLOP",
+        "of dense",
+    )
+    dense = {count.counter: count.total for count in counts if count.pruner == "none"}
     rows = []
     for count in counts:
-        share = "-" if dense is None else f"{100 * count.total / dense:.1f} %"
+        share = f"{100 * count.total / dense[count.counter]:.1f} %" if count.counter in dense else "-"
         cells = [f"{count.modules.get(name, 0):.{digits}f}" for name in modules]
-        row = [count.pruner, f"{count.visual_tokens:.1f}", f"{count.layer_mean:.1f}", *cells, f"{count.total:.{digits}f}", share]
+        name = [count.pruner, count.counter.value] if counters else [count.pruner]
+        row = [*name, f"{count.visual_tokens:.1f}", f"{count.layer_mean:.1f}", *cells, f"{count.total:.{digits}f}", share]
         rows.append([*row, "" if count.paper is None else f"{count.paper:.1f} T"] if papers else row)
     return ((*header, "paper") if papers else header), rows
 
@@ -38,8 +48,27 @@ def print_flops(counts: list[Count]) -> None:
         "FLOP = 2 x multiply-adds of matrix products and convolutions"
     )
     print_table(*columns(counts), title)
+    for line in agreement(counts):
+        print(line)
     if any(count.paper is not None for count in counts):
         print(WHY, file=sys.stderr)
+
+
+def agreement(counts: list[Count]) -> list[str]:
+    """Whether each counter says what the closed form says, a line each."""
+    lines = []
+    for count in counts:
+        if count.difference is None:
+            continue
+        tolerance = TOLERANCE[count.counter]
+        allowed = f"{100 * tolerance:g} % allowed" if tolerance else "none allowed"
+        verdict = "agrees with" if count.agrees else "DISAGREES with"
+        if count.difference == 0:
+            what = "the same number"
+        else:
+            what = f"{100 * count.difference:+.4f} %"
+        lines.append(f"{count.pruner}: {count.counter.value} {verdict} the closed form: {what} ({allowed})")
+    return lines
 
 
 def latex(counts: list[Count]) -> str:

@@ -18,6 +18,7 @@ class Group:
     rate: Rate
     steps_mean: float | None  # of the successes
     kept_tokens_mean: float | None  # over all queries, of all cameras together; None without image tokens
+    gflops_mean: float | None  # over all queries, scope `model`
     policy_ms_mean: float | None  # over all queries
 
     def to_dict(self) -> dict[str, object]:
@@ -31,6 +32,7 @@ class Group:
             "interval": None if rate.rate is None else [rate.low, rate.high],
             "steps_mean": self.steps_mean,
             "kept_tokens_mean": self.kept_tokens_mean,
+            "gflops_mean": self.gflops_mean,
             "policy_ms_mean": self.policy_ms_mean,
         }
 
@@ -71,6 +73,7 @@ def group(episodes: list[Episode]) -> Group:
         rate=wilson(len(won), len(done)),
         steps_mean=_mean([e.steps for e in won]),
         kept_tokens_mean=_query_mean([(e.queries, e.kept_tokens_mean) for e in done]),
+        gflops_mean=_query_mean([(e.queries, e.gflops_mean) for e in done]),
         policy_ms_mean=_query_mean([(e.queries, e.policy_ms_mean) for e in done]),
     )
 

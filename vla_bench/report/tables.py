@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vla_bench.report.summary import Group, Summary
 
-COLUMNS = ("suite", "task", "instruction", "n", "success", "%", "95 % CI", "steps", "tokens", "errors")
+COLUMNS = ("suite", "task", "instruction", "n", "success", "%", "95 % CI", "steps", "tokens", "GFLOP", "ms", "errors")
+OF_A_MODEL = ("tokens", "GFLOP", "ms")  # shown where a model kept image tokens
 LEFT = set("suite instruction model kind suites weights pruner acts needs source".split()) | {"unnorm key"}
 LEAST_WORDS = 20  # characters below which a cut instruction says nothing
 
@@ -12,7 +13,8 @@ LEAST_WORDS = 20  # characters below which a cut instruction says nothing
 def result_table(summary: Summary, instructions: dict[tuple[str, int], str]) -> tuple[tuple[str, ...], list[list[str]]]:
     """Columns, and one row a task, one a suite, and one for all where there is more than one suite.
 
-    "tokens" is the mean of kept image tokens per query; without a model that has any, there is no such column.
+    "tokens", "GFLOP" and "ms" are means per query: image tokens kept, cost in the scope `model`, time in the policy; a
+    policy without image tokens has no such columns.
     """
     rows = []
     for name, suite in summary.suites.items():
@@ -20,7 +22,11 @@ def result_table(summary: Summary, instructions: dict[tuple[str, int], str]) -> 
         rows.append(_row(name, "all", "", suite))
     if len(summary.suites) > 1:
         rows.append(_row("all", "", "", summary.total))
-    return (COLUMNS, rows) if summary.total.kept_tokens_mean is not None else _without("tokens", COLUMNS, rows)
+    columns = COLUMNS
+    if summary.total.kept_tokens_mean is None:
+        for column in OF_A_MODEL:
+            columns, rows = _without(column, columns, rows)
+    return columns, rows
 
 
 def _without(column: str, columns: tuple[str, ...], rows: list[list[str]]) -> tuple[tuple[str, ...], list[list[str]]]:
@@ -36,7 +42,10 @@ def _row(suite: str, task: str, instruction: str, group: Group) -> list[str]:
         percent, interval = f"{100 * rate.rate:.1f}", f"{100 * rate.low:.1f} - {100 * rate.high:.1f}"
     steps = "-" if group.steps_mean is None else f"{group.steps_mean:.0f}"
     tokens = "-" if group.kept_tokens_mean is None else f"{group.kept_tokens_mean:.1f}"
-    return [suite, task, instruction, str(rate.n), str(rate.successes), percent, interval, steps, tokens, str(group.errors)]
+    gflops = "-" if group.gflops_mean is None else f"{group.gflops_mean:.{1 if group.gflops_mean > 100 else 3}f}"
+    ms = "-" if group.policy_ms_mean is None else f"{group.policy_ms_mean:.1f}"
+    cells = [str(rate.n), str(rate.successes), percent, interval, steps, tokens, gflops, ms]
+    return [suite, task, instruction, *cells, str(group.errors)]
 
 
 def markdown(columns: tuple[str, ...], rows: list[list[str]]) -> str:

@@ -274,4 +274,5 @@ def _reply(observation: Observation, chunk: Chunk, seconds: float) -> _Reply:
         raise ValueError(f"actions have shape {actions.shape}, not (T, {ACTION_DIM})")
     if not np.isfinite(actions).all():
         raise ValueError("actions are not finite numbers")
-    return _Reply(actions, Answer.of(observation.step, chunk.kept_tokens, chunk.prompt_tokens, chunk.stages_ms), seconds)
+    answer = Answer.of(observation.step, chunk.kept_tokens, chunk.prompt_tokens, chunk.stages_ms, chunk.gflops)
+    return _Reply(actions, answer, seconds)

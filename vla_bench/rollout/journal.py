@@ -89,6 +89,7 @@ def reported(answers: list[Answer]) -> dict[str, object]:
     same_cameras = len({len(cameras) for cameras in kept}) == 1
     preprocess = _mean([answer.preprocess_ms for answer in answers])
     model = _mean([answer.model_ms for answer in answers])
+    gflops = _mean([answer.gflops for answer in answers])
     return {
         "kept_tokens_mean": _mean(totals),
         "kept_tokens_min": min(totals, default=None),
@@ -96,6 +97,7 @@ def reported(answers: list[Answer]) -> dict[str, object]:
         "kept_tokens_by_camera": [_mean(camera) for camera in zip(*kept, strict=True)] if same_cameras else None,
         "preprocess_ms_mean": None if preprocess is None else round(preprocess, 3),
         "model_ms_mean": None if model is None else round(model, 3),
+        "gflops_mean": None if gflops is None else round(gflops, 6),
     }
 
 

@@ -24,7 +24,10 @@ MOST_PER_DEMO = 4  # attempts for every demonstration asked for
 
 @dataclass(frozen=True)
 class Attempt:
-    """One finished attempt: a line of `attempts.jsonl`.  `steps` and `pushes` took place; `frames` were kept."""
+    """One finished attempt: a line of `attempts.jsonl`.
+
+    `steps` and `pushes` took place, the first `led` steps by a learner; `frames` were kept.
+    """
 
     suite: str
     task_id: int
@@ -35,6 +38,7 @@ class Attempt:
     frames: int = 0
     noops: int = 0
     pushes: int = 0
+    led: int = 0
     wall_s: float = 0.0
     error: str | None = None
 

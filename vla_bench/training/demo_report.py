@@ -76,7 +76,7 @@ def print_report(report: DemoReport) -> None:
         say(f"resume      {report.command}")
     elif report.unfinished:
         names = ", ".join(f"{book.suite.name} {book.task.id}" for book in report.unfinished)
-        say(f"given up    {names}: the expert failed too often to make them all")
+        say(f"given up    {names}: too few attempts became demonstrations")
 
 
 def _rate(books: Sequence[TaskBook]) -> Rate:

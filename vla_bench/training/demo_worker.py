@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from vla_bench.policies.registry import SCRIPTED
 from vla_bench.signals import die_with_parent
 from vla_bench.suites import Suite
 from vla_bench.training.attempts import Attempt
@@ -26,6 +27,7 @@ class Settings:
     assets: AssetPack
     environment: dict[str, str]  # set before the simulator is imported
     pushed_share: float
+    learner: str | None = None  # a policy that acts first
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def main(connection: Connection, settings: Settings) -> None:
     from vla_bench.policies.expert import Expert
     from vla_bench.world.env import World
 
-    world, expert = None, Expert()
+    world, expert, learner = None, Expert(), None
     try:
         while (job := connection.recv()) is not None:
             started = time.perf_counter()
@@ -55,7 +57,8 @@ def main(connection: Connection, settings: Settings) -> None:
                     if world is not None:
                         world.close()
                     world = World(suite, settings.assets)
-                attempt = make(world, expert, job, settings.pushed_share)
+                    learner = _learner(settings.learner, suite)
+                attempt = make(world, expert, job, settings.pushed_share, learner)
             except Exception as error:  # noqa: BLE001  every failure of a simulator is an attempt's error, with its cause
                 trace = traceback.format_exc(limit=-3)
                 text = f"{type(error).__name__}: {error}\n{trace}"
@@ -70,16 +73,26 @@ def main(connection: Connection, settings: Settings) -> None:
     os._exit(0)
 
 
-def make(world, expert, job: Job, pushed_share: float) -> Attempt:
+def _learner(name: str | None, suite: Suite):
+    """On one thread of the CPU: there are as many processes as cores."""
+    if name is None:
+        return None
+    from vla_bench.policies.registry import ModelChoice, make_policy
+
+    model = {} if name in SCRIPTED else {"device": "cpu", "threads": 1}
+    return make_policy(ModelChoice(name, suites=(suite.name,), **model))
+
+
+def make(world, expert, job: Job, pushed_share: float, learner=None) -> Attempt:
     """Make one attempt; a success is on the disk when this returns."""
     from vla_bench.training.demo_file import write_demos
     from vla_bench.training.recording import record
 
     world.start(world.suite.task(job.task_id))
-    recording = record(world, expert, job.number, job.seed, pushed_share)
+    recording = record(world, expert, job.number, job.seed, pushed_share, learner)
     frames = 0
     if recording.demo is not None:
         frames = len(recording.demo)
         write_demos(job.path, world.about(), [recording.demo])
-    counts = (recording.steps, frames, recording.noops, recording.pushes)
+    counts = (recording.steps, frames, recording.noops, recording.pushes, recording.led)
     return Attempt(job.suite, job.task_id, job.number, job.seed, recording.ending, *counts)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from vla_bench import environment
 from vla_bench.errors import UsageError
+from vla_bench.model.files import identity
+from vla_bench.model.known import bundled
+from vla_bench.policies.registry import ModelChoice, settle
 from vla_bench.rollout.plan import worker_count
 from vla_bench.rollout.selection import chosen_tasks
 from vla_bench.suites import SUITE_NAMES, Suite, Task, load_suites
@@ -27,7 +30,11 @@ ERRORS_IN_A_ROW = 10  # this many and the cause is not the attempts
 
 @dataclass(frozen=True)
 class DemoRequest:
-    """What the user asked for, as the command line takes it.  `disturb`: share of episodes in which the arm is pushed."""
+    """What the user asked for, as the command line takes it.
+
+    disturb: share of episodes in which the arm is pushed.
+    learner: a policy that acts first in every episode, until the expert takes over; None for none.
+    """
 
     suite: str = "all"
     per_task: int = 50
@@ -38,6 +45,7 @@ class DemoRequest:
     workers: str = "auto"
     assets: str = "auto"
     seed: int = 0
+    learner: str | None = None
     command: str = "vla-bench demos"
 
 
@@ -54,6 +62,8 @@ def make_demos(request: DemoRequest, observer: DemoObserver | None = None) -> De
     check(request)
     chosen = chosen_tasks(load_suites(request.suite), request.tasks)
     assets, gl = resolve_assets(request.assets), choose_gl()
+    if request.learner is not None:
+        settle(ModelChoice(request.learner, suites=tuple({suite.name for suite, _ in chosen})))
     folder = DemoFolder(request.out, configuration(request, assets, gl), request.command)
     observer = observer or DemoObserver()
     try:
@@ -78,6 +88,7 @@ def check(request: DemoRequest) -> None:
 def configuration(request: DemoRequest, assets: AssetPack, gl: GL) -> dict[str, object]:
     """Everything that decides a demonstration.  How many there are, of which tasks, by how many workers is not part of it."""
     return {
+        **_learner(request.learner),
         "policy": "expert",
         "seed": request.seed,
         "image_size": request.image_size,
@@ -87,6 +98,14 @@ def configuration(request: DemoRequest, assets: AssetPack, gl: GL) -> dict[str, 
         "gl_backend": gl.backend,
         "packages": environment.versions(environment.OUTCOME_PACKAGES),
     }
+
+
+def _learner(name: str | None) -> dict[str, object]:
+    """Who acts first, if anybody does, and with which weights."""
+    if name is None:
+        return {}
+    folder = bundled(name) or Path(name)
+    return {"learner": name, "learner_weights": identity(folder) if folder.is_dir() else None}
 
 
 class Assignments:
@@ -144,7 +163,8 @@ def _run(
         observer.attempt(attempt, books)
 
     suites = {suite.name: replace(suite, image_size=request.image_size) for suite, _ in chosen}
-    crew = Crew(Settings(suites, assets, gl.environment(), request.disturb), workers, assignments.next, on_attempt)
+    settings = Settings(suites, assets, gl.environment(), request.disturb, request.learner)
+    crew = Crew(settings, workers, assignments.next, on_attempt)
     wanted = sum(book.wanted for book in books)
     observer.begin(
         f"{left} of {wanted} demonstrations to make (expert, {request.image_size} px, assets {assets.name}: {assets.reason}; "

@@ -85,7 +85,15 @@ RECIPES = {
         **_NANO,
     ),
     # As the paper fine-tunes OpenVLA-OFT: no loss beside the actions'.
-    "nano-lightvla": Recipe("nano-oft", "lightvla", steps=4_000, learning_rate=3e-4, rate_schedule=LearningRate.COSINE, **_NANO),
+    "nano-lightvla": Recipe(
+        "nano-oft",
+        "lightvla",
+        steps=1_000,
+        learning_rate=6e-4,
+        matrix_rate=0.004,
+        rate_schedule=LearningRate.TRAPEZOID,
+        **_NANO,
+    ),
 }
 
 

@@ -12,6 +12,7 @@ from vla_bench.policies.base import Policy
 from vla_bench.records import EpisodeKey
 from vla_bench.training.demo_file import IMAGES, Demo
 from vla_bench.training.disturbance import Pushes
+from vla_bench.training.leading import lead
 from vla_bench.training.noops import kept_actions
 from vla_bench.world.env import SAMPLED, World
 from vla_bench.world.observation import Observation, Scene, Sight
@@ -28,12 +29,14 @@ class Ending(str, Enum):
 
 @dataclass(frozen=True)
 class Recording:
-    """What came of an attempt.  `steps` of the simulator, `noops` left out of them, `pushes` that took place."""
+    """What came of an attempt.  `steps` of the simulator, the first `led` of them a learner's, `noops` left out of them,
+    `pushes` that took place."""
 
     ending: Ending
     steps: int = 0
     noops: int = 0
     pushes: int = 0
+    led: int = 0
     demo: Demo | None = None
 
 
@@ -53,19 +56,28 @@ class Kept:
         self.segment.append(segment)
 
 
-def record(world: World, expert: Policy, attempt: int, seed: int, pushed_share: float) -> Recording:
+def record(
+    world: World, expert: Policy, attempt: int, seed: int, pushed_share: float, learner: Policy | None = None
+) -> Recording:
     """Let `expert` try the running task from the start that belongs to `seed`, and keep what it saw and did.
 
     As in the reference's data, an action that does nothing is neither executed nor kept.  While the arm is pushed, the
-    expert goes on watching and deciding, its gripper is obeyed, and nothing is kept.
+    expert goes on watching and deciding, its gripper is obeyed, and nothing is kept; nor of what a `learner` did before.
     """
     start = world.sample(seed)
     pushes = Pushes(seed, pushed_share, world.suite.horizon)
     key = EpisodeKey(world.suite.name, world.task.id, SAMPLED, attempt)
     expert.reset(key)
-    seen = world.begin(key, start, Sight.STATE if pushes.at(0) else Sight.IMAGES)
+    seen = world.begin(key, start, Sight.IMAGES if learner or not pushes.at(0) else Sight.STATE)
     if not world.is_sound(start):
         return Recording(Ending.REJECTED)
+    led = 0
+    if learner is not None:
+        outcome = lead(world, learner, seen, seed)
+        if outcome.over:
+            return Recording(Ending.REJECTED, outcome.steps, led=outcome.steps)
+        seen, led = outcome.seen, outcome.steps
+        expert.reset(key)
     frames, noops, segment, pushed = Kept(), 0, 0, 0
     for step in range(world.suite.horizon):
         action = expert.act([seen])[0].actions[0]
@@ -74,7 +86,7 @@ def record(world: World, expert: Policy, attempt: int, seed: int, pushed_share: 
             while not kept_actions(np.array([*frames.actions, action]))[-1]:
                 noops += 1
                 if noops > world.suite.horizon:
-                    return Recording(Ending.FAILURE, step, noops, pushed)  # it has given up
+                    return Recording(Ending.FAILURE, led + step, noops, pushed, led)  # it has given up
                 action = expert.act([seen])[0].actions[0]
             frames.add(action, world.state, seen, segment)
         else:
@@ -84,19 +96,20 @@ def record(world: World, expert: Policy, attempt: int, seed: int, pushed_share: 
         done, seen = world.step(action, Sight.STATE if pushes.at(step + 1) else Sight.IMAGES)
         if done:
             break
-    counts = (step + 1, noops, pushed)
+    counts = (led + step + 1, noops, pushed, led)
     if not done:
         return Recording(Ending.FAILURE, *counts)
     if push is not None:
         return Recording(Ending.REJECTED, *counts)
-    return Recording(Ending.SUCCESS, *counts, as_demo(world, frames, start, attempt, seed, pushed))
+    return Recording(Ending.SUCCESS, *counts, as_demo(world, frames, start, attempt, seed, pushed, led))
 
 
-def as_demo(world: World, frames: Kept, start: np.ndarray, attempt: int, seed: int, pushes: int) -> Demo:
+def as_demo(world: World, frames: Kept, start: np.ndarray, attempt: int, seed: int, pushes: int, led: int = 0) -> Demo:
     """The frames as LIBERO's arrays."""
     states = np.array(frames.states)
-    # As in LIBERO's files the first state is the start before settling: whoever replays a demonstration settles again.
-    states[0] = start
+    if not led:
+        # As in LIBERO's files the first state is the start before settling: whoever replays a demonstration settles again.
+        states[0] = start
     last = np.zeros(len(states), np.uint8)
     last[-1] = 1
     eef_pos = np.array([o.eef_pos for o in frames.seen])
@@ -131,6 +144,7 @@ def as_demo(world: World, frames: Kept, start: np.ndarray, attempt: int, seed: i
             "attempt": attempt,
             "seed": seed,
             "pushes": pushes,
+            "led": led,
         },
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vla_bench.model.shortcuts import FastLayer, Shortcuts
 from vla_bench.model.vla import VLA, Output
 from vla_bench.pruners.base import Pruner
 from vla_bench.training.auxiliary import WhereHead, where_loss
@@ -20,11 +21,13 @@ class Loss(nn.Module):
         self.model = model
         self.auxiliary = auxiliary
         self.where = WhereHead(model.config.llm.width) if auxiliary else None
+        plain = model.openvla.language_model.model.layers
+        self._shortcuts = Shortcuts(layers=(*plain[:-1], FastLayer(plain[-1], fused=False)), rows=True)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and what to log."""
         seed_noise(self.model.pruner, batch.seeds)
-        output = self.model(batch.inputs)
+        output = self.model(batch.inputs, shortcuts=self._shortcuts)
         error = (output.actions.float() - batch.actions).abs()
         loss = error.mean()
         seen = {"action": loss.detach(), "gripper": error[..., GRIPPER].mean().detach(), "kept": picked(output)}

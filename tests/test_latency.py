@@ -1,0 +1,263 @@
+"""`vla-bench latency`: times that are true, ratios with intervals, and the three lies that it finds."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from vla_bench.errors import MeasureError, UsageError
+from vla_bench.measure.devices import GPUS, Host, Peak, clock_moved
+from vla_bench.measure.forced import Forced, exactly
+from vla_bench.measure.latency import LatencyRequest, measure_latency
+from vla_bench.measure.replay import TOKENS, replay
+from vla_bench.measure.roofline import bound_ms, products, share
+from vla_bench.measure.spread import ratio, spread
+from vla_bench.measure.timing import Samples, Timed, ask, interleave, warm_up
+from vla_bench.measure.variants import Variant, parse_variant
+from vla_bench.model.costs import Lengths, Scope, lightvla_macs, macs
+from vla_bench.model.initialise import random_vla
+from vla_bench.model.presets import NANO, SEVEN_B
+from vla_bench.pruners.registry import make_pruner
+
+from . import nanos
+
+
+class Sleeper(Host):
+    """A device that goes on for a while after it has answered: what a missing wait looks like."""
+
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+        self.asked = False
+
+    def stamp(self):
+        self.asked = True
+        return super().stamp()
+
+    def synchronise(self):
+        if self.asked:
+            time.sleep(self.seconds)
+        self.asked = False
+
+
+def sleep(name: str, seconds: float) -> Timed:
+    return Timed(name, lambda query: query, lambda prepared: time.sleep(seconds), lambda answer, query: None)
+
+
+# Times
+
+
+def test_the_parts_of_a_query_are_told_apart():
+    samples = Samples()
+    pause = time.sleep
+    ask(Timed("x", lambda q: pause(0.03), lambda p: pause(0.02), lambda a, q: pause(0.01)), None, Host(), samples)
+    assert 60 <= samples.wall[0] < 200 and 20 <= samples.device[0] < samples.wall[0] - 39
+
+
+def test_every_variant_answers_every_query_and_in_turn():
+    said = []
+    variants = [Timed(n, lambda q, n=n: said.append((n, q)), lambda p: None, lambda a, q: None) for n in "ab"]
+    found = interleave(variants, range(20), Host())
+    assert [len(found[name].wall) for name in "ab"] == [20, 20]
+    pairs = list(zip(said[::2], said[1::2], strict=True))
+    assert all({first[0], second[0]} == {"a", "b"} and first[1] == second[1] for first, second in pairs)
+    assert {first[0] for first, _ in pairs} == {"a", "b"}  # neither is always asked first
+
+
+def test_a_missing_wait_is_found():
+    interleave([sleep("honest", 0.002)], range(5), Sleeper(0.0))
+    with pytest.raises(MeasureError, match="quick answers before its work is done"):
+        interleave([sleep("quick", 0.002)], range(5), Sleeper(0.004))
+
+
+def test_warming_up_takes_its_time():
+    began = time.perf_counter()
+    asked = warm_up([sleep("x", 0.004)], range(3), Host(), seconds=0.2)
+    assert asked >= 20 and time.perf_counter() - began >= 0.2
+
+
+def test_spread_and_ratio():
+    found = spread(np.arange(1, 1002))
+    assert (found.median, found.p5, found.p95, found.p99, found.min, found.n) == (501, 51, 951, 991, 1, 1001)
+    assert found.low < 501 < found.high and found.high - found.low < 110
+    assert spread([1.0, 2.0, 3.0]).p99 is None
+    dice = np.random.default_rng(1)
+    fast = dice.normal(10, 0.5, 300)
+    found = ratio(fast * 1.5, fast)
+    assert found.ratio == pytest.approx(1.5) and found.low <= 1.5 <= found.high
+    wide, narrow = ratio(dice.normal(15, 3, 300), fast), ratio(dice.normal(15, 0.1, 300), fast)
+    assert wide.high - wide.low > narrow.high - narrow.low
+    with pytest.raises(ValueError, match="not pairs"):
+        ratio([1, 2], [1])
+
+
+# The bound
+
+
+BOUNDS = {
+    "H20": (59.3, 20.1),
+    "A100": (28.2, 9.7),
+    "RTX 4090": (53.3, 18.3),
+    "H100": (9.0, 4.8),
+    "H200": (11.2, 4.1),
+    "Thor": (55.1, 54.4),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_bounds_of_the_design(name):
+    flops, bandwidth = next((f, b) for part, f, b in GPUS if part == name)
+    peak = Peak(flops, bandwidth, name)
+    found = tuple(
+        bound_ms(products(SEVEN_B, Lengths.even(SEVEN_B, 28, visual), own), peak, 2)
+        for visual, own in ((512, 0), (78, lightvla_macs(SEVEN_B, 28)))
+    )
+    assert found == pytest.approx(BOUNDS[name], abs=0.16)
+
+
+def test_products_are_what_is_executed():
+    for visual, rows in ((512, False), (78, False), (78, True)):
+        lengths = Lengths.even(SEVEN_B, 28, visual)
+        found = sum(p.macs for p in products(SEVEN_B, lengths, 7, rows))
+        assert found == sum(macs(SEVEN_B, lengths, Scope.EXECUTED, 7, rows).values())
+
+
+def test_an_impossible_speed_is_found():
+    peak = Peak(1e12, None, "a card")
+    assert share("x", 5.0, 10.0, peak) == 0.5
+    with pytest.raises(MeasureError, match="x takes 4.000 ms, and a card allows no less than 5.000 ms"):
+        share("x", 5.0, 4.0, peak)
+
+
+# What is replayed
+
+
+def test_the_papers_counts():
+    queries = replay(NANO, 400, "paper", 0, words=False)
+    again, other = (replay(NANO, 400, "paper", seed, words=False) for seed in (0, 1))
+    assert len(queries) == 400 and [q.kept for q in queries] == [q.kept for q in again] != [q.kept for q in other]
+    for suite, (mean, sd, length) in TOKENS.items():
+        of_suite = [q for q in queries if q.observation.episode.suite == suite]
+        kept = np.array([q.kept for q in of_suite])
+        assert {q.prompt for q in of_suite} == {length}
+        assert kept.mean() == pytest.approx(mean / 4, abs=sd / 4 / 3) and kept.std() == pytest.approx(sd / 4, rel=0.35)
+    assert all(image.shape == (128, 128, 3) for q in queries[:8] for image in q.observation.images.values())
+    assert replay(SEVEN_B, 1, "paper", 0, False)[0].observation.images["agentview"].shape == (256, 256, 3)
+
+
+def test_fixed_counts_and_the_pruners_own():
+    assert {q.kept for q in replay(NANO, 9, "fixed:20", 0, words=True)} == {20}
+    assert {(q.kept, q.prompt) for q in replay(NANO, 9, "own", 0, words=True)} == {(None, None)}
+    for wrong in ("fixed:129", "fixed:0", "fixed:", "fixed", "mean"):
+        with pytest.raises(UsageError, match="K from 1 to 128"):
+            replay(NANO, 1, wrong, 0, True)
+
+
+def test_counts_of_a_run(tmp_path):
+    from vla_bench.queries import Answer, write_queries
+    from vla_bench.records import EpisodeKey
+
+    with pytest.raises(UsageError, match="no query with image tokens"):
+        replay(NANO, 1, "run", 0, True, tmp_path)
+    answers = [Answer(8 * i, (10 + i, 5), 11 + i, {}) for i in range(3)]
+    write_queries(tmp_path, EpisodeKey("object", 0, 0), answers)
+    assert [(q.kept, q.prompt) for q in replay(NANO, 4, "run", 0, True, tmp_path)] == [(15, 11), (16, 12), (17, 13), (15, 11)]
+
+
+def test_variants_are_spelled():
+    assert parse_variant("dense", "nano", "rows") == Variant("nano", "none", "rows")
+    assert parse_variant("fastv(layer=3)@none", "nano", "rows") == Variant("nano", "fastv(layer=3)", "none")
+    assert parse_variant("nano-oft", "nano", "rows") == Variant("nano-oft", None, "rows")
+    assert parse_variant("nano-oft:dense@fused", "nano", "rows") == Variant("nano-oft", "none", "fused")
+    with pytest.raises(UsageError, match="names no pruner"):
+        parse_variant("nano-oft:", "nano", "rows")
+
+
+def test_a_forced_pruner_keeps_what_it_is_told():
+    keep = torch.tensor([[False, True, False, True, True]])
+    assert exactly(keep, 2).tolist() == [[False, True, False, True, False]]
+    assert exactly(keep, 4).tolist() == [[True, True, False, True, True]]
+    model, batch = random_vla(NANO, 0).eval(), nanos.inputs(3)
+    for name in ("lightvla", "random", "fastv", "lightvla-star-vision"):
+        forced = Forced(make_pruner(name))
+        model.attach(forced.eval())
+        forced.kept = 33
+        assert nanos.answer(model, batch).tokens.visual == 33
+        forced.kept = None
+        model.attach(forced)
+        own = nanos.answer(model, batch).kept
+        model.attach(make_pruner(name).eval())
+        if name != "lightvla-star-vision":  # whose parameters are drawn anew
+            assert [patches.ids.tolist() for _, patches in nanos.answer(model, batch).kept] == [p.ids.tolist() for _, p in own]
+    with pytest.raises(UsageError, match="cuts 4 times"):
+        Forced(make_pruner("sparsevlm"))
+
+
+# All of it
+
+QUICK = LatencyRequest(model="nano", pruner="lightvla", random_weights=True, queries=8, kept="fixed:20", warm_seconds=0.0)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    with nanos.one_thread():
+        return measure_latency(QUICK)
+
+
+def test_what_is_measured(measured):
+    pruned, dense = measured.rows
+    assert (pruned.name, dense.name) == ("nano:lightvla@cameras,rows", "nano:none@cameras,rows")
+    assert pruned.kept == (20, 0, 20, 20) and dense.kept == (128, 0, 128, 128)
+    assert pruned.gflops < dense.gflops and 0 < pruned.of_bound < 1 and 0 < dense.of_bound < 1
+    assert {"preprocess", "h2d", "vision", "prune", "decoder", "head", "d2h", "denormalise"} <= pruned.stages.keys()
+    (comparison,) = measured.comparisons
+    assert (comparison.slow, comparison.fast) == (dense.name, pruned.name)
+    for each in (comparison.wall, comparison.device, comparison.llm):
+        assert each.low <= each.ratio <= each.high
+    assert not measured.comparable and measured.dtype == "float32" and measured.before["threads"] == 1
+    assert all(len(times) == 8 for raw in measured.raw.values() for times in raw.values())
+    json.dumps(measured.to_dict(), allow_nan=False)
+
+
+class Liar(Host):
+    """Says something else of itself every time."""
+
+    def __init__(self, clocks=(2000.0,), flops=1e15):
+        self.clocks, self.flops = list(clocks), flops
+
+    def clock_mhz(self):
+        return self.clocks.pop(0) if len(self.clocks) > 1 else self.clocks[0]
+
+    def identity(self):
+        return {"device": "a liar"}
+
+    def peak(self, dtype):
+        return Peak(self.flops, None, "a slow card")
+
+
+def test_a_clock_that_moves_is_told():
+    assert not clock_moved(1980, 1900) and clock_moved(1980, 1700) and not clock_moved(None, 1)
+    with nanos.one_thread():
+        found = measure_latency(QUICK, device=Liar((2000.0, 1500.0)))
+    assert "the clock moved from 2000 to 1500 MHz while this was measured" in found.flags
+
+
+def test_more_than_the_device_can_do_is_no_result():
+    with nanos.one_thread(), pytest.raises(MeasureError, match="a slow card allows no less than"):
+        measure_latency(QUICK, device=Liar(flops=1e6))
+
+
+def test_what_cannot_be_timed_is_refused():
+    from dataclasses import replace
+
+    for wrong, why in (
+        (replace(QUICK, queries=1), "at least 2"),
+        (replace(QUICK, vs=("lightvla",)), "the same variant twice"),
+        (replace(QUICK, model="nano-oft"), "sizes of a preset"),
+        (replace(QUICK, random_weights=False, model="expert", pruner=None), "no model"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            measure_latency(wrong)

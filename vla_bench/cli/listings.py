@@ -1,0 +1,68 @@
+"""What there is, and whether it computes what the reference computes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from vla_bench.cli.app import app
+from vla_bench.cli.options import Format, FormatOption
+
+
+@app.command()
+def suites(format: FormatOption = Format.human):
+    """List the LIBERO suites and the protocol each is evaluated with."""
+    from vla_bench.report.listings import print_suites, suites_dict
+    from vla_bench.suites import load_suites
+
+    found = load_suites()
+    if format is Format.json:
+        typer.echo(json.dumps(suites_dict(found)))
+    else:
+        print_suites(found)
+
+
+@app.command()
+def models(format: FormatOption = Format.human):
+    """List the models that have a name, and where each comes from."""
+    from vla_bench.model.known import known_models
+    from vla_bench.report.listings import models_dict, print_models
+
+    found = known_models()
+    if format is Format.json:
+        typer.echo(json.dumps(models_dict(found)))
+    else:
+        print_models(found)
+
+
+@app.command()
+def pruners(format: FormatOption = Format.human):
+    """List the pruners: where each acts, what it needs, its parameters and its source."""
+    from vla_bench.pruners.catalogue import catalogue
+    from vla_bench.report.pruners import print_pruners
+
+    found = catalogue()
+    if format is Format.json:
+        typer.echo(json.dumps([entry.to_dict() for entry in found]))
+    else:
+        print_pruners(found)
+
+
+@app.command()
+def verify(
+    fixtures: Annotated[Optional[Path], typer.Option(help="Folder of golden tensors.", show_default="the set that ships")] = None,
+    format: FormatOption = Format.human,
+):
+    """Recompute golden tensors with this code, on this machine and these libraries.  Exits 1 on any miss."""
+    from vla_bench.report.verdicts import print_verdict
+    from vla_bench.verify.run import verify as run
+
+    verdict = run(fixtures)
+    if format is Format.json:
+        typer.echo(json.dumps(verdict.to_dict(), allow_nan=False))
+    else:
+        print_verdict(verdict)
+    raise typer.Exit(verdict.exit_code)

@@ -1,0 +1,113 @@
+"""What a query costs, and what a pruner changes in its answer; no simulator."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from vla_bench.cli.app import app
+from vla_bench.cli.options import MODEL_HELP, Device, FlopsCounter, FlopsScope, Format, FormatOption, TableFormat
+
+
+@app.command()
+def flops(
+    model: Annotated[str, typer.Option(help="7b, nano, a bundled model or a checkpoint folder.")] = "7b",
+    pruner: Annotated[Optional[str], typer.Option(help="As for eval.", show_default="all, at the paper's settings")] = None,
+    kept: Annotated[Optional[int], typer.Option(help="Image tokens left at the end.", show_default="by the pruner")] = None,
+    from_run: Annotated[Optional[Path], typer.Option(help="Mean over this run's queries, each with its own counts.")] = None,
+    prompt_tokens: Annotated[int, typer.Option(help="Length of the instruction; 28 is LIBERO's mean.")] = 28,
+    scope: Annotated[FlopsScope, typer.Option(help="Which parts count; see --explain.")] = FlopsScope.model,
+    counter: Annotated[FlopsCounter, typer.Option(help="Formulas, or the model's operators as a library counts them.")] = (
+        FlopsCounter.closed_form
+    ),
+    explain: Annotated[bool, typer.Option("--explain", help="The formula with this case's numbers.")] = False,
+    format: Annotated[TableFormat, typer.Option("--format", help="A table, one JSON object, or LaTeX.")] = TableFormat.human,
+):
+    """Count the FLOPs of a query: multiply-adds times two, by module."""
+    from vla_bench.measure import flops as measure
+    from vla_bench.report.flops import latex, print_flops
+
+    how = measure.Scope(scope.value), measure.Counter(counter.value)
+    request = measure.FlopsRequest(model, pruner, kept, from_run, prompt_tokens, *how)
+    counts = measure.count(request)
+    if format is TableFormat.json:
+        typer.echo(json.dumps(counts[0].to_dict() if len(counts) == 1 else {"cases": [case.to_dict() for case in counts]}))
+    elif format is TableFormat.latex:
+        typer.echo(latex(counts))
+    else:
+        print_flops(counts)
+    if explain:
+        for line in measure.explain(counts[-1 if len(counts) == 1 else 0], measure.config_of(model)):
+            typer.echo(line, err=True)
+
+
+@app.command()
+def latency(
+    model: Annotated[str, typer.Option(help=MODEL_HELP + " With --random-weights: 7b or nano.")] = "nano",
+    pruner: Annotated[Optional[str], typer.Option(help="As for eval.", show_default="the checkpoint's own")] = None,
+    vs: Annotated[
+        Optional[list[str]],
+        typer.Option(help="Compared with: [MODEL:]PRUNER[@SPEED]; may be given more than once.", show_default="dense"),
+    ] = None,
+    queries: Annotated[int, typer.Option(help="Timed, of every variant; 1000 for a report.")] = 200,
+    device: Annotated[Device, typer.Option(help="What is timed.")] = Device.auto,
+    random_weights: Annotated[bool, typer.Option("--random-weights", help="Of a preset's sizes: needs no checkpoint.")] = False,
+    kept_distribution: Annotated[
+        Optional[str], typer.Option(help="own, paper or fixed:K.", show_default="own; paper with random weights")
+    ] = None,
+    from_run: Annotated[Optional[Path], typer.Option(help="Replay this run's counts of tokens.")] = None,
+    speed: Annotated[
+        Optional[str], typer.Option(help="none, all or cameras,rows,fused,buckets,compile,graphs.", show_default="by device")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of random weights and drawn counts.")] = 0,
+    out: Annotated[Optional[Path], typer.Option(help="JSON with every raw time.", show_default="none")] = None,
+    format: FormatOption = Format.human,
+):
+    """Time queries, variants in turn: medians, percentiles, stages, and ratios with intervals."""
+    from vla_bench.measure.latency import DENSE, LatencyRequest, measure_latency
+    from vla_bench.report.latency import print_latency, write_latency
+
+    command = shlex.join(["vla-bench", *sys.argv[1:]])
+    given = tuple(vs or (DENSE,))
+    request = LatencyRequest(
+        model, pruner, given, queries, device.value, random_weights, from_run, kept_distribution, speed, seed, command
+    )
+    found = measure_latency(request)
+    if out is not None:
+        write_latency(found, out)
+    if format is Format.json:
+        typer.echo(json.dumps(found.to_dict(), allow_nan=False))
+    else:
+        print_latency(found)
+
+
+@app.command()
+def agree(
+    pruner: Annotated[list[str], typer.Option(help="As for eval, arguments in parentheses; may be given more than once.")],
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "nano",
+    observations: Annotated[
+        Optional[Path], typer.Option(help="A .npz file or a folder of demonstrations.", show_default="those that ship")
+    ] = None,
+    episodes: Annotated[int, typer.Option(help="Of each demonstration file.")] = 1,
+    out: Annotated[Optional[Path], typer.Option(help="PNG of distance against kept tokens.")] = None,
+    seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
+    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.auto,
+    format: FormatOption = Format.human,
+):
+    """Compare pruned answers to recorded observations with the dense model's.  No simulator; no success rates either."""
+    from vla_bench.measure.agree import AgreeRequest
+    from vla_bench.measure.agree import agree as run
+    from vla_bench.report.agreement import plot_agreement, print_agreement
+
+    agreed = run(AgreeRequest(model, tuple(pruner), observations, episodes, device.value, seed))
+    if format is Format.json:
+        typer.echo(json.dumps(agreed.to_dict(), allow_nan=False))
+    else:
+        print_agreement(agreed)
+    if out is not None:
+        plot_agreement(agreed, out)

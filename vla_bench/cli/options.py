@@ -1,0 +1,78 @@
+"""Options that several commands have, and the closed sets of values."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated, Optional
+
+import typer
+
+
+class Format(str, Enum):
+    human = "human"
+    json = "json"
+
+
+class TableFormat(str, Enum):
+    human = "human"
+    json = "json"
+    latex = "latex"
+
+
+class FlopsScope(str, Enum):
+    model = "model"
+    reference = "reference"
+    executed = "executed"
+
+
+class FlopsCounter(str, Enum):
+    closed_form = "closed-form"
+    torch = "torch"
+    fvcore = "fvcore"
+    all = "all"
+
+
+class Decoding(str, Enum):
+    l1 = "l1"
+    ar = "ar"
+
+
+class ActionSlice(str, Enum):
+    reference = "reference"
+    aligned = "aligned"
+
+
+class Device(str, Enum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class NoiseSchedule(str, Enum):
+    linear = "linear"
+    constant = "constant"
+    none = "none"
+
+
+class RateSchedule(str, Enum):
+    step = "step"
+    cosine = "cosine"
+    trapezoid = "trapezoid"
+
+
+class Video(str, Enum):
+    failures = "failures"
+    all = "all"
+    none = "none"
+
+
+MODEL_HELP = (
+    "auto (the best that fits this machine), nano (bundled), lightvla or openvla-oft (the suite's own), a checkpoint folder, "
+    "a hub id; or a script: expert, noop, random, replay:RUN."
+)
+PRUNER_HELP = "Which image tokens the model keeps: by default a LightVLA checkpoint prunes with lightvla, others with none."
+SLICE_HELP = "Where the action head reads: as LightVLA's released code does, or as in training."
+PrunerArgs = Annotated[
+    Optional[str], typer.Option(help="Its arguments, as layer=3,keep=0.25 or a TOML file.", show_default="its own")
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="A table, or one JSON object on standard output.")]

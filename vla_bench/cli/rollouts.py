@@ -1,0 +1,81 @@
+"""Episodes in the simulator."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from vla_bench.cli.app import app
+from vla_bench.cli.options import (
+    MODEL_HELP,
+    PRUNER_HELP,
+    SLICE_HELP,
+    ActionSlice,
+    Decoding,
+    Device,
+    Format,
+    FormatOption,
+    PrunerArgs,
+    Video,
+)
+
+
+@app.command("eval")
+def eval_(
+    suite: Annotated[str, typer.Option(help="spatial, object, goal, long (libero_10) or all.")] = "all",
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "auto",
+    trials: Annotated[Optional[int], typer.Option(help="Episodes per task, from init state 0 up.", show_default="50")] = None,
+    tasks: Annotated[Optional[str], typer.Option(help="Such as 0,3 or 0-4, or an instruction.", show_default="all")] = None,
+    init_states: Annotated[Optional[str], typer.Option(help="Init states such as 0-9, instead of --trials.")] = None,
+    workers: Annotated[str, typer.Option(help="Simulator processes; auto counts cores and memory.")] = "auto",
+    assets: Annotated[str, typer.Option(help="auto, primitive, official or a folder.")] = "auto",
+    video: Annotated[Video, typer.Option(help="Which episodes to film.")] = Video.failures,
+    out: Annotated[Optional[Path], typer.Option(help="Run folder.", show_default="results/runs/ID")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over; what is recorded is set aside.")] = False,
+    seed: Annotated[int, typer.Option(help="Randomness of the policy.")] = 0,
+    pruner: Annotated[Optional[str], typer.Option(help=PRUNER_HELP, show_default="the checkpoint's own")] = None,
+    pruner_args: PrunerArgs = None,
+    decoding: Annotated[Decoding, typer.Option(help="l1: a chunk at once; ar: one action token after another.")] = Decoding.l1,
+    unnorm_key: Annotated[Optional[str], typer.Option(help="Action statistics.", show_default="the suite's")] = None,
+    action_slice: Annotated[Optional[ActionSlice], typer.Option(help=SLICE_HELP, show_default="by origin")] = None,
+    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.auto,
+    format: FormatOption = Format.human,
+):
+    """Run LIBERO rollouts and report success rates with 95 % intervals.  The same command again resumes."""
+    from vla_bench.rollout.evaluate import Request, evaluate
+    from vla_bench.rollout.progress import ProgressDisplay
+
+    command = shlex.join(["vla-bench", *sys.argv[1:]])
+    request = Request(
+        suite=suite,
+        model=model,
+        trials=trials,
+        tasks=tasks,
+        init_states=init_states,
+        workers=workers,
+        assets=assets,
+        video=video.value,
+        out=out,
+        fresh=fresh,
+        seed=seed,
+        pruner=pruner,
+        pruner_args=pruner_args,
+        decoding=decoding.value,
+        unnorm_key=unnorm_key,
+        action_slice=action_slice and action_slice.value,
+        device=device.value,
+        command=command,
+    )
+    result = evaluate(request, ProgressDisplay())
+    if format is Format.json:
+        typer.echo(json.dumps(result.to_dict(), allow_nan=False))
+    else:
+        from vla_bench.report.listings import print_result
+
+        print_result(result)
+    raise typer.Exit(result.exit_code)

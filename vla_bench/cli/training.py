@@ -1,0 +1,97 @@
+"""Demonstrations, and models that learn from them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from vla_bench.cli.app import app
+from vla_bench.cli.options import Device, Format, FormatOption, NoiseSchedule, PrunerArgs, RateSchedule
+
+
+@app.command()
+def demos(
+    suite: Annotated[str, typer.Option(help="spatial, object, goal, long (libero_10) or all.")] = "all",
+    per_task: Annotated[int, typer.Option(help="Demonstrations of each task.")] = 50,
+    out: Annotated[Path, typer.Option(help="Folder; LIBERO's file names below it.")] = Path("results/demos"),
+    tasks: Annotated[Optional[str], typer.Option(help="Such as 0,3 or 0-4, or an instruction.", show_default="all")] = None,
+    image_size: Annotated[int, typer.Option(help="128 as LIBERO's own files, or 256.")] = 128,
+    disturb: Annotated[float, typer.Option(help="Share of episodes in which the arm is pushed.")] = 0.3,
+    learner: Annotated[
+        Optional[str], typer.Option(help="A model that acts first, until the expert takes over.", show_default="none")
+    ] = None,
+    workers: Annotated[str, typer.Option(help="Simulator processes; auto counts cores and memory.")] = "auto",
+    assets: Annotated[str, typer.Option(help="auto, primitive, official or a folder.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of the start states and the pushes.")] = 0,
+    format: FormatOption = Format.human,
+):
+    """Record the expert from random starts, never the official ones, in LIBERO's HDF5.  The same command again resumes."""
+    from vla_bench.training.demo_progress import DemoProgress
+    from vla_bench.training.demo_report import print_report
+    from vla_bench.training.demos import DemoRequest, make_demos
+
+    command = shlex.join(["vla-bench", *sys.argv[1:]])
+    request = DemoRequest(suite, per_task, out, tasks, image_size, disturb, workers, assets, seed, learner, command)
+    report = make_demos(request, DemoProgress())
+    if format is Format.json:
+        typer.echo(json.dumps(report.to_dict(), allow_nan=False))
+    else:
+        print_report(report)
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Option(help="Folder of demonstrations, ours or LIBERO's HDF5.")],
+    recipe: Annotated[str, typer.Option(help="paper (7B, LoRA), nano-oft (from scratch) or nano-lightvla.")] = "paper",
+    start: Annotated[Optional[str], typer.Option(help="Checkpoint, hub id or preset.", show_default="the recipe's")] = None,
+    pruner: Annotated[Optional[str], typer.Option(help="Trained with.", show_default="the recipe's")] = None,
+    pruner_args: PrunerArgs = None,
+    noise_schedule: Annotated[Optional[NoiseSchedule], typer.Option(help="Of the pruner's noise.", show_default="linear")] = None,
+    steps: Annotated[Optional[int], typer.Option(help="Steps in all.", show_default="the recipe's")] = None,
+    batch: Annotated[Optional[int], typer.Option(help="Samples a step, all processes together.", show_default="64")] = None,
+    accumulate: Annotated[Optional[int], typer.Option(help="Micro-batches a step and process.", show_default="1")] = None,
+    learning_rate: Annotated[Optional[float], typer.Option(help="At its peak.", show_default="the recipe's")] = None,
+    rate_schedule: Annotated[Optional[RateSchedule], typer.Option(help="Of the rate.", show_default="the recipe's")] = None,
+    matrix_rate: Annotated[Optional[float], typer.Option(help="Muon's, for the matrices.", show_default="the recipe's")] = None,
+    auxiliary: Annotated[Optional[float], typer.Option(help="Weight of its loss.", show_default="the recipe's")] = None,
+    lora_rank: Annotated[Optional[int], typer.Option(help="0 trains every weight.", show_default="the recipe's")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights, batches, augmentation and noise.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder of state, log, plot and checkpoint.")] = Path("results/training"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed training stands.")] = False,
+    save_every: Annotated[int, typer.Option(help="Steps that a kill may cost.")] = 500,
+    export: Annotated[Optional[Path], typer.Option(help="Write the checkpoint of where --out stands, and stop.")] = None,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
+):
+    """Fine-tune as the paper does, or train a nano model.  Several processes: torchrun -m -- vla_bench train ..."""
+    from vla_bench.training import recipe as recipes
+    from vla_bench.training.finetune import TrainRequest
+    from vla_bench.training.finetune import train as run
+    from vla_bench.training.progress import TrainProgress
+
+    chosen = recipes.recipe(recipe).with_options(
+        start=start,
+        pruner=pruner,
+        pruner_args=pruner_args,
+        noise_schedule=noise_schedule and recipes.NoiseSchedule(noise_schedule.value),
+        steps=steps,
+        batch=batch,
+        accumulate=accumulate,
+        learning_rate=learning_rate,
+        rate_schedule=rate_schedule and recipes.LearningRate(rate_schedule.value),
+        matrix_rate=matrix_rate,
+        auxiliary=auxiliary,
+        lora_rank=lora_rank,
+        seed=seed,
+    )
+    trained = run(TrainRequest(chosen, data, out, device.value, save_every, resume, export), TrainProgress(chosen.batch))
+    if trained.checkpoint is not None:
+        typer.echo(trained.checkpoint)
+    elif not trained.finished:
+        typer.echo(f"interrupted after {trained.steps} steps; the same command with --resume goes on", err=True)
+    raise typer.Exit(trained.exit_code)

@@ -1,0 +1,62 @@
+"""A pruner that does its work and then keeps as many image tokens as it is told."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vla_bench.errors import UsageError
+from vla_bench.pruners.base import Pruner, Selection, View, top_k
+
+
+class Forced(Pruner):
+    """For timing and counting what weights that are not trained would not keep.
+
+    The inner pruner runs in full, so that its cost is there; its choice is then cut down, or filled up from the front.
+    kept: image tokens that stay; None leaves the choice as it is.
+    Raises UsageError for a pruner that cuts several times or merges: there is no one number to tell it.
+    """
+
+    name = "forced"
+
+    def __init__(self, inner: Pruner, kept: int | None = None):
+        super().__init__()
+        if len(inner.sites) != 1:
+            raise UsageError(
+                f"{inner.label} cuts {len(inner.sites)} times, and no one number of kept tokens can be replayed",
+                "vla-bench latency --kept-distribution own",
+            )
+        self.inner = inner
+        self.kept = kept
+        self.label, self.adaptive, self.renumber = inner.label, inner.adaptive, inner.renumber
+        self.sites, self.rows, self.needs = inner.sites, inner.rows, inner.needs
+
+    def fit(self, config) -> None:
+        self.inner.fit(config)
+
+    def reset(self, episode) -> None:
+        self.inner.reset(episode)
+
+    def select(self, view: View) -> Selection | None:
+        choice = self.inner.select(view)
+        if self.kept is None:
+            return choice
+        if choice is None:
+            choice = Selection(torch.ones_like(view.patches.ids, dtype=torch.bool))
+        if not isinstance(choice, Selection) or choice.merged is not None or choice.reuse:
+            raise UsageError(
+                f"{self.label} does more than keep some tokens, and no one number of them can be replayed",
+                "vla-bench latency --kept-distribution own",
+            )
+        return Selection(exactly(choice.keep, self.kept))
+
+    def after(self, queries, rows) -> None:
+        self.inner.after(queries, rows)
+
+    def observe(self, query, actions) -> None:
+        self.inner.observe(query, actions)
+
+
+def exactly(keep: Tensor, count: int) -> Tensor:
+    """A mask of `count` tokens a row: of those in `keep` (B, V) first, then of the others, the front ones in either case."""
+    return top_k(keep.to(torch.int8), count)

@@ -1,0 +1,97 @@
+"""Which queries are timed: recorded observations in order, and how many image tokens each keeps.
+
+A data-dependent pruner keeps another number every time, and random weights do not prune as trained ones do; so the counts
+are replayed.  They come from a run, from the paper's means, or are one fixed number; or the pruner decides by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+
+from vla_bench.errors import UsageError
+from vla_bench.measure.recorded import read_observations
+from vla_bench.model.config import VLAConfig
+from vla_bench.queries import read_queries
+from vla_bench.world.observation import Observation
+
+OWN, PAPER, FIXED = "own", "paper", "fixed"
+
+# LightVLA's image tokens on each suite, of 512 (mean of the paper, spread as its figures suggest), and the mean length of the
+# suite's instructions with Llama's tokenizer.
+TOKENS = {"spatial": (90, 15, 31), "object": (78, 11, 26), "goal": (64, 10, 23), "long": (79, 11, 30)}
+OF = 512
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One query.
+
+    prompt: how many tokens its instruction has; None: as many as the model's tokenizer makes of it.
+    kept: how many image tokens a pruner has to keep; None: what it wants.
+    """
+
+    observation: Observation
+    prompt: int | None = None
+    kept: int | None = None
+
+
+def check_kept(kept: str, config: VLAConfig) -> int | None:
+    """The number of "fixed:78", or None.  Raises UsageError."""
+    kind, _, number = kept.partition(":")
+    if kind == FIXED and number.isdecimal() and 1 <= int(number) <= config.visual_tokens:
+        return int(number)
+    if kept not in (OWN, PAPER):
+        raise UsageError(
+            f'--kept-distribution "{kept}": {OWN}, {PAPER}, or {FIXED}:K with K from 1 to {config.visual_tokens}',
+            f"vla-bench latency --kept-distribution {FIXED}:{config.visual_tokens // 6}",
+        )
+    return None
+
+
+def replay(
+    config: VLAConfig, number: int, kept: str, seed: int, words: bool, run: Path | None = None, of_suites: tuple[str, ...] = ()
+) -> list[Asked]:
+    """`number` queries on the observations that ship, again from the first when they run out.
+
+    words: the model's tokenizer knows the instruction; otherwise prompts are as long as Llama's would be.
+    run: take the counts and lengths of its recorded queries, in order.
+    of_suites: only observations of these; all by default.
+    """
+    fixed = None if run is not None else check_kept(kept, config)
+    seen = [o for episode in read_observations() for o in episode if not of_suites or o.episode.suite in of_suites]
+    shown = (_enlarged(o, config.camera_size) for o in cycle(seen))
+    if run is not None:
+        counts = cycle(_recorded(run))
+        return [Asked(o, *next(counts)) for o in islice(shown, number)]
+    dice = np.random.default_rng(seed)
+    found = []
+    for observation in islice(shown, number):
+        mean, sd, length = TOKENS[observation.episode.suite]
+        drawn = int(np.clip(round(dice.normal(mean, sd) * config.visual_tokens / OF), 1, config.visual_tokens))
+        keep = {OWN: None, PAPER: drawn}.get(kept, fixed)
+        found.append(Asked(observation, None if words else length, keep))
+    return found
+
+
+def _recorded(run: Path) -> list[tuple[int | None, int]]:
+    """Prompt length and kept tokens of every query of a run."""
+    found = [(a.prompt_tokens, sum(a.kept)) for answers in read_queries(run).values() for a in answers if a.kept is not None]
+    if not found:
+        raise UsageError(f"{run} has no query with image tokens", "vla-bench latency --kept-distribution paper")
+    return found
+
+
+def _enlarged(observation: Observation, size: int) -> Observation:
+    """Pictures of the size that the model's cameras have, so that preparing them costs what it costs."""
+    images = {name: _repeat(image, size) for name, image in observation.images.items()}
+    return replace(observation, images=images)
+
+
+def _repeat(image: np.ndarray, size: int) -> np.ndarray:
+    rows = np.arange(size) * image.shape[0] // size
+    columns = np.arange(size) * image.shape[1] // size
+    return np.ascontiguousarray(image[rows][:, columns])

@@ -1,0 +1,80 @@
+"""What a list of times says: median and percentiles, and ratios of medians, with bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+RESAMPLES = 2000
+TAIL_NEEDS = 1000  # samples below which a 99th percentile says nothing
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Milliseconds over n queries.  low, high: 95 % interval of the median.  p99: None below 1,000 queries."""
+
+    n: int
+    median: float
+    low: float
+    high: float
+    p5: float
+    p95: float
+    p99: float | None
+    mean: float
+    sd: float
+    min: float
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as long one takes as the other, with its 95 % interval."""
+
+    ratio: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.ratio:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+    def to_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def spread(times: Sequence[float], seed: int = 0) -> Spread:
+    """Raises ValueError for no times."""
+    x = np.asarray(times, dtype=float)
+    if not len(x):
+        raise ValueError("no times")
+    medians = np.median(x[_draws(len(x), seed)], axis=1)
+    low, high = np.percentile(medians, [2.5, 97.5])
+    return Spread(
+        n=len(x),
+        median=float(np.median(x)),
+        low=float(low),
+        high=float(high),
+        p5=float(np.percentile(x, 5)),
+        p95=float(np.percentile(x, 95)),
+        p99=float(np.percentile(x, 99)) if len(x) >= TAIL_NEEDS else None,
+        mean=float(x.mean()),
+        sd=float(x.std(ddof=1)) if len(x) > 1 else 0.0,
+        min=float(x.min()),
+    )
+
+
+def ratio(slow: Sequence[float], fast: Sequence[float], seed: int = 0) -> Ratio:
+    """median(slow) / median(fast); both were asked the same queries in turn, so that a resample takes both at once."""
+    x, y = np.asarray(slow, dtype=float), np.asarray(fast, dtype=float)
+    if len(x) != len(y) or not len(x):
+        raise ValueError(f"{len(x)} and {len(y)} times are not pairs")
+    draws = _draws(len(x), seed)
+    low, high = np.percentile(np.median(x[draws], axis=1) / np.median(y[draws], axis=1), [2.5, 97.5])
+    return Ratio(float(np.median(x) / np.median(y)), float(low), float(high))
+
+
+def _draws(n: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))

@@ -1,0 +1,128 @@
+"""Timing what answers queries: warm up until the times stand, then every variant in turn on every query.
+
+Two clocks: the wall's, from the observation to the actions on the host, and the device's own, from when the inputs leave
+the host.  The answer on the host is the only thing waited for; what is still running then was never part of the answer's
+time, and is an error.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from vla_bench.errors import MeasureError
+from vla_bench.measure.devices import Device
+
+F = TypeVar("F")
+
+LEAST_WARM_QUERIES = 20
+LEAST_WARM_SECONDS = 3.0
+MOST_TIMES_AS_LONG = 20  # as that; times that never stand still are timed all the same, and show it in their spread
+STEADY = 0.05  # two halves of the last queries whose medians differ by less stand still
+STILL_RUNNING = 0.05  # share of the answers' time that the device may work on after them
+ASKING = 0.05  # ms that it may take to hear that nothing runs any more
+
+
+@dataclass
+class Samples:
+    """Raw times of one variant in milliseconds, one entry a query in the order asked.
+
+    wall: observation in -> actions on the host.
+    device: inputs leave the host -> answer back on it, by the device's clock.
+    drain: what the device still did after the answer.
+    """
+
+    wall: list[float] = field(default_factory=list)
+    device: list[float] = field(default_factory=list)
+    drain: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Timed(Generic[F]):
+    """What is timed, in three parts: prepare(query) on the host, run(prepared) on the device -> answer on the host,
+    finish(answer, query) on the host."""
+
+    name: str
+    prepare: Callable[[F], object]
+    run: Callable[[object], object]
+    finish: Callable[[object, F], object]
+
+
+def warm_up(variants: Sequence[Timed[F]], queries: Sequence[F], device: Device, seconds: float = LEAST_WARM_SECONDS) -> int:
+    """Ask until at least 20 queries and `seconds` have passed and every variant's times stand, or 20 times `seconds`.
+
+    Clocks rise, kernels are chosen, caches fill and graphs are captured here.  Returns how many queries it took.
+    """
+    seen: dict[str, list[float]] = {variant.name: [] for variant in variants}
+    began = time.perf_counter()
+    asked = 0
+    while True:
+        for variant in variants:
+            one = Samples()
+            ask(variant, queries[asked % len(queries)], device, one)
+            seen[variant.name].append(one.wall[0])
+        asked += 1
+        passed = time.perf_counter() - began
+        if passed > MOST_TIMES_AS_LONG * seconds:
+            return asked
+        if asked >= LEAST_WARM_QUERIES and passed >= seconds and all(map(_steady, seen.values())):
+            return asked
+
+
+def interleave(
+    variants: Sequence[Timed[F]],
+    queries: Sequence[F],
+    device: Device,
+    on_query: Callable[[int, int], None] = lambda *_: None,
+) -> dict[str, Samples]:
+    """Every variant on every query, in an order drawn anew for each, so that what drifts drifts for all.
+
+    Raises MeasureError where a variant answers before its work is done.
+    """
+    order, found = list(variants), {variant.name: Samples() for variant in variants}
+    dice = random.Random(0)
+    for number, query in enumerate(queries):
+        dice.shuffle(order)
+        for variant in order:
+            ask(variant, query, device, found[variant.name])
+        on_query(number + 1, len(queries))
+    for name, samples in found.items():
+        _check_done(name, samples)
+    return found
+
+
+def ask(variant: Timed[F], query: F, device: Device, samples: Samples) -> None:
+    """One query, timed."""
+    device.synchronise()
+    began = time.perf_counter()
+    prepared = variant.prepare(query)
+    left = device.stamp()
+    answer = variant.run(prepared)
+    back = device.stamp()
+    variant.finish(answer, query)
+    done = time.perf_counter()
+    device.synchronise()
+    samples.wall.append(1000 * (done - began))
+    samples.drain.append(1000 * (time.perf_counter() - done))
+    samples.device.append(device.between(left, back))
+
+
+def _steady(times: list[float]) -> bool:
+    last = times[-LEAST_WARM_QUERIES:]
+    before, after = np.median(last[: len(last) // 2]), np.median(last[len(last) // 2 :])
+    return abs(after - before) <= STEADY * before
+
+
+def _check_done(name: str, samples: Samples) -> None:
+    late, total = sum(samples.drain), sum(samples.wall)
+    if late > STILL_RUNNING * total + ASKING * len(samples.drain):
+        raise MeasureError(
+            f"{name} answers before its work is done: the device was busy for {100 * late / total:.0f} % of the time again "
+            "after the answers. A copy to the host without a wait is missing from the time",
+            "vla-bench latency --speed none",
+        )

@@ -1,0 +1,97 @@
+"""The model with its short cuts taken: same weights, same answers up to rounding, for inference only.
+
+    fast = FastVLA(model, Speed.parse("cameras,rows,fused"))
+    output = fast(inputs)
+
+What each switch does is said in speed.py, how in shortcuts.py, buckets.py and graphs.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from vla_bench.errors import ModelError
+from vla_bench.model.buckets import Bucketed
+from vla_bench.model.graphs import Replays, at_once
+from vla_bench.model.shortcuts import FastLayer, Shortcuts
+from vla_bench.model.speed import Speed
+from vla_bench.model.stages import Stages
+from vla_bench.model.vla import VLA, Inputs, Output
+
+SHAPES = 128  # variants of one function that may be compiled: buckets of the sequence, with and without padding
+
+
+class FastVLA:
+    """Called like the model, with whatever pruner is attached to it.
+
+    Everything that a pruner may do works with cameras, rows and fused.  buckets (and compile and graphs, which need it) want
+    one query at a time, and no pruner or one that chooses image tokens at the LLM's input and does nothing else; LightVLA's
+    choice is made without waiting for the device, others' are asked outside the static pass.
+
+    Differences in the `Output`: with rows, `tokens.hidden` is `slots`; with buckets, actions lie in the host's memory, where
+    they came with the counts, and tokens are padded, `valid` saying where.  Stages: with buckets there is no "head", which
+    is within "decoder", and LightVLA's "prune" too.
+
+    The weights must not change afterwards: with fused they have been copied.
+    backend: torch.compile's.
+    Raises ModelError where the model does not allow a switch.
+    """
+
+    def __init__(self, model: VLA, speed: Speed, backend: str | Callable = "inductor"):
+        device = model.openvla.projector.fc1.weight.device
+        if speed.graphs and device.type != "cuda":
+            raise ModelError(
+                f"speed graphs: CUDA graphs need a CUDA device, and the model is on {device.type}", "leave out graphs"
+            )
+        if not model.lean:
+            raise ModelError(f"speed {speed}: this model runs all that the reference runs, read or not", "VLA(..., lean=True)")
+        self.model, self.speed = model, speed
+        # Only to compile do all layers have to be ours: the model's own would be compiled with all that they may be asked.
+        ours, plain = speed.fused or speed.compile, model.openvla.language_model.model.layers
+        layers: list[Callable[..., Tensor]] = [FastLayer(layer, speed.fused) for layer in plain] if ours else [*plain]
+        if speed.rows and not ours:
+            layers[-1] = FastLayer(layers[-1], fused=False)
+
+        def look(pixel_values: Tensor, attention: bool) -> tuple[Tensor, Tensor | None]:
+            features, attended = model.look(pixel_values, attention, speed.cameras)
+            return model.openvla.projector(features), attended
+
+        if speed.compile:
+            # One layer and not the whole pass: all layers share the result, and prompts of other lengths do too.
+            compiled = torch.compile(FastLayer.forward, dynamic=False, backend=backend)
+            layers = [partial(compiled, layer) for layer in layers]
+            look = torch.compile(look, dynamic=False, backend=backend)
+        self._shortcuts = Shortcuts(speed.cameras, layers, speed.rows)
+        call = Replays() if speed.graphs else at_once
+        self._bucketed = Bucketed(model, self._shortcuts, look, call) if speed.buckets else None
+
+    @property
+    def reruns(self) -> int:
+        """Queries so far that kept more than their bucket held, and were answered again."""
+        return self._bucketed.reruns if self._bucketed else 0
+
+    @torch.inference_mode()
+    def __call__(self, inputs: Inputs, stages: Stages | None = None) -> Output:
+        """Like `VLA.forward`."""
+        if self.model.training:
+            raise ModelError("short cuts are for inference, and the model is in training mode", "model.eval()")
+        stages = stages or Stages(inputs.pixel_values.device)
+        if self._bucketed is None:
+            return self.model(inputs, stages, self._shortcuts)
+        with _many_shapes() if self.speed.compile else nullcontext():
+            return self._bucketed(inputs, stages)
+
+
+@contextmanager
+def _many_shapes() -> Iterator[None]:
+    """torch.compile gives up on a function after eight shapes; ours are few by their nature, and more than eight."""
+    import torch._dynamo.config as limits
+
+    name = "recompile_limit" if hasattr(limits, "recompile_limit") else "cache_size_limit"  # its name before torch 2.6
+    with limits.patch({name: SHAPES}):
+        yield

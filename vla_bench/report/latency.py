@@ -1,0 +1,55 @@
+"""What `vla-bench latency` prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from vla_bench.measure.latency import Latency, Row
+from vla_bench.records import write_atomically
+from vla_bench.report.tables import print_table
+
+COLUMNS = ("variant", "tokens", "ms", "95 % CI", "p5", "p95", "device ms", "GFLOP", "GFLOP/s", "of bound")
+PAPER = "The paper's 34 and 21 ms cannot be complete bfloat16 passes on the card that it names: its peak allows no less than 59."
+
+
+def print_latency(found: Latency) -> None:
+    """One row a variant, then where the time goes, then the ratios."""
+    comparable = "" if found.comparable else "; says nothing about other machines (comparable: false)"
+    title = (
+        f"{found.device}, {found.dtype}, {found.rows[0].wall.n} queries one at a time after {found.warm_queries} to warm up, "
+        f"tokens: {found.kept}{comparable}"
+    )
+    print_table(COLUMNS, [_cells(row) for row in found.rows], title)
+    stages = list(dict.fromkeys(stage for row in found.rows for stage in row.stages))
+    rows = [[row.name, *(f"{row.stages.get(stage, 0):.3f}" for stage in stages)] for row in found.rows]
+    print_table(("variant", *stages), rows, "medians by stage in ms, from a second pass with instruments")
+    for each in found.comparisons:
+        print(f"{each.slow} takes as many times as long as {each.fast}, with 95 % interval:")
+        print(f"  whole query {each.wall}, without pictures' preparation {each.device}, decoder alone {each.llm}")
+    for flag in found.flags:
+        print(f"mind: {flag}")
+    if found.comparable:
+        print(PAPER)
+
+
+def write_latency(found: Latency, path: Path) -> None:
+    """Everything, raw times included, as one JSON document."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n")
+
+
+def _cells(row: Row) -> list[str]:
+    mean, sd, *_ = row.kept
+    return [
+        row.name,
+        f"{mean:.1f} ± {sd:.1f}",
+        f"{row.wall.median:.3f}",
+        f"{row.wall.low:.3f} - {row.wall.high:.3f}",
+        f"{row.wall.p5:.3f}",
+        f"{row.wall.p95:.3f}",
+        f"{row.device.median:.3f}",
+        "-" if row.gflops is None else f"{row.gflops:.3f}",
+        "-" if row.gflops is None else f"{1000 * row.tflops_per_s:.0f}",
+        "-" if row.of_bound is None else f"{100 * row.of_bound:.1f} %",
+    ]
