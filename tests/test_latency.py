@@ -19,8 +19,10 @@ from vla_bench.measure.spread import ratio, spread
 from vla_bench.measure.timing import Samples, Timed, ask, interleave, warm_up
 from vla_bench.measure.variants import Variant, parse_variant
 from vla_bench.model.costs import Lengths, Scope, lightvla_macs, macs
+from vla_bench.model.fast import FastVLA
 from vla_bench.model.initialise import random_vla
 from vla_bench.model.presets import NANO, SEVEN_B
+from vla_bench.model.speed import Speed
 from vla_bench.pruners.registry import make_pruner
 
 from . import nanos
@@ -178,20 +180,24 @@ def test_variants_are_spelled():
 
 def test_a_forced_pruner_keeps_what_it_is_told():
     keep = torch.tensor([[False, True, False, True, True]])
-    assert exactly(keep, 2).tolist() == [[False, True, False, True, False]]
-    assert exactly(keep, 4).tolist() == [[True, True, False, True, True]]
+    assert exactly(keep, torch.tensor(2)).tolist() == [[False, True, False, True, False]]
+    assert exactly(keep, torch.tensor(4)).tolist() == [[True, True, False, True, True]]
     model, batch = random_vla(NANO, 0).eval(), nanos.inputs(3)
     for name in ("lightvla", "random", "fastv", "lightvla-star-vision"):
         forced = Forced(make_pruner(name))
         model.attach(forced.eval())
-        forced.kept = 33
-        assert nanos.answer(model, batch).tokens.visual == 33
-        forced.kept = None
-        model.attach(forced)
-        own = nanos.answer(model, batch).kept
-        model.attach(make_pruner(name).eval())
-        if name != "lightvla-star-vision":  # whose parameters are drawn anew
-            assert [patches.ids.tolist() for _, patches in nanos.answer(model, batch).kept] == [p.ids.tolist() for _, p in own]
+        for kept in (33, 5):
+            forced.tell(kept)
+            assert nanos.answer(model, batch).tokens.visual == kept
+    fast = FastVLA(model, Speed.parse("cameras,rows,fused,buckets"))
+    model.attach(forced := Forced(make_pruner("lightvla")).eval())
+    for kept in (70, 9, 128):
+        forced.tell(kept)
+        one = nanos.sample(batch, 1)
+        with torch.inference_mode():
+            output = fast(one)
+        assert sum(output.kept_per_camera()[0]) == kept
+        assert torch.allclose(output.actions, nanos.answer(model, one).actions, atol=5e-5)
     with pytest.raises(UsageError, match="cuts 4 times"):
         Forced(make_pruner("sparsevlm"))
 

@@ -6,20 +6,19 @@ import torch
 from torch import Tensor
 
 from vla_bench.errors import UsageError
-from vla_bench.pruners.base import Pruner, Selection, View, top_k
+from vla_bench.pruners.base import Pruner, Selection, View
 
 
 class Forced(Pruner):
     """For timing and counting what weights that are not trained would not keep.
 
     The inner pruner runs in full, so that its cost is there; its choice is then cut down, or filled up from the front.
-    kept: image tokens that stay; None leaves the choice as it is.
     Raises UsageError for a pruner that cuts several times or merges: there is no one number to tell it.
     """
 
     name = "forced"
 
-    def __init__(self, inner: Pruner, kept: int | None = None):
+    def __init__(self, inner: Pruner):
         super().__init__()
         if len(inner.sites) != 1:
             raise UsageError(
@@ -27,9 +26,14 @@ class Forced(Pruner):
                 "vla-bench latency --kept-distribution own",
             )
         self.inner = inner
-        self.kept = kept
-        self.label, self.adaptive, self.renumber = inner.label, inner.adaptive, inner.renumber
+        # A number on the device: a recorded pass finds the one of the moment there.
+        self.register_buffer("count", torch.tensor(-1), persistent=False)
+        self.label, self.adaptive, self.renumber, self.static = inner.label, inner.adaptive, inner.renumber, inner.static
         self.sites, self.rows, self.needs = inner.sites, inner.rows, inner.needs
+
+    def tell(self, kept: int) -> None:
+        """From now on `kept` image tokens stay."""
+        self.count.fill_(kept)
 
     def fit(self, config) -> None:
         self.inner.fit(config)
@@ -37,10 +41,11 @@ class Forced(Pruner):
     def reset(self, episode) -> None:
         self.inner.reset(episode)
 
-    def select(self, view: View) -> Selection | None:
+    def choose(self, view: View) -> Tensor:
+        return exactly(self.inner.choose(view), self.count)
+
+    def select(self, view: View) -> Selection:
         choice = self.inner.select(view)
-        if self.kept is None:
-            return choice
         if choice is None:
             choice = Selection(torch.ones_like(view.patches.ids, dtype=torch.bool))
         if not isinstance(choice, Selection) or choice.merged is not None or choice.reuse:
@@ -48,7 +53,7 @@ class Forced(Pruner):
                 f"{self.label} does more than keep some tokens, and no one number of them can be replayed",
                 "vla-bench latency --kept-distribution own",
             )
-        return Selection(exactly(choice.keep, self.kept))
+        return Selection(exactly(choice.keep, self.count))
 
     def after(self, queries, rows) -> None:
         self.inner.after(queries, rows)
@@ -57,6 +62,8 @@ class Forced(Pruner):
         self.inner.observe(query, actions)
 
 
-def exactly(keep: Tensor, count: int) -> Tensor:
-    """A mask of `count` tokens a row: of those in `keep` (B, V) first, then of the others, the front ones in either case."""
-    return top_k(keep.to(torch.int8), count)
+def exactly(keep: Tensor, count: Tensor) -> Tensor:
+    """A mask of `count` () tokens a row: of those in `keep` (B, V) first, then of the others, the front ones in either case."""
+    order = torch.sort(keep.to(torch.int8), dim=-1, descending=True, stable=True).indices
+    rank = torch.empty_like(order).scatter_(1, order, torch.arange(order.shape[1], device=order.device).expand_as(order))
+    return rank < count

@@ -87,7 +87,7 @@ class Asker:
             self._episode = asked.observation.episode
             self.model.reset(self._episode)
         if isinstance(self._pruner, Forced):
-            self._pruner.kept = asked.kept
+            self._pruner.tell(asked.kept)
         inputs = self.processor([asked.observation])
         if asked.prompt is not None:
             prompt = (FILLER,) * (asked.prompt - 1) + (self.model.config.tokens.space,)

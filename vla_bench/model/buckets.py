@@ -24,7 +24,6 @@ from vla_bench.model.speed import capacity
 from vla_bench.model.stages import Stages
 from vla_bench.model.vla import VLA, Inputs, Output
 from vla_bench.pruners.base import LLM_INPUT, Need, Patches, Pruner, Query, Selection, View
-from vla_bench.pruners.lightvla import LightVLA, scores, winners
 
 # Queries whose largest count is provided for.  With the paper's counts, drawn at random or alike from query to query, 0.4 to
 # 4 % of queries are then answered twice, against 3 to 24 % where only the last one is looked at, for the same rows computed.
@@ -122,8 +121,7 @@ class Bucketed:
             counts = patches.new_full((layout.cameras,), layout.patches, dtype=torch.long)
         else:
             if chooser is Chooser.INSIDE:
-                # `LightVLA.select` without its look at the scores, which waits; what is no number shows in the answer.
-                keep = winners(scores(tokens.patches.hidden, tokens.task))
+                keep = model.pruner.choose(View(LLM_INPUT, tokens.patches, layout, (Query(),), tokens.task, bos=tokens.bos))
             counts = keep.view(layout.cameras, layout.patches).sum(dim=1)
             tokens = tokens.with_patches(pack(tokens.patches, keep, columns))
         if renumber:
@@ -167,7 +165,7 @@ class Bucketed:
             raise ModelError(f"speed buckets: {pruner.label} does not act at the LLM's input alone", "leave out buckets")
         if pruner.training:
             raise ModelError(f"speed buckets is for inference, and {pruner.label} is in training mode", "pruner.eval()")
-        return Chooser.INSIDE if type(pruner) is LightVLA else Chooser.OUTSIDE
+        return Chooser.INSIDE if pruner.static else Chooser.OUTSIDE
 
     def _text(self, inputs: Inputs, layout: Layout) -> tuple[Tensor, Tensor]:
         (prompt,) = inputs.prompts

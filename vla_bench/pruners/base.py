@@ -201,6 +201,7 @@ class Pruner(nn.Module):
     source: where the method was published.
     renumber: positions count over what is left, as some releases do; otherwise every token keeps its own.
     wraps: works on the choice of another pruner, the first argument of `__init__`.
+    static: `choose` gives the same choice without waiting for the device, so that it can be part of a recorded pass.
     label: name and arguments, by which runs are told apart.
     """
 
@@ -214,6 +215,7 @@ class Pruner(nn.Module):
     source: str = ""
     profiles: Mapping[str, Mapping[str, object]] = {}
     renumber: bool = False
+    static: bool = False
 
     def __init_subclass__(cls, **options: object):
         super().__init_subclass__(**options)
@@ -229,6 +231,10 @@ class Pruner(nn.Module):
     @abstractmethod
     def select(self, view: View) -> Selection | Resampling | None:
         """Which of `view.patches` stay; None for all of them."""
+
+    def choose(self, view: View) -> Tensor:
+        """What stays of `view.patches`, (B, V) bool, from the view alone; for pruners that are `static`."""
+        raise NotImplementedError(f"{self.name} is not static")
 
     def after(self, queries: Sequence[Query], rows: Mapping[Rows, AttentionRows]) -> None:  # noqa: B027
         """The decoder has run: `rows` holds all attention that was asked for, that of layers behind the last site too."""

@@ -64,6 +64,7 @@ class LightVLA(Pruner):
     name = "lightvla"
     sites = (LLM_INPUT,)
     adaptive = True
+    static = True
     source = "LightVLA, arXiv 2509.12594; Promisery/LightVLA"
 
     def __init__(
@@ -75,15 +76,21 @@ class LightVLA(Pruner):
         self.mask_padding = mask_padding
 
     def select(self, view: View) -> Selection | Resampling:
-        patches = view.patches
-        found = scores(patches.hidden, view.task, view.task_valid if self.mask_padding else None)
-        if patches.valid is not None:
-            found = found.masked_fill(~patches.valid.unsqueeze(1), -math.inf)
+        found = self._scores(view)
         if self.training:
-            return self._resample(found, patches)
+            return self._resample(found, view.patches)
         if not found.is_meta and found.isnan().any():
             raise ModelError(f"{self.name} at {view.site}: the scores are not numbers", "vla-bench verify")
-        return Selection(winners(found, patches.valid))
+        return Selection(winners(found, view.patches.valid))
+
+    def choose(self, view: View) -> Tensor:
+        """`select` without its look at the scores, which waits: what is no number shows in the answer."""
+        return winners(self._scores(view), view.patches.valid)
+
+    def _scores(self, view: View) -> Tensor:
+        patches = view.patches
+        found = scores(patches.hidden, view.task, view.task_valid if self.mask_padding else None)
+        return found if patches.valid is None else found.masked_fill(~patches.valid.unsqueeze(1), -math.inf)
 
     def _resample(self, found: Tensor, patches: Patches) -> Resampling:
         if self.noise_scale is not None:

@@ -1,0 +1,186 @@
+"""One query of the real model without numbers: shapes alone run through it, so that counters can watch what a 7B does.
+
+The meta device knows no values, hence not how many image tokens a pruner keeps: the number is given.  The pruner still does
+all of its own work, which costs something too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from vla_bench.errors import UsageError
+from vla_bench.model.config import VLAConfig
+from vla_bench.model.costs import Scope
+from vla_bench.model.vision import BLOCK_READ
+from vla_bench.model.vla import VLA, Inputs
+from vla_bench.pruners.base import Need, Pruner, Resampling, Selection, View
+from vla_bench.pruners.registry import make_pruner
+from vla_bench.pruners.spec import parse
+from vla_bench.pruners.wrappers import Wrapper
+
+# Modules by name, and the key of `costs.macs` under which a module and all in it count, unless what is inside has its own.
+KEYS = (
+    ("openvla.vision_backbone.featurizer", "dino"),
+    ("openvla.vision_backbone.fused_featurizer", "siglip"),
+    ("openvla.projector", "projector"),
+    ("proprio_projector", "proprio"),
+    ("action_head", "head"),
+    ("openvla.language_model.lm_head", "lm_head"),
+    ("openvla.language_model.model.layers", "llm_attention"),
+)
+PRUNER = "pruner"
+IN_EVERY_QUERY = {"vla-adp": {"gate": "off"}}  # arguments with which a method prunes each query: the one that is counted
+
+
+def key_of(path: Sequence[str]) -> str | None:
+    """Where a product counts, from the names of the modules that it runs in, outermost first; None: it does not.
+
+    Whatever the pruner has the model do is the pruner's.
+    """
+    if any(name.startswith(PRUNER) for name in path):
+        return PRUNER
+    name = path[-1] if path else "(none)"
+    if name.endswith("rotary_emb"):  # older releases of transformers make its angles by a product
+        return None
+    key = next((key for prefix, key in KEYS if name == prefix or name.startswith(prefix + ".")), None)
+    if key is None:
+        raise LookupError(f"no part of the model has the name {name}")
+    return "llm_linear" if key == "llm_attention" and name.endswith("_proj") else key
+
+
+class Apart(nn.Module):
+    """Calls a function, as a module: counters go by modules, and now tell the function from the module that it works in."""
+
+    def forward(self, function: Callable, *args):
+        return function(*args)
+
+
+class Sized(Wrapper):
+    """The pruner inside does its work; then the first `kept` image tokens are those that go on behind its last site.
+
+    kept: None for all.
+    alive: what the pruner inside found; tracing forgets what nobody reads.
+    """
+
+    name = "sized"
+
+    def __init__(self, inner: Pruner, kept: int | None):
+        super().__init__(inner)
+        self.name, self.label = inner.name, inner.label
+        self.kept = kept
+        self.apart = Apart()
+        self.alive: list[Tensor] = []
+
+    def select(self, view: View) -> Resampling | None:
+        choice = self.apart(self.inner.select, view)
+        if isinstance(choice, Selection):
+            self.alive += [choice.keep] if choice.merged is None else [choice.keep, choice.merged.hidden]
+        if self.kept is None or view.site != self.sites[-1]:
+            return None
+        hidden = view.patches.hidden[:, : self.kept]
+        return Resampling(hidden, torch.arange(self.kept, device=hidden.device).unsqueeze(0))
+
+
+class Watched(VLA):
+    """A VLA that answers one made-up query, and runs what `scope` says that a query costs."""
+
+    def __init__(self, config: VLAConfig, pruner: Sized | None, scope: Scope, prompt: int):
+        super().__init__(config, pruner, lean=scope is Scope.EXECUTED)
+        self.prompt = tuple(range(prompt))
+        self._unread: list[Tensor] = []
+        if scope is Scope.MODEL:
+            self.openvla.language_model.lm_head = nn.Identity()
+        backbone = self.openvla.vision_backbone
+        vits = backbone.featurizer, backbone.fused_featurizer
+        if pruner is not None:
+            for layer in self.openvla.language_model.model.layers:
+                layer.self_attn.register_forward_pre_hook(self._set_probe_apart, with_kwargs=True)
+            if Need.VISION_ATTENTION in pruner.needs:
+                attention = backbone.fused_featurizer.blocks[BLOCK_READ].attn
+                attention.received = partial(pruner.apart, attention.received)
+                if scope is not Scope.EXECUTED:  # on this path the model never runs the last block, and the reference does
+                    for vit in vits:
+                        vit.blocks[BLOCK_READ].register_forward_hook(partial(_run_too, vit.blocks[-1]))
+        for module in (vits[0].blocks[-1], vits[1].blocks[-1], self.openvla.language_model.lm_head):
+            module.register_forward_hook(self._keep_alive)
+
+    def forward(self, pixels: Tensor, proprio: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Everything that was computed and that a trace would drop: the actions first, then what nobody reads."""
+        answer = super().forward(Inputs(pixels, (self.prompt,), proprio))
+        unread = [*self._unread, *(self.pruner.alive if self.pruner else ())]
+        self._unread.clear()
+        if self.pruner:
+            self.pruner.alive.clear()
+        return answer.actions, *unread
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Arguments for `forward`."""
+        config = self.config
+        pixels = torch.empty(1, 6 * config.cameras, config.image_size, config.image_size, device="meta")
+        return (pixels, torch.empty(1, config.proprio_dim, device="meta")) if config.proprio_dim else (pixels,)
+
+    def _keep_alive(self, module: nn.Module, args: object, output: Tensor) -> None:
+        self._unread.append(output)
+
+    def _set_probe_apart(self, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+        if kwargs.get("probe") is None:
+            return args, kwargs
+        return args, {**kwargs, "probe": _ProbeApart(self.pruner, kwargs["probe"])}
+
+
+class _ProbeApart:
+    """A probe whose cost is the pruner's, and not that of the layer that it looks into."""
+
+    def __init__(self, pruner: Sized, probe):
+        self.pruner, self.probe = pruner, probe
+
+    def record(self, *args) -> None:
+        self.pruner.apart(self.probe.record, *args)
+
+
+def _run_too(block: nn.Module, module: nn.Module, args: object, output: Tensor) -> None:
+    block(output)
+
+
+def meta_query(config: VLAConfig, pruner: str, scope: Scope, prompt: int, kept: int) -> Watched:
+    """A query on the meta device, with `prompt` prompt tokens and `kept` image tokens behind the last site.
+
+    Raises UsageError for a pruner that is none.
+    """
+    with torch.device("meta"):
+        return Watched(config, _sized(pruner, config, kept), scope, prompt).eval()
+
+
+def run(query: Watched, count: Callable[[Watched], dict[str, int]]) -> dict[str, int]:
+    """`count(query)`.  Raises UsageError for a pruner that has to see values before it can go on."""
+    try:
+        with torch.no_grad():
+            return count(query)
+    except (NotImplementedError, RuntimeError) as error:
+        if query.pruner is None or "meta" not in str(error):
+            raise
+        label, kept = query.pruner.label, "" if query.pruner.kept is None else f" --kept {query.pruner.kept}"
+        raise UsageError(
+            f"{label} decides by values how it goes on, and a counter sees shapes alone",
+            f'vla-bench flops --pruner "{label}"{kept} --counter closed-form',
+        ) from error
+
+
+def _sized(text: str, config: VLAConfig, kept: int) -> Sized | None:
+    """The pruner, told by its own argument, where it has one, to keep as many: some do nothing where everything stays."""
+    spec = parse(text)
+    while spec.inner is not None:
+        spec = spec.inner
+    pruner = make_pruner(text, IN_EVERY_QUERY.get(spec.name))
+    if pruner is None:
+        return None
+    innermost = pruner
+    while isinstance(innermost, Wrapper):
+        innermost = innermost.inner
+    if hasattr(innermost, "keep"):
+        innermost.keep = kept / config.visual_tokens
+    return Sized(pruner, None if kept == config.visual_tokens else kept)
