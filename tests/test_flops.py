@@ -10,9 +10,9 @@ import pytest
 
 from vla_bench.errors import UsageError
 from vla_bench.measure.flops import FlopsRequest, count
-from vla_bench.measure.lengths import CUTS, path_of
 from vla_bench.model.costs import Scope
 from vla_bench.model.presets import NANO, SEVEN_B
+from vla_bench.pruners.lengths import CUTS, path_of
 from vla_bench.pruners.registry import BUILT_IN, make_pruner
 
 from . import nanos

@@ -142,6 +142,7 @@ def test_eval_with_the_nano_model(cli, nano, schema, tmp_path):
         assert episode["status"] != "error" and episode["queries"] == 35
         assert 1 <= episode["kept_tokens_min"] <= episode["kept_tokens_mean"] <= episode["kept_tokens_max"] <= 128
         assert sum(episode["kept_tokens_by_camera"]) == pytest.approx(episode["kept_tokens_mean"])
+        assert 0.2 < episode["gflops_mean"] < 0.78  # of a dense query
         assert 0 < episode["preprocess_ms_mean"] and 0 < episode["model_ms_mean"] < episode["policy_ms_mean"]
     run = json.loads((out / "run.json").read_text())
     schema("run", run)

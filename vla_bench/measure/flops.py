@@ -7,12 +7,12 @@ from enum import Enum
 from pathlib import Path
 
 from vla_bench.errors import MeasureError, UsageError
-from vla_bench.measure.lengths import CUTS, NONE, path_of
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.config_file import read_config_file
 from vla_bench.model.costs import Scope, macs, mean_gflops, others
 from vla_bench.model.known import bundled
 from vla_bench.model.presets import PRESETS
+from vla_bench.pruners.lengths import CUTS, NONE, path_of
 from vla_bench.queries import read_queries
 from vla_bench.records import read_run
 

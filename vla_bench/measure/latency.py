@@ -15,7 +15,6 @@ import numpy as np
 from vla_bench.errors import UsageError
 from vla_bench.measure import devices
 from vla_bench.measure.devices import Device, Peak
-from vla_bench.measure.lengths import path_of
 from vla_bench.measure.replay import OWN, PAPER, Asked, replay
 from vla_bench.measure.roofline import bound_ms, products, share
 from vla_bench.measure.spread import Ratio, Spread, ratio, spread
@@ -26,6 +25,7 @@ from vla_bench.model.presets import PRESETS, preset
 from vla_bench.model.processor import Processor
 from vla_bench.model.speed import Speed
 from vla_bench.model.vla import VLA
+from vla_bench.pruners.lengths import path_of
 from vla_bench.pruners.registry import NONE
 from vla_bench.suites import SUITE_NAMES
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache, cached_property
 
 import torch
 
 from vla_bench.environment import versions
-from vla_bench.errors import ModelError
+from vla_bench.errors import ModelError, UsageError
 from vla_bench.model.action_tokens import decode
+from vla_bench.model.costs import Scope, macs
+from vla_bench.model.costs_decoding import decoding_macs
 from vla_bench.model.processor import Processor
 from vla_bench.model.stages import Stages
 from vla_bench.model.vla import VLA, Inputs, Output
 from vla_bench.policies.base import Chunk, Policy
 from vla_bench.pruners.base import Need, Pruner
+from vla_bench.pruners.lengths import NONE, path_of
 from vla_bench.records import EpisodeKey
 from vla_bench.world.observation import Observation, Sight
 
@@ -59,6 +63,22 @@ class VLAPolicy(Policy):
     def _weight(self) -> torch.Tensor:
         return self.model.openvla.projector.fc1.weight
 
+    @cached_property
+    def _cost(self) -> Callable[[str, int, int], float | None]:
+        """Pruner, prompt tokens, image tokens left at the end -> GFLOP; None where the input decides more than that."""
+
+        count = decoding_macs if self.autoregressive else macs
+
+        @cache
+        def cost(pruner: str, prompt: int, kept: int) -> float | None:
+            try:
+                path = path_of(pruner, self.model.config, prompt, kept)
+            except UsageError:
+                return None
+            return 2e-9 * sum(count(self.model.config, path.lengths, Scope.MODEL, path.own).values())
+
+        return cost
+
     def use(self, pruner: Pruner | None) -> None:
         """Prune with `pruner`, which was attached to the model before, from the next query on; its memory stays."""
         self.model.pruner = pruner
@@ -87,9 +107,8 @@ class VLAPolicy(Policy):
         if actions is None:
             return None
         lap = 1000 * (time.perf_counter() - started)
-        return Chunk(
-            actions, (0,) * self.model.config.cameras, {"prune": lap}, len(self.processor.prompt(observation.instruction))
-        )
+        prompt = len(self.processor.prompt(observation.instruction))
+        return Chunk(actions, (0,) * self.model.config.cameras, {"prune": lap}, prompt, gflops=0.0)
 
     @torch.inference_mode()
     def _ask(self, observations: Sequence[Observation]) -> list[Chunk]:
@@ -105,9 +124,13 @@ class VLAPolicy(Policy):
         laps = {"preprocess": preprocess, **stages.milliseconds()}
         share = {stage: lap / len(observations) for stage, lap in laps.items()}
         return [
-            Chunk(self.processor.robot_actions(actions[i], o), kept[i], share, len(inputs.prompts[i]))
-            for i, o in enumerate(observations)
+            Chunk(self.processor.robot_actions(actions[i], o), kept[i], share, len(prompt), self._gflops(len(prompt), kept[i]))
+            for i, (o, prompt) in enumerate(zip(observations, inputs.prompts, strict=True))
         ]
+
+    def _gflops(self, prompt: int, kept: tuple[int, ...]) -> float | None:
+        pruner = self.model.pruner
+        return self._cost(pruner.label if pruner else NONE, prompt, sum(kept))
 
     def _place(self, inputs: Inputs) -> Inputs:
         """Onto the model's device, in its type."""

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vla_bench.errors import UsageError
-from vla_bench.measure import pruner_costs
-from vla_bench.measure.pruner_costs import Case
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.costs import Lengths, others
+from vla_bench.pruners import costs as pruner_costs
+from vla_bench.pruners.costs import Case
 from vla_bench.pruners.sparsevlm_releases import RELEASES, fitted, scaled, sizes
 from vla_bench.pruners.spec import Spec, parse
 
