@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from vla_bench.errors import MeasureError, UsageError
+from vla_bench.errors import MeasureError, ModelError, UsageError
 from vla_bench.measure.devices import GPUS, Host, Peak, clock_moved
 from vla_bench.measure.forced import Forced, exactly
 from vla_bench.measure.latency import LatencyRequest, measure_latency
@@ -254,6 +254,15 @@ def test_a_clock_that_moves_is_told():
 def test_more_than_the_device_can_do_is_no_result():
     with nanos.one_thread(), pytest.raises(MeasureError, match="a slow card allows no less than"):
         measure_latency(QUICK, device=Liar(flops=1e6))
+
+
+def test_weights_that_do_not_fit_are_not_made():
+    class Small(Host):
+        def free_memory(self):
+            return 2_000_000
+
+    with pytest.raises(ModelError, match="nano has .* GB of weights, and cpu has 0.0 GB free"):
+        measure_latency(QUICK, device=Small())
 
 
 def test_what_cannot_be_timed_is_refused():

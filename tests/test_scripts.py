@@ -1,11 +1,15 @@
 """The scripts beside the package run as their first lines say."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 
+from vla_bench.records import Status, append_line, write_run
+
 from .conftest import ROOT
+from .test_records import episode, run
 
 
 def script(name: str, *arguments: str) -> str:
@@ -30,6 +34,19 @@ def test_contact_sheet(tmp_path):
 def test_bench_proves_that_looking_changes_nothing():
     printed = script("bench_world.py", "--assets", "primitive", "--steps", "16", "--rounds", "1")
     assert "same states, same images" in printed and "ratio" in printed
+
+
+def test_a_run_is_kept_small(tmp_path):
+    (tmp_path / "run").mkdir()
+    write_run(tmp_path / "run", run())
+    for i in range(6):
+        each = episode(5 - i, Status.FAILURE if i == 2 else Status.SUCCESS)
+        append_line(tmp_path / "run" / "episodes.jsonl", each.to_json())
+    script("keep_run.py", str(tmp_path / "run"), str(tmp_path / "kept" / "a.json"))
+    kept = json.loads((tmp_path / "kept" / "a.json").read_text())
+    (task,) = kept["tasks"].values()
+    assert task["outcomes"] == "sssfss" and task["init_states"] == [0, 1, 2, 3, 4, 5]
+    assert kept["totals"]["successes"] == 5 and kept["config_hash"] == run().config_hash
 
 
 @pytest.mark.parametrize(("python", "fine"), [((3, 9), False), ((3, 10), True), ((3, 12), True), ((3, 13), False)])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from vla_bench.environment import cpu_count, cpu_name, versions
+from vla_bench.environment import available_memory, cpu_count, cpu_name, versions
 
 PACKAGES = ("vla-bench", "torch", "triton", "transformers", "numpy")
 CLOCK_MOVED = 0.05
@@ -66,6 +66,10 @@ class Device(ABC):
         """Milliseconds from one stamp to the other; waits."""
 
     @abstractmethod
+    def free_memory(self) -> int | None:
+        """Bytes that a model may take; None where nobody says."""
+
+    @abstractmethod
     def clock_mhz(self) -> float | None:
         """How fast its clock runs now; None where nobody says."""
 
@@ -92,6 +96,9 @@ class Host(Device):
 
     def between(self, first: float, second: float) -> float:
         return 1000 * (second - first)
+
+    def free_memory(self) -> int | None:
+        return available_memory()
 
     def clock_mhz(self) -> float | None:
         try:
@@ -145,6 +152,9 @@ class Cuda(Device):
     def between(self, first: torch.cuda.Event, second: torch.cuda.Event) -> float:
         second.synchronize()
         return first.elapsed_time(second)
+
+    def free_memory(self) -> int:
+        return torch.cuda.mem_get_info()[0]
 
     def clock_mhz(self) -> float | None:
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vla_bench.errors import UsageError
+from vla_bench.errors import ModelError, UsageError
 from vla_bench.measure import devices
 from vla_bench.measure.devices import Device, Peak
 from vla_bench.measure.replay import OWN, PAPER, Asked, replay
@@ -201,11 +201,24 @@ def _random(name: str, request: LatencyRequest, device: Device) -> tuple[VLA, Pr
         raise UsageError(f'random weights have the sizes of a preset, {" or ".join(PRESETS)}, and "{name}" is none')
     config = preset(name)
     dtype, _ = choose_dtype(None, device.torch_device)
+    _check_memory(config, dtype, device)
     model = random_vla(config, request.seed, None, device.torch_device, dtype).eval()
     suites = load_suites()
     statistics = {suite.name: choose_statistics(RANDOM_STATISTICS, suite.libero_name, None)[1] for suite in suites}
     tokenizer = Tokenizer(NANO_TOKENIZER, PRESETS["nano"].tokens)
     return model, Processor(config, tokenizer, Normalisation(), statistics, suites[0].cameras)
+
+
+def _check_memory(config: VLAConfig, dtype: torch.dtype, device: Device) -> None:
+    """Raises ModelError where the weights alone do not fit."""
+    with torch.device("meta"):
+        needed = sum(p.numel() for p in VLA(config).parameters()) * dtype.itemsize
+    free = device.free_memory()
+    if free is not None and needed > free:
+        raise ModelError(
+            f"{config.name} has {needed / 1e9:.1f} GB of weights, and {device.torch_device.type} has {free / 1e9:.1f} GB free",
+            "vla-bench latency --model nano",
+        )
 
 
 def _trained(name: str, request: LatencyRequest, device: Device) -> tuple[VLA, Processor]:
