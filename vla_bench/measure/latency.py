@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from vla_bench.errors import ModelError, UsageError
 from vla_bench.measure import devices
