@@ -7,10 +7,11 @@ from torch import Tensor
 
 from vla_bench.errors import UsageError
 from vla_bench.pruners.base import Pruner, Selection, View
+from vla_bench.pruners.wrappers import Wrapper
 
 
-class Forced(Pruner):
-    """For timing and counting what weights that are not trained would not keep.
+class Forced(Wrapper):
+    """For timing what weights that are not trained would not keep.
 
     The inner pruner runs in full, so that its cost is there; its choice is then cut down, or filled up from the front.
     Raises UsageError for a pruner that cuts several times or merges: there is no one number to tell it.
@@ -19,27 +20,19 @@ class Forced(Pruner):
     name = "forced"
 
     def __init__(self, inner: Pruner):
-        super().__init__()
+        super().__init__(inner)
         if len(inner.sites) != 1:
             raise UsageError(
                 f"{inner.label} cuts {len(inner.sites)} times, and no one number of kept tokens can be replayed",
                 "vla-bench latency --kept-distribution own",
             )
-        self.inner = inner
+        self.label, self.static = inner.label, inner.static
         # A number on the device: a recorded pass finds the one of the moment there.
         self.register_buffer("count", torch.tensor(-1), persistent=False)
-        self.label, self.adaptive, self.renumber, self.static = inner.label, inner.adaptive, inner.renumber, inner.static
-        self.sites, self.rows, self.needs = inner.sites, inner.rows, inner.needs
 
     def tell(self, kept: int) -> None:
         """From now on `kept` image tokens stay."""
         self.count.fill_(kept)
-
-    def fit(self, config) -> None:
-        self.inner.fit(config)
-
-    def reset(self, episode) -> None:
-        self.inner.reset(episode)
 
     def choose(self, view: View) -> Tensor:
         return exactly(self.inner.choose(view), self.count)
@@ -54,12 +47,6 @@ class Forced(Pruner):
                 "vla-bench latency --kept-distribution own",
             )
         return Selection(exactly(choice.keep, self.count))
-
-    def after(self, queries, rows) -> None:
-        self.inner.after(queries, rows)
-
-    def observe(self, query, actions) -> None:
-        self.inner.observe(query, actions)
 
 
 def exactly(keep: Tensor, count: Tensor) -> Tensor:
