@@ -92,7 +92,7 @@ def interleave(
             ask(variant, query, device, found[variant.name])
         on_query(number + 1, len(queries))
     for name, samples in found.items():
-        _check_done(name, samples)
+        check_done(name, samples)
     return found
 
 
@@ -118,7 +118,8 @@ def _steady(times: list[float]) -> bool:
     return abs(after - before) <= STEADY * before
 
 
-def _check_done(name: str, samples: Samples) -> None:
+def check_done(name: str, samples: Samples) -> None:
+    """Raises MeasureError where the device worked on after the answers."""
     late, total = sum(samples.drain), sum(samples.wall)
     if late > STILL_RUNNING * total + ASKING * len(samples.drain):
         raise MeasureError(
