@@ -1,11 +1,11 @@
 # Two commands do everything on a fresh Debian or Ubuntu machine:
-#   make eval   install, then run the main job: LIBERO rollouts on the embedded assets, a table and videos
+#   make eval   install, then run the main job: the bundled LightVLA on LIBERO-Long with the embedded assets, a table and videos
 #   make test   install, then run the tests
 # EVAL holds the arguments of the main job, e.g. make eval EVAL="--suite object --model expert --trials 10"
 
 PYTHON ?= python3
 VENV := .venv
-EVAL ?= --suite object --model expert --trials 2 --assets primitive --video all
+EVAL ?= --suite long --model nano --trials 2 --assets primitive --video all
 PYTEST ?=
 
 .PHONY: eval test install system clean

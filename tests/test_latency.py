@@ -56,7 +56,7 @@ def test_the_parts_of_a_query_are_told_apart():
     samples = Samples()
     pause = time.sleep
     ask(Timed("x", lambda q: pause(0.03), lambda p: pause(0.02), lambda a, q: pause(0.01)), None, Host(), samples)
-    assert 60 <= samples.wall[0] < 200 and 20 <= samples.device[0] < samples.wall[0] - 39
+    assert 60 <= samples.wall[0] and 20 <= samples.device[0] < samples.wall[0] - 39
 
 
 def test_every_variant_answers_every_query_and_in_turn():
@@ -215,7 +215,7 @@ def measured():
 
 def test_what_is_measured(measured):
     pruned, dense = measured.rows
-    assert (pruned.name, dense.name) == ("nano:lightvla@cameras,rows", "nano:none@cameras,rows")
+    assert (pruned.name, dense.name) == ("nano:lightvla@cameras,rows", "nano:dense@cameras,rows")
     assert pruned.kept == (20, 0, 20, 20) and dense.kept == (128, 0, 128, 128)
     assert pruned.gflops < dense.gflops and 0 < pruned.of_bound < 1 and 0 < dense.of_bound < 1
     assert {"preprocess", "h2d", "vision", "prune", "decoder", "head", "d2h", "denormalise"} <= pruned.stages.keys()

@@ -132,9 +132,10 @@ def measure_latency(
     speed = str(Speed.parse(request.speed or ("all" if device.torch_device.type == "cuda" else ON_A_CPU)))
     first = Variant(request.model, {DENSE: NONE}.get(request.pruner, request.pruner), speed)
     variants = [first, *(parse_variant(text, request.model, speed) for text in request.vs)]
-    if len({v.name for v in variants}) < len(variants):
-        raise UsageError(f"the same variant twice: {', '.join(v.name for v in variants)}", "vla-bench latency --vs dense")
     askers = _make(variants, request, device, forced=kept != OWN)
+    names = [asker.name for asker in askers]
+    if len(set(names)) < len(names):
+        raise UsageError(f"the same variant twice: {', '.join(names)}", "vla-bench latency --vs dense")
     config = askers[0].model.config
     queries = replay(config, request.queries, kept, request.seed, not request.random_weights, request.from_run)
     before, clock, peak = device.identity(), device.clock_mhz(), device.peak(askers[0].dtype)
@@ -145,8 +146,8 @@ def measure_latency(
     clock_after, again = device.clock_mhz(), device.peak(askers[0].dtype)
     if peak is not None and again is not None:
         peak = max(peak, again, key=lambda p: p.flops)
-    rows = tuple(_row(a, times[a.variant.name], laps[a.variant.name], queries, peak) for a in askers)
-    comparisons = tuple(_compare(a.variant.name, askers[0].variant.name, times, laps) for a in askers[1:])
+    rows = tuple(_row(a, times[a.name], laps[a.name], queries, peak) for a in askers)
+    comparisons = tuple(_compare(a.name, askers[0].name, times, laps) for a in askers[1:])
     raw = {name: {"wall": s.wall, "device": s.device, "llm": [lap[LLM] for lap in laps[name]]} for name, s in times.items()}
     return Latency(
         rows=rows,
@@ -234,12 +235,12 @@ def _trained(name: str, request: LatencyRequest, device: Device) -> tuple[VLA, P
 
 
 def _stages(askers: Sequence[Asker], queries: Sequence[Asked]) -> dict[str, list[dict[str, float]]]:
-    found: dict[str, list[dict[str, float]]] = {asker.variant.name: [] for asker in askers}
+    found: dict[str, list[dict[str, float]]] = {asker.name: [] for asker in askers}
     for asker in askers:
         asker.kept.clear()
     for asked in queries:
         for asker in askers:
-            found[asker.variant.name].append(asker.staged(asked))
+            found[asker.name].append(asker.staged(asked))
     return found
 
 
@@ -252,7 +253,7 @@ def _row(asker: Asker, samples: Samples, laps: list[dict[str, float]], queries: 
         if peak is not None:
             bound = float(np.mean([bound_ms(found, peak, asker.dtype.itemsize) for found in costs]))
     return Row(
-        name=asker.variant.name,
+        name=asker.name,
         wall=spread(samples.wall),
         device=device,
         llm=spread([lap[LLM] for lap in laps]),
@@ -260,7 +261,7 @@ def _row(asker: Asker, samples: Samples, laps: list[dict[str, float]], queries: 
         kept=(float(kept.mean()), float(kept.std()), int(kept.min()), int(kept.max())),
         gflops=gflops,
         bound_ms=bound,
-        of_bound=None if bound is None else share(asker.variant.name, bound, device.median, peak),
+        of_bound=None if bound is None else share(asker.name, bound, device.median, peak),
     )
 
 

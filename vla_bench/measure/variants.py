@@ -36,10 +36,6 @@ class Variant:
     pruner: str | None
     speed: str
 
-    @property
-    def name(self) -> str:
-        return f"{self.model}:{self.pruner or 'its own'}@{self.speed}"
-
 
 def parse_variant(text: str, model: str, speed: str) -> Variant:
     """`dense`, `fastv(layer=3)@none`, `nano-oft:dense`, `nano-oft`; what is left out is as in the first variant."""
@@ -77,8 +73,12 @@ class Asker:
     def pruner(self) -> str:
         return NONE if self._pruner is None else self._pruner.label
 
+    @property
+    def name(self) -> str:
+        return f"{self.variant.model}:{DENSE if self.pruner == NONE else self.pruner}@{self.variant.speed}"
+
     def timed(self) -> Timed[Asked]:
-        return Timed(self.variant.name, self.prepare, self.run, self.finish)
+        return Timed(self.name, self.prepare, self.run, self.finish)
 
     def prepare(self, asked: Asked) -> Inputs:
         """Pictures and words as the model reads them, on the host."""

@@ -6,7 +6,7 @@ from vla_bench.report.summary import Group, Summary
 
 COLUMNS = ("suite", "task", "instruction", "n", "success", "%", "95 % CI", "steps", "tokens", "GFLOP", "ms", "errors")
 OF_A_MODEL = ("tokens", "GFLOP", "ms")  # shown where a model kept image tokens
-LEFT = set("suite instruction model kind suites weights pruner acts needs source".split()) | {"unnorm key"}
+LEFT = set("suite instruction model kind suites weights pruner acts needs source variant".split()) | {"unnorm key"}
 LEAST_WORDS = 20  # characters below which a cut instruction says nothing
 
 
