@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from vla_bench.errors import MeasureError, UsageError
-from vla_bench.measure import counters, lengths
+from vla_bench.measure import counters
 from vla_bench.measure.flops import Counter, FlopsRequest, count
 from vla_bench.measure.meta import Sized, Watched, key_of, meta_query
 from vla_bench.model.costs import Scope, macs
 from vla_bench.model.presets import NANO, SEVEN_B
+from vla_bench.pruners import lengths
 from vla_bench.pruners.lengths import CUTS, path_of
 from vla_bench.pruners.registry import make_pruner
 
