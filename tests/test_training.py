@@ -136,6 +136,19 @@ def test_switches_of_the_gripper_are_drawn_more_often(samples):
     assert weights == {start: 3.0 if start % 20 >= 2 else 1.0 for start in [*range(7), *range(20, 27)]}
 
 
+def test_every_task_is_drawn_as_often_as_any_other(data, frames):
+    task = np.where(np.arange(len(frames.segment)) < 5, 0, 1)  # one has five frames to begin with, the other the rest
+    uneven = replace(frames, instruction=task, instructions=("one", "other"))
+    (entry,) = statistics(frames, demo_files(data)).values()
+    words, scale = Tokenizer(NANO_TOKENIZER, NANO.tokens), Statistics.parse(entry, "x")
+    made = Samples(uneven, NANO, words, scale, Normalisation(), 0, switch_weight=3.0, even_tasks=True)
+    chances = np.diff(made._cumulative, prepend=0.0)
+    of_one = made.starts < 5
+    assert 0 < of_one.sum() < len(of_one) / 2
+    assert chances[of_one].sum() == pytest.approx(0.5) and chances[~of_one].sum() == pytest.approx(0.5)
+    assert chances[of_one].max() / chances[of_one].min() == pytest.approx(3.0)
+
+
 def test_without_augmentation_a_sample_is_the_evaluations(samples, frames):
     plain = Samples.__new__(Samples)
     plain.__dict__ |= samples.__dict__ | {"augmentation": None}

@@ -89,6 +89,7 @@ def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]],
         recipe.seed,
         Augmentation() if recipe.augment else None,
         recipe.switch_weight,
+        recipe.even_tasks,
     )
     if recipe.lora_rank:
         model.openvla.requires_grad_(False)

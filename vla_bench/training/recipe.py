@@ -20,6 +20,7 @@ class Recipe:
     augment: the reference's image augmentation.
     matrix_rate: peak rate of Muon, which then trains the matrices; None leaves them to AdamW.
     switch_weight: how much likelier a chunk is drawn in which the gripper opens or closes.
+    even_tasks: every task is drawn equally often, however long its demonstrations are.
     auxiliary: weight of the loss of a head that says where the objects are and where the gripper will act next, dropped
         afterwards; the paper has none.
     """
@@ -40,6 +41,7 @@ class Recipe:
     fresh_heads: bool = True
     augment: bool = True
     switch_weight: float = 1.0
+    even_tasks: bool = False
     auxiliary: float = 0.0
     seed: int = 0
 
@@ -69,7 +71,15 @@ class Recipe:
 
 
 OFT = "moojink/openvla-7b-oft-finetuned-libero-spatial-object-goal-10"
-_NANO = {"batch": 32, "lora_rank": 0, "fresh_heads": False, "clip": 1.0, "switch_weight": 3.0, "augment": False}
+_NANO = {
+    "batch": 32,
+    "lora_rank": 0,
+    "fresh_heads": False,
+    "clip": 1.0,
+    "switch_weight": 3.0,
+    "even_tasks": True,
+    "augment": False,
+}
 
 RECIPES = {
     "paper": Recipe(OFT, "lightvla"),

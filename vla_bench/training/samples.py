@@ -48,6 +48,7 @@ class Samples:
     """Draws batches from prepared frames.
 
     switch_weight: how much likelier a chunk is in which the gripper opens or closes; those moments are few and decide.
+    even_tasks: every task is drawn as often as any other, however long its demonstrations are.
     augmentation: None shows every picture with its centre crop.
     """
 
@@ -61,6 +62,7 @@ class Samples:
         seed: int,
         augmentation: Augmentation | None = None,
         switch_weight: float = 1.0,
+        even_tasks: bool = False,
     ):
         self.frames = frames
         self.config = config
@@ -74,6 +76,9 @@ class Samples:
         self.mean = torch.tensor(normalisation.means).view(1, 2, 3, 1, 1)
         self.std = torch.tensor(normalisation.stds).view(1, 2, 3, 1, 1)
         weights = np.where(self._switches(), switch_weight, 1.0)
+        if even_tasks:
+            task = frames.instruction[self.starts]
+            weights /= np.bincount(task, weights)[task]
         self._cumulative = np.cumsum(weights / weights.sum())
         self._places = np.concatenate([self._next_switch()[:, None], frames.targets], axis=1)
 
