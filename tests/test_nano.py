@@ -10,10 +10,9 @@ import torch
 
 from vla_bench.errors import ModelError, UsageError
 from vla_bench.model.config import VLAConfig
-from vla_bench.model.initialise import random_nano, random_vla
+from vla_bench.model.initialise import random_vla
 from vla_bench.model.presets import NANO, PRESETS, SEVEN_B, preset
 from vla_bench.model.vla import VLA, Inputs
-from vla_bench.pruners.lightvla import LightVLA
 
 from .conftest import ROOT
 from .nanos import answer, inputs, one_thread
@@ -110,21 +109,6 @@ def test_in_bfloat16_rotary_frequencies_stay_exact(model):
         vla.openvla.language_model.model.rotary_emb.inv_freq for vla in (random_vla(NANO, 0, dtype=torch.bfloat16), model)
     )
     assert rotary.dtype == torch.float32 and torch.equal(rotary, exact)
-
-
-def test_random_nano_has_what_a_checkpoint_has():
-    from vla_bench.model.normalisation import choose_statistics
-    from vla_bench.model.tokenizer import Tokenizer
-    from vla_bench.suites import load_suites
-
-    loaded, same, other = random_nano(3), random_nano(3, LightVLA()), random_nano(4)
-    assert loaded.sha256 == same.sha256 != other.sha256 and not loaded.model.training
-    assert (loaded.model.pruner, same.model.pruner.name) == (None, "lightvla")
-    for suite in load_suites():
-        key, statistics, _ = choose_statistics(loaded.statistics, suite.libero_name)
-        assert key == "random" and not statistics.action_mask[-1] and statistics.proprio_q99 is not None
-    assert Tokenizer(loaded.tokenizer_file, loaded.config.tokens).prompt("turn on the stove")
-    assert ("model", "nano (random weights: its actions mean nothing)") in loaded.card
 
 
 # --- wrong inputs

@@ -19,10 +19,12 @@ from safetensors.torch import load_file
 from vla_bench.errors import NotComparableError, RecordError, UsageError
 from vla_bench.model.checkpoint import load
 from vla_bench.model.images import Normalisation, centre_crop, prepare
+from vla_bench.model.initialise import random_vla
 from vla_bench.model.normalisation import Statistics
 from vla_bench.model.presets import NANO
 from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
 from vla_bench.pruners.gumbel import NoiseSchedule
+from vla_bench.pruners.registry import make_pruner
 from vla_bench.training.augment import Augmentation, crop, scale_saturation, turn_hue
 from vla_bench.training.demo_file import LAYOUT, Demo, chunk_starts, write_demos
 from vla_bench.training.finetune import TrainRequest, statistics, train
@@ -30,6 +32,8 @@ from vla_bench.training.frames import demo_files, prepare_frames
 from vla_bench.training.recipe import RECIPES, recipe
 from vla_bench.training.samples import Samples
 from vla_bench.training.schedule import LearningRate
+
+from . import nanos
 
 TASK = "pick_up_the_milk_and_place_it_in_the_basket"
 SHORT = {"steps": 6, "batch": 4, "seed": 3}
@@ -147,6 +151,29 @@ def test_every_task_is_drawn_as_often_as_any_other(data, frames):
     assert 0 < of_one.sum() < len(of_one) / 2
     assert chances[of_one].sum() == pytest.approx(0.5) and chances[~of_one].sum() == pytest.approx(0.5)
     assert chances[of_one].max() / chances[of_one].min() == pytest.approx(3.0)
+
+
+def test_steps_that_prune_as_evaluation_does_are_spread_evenly(data, tmp_path):
+    half = replace(RECIPES["nano-lightvla"], kept_once=0.5)
+    assert [half.once(step) for step in range(6)] == [False, True] * 3
+    assert sum(replace(half, kept_once=0.3).once(step) for step in range(100)) == 30
+    assert not any(replace(half, kept_once=0.0).once(step) for step in range(100)) and RECIPES["paper"].kept_once == 0
+    with pytest.raises(UsageError, match="--kept-once"):
+        replace(half, kept_once=1.0)
+
+
+@pytest.mark.parametrize("name", ["lightvla", "lightvla-star-vision", "lightvla-star-llm1"])
+def test_a_pruner_that_keeps_once_trains_what_is_evaluated(name):
+    model, batch = random_vla(NANO, 0, make_pruner(name)), nanos.inputs(4)
+    expected = nanos.answer(model.eval(), batch)
+    model.train()
+    repeated = model(batch)
+    model.pruner.once = True
+    once = model(batch)
+    assert repeated.tokens.visual > once.tokens.visual == expected.tokens.visual
+    torch.testing.assert_close(once.actions, expected.actions, atol=5e-5, rtol=5e-5)
+    once.actions.sum().backward()
+    assert model.openvla.projector.fc1.weight.grad.abs().sum() > 0
 
 
 def test_without_augmentation_a_sample_is_the_evaluations(samples, frames):

@@ -155,6 +155,8 @@ def test_eval_with_the_nano_model(cli, nano, schema, tmp_path):
     assert again.exit_code == 4 and "pruner" in str(again.exception)
 
 
-def test_nano_has_random_weights_or_bundled_ones():
-    policy = make_vla_policy(ModelChoice("nano", suites=("object", "goal"), device="cpu"))
+@pytest.mark.parametrize(("name", "pruner"), [("nano", "lightvla"), ("nano-oft", "none")])
+def test_bundled_weights_act(name, pruner):
+    policy = make_vla_policy(ModelChoice(name, suites=("object", "goal"), device="cpu"))
+    assert policy.identity["pruner"] == pruner
     assert policy.act([observe(0), observe(1, "goal", "open the middle drawer of the cabinet")])[1].actions.shape == (8, 7)

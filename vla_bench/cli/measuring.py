@@ -95,7 +95,6 @@ def agree(
     ] = None,
     episodes: Annotated[int, typer.Option(help="Of each demonstration file.")] = 1,
     out: Annotated[Optional[Path], typer.Option(help="PNG of distance against kept tokens.")] = None,
-    seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
     device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.auto,
     format: FormatOption = Format.human,
 ):
@@ -104,7 +103,7 @@ def agree(
     from vla_bench.measure.agree import agree as run
     from vla_bench.report.agreement import plot_agreement, print_agreement
 
-    agreed = run(AgreeRequest(model, tuple(pruner), observations, episodes, device.value, seed))
+    agreed = run(AgreeRequest(model, tuple(pruner), observations, episodes, device.value))
     if format is Format.json:
         typer.echo(json.dumps(agreed.to_dict(), allow_nan=False))
     else:

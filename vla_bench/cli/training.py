@@ -53,6 +53,9 @@ def train(
     pruner: Annotated[Optional[str], typer.Option(help="Trained with.", show_default="the recipe's")] = None,
     pruner_args: PrunerArgs = None,
     noise_schedule: Annotated[Optional[NoiseSchedule], typer.Option(help="Of the pruner's noise.", show_default="linear")] = None,
+    kept_once: Annotated[
+        Optional[float], typer.Option(help="Share of steps that prune as evaluation does.", show_default="the recipe's")
+    ] = None,
     steps: Annotated[Optional[int], typer.Option(help="Steps in all.", show_default="the recipe's")] = None,
     batch: Annotated[Optional[int], typer.Option(help="Samples a step, all processes together.", show_default="64")] = None,
     accumulate: Annotated[Optional[int], typer.Option(help="Micro-batches a step and process.", show_default="1")] = None,
@@ -79,6 +82,7 @@ def train(
         pruner=pruner,
         pruner_args=pruner_args,
         noise_schedule=noise_schedule and recipes.NoiseSchedule(noise_schedule.value),
+        kept_once=kept_once,
         steps=steps,
         batch=batch,
         accumulate=accumulate,

@@ -32,7 +32,6 @@ class AgreeRequest:
     observations: Path | None = None
     episodes: int = 1
     device: str = "auto"
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def agree(request: AgreeRequest, on_query: Callable[[int, int], None] = lambda *
         raise UsageError("no pruner to compare", "vla-bench agree --pruner fastv --pruner random")
     episodes = read_observations(request.observations, request.episodes)
     suites = tuple(dict.fromkeys(seen[0].episode.suite for seen in episodes))
-    choice, _ = settle(ModelChoice(request.model, request.seed, suites, NONE, device=request.device))
+    choice, _ = settle(ModelChoice(request.model, suites=suites, pruner=NONE, device=request.device))
     if choice.scripted:
         raise UsageError(f"{choice.model} has no image tokens to prune", "vla-bench agree --model nano --pruner fastv")
     policy = make_vla_policy(choice)

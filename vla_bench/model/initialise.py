@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,13 +9,12 @@ from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from vla_bench.model.config import VLAConfig
-from vla_bench.model.presets import NANO
 from vla_bench.model.vision import AttentionPool, LayerScale, ViT
-from vla_bench.model.vla import VLA, ActionSlice
+from vla_bench.model.vla import VLA
 from vla_bench.pruners.base import Pruner
 
 if TYPE_CHECKING:
-    from vla_bench.model.checkpoint import Loaded
+    pass
 
 # Learned vectors that are added to, or stand beside, projected patches: about as large as those are.  The usual 0.02 would
 # hide them, and places and words would have to grow before anything can be learned about them.
@@ -68,43 +66,6 @@ def random_heads(model: VLA, seed: int) -> None:
                     _fill(f"{part}.{name}", module, generator)
 
 
-def random_nano(
-    seed: int, pruner: Pruner | None = None, device: str = "auto", action_slice: ActionSlice = ActionSlice.ALIGNED
-) -> Loaded:
-    """A random nano model with all that a loaded checkpoint has; its actions mean nothing."""
-    from vla_bench.model.card import card, model_lines, statistics_value
-    from vla_bench.model.checkpoint import Loaded
-    from vla_bench.model.choices import choose_device
-    from vla_bench.model.config_file import Kind
-    from vla_bench.model.images import Normalisation
-    from vla_bench.model.tokenizer import NANO_TOKENIZER
-
-    place, why = choose_device(device)
-    model = random_vla(NANO, seed, pruner, place).eval()
-    model.action_slice = action_slice
-    model.openvla.language_model.check_bidirectional()
-    lines = [
-        ("model", NANO.name, "random weights: its actions mean nothing"),
-        ("dtype", "float32", ""),
-        ("device", str(place), why),
-        *model_lines(model),
-        ("pruner", pruner.label if pruner else "none", ""),
-        ("action slice", model.action_slice.value, ""),
-        ("statistics", statistics_value(RANDOM_STATISTICS), "made up"),
-    ]
-    return Loaded(
-        model=model,
-        config=NANO,
-        statistics=RANDOM_STATISTICS,
-        normalisation=Normalisation(),
-        tokenizer_file=NANO_TOKENIZER,
-        folder=NANO_TOKENIZER.parent,
-        kind=Kind.OPENVLA_OFT,
-        sha256=_digest(model),
-        card=card(lines),
-    )
-
-
 @torch.no_grad()
 def _fill(name: str, module: nn.Module, generator: torch.Generator) -> None:
     """Fill the parameters that belong to `module` itself."""
@@ -135,11 +96,3 @@ def _set(own: dict[str, Tensor], **values: float) -> None:
     for key, value in values.items():
         if key in own:
             own.pop(key).fill_(value)
-
-
-def _digest(model: VLA) -> str:
-    digest = hashlib.sha256()
-    for key, value in model.state_dict().items():
-        digest.update(key.encode())
-        digest.update(value.cpu().numpy().tobytes())
-    return digest.hexdigest()

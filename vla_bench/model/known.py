@@ -8,7 +8,7 @@ from pathlib import Path
 from vla_bench.suites import load_suites
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
-NANO = "nano-lightvla"  # what `--model nano` means once it is bundled
+NANO = "nano-lightvla"  # what `--model nano` means
 FOUR_SUITES = "moojink/openvla-7b-oft-finetuned-libero-spatial-object-goal-10"
 PUBLIC_PARAMETERS = 7_709_173_191  # 7B with its heads
 
@@ -45,8 +45,6 @@ def known_models() -> list[KnownModel]:
     found = []
     for config in sorted(WEIGHTS.glob("*/config.json")):
         found.append(KnownModel(config.parent.name, _kind(config), names, None, None, "bundled"))
-    if not found:
-        found.append(KnownModel("nano", "openvla-oft", names, None, None, "random weights"))
     for kind in ("lightvla", "openvla-oft"):
         for suite in suites:
             public = suite.checkpoints[kind]

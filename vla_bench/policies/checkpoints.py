@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from vla_bench.errors import UsageError
+from vla_bench.errors import CheckpointError, UsageError
 from vla_bench.model.checkpoint import Loaded, load
 from vla_bench.model.choices import OWN
-from vla_bench.model.known import NANO, bundled
+from vla_bench.model.known import NANO, WEIGHTS, bundled
 from vla_bench.model.normalisation import choose_statistics
 from vla_bench.model.processor import Processor
 from vla_bench.model.tokenizer import Tokenizer
-from vla_bench.model.vla import ActionSlice
 from vla_bench.policies.registry import ModelChoice
 from vla_bench.policies.vla import VLAPolicy
 from vla_bench.pruners.registry import make_pruner
@@ -42,10 +41,6 @@ def _load(choice: ModelChoice, suites: list[Suite]) -> Loaded:
     pruner = None
     if choice.pruner is not None:
         pruner = make_pruner(choice.pruner, parse_arguments(choice.pruner_args or ""))
-    if choice.model == "nano" and bundled(NANO) is None:
-        from vla_bench.model.initialise import random_nano
-
-        return random_nano(choice.seed, pruner, choice.device, ActionSlice(choice.action_slice or ActionSlice.ALIGNED))
     if choice.pruner is None:
         pruner = OWN
     return load(_source(choice, suites), device=choice.device, pruner=pruner, action_slice=choice.action_slice)
@@ -53,9 +48,12 @@ def _load(choice: ModelChoice, suites: list[Suite]) -> Loaded:
 
 def _source(choice: ModelChoice, suites: list[Suite]) -> str:
     """The folder or hub id behind a model's name."""
-    if choice.model == "nano":
-        return str(bundled(NANO))
-    folder = bundled(choice.model)
+    name = NANO if choice.model == "nano" else choice.model
+    folder = bundled(name)
+    if folder is None and name == NANO:
+        raise CheckpointError(
+            f"{WEIGHTS / NANO} is missing: it should have come with vla-bench", "pip install --force-reinstall vla-bench"
+        )
     if folder is not None:
         return str(folder)
     if choice.model not in suites[0].checkpoints:

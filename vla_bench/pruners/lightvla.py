@@ -59,6 +59,7 @@ class LightVLA(Pruner):
     noise_scale: upper bound alpha of the noise, set before every training step; None for no noise.
     draw: makes the uniform noise, given the scores.
     mask_padding: False lets padding take part as in the reference, whose batches are not independent.
+    once: set while training to keep every winner once, as evaluation does; a choice without gradient.
     """
 
     name = "lightvla"
@@ -74,10 +75,11 @@ class LightVLA(Pruner):
         self.noise_scale = noise_scale
         self.draw = draw
         self.mask_padding = mask_padding
+        self.once = False
 
     def select(self, view: View) -> Selection | Resampling:
         found = self._scores(view)
-        if self.training:
+        if self.training and not self.once:
             return self._resample(found, view.patches)
         if not found.is_meta and found.isnan().any():
             raise ModelError(f"{self.name} at {view.site}: the scores are not numbers", "vla-bench verify")

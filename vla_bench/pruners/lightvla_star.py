@@ -32,7 +32,7 @@ class LightVLAStar(Pruner):
     """What the variants share: learnable queries (N_q, D), two norms, and selection as LightVLA's.
 
     queries: how many; 0 is a quarter of the image tokens.  At most so many are kept.
-    noise_scale, draw: as for LightVLA.
+    noise_scale, draw, once: as for LightVLA.
     """
 
     adaptive = True
@@ -43,6 +43,7 @@ class LightVLAStar(Pruner):
         self.count = queries
         self.noise_scale = noise_scale
         self.draw: Callable[[Tensor], Tensor] = torch.rand_like
+        self.once = False
         self.queries: nn.Parameter | None = None
 
     def width(self, config: VLAConfig) -> int:
@@ -73,7 +74,7 @@ class LightVLAStar(Pruner):
 
     def select(self, view: View) -> Selection | Resampling:
         found = self.scores(view)
-        if self.training:
+        if self.training and not self.once:
             if self.noise_scale is not None:
                 found = add_noise(found, self.draw(found), self.noise_scale)
             indicator, picked = straight_through(found)

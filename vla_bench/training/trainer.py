@@ -98,7 +98,11 @@ class Trainer:
         self.loss = Loss(model, recipe.auxiliary).to(self.device)
         self.optimisers = Optimisers(recipe, self.loss)
         self.step = load_state(folder, recipe, self.loss, self.optimisers)
-        self._shared = nn.parallel.DistributedDataParallel(self.loss) if processes.count > 1 else self.loss
+        self._shared = self.loss
+        if processes.count > 1:
+            # A step that keeps every token once gives the pruner's own weights no gradient.
+            idle = bool(recipe.kept_once) and model.pruner is not None and any(True for _ in model.pruner.parameters())
+            self._shared = nn.parallel.DistributedDataParallel(self.loss, find_unused_parameters=idle)
 
     def run(self) -> bool:
         """Train to the last step; False when a Ctrl-C or SIGTERM ended it early, with everything saved."""
@@ -136,6 +140,8 @@ class Trainer:
         pruner = self.loss.model.pruner
         if hasattr(pruner, "noise_scale"):
             pruner.noise_scale = recipe.noise_schedule.scale(self.step, recipe.steps)
+        if hasattr(pruner, "once"):
+            pruner.once = recipe.once(self.step)
         total: dict[str, Tensor] = {}
         for i, batch in enumerate(batches):
             last = i + 1 == len(batches)
