@@ -51,6 +51,9 @@ def card(asked: argparse.Namespace) -> str:
     means = {name: sum(row[name] for row in last) / len(last) for name in ("action", "gripper", "kept")}
     hours = sum(recipe.batch / row["samples_per_s"] for row in rows) / 3600
     rates = f"{recipe.learning_rate:g}" + (f", Muon {recipe.matrix_rate:g} for matrices" if recipe.matrix_rate else "")
+    pruner = recipe.pruner
+    if pruner != "none":
+        pruner += f", noise {recipe.noise_schedule.value}; {100 * recipe.kept_once:g} % of steps keep each token once, as evaluation"
     lines = [
         f"# {asked.name}",
         "",
@@ -60,7 +63,7 @@ def card(asked: argparse.Namespace) -> str:
         "|---|---|",
         f"| data | {asked.data} |",
         f"| start | {asked.before or recipe.start} |",
-        f"| pruner | {recipe.pruner}, noise {recipe.noise_schedule.value} |",
+        f"| pruner | {pruner} |",
         f"| training | {recipe.steps:,} steps x {recipe.batch}, {recipe.rate_schedule.value}, seed {recipe.seed} |",
         f"| peak rate | AdamW {rates} |",
         f"| auxiliary loss | {recipe.auxiliary:g} |",
