@@ -53,7 +53,8 @@ def card(asked: argparse.Namespace) -> str:
     rates = f"{recipe.learning_rate:g}" + (f", Muon {recipe.matrix_rate:g} for matrices" if recipe.matrix_rate else "")
     pruner = recipe.pruner
     if pruner != "none":
-        pruner += f", noise {recipe.noise_schedule.value}; {100 * recipe.kept_once:g} % of steps keep each token once, as evaluation"
+        share = f"{100 * recipe.kept_once:g} % of steps keep each token once, as evaluation"
+        pruner += f", noise {recipe.noise_schedule.value}; {share}"
     lines = [
         f"# {asked.name}",
         "",
