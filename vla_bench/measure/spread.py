@@ -1,4 +1,4 @@
-"""What a list of times says: median and percentiles, and ratios of medians, with bootstrap intervals."""
+"""What a list of times says: median and percentiles, and how one list compares with another, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -67,13 +67,17 @@ def spread(times: Sequence[float], seed: int = 0) -> Spread:
 
 
 def ratio(slow: Sequence[float], fast: Sequence[float], seed: int = 0) -> Ratio:
-    """median(slow) / median(fast); both were asked the same queries in turn, so that a resample takes both at once."""
+    """Median over the queries of slow / fast.
+
+    Both answered each query one right after the other, so that a machine whose speed drifts divides out, which it does not
+    in a ratio of medians.
+    """
     x, y = np.asarray(slow, dtype=float), np.asarray(fast, dtype=float)
     if len(x) != len(y) or not len(x):
         raise ValueError(f"{len(x)} and {len(y)} times are not pairs")
-    draws = _draws(len(x), seed)
-    low, high = np.percentile(np.median(x[draws], axis=1) / np.median(y[draws], axis=1), [2.5, 97.5])
-    return Ratio(float(np.median(x) / np.median(y)), float(low), float(high))
+    ratios = x / y
+    low, high = np.percentile(np.median(ratios[_draws(len(x), seed)], axis=1), [2.5, 97.5])
+    return Ratio(float(np.median(ratios)), float(low), float(high))
 
 
 def _draws(n: int, seed: int) -> np.ndarray:
