@@ -27,6 +27,7 @@ from vla_bench.model.processor import Processor
 from vla_bench.model.speed import Speed
 from vla_bench.model.vla import VLA
 from vla_bench.pruners.lengths import path_of
+from vla_bench.pruners.base import Pruner
 from vla_bench.pruners.registry import NONE
 from vla_bench.suites import SUITE_NAMES
 
@@ -177,16 +178,15 @@ def _kept(request: LatencyRequest) -> str:
 
 def _make(variants: Sequence[Variant], request: LatencyRequest, device: Device, forced: bool) -> list[Asker]:
     """One model per name, shared by the variants that name it."""
-    loaded: dict[str, tuple[VLA, Processor]] = {}
+    loaded: dict[str, tuple[VLA, Processor, Pruner | str]] = {}
     askers = []
     for variant in variants:
         if variant.model not in loaded:
-            loaded[variant.model] = (_random if request.random_weights else _trained)(variant.model, request, device)
-        model, processor = loaded[variant.model]
-        own = variant.pruner
-        if own is None and request.random_weights:
-            own = "lightvla"
-        askers.append(Asker(variant, model, processor, attached(model, own, forced)))
+            model, processor = (_random if request.random_weights else _trained)(variant.model, request, device)
+            own = model.pruner or ("lightvla" if request.random_weights else NONE)
+            loaded[variant.model] = model, processor, own
+        model, processor, own = loaded[variant.model]
+        askers.append(Asker(variant, model, processor, attached(model, variant.pruner or own, forced)))
     return askers
 
 

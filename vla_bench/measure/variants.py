@@ -132,9 +132,9 @@ class Asker:
         return Inputs(pixels, inputs.prompts, proprio, inputs.queries)
 
 
-def attached(model: VLA, text: str | None, forced: bool) -> Pruner | None:
-    """The pruner called `text`, fitted to the model; None is what the model already has.  `forced`: told what to keep."""
-    pruner = model.pruner if text is None else make_pruner(text)
+def attached(model: VLA, asked: str | Pruner, forced: bool) -> Pruner | None:
+    """The pruner, or the one called so, fitted to the model.  `forced`: it will be told what to keep."""
+    pruner = make_pruner(asked) if isinstance(asked, str) else asked
     if pruner is not None and forced:
         pruner = Forced(pruner)
     model.attach(pruner)
