@@ -26,8 +26,8 @@ from vla_bench.model.presets import PRESETS, preset
 from vla_bench.model.processor import Processor
 from vla_bench.model.speed import Speed
 from vla_bench.model.vla import VLA
-from vla_bench.pruners.lengths import path_of
 from vla_bench.pruners.base import Pruner
+from vla_bench.pruners.lengths import path_of
 from vla_bench.pruners.registry import NONE
 from vla_bench.suites import SUITE_NAMES
 
