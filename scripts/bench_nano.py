@@ -30,7 +30,7 @@ from vla_bench.pruners.lightvla import LightVLA
 
 BATCH = 8
 PROMPTS = (5, 7, 9, 11, 13, 15, 17, 19)  # tokens; LIBERO's instructions have 5 to 20
-AGREE = 5e-5  # largest difference of an action, float32
+AGREE = 1e-5  # largest difference of an action, float32
 
 
 def queries(config: VLAConfig, like: torch.Tensor, seed: int) -> Inputs:

@@ -136,7 +136,7 @@ def test_a_batch_is_its_samples(model, name):
     for i, one in enumerate(singles):
         alone = nanos.answer(model, one)
         assert nanos.kept(together, i) == nanos.kept(alone, 0)
-        assert torch.allclose(together.actions[i], alone.actions[0], atol=5e-5)
+        assert torch.allclose(together.actions[i], alone.actions[0], atol=1e-5)
 
 
 def test_what_reuses_the_past_refuses_a_batch(model):

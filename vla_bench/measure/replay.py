@@ -52,17 +52,14 @@ def check_kept(kept: str, config: VLAConfig) -> int | None:
     return None
 
 
-def replay(
-    config: VLAConfig, number: int, kept: str, seed: int, words: bool, run: Path | None = None, of_suites: tuple[str, ...] = ()
-) -> list[Asked]:
+def replay(config: VLAConfig, number: int, kept: str, seed: int, words: bool, run: Path | None = None) -> list[Asked]:
     """`number` queries on the observations that ship, again from the first when they run out.
 
     words: the model's tokenizer knows the instruction; otherwise prompts are as long as Llama's would be.
     run: take the counts and lengths of its recorded queries, in order.
-    of_suites: only observations of these; all by default.
     """
     fixed = None if run is not None else check_kept(kept, config)
-    seen = [o for episode in read_observations() for o in episode if not of_suites or o.episode.suite in of_suites]
+    seen = [o for episode in read_observations() for o in episode]
     shown = (_enlarged(o, config.camera_size) for o in cycle(seen))
     if run is not None:
         counts = cycle(_recorded(run))

@@ -1,0 +1,53 @@
+"""How far a model's answers to demonstrations are from the expert's: without its pruner, as LightVLA evaluates, and as it trains.
+
+    python scripts/training_gap.py vla_bench/weights/nano-lightvla --data DEMOS
+
+Training repeats image tokens and evaluation keeps each once; where the last two differ, the model was trained for something
+else than it is asked.  Samples are drawn as the recipe nano-lightvla draws them, with another seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from vla_bench.model.checkpoint import load
+from vla_bench.model.normalisation import Statistics
+from vla_bench.model.tokenizer import Tokenizer
+from vla_bench.training.frames import demo_files, prepare_frames
+from vla_bench.training.samples import Batch, Samples
+from vla_bench.training.step import Loss
+
+SEED = 123  # no training's
+
+
+@torch.no_grad()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--batches", type=int, default=6)
+    asked = parser.parse_args()
+    loaded = load(asked.checkpoint, device="cpu", pruner="lightvla")
+    frames = prepare_frames(demo_files(asked.data), loaded.config.image_size, asked.data / ".frames")
+    key = next(iter(loaded.statistics))
+    scale, words = Statistics.parse(loaded.statistics[key], key), Tokenizer(loaded.tokenizer_file, loaded.config.tokens)
+    samples = Samples(frames, loaded.config, words, scale, loaded.normalisation, SEED, switch_weight=3.0, even_tasks=True)
+    batches = [samples.batch(number, 64) for number in range(asked.batches)]
+    pruner = loaded.model.pruner
+    for name, chosen, training in (("dense", None, False), ("as evaluated", pruner, False), ("as trained", pruner, True)):
+        loaded.model.pruner = chosen
+        error, kept = distance(Loss(loaded.model).train(training), batches)
+        print(f"{name:13} L1 {error:.4f}   {kept:.1f} image tokens")
+
+
+def distance(loss: Loss, batches: list[Batch]) -> tuple[float, float]:
+    """Mean L1 of the actions, and different image tokens kept."""
+    seen = [loss(batch)[1] for batch in batches]
+    return tuple(sum(each[name].item() for each in seen) / len(seen) for name in ("action", "kept"))
+
+
+if __name__ == "__main__":
+    main()
