@@ -133,24 +133,36 @@ def test_a_batch_depends_on_seed_and_step_alone_and_can_be_shared(samples):
     assert whole.actions.abs().max() <= 1 and whole.actions.shape == (6, 8, 7)
 
 
-def test_switches_of_the_gripper_are_drawn_more_often(samples):
-    """The gripper closes at frame 9 of each demonstration: chunks that hold that frame count three times."""
+@pytest.fixture(scope="module")
+def longer(data, frames):
+    """Frames of 40 steps in which the gripper closes at the 30th, and of 30 that begin closed and open at once; how to draw."""
+    rows = np.arange(70) % 20
+    many = {name: getattr(frames, name)[rows] for name in ("proprio", "actions", "instruction", "targets")}
+    many["actions"][:, 6] = [*(i < 30 for i in range(40)), 0, *[1] * 29]
+    (entry,) = statistics(frames, demo_files(data)).values()
+    made = Tokenizer(NANO_TOKENIZER, NANO.tokens), Statistics.parse(entry, "x"), Normalisation(), 0
+    return replace(frames, segment=np.repeat([0, 1], (40, 30)), **many), made
+
+
+def test_chunks_near_a_switch_of_the_gripper_are_drawn_more_often(longer):
+    frames, made = longer
+    samples = Samples(frames, NANO, *made, switch_weight=3.0)
     chances = np.diff(samples._cumulative, prepend=0.0)
     weights = dict(zip(samples.starts.tolist(), (chances / chances.min()).round(6).tolist(), strict=True))
-    assert weights == {start: 3.0 if start % 20 >= 2 else 1.0 for start in [*range(7), *range(20, 27)]}
+    # From 15 steps before a switch, where the next chunk ends with it; never for that of another demonstration.
+    near = {*range(15, 31), 40, 41}
+    assert weights == {start: 3.0 if start in near else 1.0 for start in [*range(33), *range(40, 63)]}
 
 
-def test_every_task_is_drawn_as_often_as_any_other(data, frames):
-    task = np.where(np.arange(len(frames.segment)) < 5, 0, 1)  # one has five frames to begin with, the other the rest
-    uneven = replace(frames, instruction=task, instructions=("one", "other"))
-    (entry,) = statistics(frames, demo_files(data)).values()
-    words, scale = Tokenizer(NANO_TOKENIZER, NANO.tokens), Statistics.parse(entry, "x")
-    made = Samples(uneven, NANO, words, scale, Normalisation(), 0, switch_weight=3.0, even_tasks=True)
-    chances = np.diff(made._cumulative, prepend=0.0)
-    of_one = made.starts < 5
-    assert 0 < of_one.sum() < len(of_one) / 2
-    assert chances[of_one].sum() == pytest.approx(0.5) and chances[~of_one].sum() == pytest.approx(0.5)
-    assert chances[of_one].max() / chances[of_one].min() == pytest.approx(3.0)
+def test_every_task_is_drawn_as_often_as_any_other(longer):
+    frames, made = longer
+    uneven = replace(frames, instruction=frames.segment, instructions=("one", "other"))
+    samples = Samples(uneven, NANO, *made, switch_weight=3.0, even_tasks=True)
+    chances, first = np.diff(samples._cumulative, prepend=0.0), samples.starts < 40
+    assert first.sum() > (~first).sum()
+    for of_task in (first, ~first):
+        assert chances[of_task].sum() == pytest.approx(0.5)
+        assert chances[of_task].max() / chances[of_task].min() == pytest.approx(3.0)
 
 
 def test_steps_that_prune_as_evaluation_does_are_spread_evenly(data, tmp_path):

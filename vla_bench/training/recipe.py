@@ -21,7 +21,7 @@ class Recipe:
     matrix_rate: peak rate of Muon, which then trains the matrices; None leaves them to AdamW.
     kept_once: share of steps in which the pruner keeps every image token once, as in evaluation, and learns nothing itself.
         The paper has none: repeats always stay in training.
-    switch_weight: how much likelier a chunk is drawn in which the gripper opens or closes.
+    switch_weight: how much likelier a chunk is drawn in which, or soon after which, the gripper opens or closes.
     even_tasks: every task is drawn equally often, however long its demonstrations are.
     auxiliary: weight of the loss of a head that says where the objects are and where the gripper will act next, dropped
         afterwards; the paper has none.

@@ -47,7 +47,8 @@ class Batch:
 class Samples:
     """Draws batches from prepared frames.
 
-    switch_weight: how much likelier a chunk is in which the gripper opens or closes; those moments are few and decide.
+    switch_weight: how much likelier a chunk is in which, or soon after which, the gripper opens or closes; those moments are
+        few and decide.
     even_tasks: every task is drawn as often as any other, however long its demonstrations are.
     augmentation: None shows every picture with its centre crop.
     """
@@ -133,9 +134,15 @@ class Samples:
         return places
 
     def _switches(self) -> np.ndarray:
-        """Whether the gripper's command changes within a chunk, or right before it."""
-        changes = np.cumsum(self._changed())
-        return changes[self.starts + self.config.chunk - 1] != changes[np.maximum(self.starts - 1, 0)]
+        """Whether the gripper's command changes within a chunk or the next.
+
+        The next one's, too: were only chunks with a change drawn more often, a policy that is not sure whether the time has
+        come would learn that it mostly has, and close its hand above the object.
+        """
+        changes, segment = np.cumsum(self._changed()), self.frames.segment
+        last = np.searchsorted(segment, segment[self.starts], side="right") - 1
+        ends = np.minimum(self.starts + 2 * self.config.chunk - 1, last)
+        return changes[ends] != changes[np.maximum(self.starts - 1, 0)]
 
 
 def generator_of(seed: int) -> torch.Generator:
