@@ -34,7 +34,9 @@ def main() -> None:
     frames = prepare_frames(demo_files(asked.data), loaded.config.image_size, asked.data / ".frames")
     key = next(iter(loaded.statistics))
     scale, words = Statistics.parse(loaded.statistics[key], key), Tokenizer(loaded.tokenizer_file, loaded.config.tokens)
-    samples = Samples(frames, loaded.config, words, scale, loaded.normalisation, SEED, switch_weight=3.0, even_tasks=True)
+    samples = Samples(
+        frames, loaded.config, words, scale, loaded.normalisation, SEED, switch_weight=3.0, even_tasks=True, fill_ends=True
+    )
     batches = [samples.batch(number, 64) for number in range(asked.batches)]
     pruner = loaded.model.pruner
     for name, chosen, training in (("dense", None, False), ("as evaluated", pruner, False), ("as trained", pruner, True)):

@@ -98,6 +98,7 @@ def test_frames_are_what_evaluation_shows_before_the_crop(data, frames):
     assert np.array_equal(centre_crop(frames.images[np.array([20])][0, 1]), prepare(frame, 112))
     assert set(frames.actions[:, 6]) == {0.0, 1.0} and frames.actions[0, 6] == 1.0  # 1 is open
     assert frames.instructions == (TASK.replace("_", " "),)
+    assert np.flatnonzero(frames.ends).tolist() == [19, 39] and len(set(frames.segment)) == 4
     assert np.isfinite(frames.targets[:, :2]).all() and np.isnan(frames.targets[:, 2]).all()
 
 
@@ -141,7 +142,7 @@ def longer(data, frames):
     many["actions"][:, 6] = [*(i < 30 for i in range(40)), 0, *[1] * 29]
     (entry,) = statistics(frames, demo_files(data)).values()
     made = Tokenizer(NANO_TOKENIZER, NANO.tokens), Statistics.parse(entry, "x"), Normalisation(), 0
-    return replace(frames, segment=np.repeat([0, 1], (40, 30)), **many), made
+    return replace(frames, segment=np.repeat([0, 1], (40, 30)), ends=np.arange(70) % 40 == 39, **many), made
 
 
 def test_chunks_near_a_switch_of_the_gripper_are_drawn_more_often(longer):
@@ -152,6 +153,17 @@ def test_chunks_near_a_switch_of_the_gripper_are_drawn_more_often(longer):
     # From 15 steps before a switch, where the next chunk ends with it; never for that of another demonstration.
     near = {*range(15, 31), 40, 41}
     assert weights == {start: 3.0 if start in near else 1.0 for start in [*range(33), *range(40, 63)]}
+
+
+def test_the_last_steps_are_learnt_with_the_last_action_repeated(longer):
+    """The first 40 frames end a demonstration, the other 30 are cut off by something that nobody should imitate."""
+    frames, made = longer
+    plain, filled = Samples(frames, NANO, *made), Samples(frames, NANO, *made, fill_ends=True)
+    assert set(filled.starts) - set(plain.starts) == {33, 34, 35, 36, 37, 38, 39}
+    chunk = filled.collate(np.array([37]), [0]).actions[0]
+    assert torch.equal(chunk[:2], torch.from_numpy(filled.actions[37:39]))
+    assert torch.equal(chunk[2:], torch.from_numpy(filled.actions[39]).expand(6, 7))
+    assert not RECIPES["paper"].fill_ends  # the reference does not
 
 
 def test_every_task_is_drawn_as_often_as_any_other(longer):

@@ -90,6 +90,7 @@ def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]],
         Augmentation() if recipe.augment else None,
         recipe.switch_weight,
         recipe.even_tasks,
+        recipe.fill_ends,
     )
     if recipe.lora_rank:
         model.openvla.requires_grad_(False)

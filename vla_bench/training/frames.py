@@ -25,7 +25,7 @@ from vla_bench.model.normalisation import dataset_actions
 from vla_bench.training.demo_file import IMAGES, SUFFIX, Demo, read_demos
 from vla_bench.training.noops import kept_actions
 
-VERSION = 2  # of what a prepared folder holds
+VERSION = 3  # of what a prepared folder holds
 TARGETS = 3  # objects of interest that the auxiliary loss may look for
 PICTURES, STEPS = "pictures.npy", "steps.npz"
 
@@ -54,6 +54,7 @@ class Frames:
     images: (N, cameras, S, S, 3) uint8, upright, not yet cropped.
     proprio: (N, 8).  actions: (N, 7), gripper 1 open, 0 closed.
     segment: (N,) steps of one number follow each other in time.
+    ends: (N,) bool, the last step of a demonstration.
     instruction: (N,) index into `instructions`.
     targets: (N, 3, 3) where the task's objects are, in metres; NaN where not known.
     """
@@ -62,6 +63,7 @@ class Frames:
     proprio: np.ndarray
     actions: np.ndarray
     segment: np.ndarray
+    ends: np.ndarray
     instruction: np.ndarray
     targets: np.ndarray
     instructions: tuple[str, ...]
@@ -129,6 +131,7 @@ def _prepare_file(file: Path, size: int, folder: Path) -> None:
                 "proprio": np.concatenate([demo["obs/ee_states"], demo["obs/gripper_states"]], axis=1)[keep],
                 "actions": dataset_actions(demo["actions"][keep]),
                 "segment": segment.astype(np.int64),
+                "ends": np.arange(len(keep)) == len(keep) - 1,
                 "targets": _targets(demo)[keep],
             }
         )

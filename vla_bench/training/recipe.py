@@ -23,6 +23,8 @@ class Recipe:
         The paper has none: repeats always stay in training.
     switch_weight: how much likelier a chunk is drawn in which, or soon after which, the gripper opens or closes.
     even_tasks: every task is drawn equally often, however long its demonstrations are.
+    fill_ends: the last 7 steps of a demonstration are learnt, too, their chunks filled up with its last action.  The reference
+        leaves them out; where a demonstration ends with the hand's opening, nobody then learns to open it now.
     auxiliary: weight of the loss of a head that says where the objects are and where the gripper will act next, dropped
         afterwards; the paper has none.
     """
@@ -45,6 +47,7 @@ class Recipe:
     kept_once: float = 0.0
     switch_weight: float = 1.0
     even_tasks: bool = False
+    fill_ends: bool = False
     auxiliary: float = 0.0
     seed: int = 0
 
@@ -87,6 +90,7 @@ _NANO = {
     "clip": 1.0,
     "switch_weight": 3.0,
     "even_tasks": True,
+    "fill_ends": True,
     "augment": False,
 }
 

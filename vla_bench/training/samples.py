@@ -50,6 +50,7 @@ class Samples:
     switch_weight: how much likelier a chunk is in which, or soon after which, the gripper opens or closes; those moments are
         few and decide.
     even_tasks: every task is drawn as often as any other, however long its demonstrations are.
+    fill_ends: also draw a demonstration's last steps; what their chunks lack repeats its last action.
     augmentation: None shows every picture with its centre crop.
     """
 
@@ -64,12 +65,17 @@ class Samples:
         augmentation: Augmentation | None = None,
         switch_weight: float = 1.0,
         even_tasks: bool = False,
+        fill_ends: bool = False,
     ):
         self.frames = frames
         self.config = config
         self.seed = seed
         self.augmentation = augmentation
+        self._last = np.searchsorted(frames.segment, frames.segment, side="right") - 1  # step of the same segment
         self.starts = chunk_starts(frames.segment, config.chunk)
+        if fill_ends:
+            filled = frames.ends[self._last] & (self._last - np.arange(len(self._last)) < config.chunk - 1)
+            self.starts = np.union1d(self.starts, np.flatnonzero(filled))
         self.actions = normalise_actions(frames.actions, statistics).astype(np.float32)
         self.proprio = normalise_proprio(frames.proprio, statistics).astype(np.float32)
         self.prompts = [tokenizer.prompt(instruction) for instruction in frames.instructions]
@@ -97,7 +103,7 @@ class Samples:
     def collate(self, starts: np.ndarray, seeds: list[int]) -> Batch:
         """The chunks beginning at `starts`."""
         frames = self.frames
-        chunk = starts[:, None] + np.arange(self.config.chunk)
+        chunk = np.minimum(starts[:, None] + np.arange(self.config.chunk), self._last[starts, None])
         prompts = tuple(self.prompts[i] for i in frames.instruction[starts])
         proprio = torch.from_numpy(self.proprio[starts]) if self.config.proprio_dim else None
         inputs = Inputs(self._pixels(torch.from_numpy(frames.images[starts]), seeds), prompts, proprio)
@@ -139,9 +145,8 @@ class Samples:
         The next one's, too: were only chunks with a change drawn more often, a policy that is not sure whether the time has
         come would learn that it mostly has, and close its hand above the object.
         """
-        changes, segment = np.cumsum(self._changed()), self.frames.segment
-        last = np.searchsorted(segment, segment[self.starts], side="right") - 1
-        ends = np.minimum(self.starts + 2 * self.config.chunk - 1, last)
+        changes = np.cumsum(self._changed())
+        ends = np.minimum(self.starts + 2 * self.config.chunk - 1, self._last[self.starts])
         return changes[ends] != changes[np.maximum(self.starts - 1, 0)]
 
 
