@@ -12,9 +12,7 @@ import argparse
 import json
 from pathlib import Path
 
-from scipy.stats import binomtest
-
-from vla_bench.stats import wilson
+from vla_bench.stats import holm, mcnemar, wilson
 
 Outcomes = dict[tuple[str, int], str]  # (task, init state) -> s, f or e
 
@@ -66,16 +64,7 @@ def paired(first: Outcomes, other: Outcomes) -> tuple[int, int, float]:
     """Episodes lost and gained against the first run, and the exact p.  An error is a missing pair."""
     both = [(first[key], other[key]) for key in first.keys() & other.keys() if "e" not in (first[key], other[key])]
     lost, gained = both.count(("s", "f")), both.count(("f", "s"))
-    return lost, gained, binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
-
-
-def holm(found: list[float]) -> list[float]:
-    """Holm's step-down adjustment, in the order given."""
-    adjusted, least = [0.0] * len(found), 0.0
-    for rank, index in enumerate(sorted(range(len(found)), key=found.__getitem__)):
-        least = max(least, min(1.0, (len(found) - rank) * found[index]))
-        adjusted[index] = least
-    return adjusted
+    return lost, gained, mcnemar(lost, gained)
 
 
 if __name__ == "__main__":

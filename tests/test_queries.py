@@ -1,12 +1,10 @@
 """What a model reports, from its chunks to the run folder: real simulators, a model made of numbers known beforehand."""
 
 import dataclasses
-import io
 import json
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from vla_bench.errors import NotComparableError, RecordError
 from vla_bench.policies.base import Chunk
@@ -45,18 +43,16 @@ class Fake(Noop):
 
 
 @pytest.fixture
-def evaluate_fake(monkeypatch, tmp_path):
+def evaluate_fake(monkeypatch, tmp_path, capsys):
     """Evaluate a fake model on two short episodes of Object: the result, and what was said."""
     suite = dataclasses.replace(load_suite("object"), horizon=HORIZON)
     monkeypatch.setattr(plan, "load_suites", lambda name: [suite])
 
     def go(policy, trials=2, out=tmp_path / "run"):
         monkeypatch.setattr(plan, "make_policy", lambda choice: policy)
-        display = ProgressDisplay()
-        display._console = Console(file=io.StringIO(), width=60)
         how = {"pruner": "arithmetic", "assets": "primitive", "video": "none", "workers": "2", "out": out}
         request = Request("object", "openvla-oft", trials, "0", **how)
-        return evaluate(request, display), display._console.file.getvalue()
+        return evaluate(request, ProgressDisplay()), capsys.readouterr().err
 
     return go
 

@@ -68,14 +68,6 @@ def test_a_table_pairs_kept_runs(tmp_path):
     assert printed[3].startswith("| random | 1/7 | 14.3 % [") and printed[3].endswith("| 6, 1 | 0.12 |")  # 2 * 8 / 2^7
 
 
-def test_several_comparisons_are_paid_for():
-    import runpy
-
-    holm = runpy.run_path(str(ROOT / "scripts" / "success_table.py"))["holm"]
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-
-
 @pytest.mark.parametrize(("python", "fine"), [((3, 9), False), ((3, 10), True), ((3, 12), True), ((3, 13), False)])
 def test_check_python(monkeypatch, python, fine):
     import runpy

@@ -1,6 +1,6 @@
 import pytest
 
-from vla_bench.stats import wilson
+from vla_bench.stats import holm, mcnemar, wilson
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,17 @@ def test_a_rate_never_travels_alone():
     assert str(wilson(0, 0)) == "no episodes"
     with pytest.raises(ValueError):
         wilson(3, 2)
+
+
+def test_mcnemar_equals_scipy():
+    from scipy.stats import binomtest
+
+    assert mcnemar(5, 0) == 0.0625 and mcnemar(0, 0) == 1.0 and mcnemar(3, 3) == 1.0
+    for lost, gained in ((40, 20), (6, 1), (0, 9), (251, 249)):
+        assert mcnemar(lost, gained) == pytest.approx(binomtest(lost, lost + gained).pvalue, rel=1e-9)
+        assert mcnemar(lost, gained) == mcnemar(gained, lost)
+
+
+def test_several_comparisons_are_paid_for():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0] and holm([]) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 Z95 = 1.959963984540054  # two-sided 95 % point of the normal distribution
@@ -36,3 +37,21 @@ def wilson(successes: int, n: int, z: float = Z95) -> Rate:
     low = 0.0 if successes == 0 else centre - half
     high = 1.0 if successes == n else centre + half
     return Rate(successes, n, p, low, high)
+
+
+def mcnemar(lost: int, gained: int) -> float:
+    """Two-sided exact p of paired outcomes: `lost` pairs that only the first won, `gained` that only the second did.
+
+    Under no difference each such pair is a fair coin (McNemar 1947); pairs that agree say nothing.
+    """
+    n, least = lost + gained, min(lost, gained)
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(least + 1)) / 2**n)
+
+
+def holm(found: Sequence[float]) -> list[float]:
+    """p values of one family of tests, adjusted for their number (Holm 1979), in the order given."""
+    adjusted, least = [0.0] * len(found), 0.0
+    for rank, index in enumerate(sorted(range(len(found)), key=found.__getitem__)):
+        least = max(least, min(1.0, (len(found) - rank) * found[index]))
+        adjusted[index] = least
+    return adjusted
