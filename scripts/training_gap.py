@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from vla_bench.model.checkpoint import load
+from vla_bench.model.checkpoint import Loaded, load
 from vla_bench.model.normalisation import Statistics
 from vla_bench.model.tokenizer import Tokenizer
 from vla_bench.training.frames import demo_files, prepare_frames
@@ -31,18 +31,22 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=6)
     asked = parser.parse_args()
     loaded = load(asked.checkpoint, device="cpu", pruner="lightvla")
-    frames = prepare_frames(demo_files(asked.data), loaded.config.image_size, asked.data / ".frames")
-    key = next(iter(loaded.statistics))
-    scale, words = Statistics.parse(loaded.statistics[key], key), Tokenizer(loaded.tokenizer_file, loaded.config.tokens)
-    samples = Samples(
-        frames, loaded.config, words, scale, loaded.normalisation, SEED, switch_weight=3.0, even_tasks=True, fill_ends=True
-    )
+    samples = samples_for(loaded, asked.data)
     batches = [samples.batch(number, 64) for number in range(asked.batches)]
     pruner = loaded.model.pruner
     for name, chosen, training in (("dense", None, False), ("as evaluated", pruner, False), ("as trained", pruner, True)):
         loaded.model.pruner = chosen
         error, kept = distance(Loss(loaded.model).train(training), batches)
         print(f"{name:13} L1 {error:.4f}   {kept:.1f} image tokens")
+
+
+def samples_for(loaded: Loaded, data: Path) -> Samples:
+    """Drawn as the nano recipes draw."""
+    frames = prepare_frames(demo_files(data), loaded.config.image_size, data / ".frames")
+    key = next(iter(loaded.statistics))
+    scale, words = Statistics.parse(loaded.statistics[key], key), Tokenizer(loaded.tokenizer_file, loaded.config.tokens)
+    drawn = {"switch_weight": 3.0, "even_tasks": True, "fill_ends": True}
+    return Samples(frames, loaded.config, words, scale, loaded.normalisation, SEED, **drawn)
 
 
 def distance(loss: Loss, batches: list[Batch]) -> tuple[float, float]:
