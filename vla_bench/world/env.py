@@ -65,7 +65,7 @@ class World:
         from libero.libero.envs import OffScreenRenderEnv
 
         from vla_bench.world.starts import StartSampler
-        from vla_bench.world.steady import SteadySim
+        from vla_bench.world.steady import SteadyArm
 
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # robosuite prints as it builds
@@ -93,7 +93,7 @@ class World:
         mujoco.mj_getState(self._model, self._data, self._after_reset, mujoco.mjtState.mjSTATE_INTEGRATION)
         self._scene = SceneReader(self._env)
         self._sampler = StartSampler(self._env, self._states)
-        self._steady = SteadySim(self._env.sim)
+        self._arm = SteadyArm(self._env.sim, self._env.robots[0])
         self.task = task
 
     def reset(self, init_state: int, sight: Sight = Sight.STATE, repeat: int = 0) -> Observation | None:
@@ -136,8 +136,8 @@ class World:
         for robot in env.robots:
             # A new controller: it keeps the arm's pose and velocity of this moment as its first reading.
             robot.reset(deterministic=True)
-            robot.controller.sim = self._steady
             robot.gripper.current_action = np.zeros(robot.gripper.dof)
+        self._arm.take_over()
         # Making it ran the solver, which changed the warm start.
         mujoco.mj_setState(self._model, self._data, self._after_reset, mujoco.mjtState.mjSTATE_INTEGRATION)
         env.sim.set_state_from_flattened(state)
@@ -162,8 +162,11 @@ class World:
         self.steps += 1
         for substep in range(SUBSTEPS):
             env.sim.forward()
-            env._pre_action(action, policy_step=substep == 0)
-            self._steady.step()
+            if substep == 0:
+                env._pre_action(action, policy_step=True)
+            else:
+                self._arm.drive(action)
+            self._arm.step()
             if substep == SAMPLED_SUBSTEP:
                 self._path.append(self._scene.gripper())
                 if sight is not Sight.NOTHING:
