@@ -34,6 +34,13 @@ def test_instruction_is_the_file_name_without_its_scene():
     assert load_suite("object").task(3).language == "pick up the bbq sauce and place it in the basket"
 
 
+def test_several_suites_come_in_one_order():
+    names = [[suite.name for suite in load_suites(text)] for text in ("object,spatial", "spatial, object", "goal", "all")]
+    assert names == [["spatial", "object"], ["spatial", "object"], ["goal"], list(SUITE_NAMES)]
+    with pytest.raises(SuiteError, match='unknown suite "objct"'):
+        load_suites("spatial,objct")
+
+
 def test_hash_follows_the_content(tmp_path):
     source = suites_dir() / "goal.toml"
     copy = tmp_path / "goal.toml"

@@ -113,5 +113,6 @@ def load_suite(name: str) -> Suite:
 
 
 def load_suites(name: str = "all") -> list[Suite]:
-    """One suite by name, or the four of them for "all"."""
-    return [load_suite(n) for n in (SUITE_NAMES if name == "all" else (name,))]
+    """The suites called `name`: one, several as in "object,spatial", or "all" four of them; always in the same order."""
+    found = {n: load_suite(n) for n in (SUITE_NAMES if name == "all" else map(str.strip, name.split(",")))}
+    return [found[n] for n in SUITE_NAMES if n in found]

@@ -27,7 +27,7 @@ from vla_bench.cli.options import (
 
 @app.command("eval")
 def eval_(
-    suite: Annotated[str, typer.Option(help="spatial, object, goal, long (libero_10) or all.")] = "all",
+    suite: Annotated[str, typer.Option(help="spatial, object, goal, long (libero_10); several with commas; all.")] = "all",
     model: Annotated[str, typer.Option(help=MODEL_HELP)] = "auto",
     trials: Annotated[Optional[int], typer.Option(help="Episodes per task, from init state 0 up.", show_default="50")] = None,
     tasks: Annotated[Optional[str], typer.Option(help="Such as 0,3 or 0-4, or an instruction.", show_default="all")] = None,

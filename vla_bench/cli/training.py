@@ -16,7 +16,7 @@ from vla_bench.cli.options import Device, Format, FormatOption, NoiseSchedule, P
 
 @app.command()
 def demos(
-    suite: Annotated[str, typer.Option(help="spatial, object, goal, long (libero_10) or all.")] = "all",
+    suite: Annotated[str, typer.Option(help="spatial, object, goal, long (libero_10); several with commas; all.")] = "all",
     per_task: Annotated[int, typer.Option(help="Demonstrations of each task.")] = 50,
     out: Annotated[Path, typer.Option(help="Folder; LIBERO's file names below it.")] = Path("results/demos"),
     tasks: Annotated[Optional[str], typer.Option(help="Such as 0,3 or 0-4, or an instruction.", show_default="all")] = None,

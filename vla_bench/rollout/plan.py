@@ -111,7 +111,8 @@ class Plan:
     @property
     def run_id(self) -> str:
         """The same for the same configuration, so that the same command finds its run again."""
-        words = (self.choice.model, self.pruner, self.request.suite, self.assets.name, config_hash(self.config)[:8])
+        suites = [self.request.suite] if self.request.suite == "all" else [suite.name for suite in self.suites]
+        words = (self.choice.model, self.pruner, *suites, self.assets.name, config_hash(self.config)[:8])
         return re.sub(r"[^\w.-]+", "-", "-".join(filter(None, words))).strip("-")
 
     def describe(self) -> Run:
