@@ -61,3 +61,11 @@ def test_means_weigh_every_query_the_same():
     short, long = (episode(i, queries=q, kept_tokens_mean=k, policy_ms_mean=k) for i, q, k in ((0, 10, 20.0), (1, 30, 40.0)))
     told = summarise([short, long, episode(2, Status.ERROR, kept_tokens_mean=900.0)]).to_dict()
     assert told["kept_tokens_mean"] == told["policy_ms_mean"] == 35.0
+
+
+def test_prose_is_folded_and_names_stay_whole(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    print_table(("pruner", "needs"), [["efficientvla-tokens", "the prompt's attention in a layer of the decoder"]])
+    printed = capsys.readouterr().out
+    assert "efficientvla-tokens" in printed and "decoder" in printed and "…" not in printed

@@ -7,6 +7,7 @@ from vla_bench.report.summary import Group, Summary
 COLUMNS = ("suite", "task", "instruction", "n", "success", "%", "95 % CI", "steps", "tokens", "GFLOP", "ms", "errors")
 OF_A_MODEL = ("tokens", "GFLOP", "ms")  # shown where a model kept image tokens
 LEFT = set("suite instruction model kind suites weights pruner acts needs source variant".split()) | {"unnorm key"}
+PROSE = {"acts", "needs", "source"}  # folded where the terminal is narrow, so that names stay whole
 LEAST_WORDS = 20  # characters below which a cut instruction says nothing
 
 
@@ -72,7 +73,8 @@ def print_table(columns: tuple[str, ...], rows: list[list[str]], title: str = ""
     for column, width in zip(columns, widths, strict=True):
         # One line a row, however narrow the terminal: instructions are cut short or left out, numbers never.
         most = width + min(spare, 0) if column == "instruction" else None
-        table.add_column(column, justify="left" if column in LEFT else "right", max_width=most, overflow="ellipsis", no_wrap=True)
+        side, fit = "left" if column in LEFT else "right", "fold" if column in PROSE else "ellipsis"
+        table.add_column(column, justify=side, max_width=most, overflow=fit, no_wrap=column not in PROSE)
     for row in rows:
         last = totals in row[:2]
         table.add_row(*row, style="bold" if last else None, end_section=last)
