@@ -69,3 +69,14 @@ def test_prose_is_folded_and_names_stay_whole(monkeypatch, capsys):
     print_table(("pruner", "needs"), [["efficientvla-tokens", "the prompt's attention in a layer of the decoder"]])
     printed = capsys.readouterr().out
     assert "efficientvla-tokens" in printed and "decoder" in printed and "…" not in printed
+
+
+def test_a_narrow_terminal_goes_without_details_and_says_so(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    table = ("model", "dino", "siglip", "GFLOP"), [["n" * 30, "1234.5", "6789.0", "8023.5"]]
+    for width, whole in ((80, True), (44, False), (20, False)):  # the last has no room for a name
+        monkeypatch.setenv("COLUMNS", str(width))
+        print_table(*table, details=("dino", "siglip"))
+        printed = capsys.readouterr()
+        assert ("1234.5" in printed.out, "without dino, siglip" in printed.err) == (whole, not whole)
+        assert "n" * 30 in printed.out and "8023.5" in printed.out

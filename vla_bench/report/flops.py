@@ -25,7 +25,7 @@ def columns(counts: list[Count]) -> tuple[tuple[str, ...], list[list[str]]]:
         *(["counter"] if counters else []),
         "tokens",
         "a layer",
-        *(name.replace("_", " ") for name in modules),
+        *map(_heading, modules),
         "GFLOP",
         "of dense",
     )
@@ -40,6 +40,11 @@ def columns(counts: list[Count]) -> tuple[tuple[str, ...], list[list[str]]]:
     return ((*header, "paper") if papers else header), rows
 
 
+def _heading(module: str) -> str:
+    """A module's column; "pruner" is the column of the pruners' names."""
+    return "pruning" if module == "pruner" else module.replace("_", " ")
+
+
 def print_flops(counts: list[Count]) -> None:
     first = counts[0]
     queries = f"mean of {first.queries} recorded queries" if first.queries > 1 else "one query"
@@ -47,7 +52,7 @@ def print_flops(counts: list[Count]) -> None:
         f"{first.model}, {queries}, {first.prompt_tokens:.1f} prompt tokens, scope {first.scope.value}; "
         "FLOP = 2 x multiply-adds of matrix products and convolutions"
     )
-    print_table(*columns(counts), title)
+    print_table(*columns(counts), title, details=list(map(_heading, MODULES)))
     for line in agreement(counts):
         print(line)
     if any(count.paper is not None for count in counts):

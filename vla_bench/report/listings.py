@@ -34,7 +34,7 @@ def models_dict(models: list[KnownModel]) -> list[dict]:
 def print_models(models: list[KnownModel]) -> None:
     """What `--model` takes beyond folders and hub ids of your own."""
     rows = [[m.name, m.kind, ", ".join(m.suites), m.unnorm_key or "by suite", m.at_hand] for m in models]
-    print_table(("model", "kind", "suites", "unnorm key", "weights"), rows)
+    print_table(("model", "kind", "suites", "unnorm key", "weights"), rows, details=("kind", "suites", "unnorm key"))
 
 
 def print_result(result) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Collection
+
 from vla_bench.report.summary import Group, Summary
 
 COLUMNS = ("suite", "task", "instruction", "n", "success", "%", "95 % CI", "steps", "tokens", "GFLOP", "ms", "errors")
@@ -54,8 +57,13 @@ def markdown(columns: tuple[str, ...], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [list(columns), rule, *rows]) + "\n"
 
 
-def print_table(columns: tuple[str, ...], rows: list[list[str]], title: str = "", totals: str = "all") -> None:
-    """To standard output; rows whose first or second cell is `totals` are set off."""
+def print_table(
+    columns: tuple[str, ...], rows: list[list[str]], title: str = "", totals: str = "all", details: Collection[str] = ()
+) -> None:
+    """To standard output; rows whose first or second cell is `totals` are set off.
+
+    details: columns that a narrow terminal goes without.  Nothing else but an instruction is ever cut short.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -65,10 +73,17 @@ def print_table(columns: tuple[str, ...], rows: list[list[str]], title: str = ""
         console = Console(width=200)  # for files and other programs: no folding to a terminal that is not there
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
     spare = console.width - sum(widths) - 3 * len(columns)
+    if spare < 0 and (left_out := [column for column in columns if column in details]):
+        for column in left_out:
+            columns, rows = _without(column, columns, rows)
+        print_table(columns, rows, title, totals)
+        return print(f"for want of width without {', '.join(left_out)}", file=sys.stderr)
     if "instruction" in columns and widths[columns.index("instruction")] + spare < LEAST_WORDS:
         return print_table(*_without("instruction", columns, rows), title, totals)
-    # Numbers that do not fit even so stand closer together.
+    # Numbers that do not fit even so stand closer together, and at last leave it to the terminal to break lines.
     padding = (0, 1) if spare >= 0 or "instruction" in columns else (0, 0)
+    if not PROSE.intersection(columns):
+        console.width = max(console.width, sum(widths) + 2 * len(columns) if "instruction" not in columns else 0)
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=padding)
     for column, width in zip(columns, widths, strict=True):
         # One line a row, however narrow the terminal: instructions are cut short or left out, numbers never.
