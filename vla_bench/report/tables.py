@@ -82,8 +82,8 @@ def print_table(
         return print_table(*_without("instruction", columns, rows), title, totals)
     # Numbers that do not fit even so stand closer together, and at last leave it to the terminal to break lines.
     padding = (0, 1) if spare >= 0 or "instruction" in columns else (0, 0)
-    if not PROSE.intersection(columns):
-        console.width = max(console.width, sum(widths) + 2 * len(columns) if "instruction" not in columns else 0)
+    if not {"instruction", *PROSE}.intersection(columns):
+        console.width = max(console.width, sum(widths) + 2 * len(columns))
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=padding)
     for column, width in zip(columns, widths, strict=True):
         # One line a row, however narrow the terminal: instructions are cut short or left out, numbers never.

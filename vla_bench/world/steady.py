@@ -4,8 +4,8 @@ robosuite solves every physics step three times: it calls `forward`, its arm con
 does so once more.  Each solve starts from the one before, so none can be left out without changing the outcome; but
 nothing moves between them, so positions, contacts and velocities need to be found only once.
 
-It also looks up every site, joint, actuator and limit by name at each of the 25 physics steps of an action, which costs as
-much as the physics.  Here they are found once.  What is computed from them is left to robosuite's own functions, in its
+It also looks up every site, joint, actuator and limit by name at each of the 25 physics steps of an action, which costs about
+as much as the physics.  Here they are found once.  What is computed from them is left to robosuite's own functions, in its
 order and on arrays of the same layout: the outcome is the same to the last bit.
 """
 
@@ -26,12 +26,8 @@ class SteadyArm:
         self._jacobians = np.zeros((3, nv)), np.zeros((3, nv))
         self._mass = np.zeros((nv, nv))
         # Views of MuJoCo's own memory, which stays where it is.
-        self._positions, self._velocities, self._inertia, self._controls = (
-            self.data.qpos,
-            self.data.qvel,
-            self.data.qM,
-            self.data.ctrl,
-        )
+        self._positions, self._velocities = self.data.qpos, self.data.qvel
+        self._inertia, self._controls = self.data.qM, self.data.ctrl
         self._motors = robot._ref_joint_actuator_indexes
         self._weakest, self._strongest = robot.torque_limits
         self._fingers = [sim.model.actuator_name2id(name) for name in robot.gripper.actuators]
