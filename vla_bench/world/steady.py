@@ -4,9 +4,9 @@ robosuite solves every physics step three times: it calls `forward`, its arm con
 does so once more.  Each solve starts from the one before, so none can be left out without changing the outcome; but
 nothing moves between them, so positions, contacts and velocities need to be found only once.
 
-It also looks up every site, joint, actuator and limit by name at each of the 25 physics steps of an action, which costs about
-as much as the physics.  Here they are found once.  What is computed from them is left to robosuite's own functions, in its
-order and on arrays of the same layout: the outcome is the same to the last bit.
+It also looks up every site, actuator and limit by name at each of the 25 physics steps of an action.  Here they are found
+once.  What is computed from them is left to robosuite's own functions, in its order and on arrays of the same layout: the
+outcome is the same to the last bit.
 """
 
 from __future__ import annotations
