@@ -305,6 +305,25 @@ def test_a_training_can_be_prolonged_and_looked_at_on_its_way(data, tmp_path):
         train(replace(planned, out=tmp_path / "nothing", export=tmp_path / "look"))
 
 
+def test_a_training_begins_where_another_ended(data, tmp_path):
+    """With its auxiliary head and momenta, but at its own rates; with other weights to train, with the checkpoint alone."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    train(request(data, first))
+    again = request(data, second, start=str(first), steps=1, learning_rate=2e-4, rate_schedule=LearningRate.STEP)
+    seen = []
+    train(again, lambda *row: seen.append(row[2]))
+    before, after = (torch.load(folder / "state.pt", weights_only=True) for folder in (first, second))
+    moves = [(after["weights"][name] - weight).abs().max() for name, weight in before["weights"].items()]
+    assert seen[0]["rate"] == 2e-4 and max(moves) < 0.05 and "where.answer.1.weight" in before["weights"]
+    adam = [state["optimisers"][0]["state"][0]["step"].item() for state in (before, after)]
+    assert adam == [6, 7]
+    pruned = train(request(data, tmp_path / "pruned", "nano-lightvla", start=str(first), steps=1))
+    assert load(pruned.checkpoint, device="cpu").model.pruner.name == "lightvla"
+    shutil.rmtree(first / "checkpoint")
+    with pytest.raises(UsageError, match="has not ended"):
+        train(replace(again, out=tmp_path / "third"))
+
+
 def test_two_processes_train_as_one(data, tmp_path):
     """Half a batch each gives the same gradients, to rounding, and so the same weights; the pictures are prepared once."""
     train(request(data, tmp_path / "one", steps=2, pruner="lightvla"))

@@ -49,7 +49,9 @@ def demos(
 def train(
     data: Annotated[Path, typer.Option(help="Folder of demonstrations, ours or LIBERO's HDF5.")],
     recipe: Annotated[str, typer.Option(help="paper (7B, LoRA), nano-oft (from scratch) or nano-lightvla.")] = "paper",
-    start: Annotated[Optional[str], typer.Option(help="Checkpoint, hub id or preset.", show_default="the recipe's")] = None,
+    start: Annotated[
+        Optional[str], typer.Option(help="Checkpoint, training, hub id or preset.", show_default="the recipe's")
+    ] = None,
     pruner: Annotated[Optional[str], typer.Option(help="Trained with.", show_default="the recipe's")] = None,
     pruner_args: PrunerArgs = None,
     noise_schedule: Annotated[Optional[NoiseSchedule], typer.Option(help="Of the pruner's noise.", show_default="linear")] = None,

@@ -29,9 +29,11 @@ from vla_bench.training.plot import plot_log
 from vla_bench.training.recipe import Recipe
 from vla_bench.training.samples import Samples
 from vla_bench.training.state import FILE as STATE
-from vla_bench.training.state import saved_recipe
+from vla_bench.training.state import is_training, saved_recipe
 from vla_bench.training.statistics import dataset_statistics
 from vla_bench.training.trainer import Processes, Trainer
+
+CHECKPOINT = "checkpoint"  # in a training's folder: its result
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]],
             model.openvla = model.openvla.merge_and_unload()
         kind = Kind.OPENVLA_OFT if recipe.pruner == NONE else Kind.LIGHTVLA
         checkpoint = save(
-            request.export or request.out / "checkpoint",
+            request.export or request.out / CHECKPOINT,
             model,
             statistics=table,
             normalisation=normalisation,
@@ -123,12 +125,21 @@ def start(recipe: Recipe, device: torch.device) -> tuple[VLA, Normalisation, Pat
         if recipe.lora_rank:
             raise UsageError(f"random weights cannot be adapted: {recipe.start} with LoRA", "vla-bench train --lora-rank 0 ...")
         return random_vla(PRESETS[recipe.start], recipe.seed, pruner, device), Normalisation(), NANO_TOKENIZER
-    loaded = load(recipe.start, device=str(device), pruner=pruner, action_slice=ActionSlice.ALIGNED)
+    loaded = load(_checkpoint(recipe.start), device=str(device), pruner=pruner, action_slice=ActionSlice.ALIGNED)
     if loaded.tokenizer_file is None:
         raise UsageError(f"{recipe.start} has no tokenizer.json")
     if recipe.fresh_heads:
         random_heads(loaded.model, recipe.seed)
     return loaded.model, loaded.normalisation, loaded.tokenizer_file
+
+
+def _checkpoint(start: str) -> str:
+    """Of a training's folder its result; anything else is a checkpoint already."""
+    if not is_training(start):
+        return start
+    if not (folder := Path(start) / CHECKPOINT).exists():
+        raise UsageError(f"the training in {start} has not ended", f"vla-bench train --out {start} --resume ...")
+    return str(folder)
 
 
 def statistics(frames: Frames, files: list[Path]) -> dict[str, dict]:

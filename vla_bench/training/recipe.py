@@ -13,7 +13,7 @@ from vla_bench.training.schedule import LearningRate
 class Recipe:
     """All of it goes into the training's state: a resumed run must be asked for with the same.
 
-    start: a checkpoint (folder or hub id), or a preset's name for random weights.
+    start: a checkpoint (folder or hub id), the folder of a training, or a preset's name for random weights.
     batch: samples a step over all processes; `accumulate` micro-batches make one process's share.
     lora_rank: 0 trains every weight.
     fresh_heads: begin with a random action head and proprio projector, as the paper does, also where the start has trained ones.

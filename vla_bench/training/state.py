@@ -19,7 +19,7 @@ FIX = "vla-bench train --out ANOTHER_FOLDER ..."
 
 def save_state(folder: Path, recipe: Recipe, step: int, module: nn.Module, optimisers: Optimisers) -> None:
     """Write in one step: a kill leaves the state before or this one.  Frozen weights are not in it."""
-    trained = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
+    trained = {name: p.detach() for name, p in _trained(module).items()}
     state = {"recipe": recipe.to_dict(), "step": step, "weights": trained, "optimisers": optimisers.state_dict()}
     temporary = folder / f".{FILE}.{os.getpid()}"
     try:
@@ -44,19 +44,52 @@ def load_state(folder: Path, recipe: Recipe, module: nn.Module, optimisers: Opti
     changed = [f"{key}: {before[key]!r} there, {now[key]!r} now" for key in now if before[key] != now[key]]
     if changed:
         raise NotComparableError(f"{folder} holds a training with another recipe: {'; '.join(changed)}", FIX)
-    parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    if {name: p.shape for name, p in parameters.items()} != {name: w.shape for name, w in state["weights"].items()}:
+    if not _fits(state, module):
         raise CheckpointError(f"{folder / FILE} holds the weights of another model", FIX)
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(state["weights"][name])
-    optimisers.load_state_dict(state["optimisers"])
+    _restore(state, module, optimisers)
     return state["step"]
+
+
+def carry_over(recipe: Recipe, module: nn.Module, optimisers: Optimisers) -> bool:
+    """Where the recipe starts from a training's folder, begin with its auxiliary head and its optimisers' moments, too.
+
+    False, and nothing happens, where it starts from a checkpoint alone, wants anything fresh, or trains other weights than the
+    training before: a pruner was put in, or the auxiliary loss left out.
+    """
+    if recipe.lora_rank or recipe.fresh_heads or not is_training(recipe.start):
+        return False
+    state, own = _read(Path(recipe.start) / FILE), optimisers.state_dict()
+    if not _fits(state, module) or len(state["optimisers"]) != len(own):
+        return False
+    moments = [before | {"param_groups": now["param_groups"]} for before, now in zip(state["optimisers"], own, strict=True)]
+    _restore(state | {"optimisers": moments}, module, optimisers)
+    return True
+
+
+def is_training(start: str) -> bool:
+    """Whether a start is the folder of a training, and not a checkpoint's."""
+    return (Path(start) / FILE).exists()
 
 
 def saved_recipe(folder: Path) -> Recipe:
     """What the training in a folder was asked for.  Raises CheckpointError."""
     return Recipe.from_dict(_read(folder / FILE)["recipe"])
+
+
+def _trained(module: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+
+def _fits(state: dict, module: nn.Module) -> bool:
+    there = {name: weight.shape for name, weight in state["weights"].items()}
+    return there == {name: p.shape for name, p in _trained(module).items()}
+
+
+def _restore(state: dict, module: nn.Module, optimisers: Optimisers) -> None:
+    with torch.no_grad():
+        for name, parameter in _trained(module).items():
+            parameter.copy_(state["weights"][name])
+    optimisers.load_state_dict(state["optimisers"])
 
 
 def _read(path: Path) -> dict:

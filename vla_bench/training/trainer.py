@@ -20,7 +20,7 @@ from vla_bench.training.log import Log
 from vla_bench.training.optimiser import Optimisers
 from vla_bench.training.recipe import Recipe
 from vla_bench.training.samples import Batch, Samples
-from vla_bench.training.state import load_state, save_state
+from vla_bench.training.state import carry_over, load_state, save_state
 from vla_bench.training.step import Loss
 
 
@@ -98,6 +98,8 @@ class Trainer:
         self.loss = Loss(model, recipe.auxiliary).to(self.device)
         self.optimisers = Optimisers(recipe, self.loss)
         self.step = load_state(folder, recipe, self.loss, self.optimisers)
+        if not self.step:
+            carry_over(recipe, self.loss, self.optimisers)
         self._shared = self.loss
         if processes.count > 1:
             # A step that keeps every token once gives the pruner's own weights no gradient.
