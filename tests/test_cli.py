@@ -29,6 +29,7 @@ from typer.testing import CliRunner
 from vla_bench.cli import app
 result = CliRunner().invoke(app, ["suites"])
 assert result.exit_code == 0 and "libero_10" in result.stdout, result
+assert "not a kept run" in str(CliRunner().invoke(app, ["compare", "a", "b"]).exception)
 heavy = {"torch", "mujoco", "robosuite", "numpy", "matplotlib", "scipy"} & set(sys.modules)
 assert not heavy, heavy
 """
@@ -108,9 +109,10 @@ def test_options_of_demos_and_train_are_these():
         "latency": "model pruner vs queries device random-weights kept-distribution from-run speed seed out format",
         "agree": "pruner model observations episodes out device format",
         "verify": "fixtures format",
+        "compare": "out format",
         "models": "format",
     }.items():
-        options = {option for p in typer.main.get_command(app).commands[command].params for option in p.opts}
+        options = {option for p in typer.main.get_command(app).commands[command].params for option in p.opts if "-" in option}
         assert options == {f"--{name}" for name in expected.split()}
 
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
@@ -48,24 +47,6 @@ def test_a_run_is_kept_small(tmp_path):
     (task,) = kept["tasks"].values()
     assert task["outcomes"] == "sssfss" and task["init_states"] == [0, 1, 2, 3, 4, 5]
     assert kept["totals"]["successes"] == 5 and kept["config_hash"] == run().config_hash
-
-
-def test_a_table_pairs_kept_runs(tmp_path):
-    """Eight episodes; the second run loses six of those the first won, gains one, and has no answer to the last."""
-    first, second = "ssssssfs", "ffffffse"
-    for name, outcomes in (("dense", first), ("random", second)):
-        (tmp_path / name).mkdir()
-        write_run(tmp_path / name, run())
-        for i, outcome in enumerate(outcomes):
-            line = replace(
-                episode(i, {"s": Status.SUCCESS, "f": Status.FAILURE, "e": Status.ERROR}[outcome]), kept_tokens_mean=None
-            )
-            append_line(tmp_path / name / "episodes.jsonl", line.to_json())
-        script("keep_run.py", str(tmp_path / name), str(tmp_path / f"{name}.json"))
-    printed = script("success_table.py", str(tmp_path / "dense.json"), str(tmp_path / "random.json")).splitlines()
-    assert [len(line.split("|")) for line in printed] == [9] * 4
-    assert printed[2].startswith("| dense | 7/8 | 87.5 % [") and printed[2].endswith("|  |  |")
-    assert printed[3].startswith("| random | 1/7 | 14.3 % [") and printed[3].endswith("| 6, 1 | 0.12 |")  # 2 * 8 / 2^7
 
 
 @pytest.mark.parametrize(("python", "fine"), [((3, 9), False), ((3, 10), True), ((3, 12), True), ((3, 13), False)])

@@ -1,6 +1,6 @@
 import pytest
 
-from vla_bench.stats import holm, mcnemar, wilson
+from vla_bench.stats import holm, mcnemar, paired_difference, wilson
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,20 @@ def test_mcnemar_equals_scipy():
 def test_several_comparisons_are_paid_for():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.9]) == [1.0, 1.0] and holm([]) == []
+
+
+def test_a_paired_difference_has_newcombes_interval():
+    """Twenty-one patients whose airways were tested twice (Bentur 2009), a negative correlation, and
+    2,000 episodes that drop by a point."""
+    for counts, expected in {
+        (1, 1, 7, 12): (0.2857, 0.0256, 0.5069),
+        (36, 12, 2, 0): (-0.2000, -0.3404, -0.0569),
+        (1908, 40, 20, 32): (-0.0100, -0.0180, -0.0024),
+    }.items():
+        found = paired_difference(*counts)
+        assert (found.value, found.low, found.high) == pytest.approx(expected, abs=6e-5), counts
+    swapped, none = paired_difference(1, 7, 1, 12), paired_difference(50, 0, 0, 0)
+    assert (-swapped.high, -swapped.low) == pytest.approx((0.0256, 0.5069), abs=6e-5)
+    assert none.value == 0 and none.high == pytest.approx(-none.low) and 0.05 < none.high < 0.1
+    with pytest.raises(ValueError):
+        paired_difference(0, 0, 0, 0)

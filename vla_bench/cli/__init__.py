@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from vla_bench.cli import listings, measuring, rollouts, training  # noqa: F401  they add themselves
+from vla_bench.cli import comparing, listings, measuring, rollouts, training  # noqa: F401  they add themselves
 from vla_bench.cli.app import app
 from vla_bench.errors import VlaBenchError
 

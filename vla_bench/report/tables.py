@@ -9,7 +9,7 @@ from vla_bench.report.summary import Group, Summary
 
 COLUMNS = ("suite", "task", "instruction", "n", "success", "%", "95 % CI", "steps", "tokens", "GFLOP", "ms", "errors")
 OF_A_MODEL = ("tokens", "GFLOP", "ms")  # shown where a model kept image tokens
-LEFT = set("suite instruction model kind suites weights pruner acts needs source variant".split()) | {"unnorm key"}
+LEFT = set("suite instruction model kind suites weights pruner acts needs source variant run verdict".split()) | {"unnorm key"}
 PROSE = {"acts", "needs", "source"}  # folded where the terminal is narrow, so that names stay whole
 LEAST_WORDS = 20  # characters below which a cut instruction says nothing
 

@@ -1,0 +1,49 @@
+"""How a comparison of runs looks: in the terminal, and as Markdown."""
+
+from __future__ import annotations
+
+import sys
+
+from vla_bench.report.comparison import Row
+from vla_bench.report.tables import markdown, print_table
+from vla_bench.stats import Rate
+
+NOTE = """difference: on the pairs, in points, with Newcombe's 95 % interval
+p, verdict: McNemar's exact test, with Holm's correction for the number of rows"""
+
+
+def print_comparison(rows: list[Row]) -> None:
+    print_table(*comparison_table(rows), details=("GFLOP", "gained", "lost"))
+    print(NOTE, file=sys.stderr)
+
+
+def comparison_markdown(rows: list[Row]) -> str:
+    return markdown(*comparison_table(rows))
+
+
+def comparison_table(rows: list[Row]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Columns, and one row a run: won of each suite, the rate with its interval, what it cost, and the pairs with the first."""
+    suites = list(dict.fromkeys(name for row in rows for name in row.suites))
+    columns = ["run", *suites, "%", "95 % CI", "n", "tokens", "GFLOP", "lost", "gained", "difference", "p", "verdict"]
+    if all(row.kept_tokens_mean is None for row in rows):
+        columns = [column for column in columns if column not in ("tokens", "GFLOP")]
+    return tuple(columns), [[cells(row, suites)[column] for column in columns] for row in rows]
+
+
+def cells(row: Row, suites: list[str]) -> dict[str, str]:
+    rate, gap = row.rate, row.difference
+    found = {"run": row.name} | {suite: won(row.suites.get(suite)) for suite in suites}
+    found["%"] = "-" if rate.rate is None else f"{100 * rate.rate:.1f}"
+    found["95 % CI"] = "-" if rate.rate is None else f"{100 * rate.low:.1f} - {100 * rate.high:.1f}"
+    found["n"] = str(rate.n)
+    found["tokens"] = "-" if row.kept_tokens_mean is None else f"{row.kept_tokens_mean:.1f}"
+    found["GFLOP"] = "-" if row.gflops_mean is None else f"{row.gflops_mean:.3f}"
+    found["lost"], found["gained"] = ("", "") if row.pairs is None else (str(row.pairs.lost), str(row.pairs.gained))
+    found["difference"] = "" if gap is None else f"{100 * gap.value:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+    found["p"] = "" if row.p is None else f"{row.p:.2g}"
+    found["verdict"] = "" if row.verdict is None else row.verdict.value
+    return found
+
+
+def won(rate: Rate | None) -> str:
+    return "-" if rate is None else f"{rate.successes}/{rate.n}"
