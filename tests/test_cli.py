@@ -110,6 +110,7 @@ def test_options_of_demos_and_train_are_these():
         "agree": "pruner model observations episodes out device format",
         "verify": "fixtures format",
         "compare": "out format",
+        "ablate": "noise-schedule tokens model suite trials tasks init-states workers assets video out seed device format",
         "models": "format",
     }.items():
         options = {option for p in typer.main.get_command(app).commands[command].params for option in p.opts if "-" in option}

@@ -54,6 +54,16 @@ class NoiseSchedule(str, Enum):
     none = "none"
 
 
+class OtherNoise(str, Enum):
+    none = "none"
+    constant = "constant"
+
+
+class OtherTokens(str, Enum):
+    more = "2k"
+    fewer = "0.9k"
+
+
 class RateSchedule(str, Enum):
     step = "step"
     cosine = "cosine"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -20,6 +21,8 @@ from vla_bench.cli.options import (
     Device,
     Format,
     FormatOption,
+    OtherNoise,
+    OtherTokens,
     PrunerArgs,
     Video,
 )
@@ -79,3 +82,46 @@ def eval_(
 
         print_result(result)
     raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def ablate(
+    noise_schedule: Annotated[
+        Optional[list[OtherNoise]],
+        typer.Option(help="Table III: weights trained so; may be given twice.", show_default="both, where --tokens is not given"),
+    ] = None,
+    tokens: Annotated[
+        Optional[list[OtherTokens]],
+        typer.Option(
+            help="Table IV: as many again at random, or a tenth less.", show_default="both, where --noise-schedule is not given"
+        ),
+    ] = None,
+    model: Annotated[str, typer.Option(help="The model whose variants are compared with it.")] = "nano",
+    suite: Annotated[str, typer.Option(help="spatial, object, goal, long (libero_10); several with commas; all.")] = "all",
+    trials: Annotated[Optional[int], typer.Option(help="Episodes per task, from init state 0 up.", show_default="50")] = None,
+    tasks: Annotated[Optional[str], typer.Option(help="Such as 0,3 or 0-4, or an instruction.", show_default="all")] = None,
+    init_states: Annotated[Optional[str], typer.Option(help="Init states such as 0-9, instead of --trials.")] = None,
+    workers: Annotated[str, typer.Option(help="Simulator processes; auto counts cores and memory.")] = "auto",
+    assets: Annotated[str, typer.Option(help="auto, primitive, official or a folder.")] = "auto",
+    video: Annotated[Video, typer.Option(help="Which episodes to film.")] = Video.none,
+    out: Annotated[Optional[Path], typer.Option(help="Folder of the runs' folders.", show_default="results/runs")] = None,
+    seed: Annotated[int, typer.Option(help="Randomness of the policy.")] = 0,
+    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.auto,
+    format: FormatOption = Format.human,
+):
+    """Run a pruned model and its ablations on the same episodes, paired.  The same command again resumes."""
+    from vla_bench.rollout.ablate import ablate as run
+    from vla_bench.rollout.plan import Request
+    from vla_bench.rollout.progress import ProgressDisplay
+
+    command = shlex.join(["vla-bench", *sys.argv[1:]])
+    base = Request(suite, model, trials, tasks, init_states, workers, assets, video.value, out, seed=seed, device=device.value)
+    schedules, counts = (tuple(each.value for each in given or ()) for given in (noise_schedule, tokens))
+    ablation = run(replace(base, command=command), schedules, counts, ProgressDisplay)
+    if format is Format.json:
+        typer.echo(json.dumps(ablation.to_dict(), allow_nan=False))
+    else:
+        from vla_bench.report.ablation import print_ablation
+
+        print_ablation(ablation)
+    raise typer.Exit(ablation.exit_code)

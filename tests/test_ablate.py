@@ -1,0 +1,65 @@
+"""`vla-bench ablate`: variants on the same episodes as the model, through the command line and real simulators."""
+
+import json
+import shutil
+
+import pytest
+
+from vla_bench.errors import UsageError
+from vla_bench.model.known import WEIGHTS
+from vla_bench.queries import read_queries
+from vla_bench.records import read_run
+from vla_bench.report.ablation import print_ablation
+from vla_bench.rollout import ablate as module
+from vla_bench.rollout.ablate import ablate
+from vla_bench.rollout.plan import Request
+
+ONE = ("--suite", "object", "--tasks", "0", "--init-states", "0", "--assets", "primitive", "--workers", "1")
+
+
+def test_variants_run_on_the_episodes_of_the_model(cli, tmp_path):
+    """The "other" weights are the same here, so they must act the same to the last token."""
+    for name in ("m", "m-no-noise"):
+        shutil.copytree(WEIGHTS / "nano-lightvla", tmp_path / name)
+    asked = ["ablate", *ONE, "--model", str(tmp_path / "m"), "--noise-schedule", "none", "--tokens", "0.9k"]
+    done = cli(*asked, "--out", str(tmp_path / "runs"), "--format", "json")
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    whole, same, fewer = found["rows"]
+    assert [row["name"] for row in found["rows"]] == ["whole", "noise none", "0.9k tokens"]
+    assert same["pairs"]["lost"] == same["pairs"]["gained"] == 0 and same["kept_tokens_mean"] == whole["kept_tokens_mean"]
+    assert fewer["pairs"]["errors"] == 0
+    first = [next(iter(read_queries(tmp_path / "runs" / run).values()))[0] for run in ("whole", "0.9k-tokens")]
+    kept, left = (sum(answer.kept) for answer in first)
+    assert left == kept - round(0.1 * kept) < kept
+    assert read_run(tmp_path / "runs" / "0.9k-tokens").config["policy"]["pruner"].startswith("drop-random(lightvla")
+    assert found["paper"][0] == {"success": 97.4, "tokens": 78}
+    again = cli(*asked, "--out", str(tmp_path / "runs"))  # everything is there already
+    assert again.exit_code == 0 and "97.0 %, 72" in again.stdout and "0 of 1 episodes to run" in again.stderr
+
+
+def test_what_cannot_be_varied_is_said_before_anything_runs(tmp_path):
+    with pytest.raises(UsageError, match="looked for openvla-oft-constant-noise"):
+        ablate(Request(model="openvla-oft"), ("constant",))
+
+
+def test_an_interruption_ends_the_rest(monkeypatch, capsys, tmp_path):
+    class Stopped:
+        run_dir, exit_code, command = tmp_path, 130, "vla-bench ablate --tokens 2k"
+
+    monkeypatch.setattr(module, "evaluate", lambda request, observer: Stopped)
+    monkeypatch.setattr(module, "read_run", lambda path: type("Run", (), {"config": {"policy": {"pruner": "lightvla"}}}))
+    ablation = ablate(Request(), tokens=("2k",))
+    assert ablation.rows == [] and ablation.exit_code == 130
+    print_ablation(ablation)
+    assert "resume      vla-bench ablate --tokens 2k" in capsys.readouterr().err
+
+
+def test_a_dense_model_has_no_tokens_to_vary(monkeypatch, tmp_path):
+    class Ended:
+        run_dir, exit_code = tmp_path, 0
+
+    monkeypatch.setattr(module, "evaluate", lambda request, observer: Ended)
+    monkeypatch.setattr(module, "read_run", lambda path: type("Run", (), {"config": {"policy": {"pruner": "none"}}}))
+    with pytest.raises(UsageError, match="keeps every image token"):
+        ablate(Request(model="nano-oft"), tokens=("2k",))

@@ -1,0 +1,21 @@
+"""What `vla-bench ablate` prints."""
+
+from __future__ import annotations
+
+import sys
+
+from vla_bench.report.compared import NOTE, comparison_table
+from vla_bench.report.tables import print_table
+
+
+def print_ablation(ablation) -> None:
+    """The comparison, beside what the paper has on its own models and assets; where a run did not end, how to go on."""
+    say = lambda text: print(text, file=sys.stderr)  # noqa: E731
+    if ablation.rows:
+        columns, rows = comparison_table(ablation.rows)
+        published = [f"{each.success} %" + ("" if each.tokens is None else f", {each.tokens}") for each in ablation.published]
+        rows = [[*row, paper] for row, paper in zip(rows, published, strict=True)]
+        print_table((*columns, "paper"), rows, details=("GFLOP", "gained", "lost"))
+        say(f"{NOTE}\npaper: its 7B on LIBERO's own assets, 2,000 episodes; tokens kept of 512")
+    if ablation.exit_code:
+        say(f"stopped at  {ablation.last.run_dir}\nresume      {ablation.last.command}")

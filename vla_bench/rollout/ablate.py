@@ -1,0 +1,92 @@
+"""`vla-bench ablate`: a model and its variants on the same episodes, each paired with the model itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vla_bench.errors import UsageError
+from vla_bench.model.known import NANO, bundled
+from vla_bench.records import read_run
+from vla_bench.report.comparison import Row, compare
+from vla_bench.rollout.evaluate import Result, evaluate
+from vla_bench.rollout.journal import Observer
+from vla_bench.rollout.plan import Request
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the paper has for a variant: success over LIBERO's four suites in percent, and image tokens kept of 512."""
+
+    success: float
+    tokens: int | None = None
+
+
+WHOLE = Published(97.4, 78)
+# Table III: weights trained with another noise, by the end of their name.
+SCHEDULES = {"none": ("-no-noise", Published(97.0, 72)), "constant": ("-constant-noise", Published(97.0, 112))}
+# Table IV: the same weights, with as many tokens again at random, or without a tenth of them.
+TOKENS = {"2k": ("plus-random", Published(96.8)), "0.9k": ("drop-random", Published(96.6))}
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What came of it.  rows: the model, then its variants in the order asked; fewer than asked where a run did not end."""
+
+    rows: list[Row]
+    published: list[Published]
+    last: Result
+
+    @property
+    def exit_code(self) -> int:
+        return self.last.exit_code
+
+    def to_dict(self) -> dict[str, object]:
+        return {"rows": [row.to_dict() for row in self.rows], "paper": [vars(each) for each in self.published]}
+
+
+def ablate(
+    base: Request,
+    schedules: tuple[str, ...] = (),
+    tokens: tuple[str, ...] = (),
+    observer: Callable[[], Observer] = Observer,
+) -> Ablation:
+    """Run the model and the variants, all where none is named; what is recorded already is not run again.
+
+    base: the model's own evaluation.  `base.out` is a folder of run folders; without it every run is where `vla-bench eval` would
+    put it.  Raises UsageError where there are no weights of a variant, or where there is no pruner to vary.
+    """
+    if not schedules and not tokens:
+        schedules, tokens = tuple(SCHEDULES), tuple(TOKENS)
+    others = [replace(base, model=trained_with(base.model, schedule)) for schedule in schedules]
+    names = ["whole", *(f"noise {schedule}" for schedule in schedules), *(f"{much} tokens" for much in tokens)]
+    published = [WHOLE, *(SCHEDULES[schedule][1] for schedule in schedules), *(TOKENS[much][1] for much in tokens)]
+
+    last = evaluate(within(base, names[0]), observer())
+    runs = [last.run_dir]
+    inner = read_run(last.run_dir).config["policy"].get("pruner", "none")
+    if tokens and inner == "none":
+        raise UsageError(f"{base.model} keeps every image token: none to add or to drop", "vla-bench ablate --model nano")
+    others += [replace(base, pruner=f"{TOKENS[much][0]}({inner})", pruner_args=None) for much in tokens]
+    for name, request in zip(names[1:], others, strict=True):
+        if last.exit_code:
+            break
+        last = evaluate(within(request, name), observer())
+        runs.append(last.run_dir)
+    rows = [replace(row, name=name) for row, name in zip(compare(runs), names, strict=False)] if len(runs) > 1 else []
+    return Ablation(rows, published[: len(rows)], last)
+
+
+def trained_with(model: str, schedule: str) -> str:
+    """The weights beside a model's that were trained with another noise: its name, or its folder's, with an ending."""
+    model = NANO if model == "nano" else model
+    name = model.rstrip("/") + SCHEDULES[schedule][0]
+    if bundled(name) is None and not Path(name).is_dir():
+        fix = f"vla-bench train --noise-schedule {schedule} ..., and put its checkpoint there"
+        raise UsageError(f'no weights of {model} trained with noise "{schedule}": looked for {name}', fix)
+    return name
+
+
+def within(request: Request, name: str) -> Request:
+    return request if request.out is None else replace(request, out=request.out / name.replace(" ", "-"))
