@@ -1,6 +1,6 @@
 import pytest
 
-from vla_bench.stats import holm, mcnemar, paired_difference, wilson
+from vla_bench.stats import holm, mcnemar, mcnemar_drop, paired_difference, pairs_needed, smallest_drop, wilson
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,19 @@ def test_a_paired_difference_has_newcombes_interval():
     assert none.value == 0 and none.high == pytest.approx(-none.low) and 0.05 < none.high < 0.1
     with pytest.raises(ValueError):
         paired_difference(0, 0, 0, 0)
+
+
+def test_how_many_pairs_see_a_drop():
+    """Connor's formula for a one-sided test, 80 % power: a point among 2 and 3 % discordant pairs, two among 3, three among 4."""
+    wanted = {(0.01, 0.02): 1235, (0.01, 0.03): 1853, (0.02, 0.03): 462, (0.03, 0.04): 273}
+    assert {case: pairs_needed(*case) for case in wanted} == wanted
+    assert pairs_needed(0.01, 0.02, alpha=0.025) == 1568
+    with pytest.raises(ValueError):
+        pairs_needed(0.03, 0.02)
+
+
+def test_the_smallest_drop_that_pairs_can_show():
+    found = smallest_drop(2000, 20)
+    assert pairs_needed(found, 0.02 + found) <= 2000 < pairs_needed(0.99 * found, 0.02 + 0.99 * found)
+    assert smallest_drop(5, 0) == 1.0 and mcnemar_drop(5, 0) == 1 / 32  # five losses of five, and nothing less
+    assert smallest_drop(4, 0) is None and smallest_drop(10, 6) is None

@@ -8,7 +8,9 @@ class ExitCode:
 
     DONE = 0
     MISMATCH = 1
+    REGRESSION = 1
     USAGE = 2
+    INCONCLUSIVE = 3
     NOT_COMPARABLE = 4
     ERROR_BUDGET = 5
     STARTUP = 6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 Z95 = 1.959963984540054  # two-sided 95 % point of the normal distribution
 
@@ -79,6 +80,41 @@ def paired_difference(both: int, lost: int, gained: int, neither: int, z: float 
     low = value - reach(second.rate - second.low, first.high - first.rate)
     high = value + reach(second.high - second.rate, first.rate - first.low)
     return Difference(value, low, high)
+
+
+def mcnemar_drop(lost: int, gained: int) -> float:
+    """One-sided exact p that the second run is worse."""
+    n = lost + gained
+    return sum(math.comb(n, i) for i in range(gained + 1)) / 2**n
+
+
+def pairs_needed(drop: float, discordant: float, alpha: float = 0.05, power: float = 0.8) -> int:
+    """Pairs with which a one-sided McNemar test sees a drop with that chance (Connor, Biometrics 43, 1987).
+
+    drop: of the success rate, a fraction above 0.  discordant: share of pairs that differ, at least `drop`.
+    """
+    if not 0 < drop <= discordant <= 1:
+        raise ValueError(f"a drop of {drop} among {discordant} discordant pairs")
+    normal = NormalDist()
+    spread = normal.inv_cdf(1 - alpha) * math.sqrt(discordant) + normal.inv_cdf(power) * math.sqrt(discordant - drop * drop)
+    return math.ceil((spread / drop) ** 2)
+
+
+def smallest_drop(pairs: int, gained: int, alpha: float = 0.05, power: float = 0.8) -> float | None:
+    """The smallest drop that `pairs` can show where as many are gained as were; None where even the largest would be missed."""
+    share = gained / pairs
+
+    def enough(drop: float) -> bool:
+        return pairs_needed(drop, min(2 * share + drop, 1.0), alpha, power) <= pairs
+
+    fewest = math.floor(math.log2(1 / alpha)) + 1  # losses, with nothing gained, that the exact test takes for a drop
+    low, high = min(fewest / pairs, 1.0), 1 - 2 * share
+    if high < fewest / pairs or not enough(high):
+        return None
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
 
 
 def holm(found: Sequence[float]) -> list[float]:

@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from vla_bench.cli.app import app
-from vla_bench.cli.options import Format, FormatOption
+from vla_bench.cli.options import Format, FormatOption, GateRule
 
 
 @app.command()
@@ -30,3 +30,23 @@ def compare(
         typer.echo(json.dumps([row.to_dict() for row in rows], allow_nan=False))
     else:
         print_comparison(rows)
+
+
+@app.command()
+def gate(
+    base: Annotated[Path, typer.Argument(help="The run that must not be fallen short of: a folder or a kept file.")],
+    new: Annotated[Path, typer.Argument(help="The run that is judged, on the same init states.")],
+    rule: Annotated[GateRule, typer.Option(help="detect: fail on an established drop; noninferior: pass only without one.")] = (
+        GateRule.detect
+    ),
+    margin: Annotated[float, typer.Option(help="Points that noninferior allows.")] = 2.0,
+    alpha: Annotated[float, typer.Option(help="Level of the one-sided test.")] = 0.05,
+    format: FormatOption = Format.human,
+):
+    """Exit 1 where the success rate has dropped, 3 where the pairs cannot say; for CI."""
+    from vla_bench.report.comparison import compare as paired
+    from vla_bench.report.gate import Rule, judge, sentences
+
+    judgement = judge(paired([base, new])[1], Rule(rule.value), margin / 100, alpha)
+    typer.echo(json.dumps(judgement.to_dict(), allow_nan=False) if format is Format.json else sentences(judgement))
+    raise typer.Exit(judgement.exit_code)

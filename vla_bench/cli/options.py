@@ -64,6 +64,11 @@ class OtherTokens(str, Enum):
     fewer = "0.9k"
 
 
+class GateRule(str, Enum):
+    detect = "detect"
+    noninferior = "noninferior"
+
+
 class RateSchedule(str, Enum):
     step = "step"
     cosine = "cosine"
