@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vla_bench.outcomes.kept import as_text, kept
 from vla_bench.records import write_atomically
-from vla_bench.report.kept import as_text, kept
 
 
 def main() -> None:

@@ -145,7 +145,7 @@ def test_world_does_not_import_torch_and_records_nothing_heavy():
         "vla_bench.records": {"torch", "mujoco", "numpy", "vla_bench.world"},
         "vla_bench.queries": {"torch", "mujoco", "numpy", "vla_bench.world"},
         "vla_bench.policies.registry": {"torch", "mujoco", "huggingface_hub", "vla_bench.rollout"},
-        "vla_bench.report.tables": {"torch", "mujoco", "vla_bench.world", "vla_bench.rollout"},
+        "vla_bench.tables": {"torch", "mujoco", "vla_bench.world", "vla_bench.rollout"},
         "vla_bench.policies.base": {"torch", "mujoco", "vla_bench.rollout"},
         "vla_bench.model.checkpoint": {"mujoco", "robosuite", "vla_bench.policies", "vla_bench.rollout"},
         "vla_bench.model.processor": {"mujoco", "robosuite", "vla_bench.policies", "vla_bench.rollout"},

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from vla_bench.errors import NotComparableError, RecordError, UsageError
+from vla_bench.outcomes.comparison import Pairs, Verdict, compare
+from vla_bench.outcomes.kept import as_text, kept
 from vla_bench.records import Status, append_line, write_run
 from vla_bench.report.compared import comparison_markdown
-from vla_bench.report.comparison import Pairs, Verdict, compare
-from vla_bench.report.kept import as_text, kept
 
 from .test_records import SHA, episode, run
 

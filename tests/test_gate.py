@@ -5,8 +5,8 @@ import json
 import pytest
 
 from vla_bench.errors import NotComparableError, UsageError
-from vla_bench.report.comparison import Pairs, Row
-from vla_bench.report.gate import Finding, Rule, judge, sentences
+from vla_bench.outcomes.comparison import Pairs, Row
+from vla_bench.outcomes.gate import Finding, Rule, judge, sentences
 from vla_bench.stats import wilson
 
 from .test_comparison import a_run

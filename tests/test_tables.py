@@ -1,8 +1,9 @@
 import pytest
 
+from vla_bench.outcomes.result_table import result_table
+from vla_bench.outcomes.summary import summarise
 from vla_bench.records import Status
-from vla_bench.report.summary import summarise
-from vla_bench.report.tables import markdown, print_table, result_table
+from vla_bench.tables import markdown, print_table
 
 from .test_records import episode
 

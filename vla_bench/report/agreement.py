@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vla_bench.measure.agree import Agreed
-from vla_bench.report.tables import print_table
+from vla_bench.tables import print_table
 
 COLUMNS = ("pruner", "tokens", "of", "distance", "95 % CI", "gripper %", "ms", "prune ms")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from vla_bench.report.comparison import Row
-from vla_bench.report.tables import markdown, print_table
+from vla_bench.outcomes.comparison import Row
 from vla_bench.stats import Rate
+from vla_bench.tables import markdown, print_table
 
 NOTE = """difference: on the pairs, in points, with Newcombe's 95 % interval
 p, verdict: McNemar's exact test, with Holm's correction for the number of rows"""

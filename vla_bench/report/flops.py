@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from vla_bench.measure.flops import TOLERANCE, Count, Counter
-from vla_bench.report.tables import print_table
+from vla_bench.tables import print_table
 
 MODULES = ("dino", "siglip", "projector", "proprio", "pruner", "llm_linear", "llm_attention", "head", "lm_head")
 WHY = """\

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vla_bench.measure.latency import Latency, Row
 from vla_bench.records import write_atomically
-from vla_bench.report.tables import print_table
+from vla_bench.tables import print_table
 
 COLUMNS = ("variant", "tokens", "ms", "95 % CI", "p5", "p95", "device ms", "GFLOP", "GFLOP/s", "of bound")
 DETAILS = ("p5", "p95", "GFLOP", "GFLOP/s", "of bound")

@@ -6,8 +6,9 @@ import sys
 from dataclasses import asdict
 
 from vla_bench.model.known import KnownModel
-from vla_bench.report.tables import print_table, result_table
+from vla_bench.outcomes.result_table import result_table
 from vla_bench.suites import Suite
+from vla_bench.tables import print_table
 
 
 def suites_dict(suites: list[Suite]) -> list[dict]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from vla_bench.pruners.catalogue import Entry
-from vla_bench.report.tables import print_table
+from vla_bench.tables import print_table
 
 
 def print_pruners(entries: list[Entry]) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vla_bench.errors import UsageError
 from vla_bench.model.known import NANO, bundled
+from vla_bench.outcomes.comparison import Row, compare
 from vla_bench.records import read_run
-from vla_bench.report.comparison import Row, compare
 from vla_bench.rollout.evaluate import Result, evaluate
 from vla_bench.rollout.journal import Observer
 from vla_bench.rollout.plan import Request

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vla_bench.errors import ExitCode
-from vla_bench.report.summary import Summary, summarise
-from vla_bench.report.tables import markdown, result_table
+from vla_bench.outcomes.result_table import result_table
+from vla_bench.outcomes.summary import Summary, summarise
 from vla_bench.rollout.engine import Engine, Event
 from vla_bench.rollout.folder import RunFolder
 from vla_bench.rollout.journal import Journal, Observer
 from vla_bench.rollout.plan import Plan, Request, prepare
 from vla_bench.rollout.worker import Settings
+from vla_bench.tables import markdown
 
 ERROR_BUDGET = 0.02  # share of episodes that may end in errors before a rate means nothing
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vla_bench.errors import ExitCode
-from vla_bench.report.tables import markdown, print_table
 from vla_bench.stats import Rate, wilson
+from vla_bench.tables import markdown, print_table
 from vla_bench.training.attempts import Attempt, TaskBook
 from vla_bench.training.recording import Ending
 

@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from vla_bench.errors import NotComparableError, UsageError
-from vla_bench.report.kept import kept
+from vla_bench.outcomes.kept import kept
 from vla_bench.stats import Difference, Rate, holm, mcnemar, paired_difference, wilson
 
 LEVEL = 0.05  # of the family of tests

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from vla_bench.errors import RecordError
+from vla_bench.outcomes.summary import summarise
 from vla_bench.records import Episode, Run, Status, read_episodes, read_run
-from vla_bench.report.summary import summarise
 
 LETTERS = {Status.SUCCESS: "s", Status.FAILURE: "f", Status.ERROR: "e"}
 

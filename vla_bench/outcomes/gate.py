@@ -7,7 +7,7 @@ from enum import Enum
 from statistics import NormalDist
 
 from vla_bench.errors import ExitCode, UsageError
-from vla_bench.report.comparison import COVERAGE, Pairs, Row
+from vla_bench.outcomes.comparison import COVERAGE, Pairs, Row
 from vla_bench.stats import Difference, mcnemar_drop, paired_difference, smallest_drop
 
 
