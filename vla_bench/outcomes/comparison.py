@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -92,7 +92,7 @@ def compare(paths: list[Path]) -> list[Row]:
     rows = [row(path, run) for path, run in zip(paths, runs, strict=True)]
     adjusted = holm([pairs.p for pairs in others])
     compared = [
-        Row(**vars(each) | {"pairs": pairs, "difference": pairs.difference, "p": p, "verdict": pairs.verdict(p)})
+        replace(each, pairs=pairs, difference=pairs.difference, p=p, verdict=pairs.verdict(p))
         for each, pairs, p in zip(rows[1:], others, adjusted, strict=True)
     ]
     return [rows[0], *compared]
