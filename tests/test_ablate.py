@@ -38,9 +38,13 @@ def test_variants_run_on_the_episodes_of_the_model(cli, tmp_path):
     assert again.exit_code == 0 and "97.0 %, 72" in again.stdout and "0 of 1 episodes to run" in again.stderr
 
 
-def test_what_cannot_be_varied_is_said_before_anything_runs(tmp_path):
+def test_what_cannot_be_varied_is_said_before_anything_runs(monkeypatch):
     with pytest.raises(UsageError, match="looked for openvla-oft-constant-noise"):
         ablate(Request(model="openvla-oft"), ("constant",))
+    monkeypatch.setattr(module, "evaluate", lambda *_: pytest.fail("an episode ran"))
+    for model in ("nano-oft", "noop"):
+        with pytest.raises(UsageError, match="keeps every image token"):
+            ablate(Request(model=model, assets="primitive"), tokens=("2k",))
 
 
 def test_an_interruption_ends_the_rest(monkeypatch, capsys, tmp_path):
@@ -48,18 +52,7 @@ def test_an_interruption_ends_the_rest(monkeypatch, capsys, tmp_path):
         run_dir, exit_code, command = tmp_path, 130, "vla-bench ablate --tokens 2k"
 
     monkeypatch.setattr(module, "evaluate", lambda request, observer: Stopped)
-    monkeypatch.setattr(module, "read_run", lambda path: type("Run", (), {"config": {"policy": {"pruner": "lightvla"}}}))
-    ablation = ablate(Request(), tokens=("2k",))
+    ablation = ablate(Request(model="nano", assets="primitive"), tokens=("2k",))
     assert ablation.rows == [] and ablation.exit_code == 130
     print_ablation(ablation)
     assert "resume      vla-bench ablate --tokens 2k" in capsys.readouterr().err
-
-
-def test_a_dense_model_has_no_tokens_to_vary(monkeypatch, tmp_path):
-    class Ended:
-        run_dir, exit_code = tmp_path, 0
-
-    monkeypatch.setattr(module, "evaluate", lambda request, observer: Ended)
-    monkeypatch.setattr(module, "read_run", lambda path: type("Run", (), {"config": {"policy": {"pruner": "none"}}}))
-    with pytest.raises(UsageError, match="keeps every image token"):
-        ablate(Request(model="nano-oft"), tokens=("2k",))

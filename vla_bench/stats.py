@@ -45,8 +45,7 @@ def mcnemar(lost: int, gained: int) -> float:
 
     Under no difference each such pair is a fair coin (McNemar 1947); pairs that agree say nothing.
     """
-    n, least = lost + gained, min(lost, gained)
-    return min(1.0, 2 * sum(math.comb(n, i) for i in range(least + 1)) / 2**n)
+    return min(1.0, 2 * mcnemar_drop(max(lost, gained), min(lost, gained)))
 
 
 @dataclass(frozen=True)

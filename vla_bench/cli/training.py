@@ -11,22 +11,33 @@ from typing import Annotated, Optional
 import typer
 
 from vla_bench.cli.app import app
-from vla_bench.cli.options import Device, Format, FormatOption, NoiseSchedule, PrunerArgs, RateSchedule
+from vla_bench.cli.options import (
+    Assets,
+    Device,
+    Format,
+    FormatOption,
+    NoiseSchedule,
+    PrunerArgs,
+    RateSchedule,
+    Suites,
+    Tasks,
+    Workers,
+)
 
 
 @app.command()
 def demos(
-    suite: Annotated[str, typer.Option(help="spatial, object, goal, long (libero_10); several with commas; all.")] = "all",
+    suite: Suites = "all",
     per_task: Annotated[int, typer.Option(help="Demonstrations of each task.")] = 50,
     out: Annotated[Path, typer.Option(help="Folder; LIBERO's file names below it.")] = Path("results/demos"),
-    tasks: Annotated[Optional[str], typer.Option(help="Such as 0,3 or 0-4, or an instruction.", show_default="all")] = None,
+    tasks: Tasks = None,
     image_size: Annotated[int, typer.Option(help="128 as LIBERO's own files, or 256.")] = 128,
     disturb: Annotated[float, typer.Option(help="Share of episodes in which the arm is pushed.")] = 0.3,
     learner: Annotated[
         Optional[str], typer.Option(help="A model that acts first, until the expert takes over.", show_default="none")
     ] = None,
-    workers: Annotated[str, typer.Option(help="Simulator processes; auto counts cores and memory.")] = "auto",
-    assets: Annotated[str, typer.Option(help="auto, primitive, official or a folder.")] = "auto",
+    workers: Workers = "auto",
+    assets: Assets = "auto",
     seed: Annotated[int, typer.Option(help="Of the start states and the pushes.")] = 0,
     format: FormatOption = Format.human,
 ):

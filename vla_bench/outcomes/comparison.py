@@ -40,6 +40,11 @@ class Pairs:
         return self.both + self.lost + self.gained + self.neither
 
     @property
+    def covered(self) -> bool:
+        """Whether few enough ended in errors for a verdict."""
+        return self.count >= COVERAGE * (self.count + self.errors)
+
+    @property
     def p(self) -> float:
         return mcnemar(self.lost, self.gained)
 
@@ -48,7 +53,7 @@ class Pairs:
         return paired_difference(self.both, self.lost, self.gained, self.neither)
 
     def verdict(self, adjusted: float) -> Verdict:
-        if self.count < COVERAGE * (self.count + self.errors):
+        if not self.covered:
             return Verdict.ERRORS
         if adjusted >= LEVEL:
             return Verdict.OPEN

@@ -7,7 +7,7 @@ from enum import Enum
 from statistics import NormalDist
 
 from vla_bench.errors import ExitCode, UsageError
-from vla_bench.outcomes.comparison import COVERAGE, Pairs, Row
+from vla_bench.outcomes.comparison import Pairs, Row
 from vla_bench.stats import Difference, mcnemar_drop, paired_difference, smallest_drop
 
 
@@ -67,7 +67,7 @@ def judge(row: Row, rule: Rule, margin: float, alpha: float) -> Judgement:
     pairs = row.pairs
     p = mcnemar_drop(pairs.lost, pairs.gained)
     difference = paired_difference(pairs.both, pairs.lost, pairs.gained, pairs.neither, z=NormalDist().inv_cdf(1 - alpha))
-    if pairs.count < COVERAGE * (pairs.count + pairs.errors):
+    if not pairs.covered:
         finding = Finding.ERRORS
     elif rule is Rule.NONINFERIOR and difference.low > -margin:
         finding = Finding.PASSED  # a drop may be established and yet be smaller than the margin

@@ -9,10 +9,10 @@ from pathlib import Path
 from vla_bench.errors import UsageError
 from vla_bench.model.known import NANO, bundled
 from vla_bench.outcomes.comparison import Row, compare
-from vla_bench.records import read_run
+from vla_bench.pruners.registry import NONE
 from vla_bench.rollout.evaluate import Result, evaluate
 from vla_bench.rollout.journal import Observer
-from vla_bench.rollout.plan import Request
+from vla_bench.rollout.plan import Request, prepare
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,11 @@ def ablate(
     names = ["whole", *(f"noise {schedule}" for schedule in schedules), *(f"{much} tokens" for much in tokens)]
     published = [WHOLE, *(SCHEDULES[schedule][1] for schedule in schedules), *(TOKENS[much][1] for much in tokens)]
 
+    if tokens:
+        inner = own_pruner(base)
+        others += [replace(base, pruner=f"{TOKENS[much][0]}({inner})", pruner_args=None) for much in tokens]
     last = evaluate(within(base, names[0]), observer())
     runs = [last.run_dir]
-    inner = read_run(last.run_dir).config["policy"].get("pruner", "none")
-    if tokens and inner == "none":
-        raise UsageError(f"{base.model} keeps every image token: none to add or to drop", "vla-bench ablate --model nano")
-    others += [replace(base, pruner=f"{TOKENS[much][0]}({inner})", pruner_args=None) for much in tokens]
     for name, request in zip(names[1:], others, strict=True):
         if last.exit_code:
             break
@@ -76,6 +75,14 @@ def ablate(
         runs.append(last.run_dir)
     rows = [replace(row, name=name) for row, name in zip(compare(runs), names, strict=False)] if len(runs) > 1 else []
     return Ablation(rows, published[: len(rows)], last)
+
+
+def own_pruner(base: Request) -> str:
+    """What the model prunes with.  Raises UsageError, before anything runs, where it keeps every image token."""
+    inner = str(prepare(base).policy.identity.get("pruner", NONE))
+    if inner == NONE:
+        raise UsageError(f"{base.model} keeps every image token: none to add or to drop", "vla-bench ablate --model nano")
+    return inner
 
 
 def trained_with(model: str, schedule: str) -> str:

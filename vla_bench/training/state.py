@@ -50,20 +50,19 @@ def load_state(folder: Path, recipe: Recipe, module: nn.Module, optimisers: Opti
     return state["step"]
 
 
-def carry_over(recipe: Recipe, module: nn.Module, optimisers: Optimisers) -> bool:
+def carry_over(recipe: Recipe, module: nn.Module, optimisers: Optimisers) -> None:
     """Where the recipe starts from a training's folder, begin with its auxiliary head and its optimisers' moments, too.
 
-    False, and nothing happens, where it starts from a checkpoint alone, wants anything fresh, or trains other weights than the
+    Nothing happens where it starts from a checkpoint alone, wants anything fresh, or trains other weights than the
     training before: a pruner was put in, or the auxiliary loss left out.
     """
     if recipe.lora_rank or recipe.fresh_heads or not is_training(recipe.start):
-        return False
+        return
     state, own = _read(Path(recipe.start) / FILE), optimisers.state_dict()
     if not _fits(state, module) or len(state["optimisers"]) != len(own):
-        return False
+        return
     moments = [before | {"param_groups": now["param_groups"]} for before, now in zip(state["optimisers"], own, strict=True)]
     _restore(state | {"optimisers": moments}, module, optimisers)
-    return True
 
 
 def is_training(start: str) -> bool:
