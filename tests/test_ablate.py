@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
@@ -48,11 +49,19 @@ def test_what_cannot_be_varied_is_said_before_anything_runs(monkeypatch):
 
 
 def test_an_interruption_ends_the_rest(monkeypatch, capsys, tmp_path):
-    class Stopped:
-        run_dir, exit_code, command = tmp_path, 130, "vla-bench ablate --tokens 2k"
+    asked = []
 
-    monkeypatch.setattr(module, "evaluate", lambda request, observer: Stopped)
-    ablation = ablate(Request(model="nano", assets="primitive"), tokens=("2k",))
+    def stopped(request, observer):
+        """The model's own run ends, the variant's is stopped before its first episode does."""
+        asked.append(request)
+        ended = 0 if request.pruner else 1
+        summary = SimpleNamespace(total=SimpleNamespace(episodes=ended))
+        code = 0 if ended else 130
+        return SimpleNamespace(run_dir=tmp_path, summary=summary, exit_code=code, command="vla-bench ablate --tokens 2k")
+
+    monkeypatch.setattr(module, "evaluate", stopped)
+    ablation = ablate(Request(model="nano", assets="primitive", seed=7), tokens=("2k", "0.9k"))
     assert ablation.rows == [] and ablation.exit_code == 130
+    assert [request.seed for request in asked] == [0, 0] and "seed=7" in asked[1].pruner
     print_ablation(ablation)
     assert "resume      vla-bench ablate --tokens 2k" in capsys.readouterr().err

@@ -60,11 +60,23 @@ def test_a_kept_file_is_as_good_as_the_run(tmp_path):
     assert compare(files) == compare(folders)
 
 
+def test_repeats_are_episodes_of_their_own(tmp_path):
+    """The other run has every init state twice, and differs in none of the first times."""
+    base, other = a_run(tmp_path / "base", "ffff"), a_run(tmp_path / "other", "ffff")
+    for i in range(4):
+        append_line(other / "episodes.jsonl", replace(episode(i), repeat=1).to_json())
+    kept_file = tmp_path / "other.json"
+    kept_file.write_text(as_text(kept(other)))
+    for again in (other, kept_file):
+        assert compare([base, again])[1].pairs == Pairs(both=0, lost=0, gained=0, neither=4, errors=0)
+
+
 def test_other_worlds_are_refused(tmp_path):
     base = a_run(tmp_path / "base", "ss")
     for name, config in {
         "assets": {"assets": {"name": "official", "sha256": "1" * 64}},
         "protocol": {"suites": {"object": "1" * 64}},
+        "renderer": {"drawn_by": "gpu"},
         "physics": {"packages": {"mujoco": "3.3.4", "robosuite": "1.4.0", "hf-libero": "0.1.4"}},
     }.items():
         with pytest.raises(NotComparableError, match="another world"):
@@ -82,6 +94,11 @@ def test_what_is_no_run_is_said(tmp_path):
         (tmp_path / f"{name}.json").write_text(text)
         with pytest.raises(RecordError, match="not a kept run"):
             compare([base, tmp_path / f"{name}.json"])
+    table = kept(base)
+    del table["totals"]["kept_tokens_mean"]
+    (tmp_path / "totals.json").write_text(json.dumps(table))
+    with pytest.raises(RecordError, match="kept_tokens_mean"):
+        compare([base, tmp_path / "totals.json"])
     with pytest.raises(RecordError, match="not a kept run"):
         compare([base, tmp_path / "missing"])
 

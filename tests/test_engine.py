@@ -1,7 +1,10 @@
 """Real worker processes that crash, hang and fail for real: signals from outside, never a switch inside."""
 
+import multiprocessing
 import os
 import signal
+import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from vla_bench.policies.base import Chunk
 from vla_bench.policies.simple import Noop
 from vla_bench.records import EpisodeKey
-from vla_bench.rollout.engine import Engine, Finished, Retried, Started
+from vla_bench.rollout.engine import Engine, Finished, Retried, Started, _read
 from vla_bench.rollout.worker import Outcome, Settings, Trouble
 from vla_bench.suites import load_suite
 from vla_bench.world.gl import choose_gl
@@ -120,6 +123,52 @@ def test_a_failing_policy_spoils_its_own_episodes_only(run):
     assert "cannot act here" in found[EPISODES[0]].message and "ZeroDivisionError" in found[EPISODES[0]].trace
     assert "not finite" in found[EPISODES[1]].message
     assert all(isinstance(found[key], Outcome) for key in EPISODES[2:4])
+
+
+class Remembering(Noop):
+    """Turns by as much as it has been asked in the episode, and cannot answer for one of them once it has begun."""
+
+    def __init__(self):
+        self.asked = {}
+
+    def reset(self, episode):
+        self.asked[episode] = 0
+
+    def act(self, observations):
+        chunks = super().act(observations)
+        for o, chunk in zip(observations, chunks, strict=True):
+            self.asked[o.episode] += 1
+            chunk.actions[:, 3] = self.asked[o.episode] / 100
+            if o.episode == EPISODES[3] and self.asked[o.episode] == 2:
+                raise KeyError("lost the thread")
+        return chunks
+
+
+def test_a_failure_beside_it_does_not_change_an_episode(run):
+    _, events = run(Remembering(), episodes=EPISODES[2:4])
+    found = results(events)
+    assert "lost the thread" in found[EPISODES[3]].message
+    assert found[EPISODES[2]].actions[:, 3].tolist() == [0.01] * 8 + [0.02] * 8
+
+
+def test_a_failure_that_cannot_be_filmed_stays_a_failure(run, tmp_path):
+    (tmp_path / "videos").write_text("a file where a folder must be")
+    _, events = run(Noop(), episodes=EPISODES[:1], video="failures", video_folder=tmp_path / "videos")
+    result = results(events)[EPISODES[0]]
+    assert isinstance(result, Outcome) and not result.success and result.video is None
+    assert result.trouble.type == "FileExistsError" and not any(isinstance(e, Retried) for e in events)
+
+
+def test_a_worker_killed_in_the_middle_of_a_message_is_a_crash():
+    ours, theirs = multiprocessing.Pipe()
+    os.write(theirs.fileno(), (1000).to_bytes(4, "big") + b"half a message")
+    theirs.close()
+    process = subprocess.Popen(["false"])
+    process.wait()
+    process.join, process.exitcode = lambda: None, process.returncode
+    assert _read(SimpleNamespace(connection=ours, process=process)) == Trouble(
+        "Crash", "the simulator process died: exit code 1", ""
+    )
 
 
 def test_a_stop_that_came_too_late_leaves_nothing_out(run):

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from vla_bench.errors import NotComparableError, UsageError
+from vla_bench.errors import ExitCode, NotComparableError, UsageError
 from vla_bench.outcomes.comparison import Pairs, Row
 from vla_bench.outcomes.gate import Finding, Rule, judge, sentences
+from vla_bench.records import read_run, write_run
 from vla_bench.stats import wilson
 
 from .test_comparison import a_run
@@ -44,6 +45,19 @@ def test_the_command_and_its_exit_codes(cli, tmp_path):
     assert found["finding"] == "dropped" and found["p"] == pytest.approx(1 / 2**7)
     other = a_run(tmp_path / "other", "s" * 12, assets={"name": "official", "sha256": "1" * 64})
     assert isinstance(cli("gate", runs["base"], str(other)).exception, NotComparableError)
+
+
+def test_a_run_without_a_verdict_is_no_pass(cli, tmp_path):
+    """Broken off after three won episodes; ended, but with nothing but errors."""
+    base = a_run(tmp_path / "base", "s" * 12)
+    short, errors = a_run(tmp_path / "short", "sss"), a_run(tmp_path / "errors", "e" * 12)
+    broken = read_run(short)
+    broken.status = "interrupted"
+    write_run(short, broken)
+    for pair in ((base, short), (short, base)):
+        done = cli("gate", *map(str, pair))
+        assert isinstance(done.exception, NotComparableError) and "did not end: interrupted" in str(done.exception)
+    assert cli("gate", str(base), str(errors)).exception.exit_code == ExitCode.ERROR_BUDGET
 
 
 def test_words_and_bad_values():

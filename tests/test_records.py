@@ -33,7 +33,8 @@ def episode(init_state=0, status=Status.SUCCESS, **more) -> Episode:
 def run(**config) -> Run:
     assets = {"name": "primitive", "sha256": SHA}
     packages = {"mujoco": "3.3.3", "robosuite": "1.4.0", "hf-libero": "0.1.4"}
-    always = {"model": "noop", "seed": 0, "suites": {"object": SHA}, "assets": assets, "gl_backend": "egl", "packages": packages}
+    always = {"model": "noop", "seed": 0, "suites": {"object": SHA}, "assets": assets, "packages": packages}
+    always |= {"gl_backend": "egl", "drawn_by": "cpu"}
     suite = {
         "name": "object",
         "libero_name": "libero_object",
@@ -46,7 +47,7 @@ def run(**config) -> Run:
     environment = {"python": "3.11", "platform": "Linux", "cpu": "x", "cores": 2, "gpu": None, "packages": {}}
     environment |= {"gl_backend": "egl", "gl_renderer": "llvmpipe"}
     created = "2026-01-01T00:00:00+00:00"
-    return Run("id", created, "vla-bench eval", always | config, {"object": suite}, assets, environment, None)
+    return Run("id", created, "vla-bench eval", always | config, {"object": suite}, assets, environment, None, "complete")
 
 
 def test_episodes_and_runs_fit_their_schemas(schema):
@@ -107,10 +108,18 @@ def test_an_episode_counts_once(tmp_path):
     assert len(list(read_episodes(tmp_path))) == 1
 
 
-def test_whole_lines_that_are_no_episodes_are_an_error(tmp_path):
-    append_line(tmp_path / "episodes.jsonl", '{"suite": "object"}')
+@pytest.mark.parametrize("line", ['{"suite": "object"}', "[]", "3"])
+def test_whole_lines_that_are_no_episodes_are_an_error(tmp_path, line):
+    append_line(tmp_path / "episodes.jsonl", line)
     with pytest.raises(RecordError, match=r"episodes.jsonl:1"):
         list(read_episodes(tmp_path))
+
+
+@pytest.mark.parametrize("text", [b"[]", b"{}", b"\xff\xfe"])
+def test_a_run_that_is_none(tmp_path, text):
+    (tmp_path / "run.json").write_bytes(text)
+    with pytest.raises(RecordError, match="cannot be read"):
+        read_run(tmp_path)
 
 
 def test_run_changed_by_hand(tmp_path):
@@ -158,6 +167,15 @@ def test_two_writers_are_one_too_many(tmp_path):
         RunFolder(tmp_path / "r", run())
     first.close()
     RunFolder(tmp_path / "r", run()).close()
+
+
+def test_nobody_starts_over_under_a_writer(tmp_path):
+    first = RunFolder(tmp_path / "r", run())
+    with pytest.raises(RecordError, match="another vla-bench"):
+        RunFolder(tmp_path / "r", run(seed=7), fresh=True)
+    first.add(episode())
+    first.close()
+    assert read_run(tmp_path / "r").config["seed"] == 0 and len(list(read_episodes(tmp_path / "r"))) == 1
 
 
 def test_a_resumed_run_keeps_its_identity(tmp_path):

@@ -14,6 +14,7 @@ class ExitCode:
     NOT_COMPARABLE = 4
     ERROR_BUDGET = 5
     STARTUP = 6
+    FAULT = 70  # an exception that is nobody's but ours: never to be taken for a verdict
     INTERRUPTED = 130
 
 
@@ -69,6 +70,12 @@ class NotComparableError(VlaBenchError):
     """Two configurations that must not share one result."""
 
     exit_code = ExitCode.NOT_COMPARABLE
+
+
+class ErrorBudgetError(VlaBenchError):
+    """Too many episodes ended in errors for a verdict."""
+
+    exit_code = ExitCode.ERROR_BUDGET
 
 
 def nearest(value: str, known: list[str]) -> str:

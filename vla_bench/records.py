@@ -165,7 +165,7 @@ def read_episodes(folder: Path) -> Iterator[Episode]:
             episode = Episode.from_json(line.decode())
         except (UnicodeDecodeError, json.JSONDecodeError):
             continue  # the half line of a crash: that episode was never finished
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RecordError(
                 f"{path}:{number} is not an episode: {error}", f"vla-bench eval --fresh --out {folder} ..."
             ) from error
@@ -183,7 +183,7 @@ def read_run(folder: Path) -> Run | None:
         run = Run(**table)
     except FileNotFoundError:
         return None
-    except (OSError, json.JSONDecodeError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RecordError(f"{path} cannot be read: {error}", f"vla-bench eval --fresh --out {folder} ...") from error
     if run.schema_version != SCHEMA_VERSION:
         raise RecordError(f"{path} has schema version {run.schema_version}; this vla-bench reads {SCHEMA_VERSION}")

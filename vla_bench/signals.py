@@ -25,8 +25,11 @@ def on_ending(act: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def die_with_parent() -> None:
-    """A process that is killed must not leave its simulators behind (Linux: PR_SET_PDEATHSIG)."""
+def serve_parent() -> None:
+    """Ctrl-C and SIGTERM, which reach a whole group of processes, are the parent's to answer: it lets its workers finish.
+    A parent that is killed must not leave its simulators behind (Linux: PR_SET_PDEATHSIG)."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
         import ctypes
 

@@ -45,8 +45,10 @@ def gate(
 ):
     """Exit 1 where the success rate has dropped, 3 where the pairs cannot say; for CI."""
     from vla_bench.outcomes.comparison import compare as paired
-    from vla_bench.outcomes.gate import Rule, judge, sentences
+    from vla_bench.outcomes.gate import Rule, check_whole, judge, sentences
 
+    for run in (base, new):
+        check_whole(run)
     judgement = judge(paired([base, new])[1], Rule(rule.value), margin / 100, alpha)
     typer.echo(json.dumps(judgement.to_dict(), allow_nan=False) if format is Format.json else sentences(judgement))
     raise typer.Exit(judgement.exit_code)

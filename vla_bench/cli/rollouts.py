@@ -46,7 +46,7 @@ def eval_(
     video: Annotated[Video, typer.Option(help="Which episodes to film.")] = Video.failures,
     out: Annotated[Optional[Path], typer.Option(help="Run folder.", show_default="results/runs/ID")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over; what is recorded is set aside.")] = False,
-    seed: Annotated[int, typer.Option(help="Randomness of the policy.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the policy `random`; a pruner has its own.")] = 0,
     pruner: Annotated[Optional[str], typer.Option(help=PRUNER_HELP, show_default="the checkpoint's own")] = None,
     pruner_args: PrunerArgs = None,
     decoding: Annotated[Decoding, typer.Option(help="l1: a chunk at once; ar: one action token after another.")] = Decoding.l1,
@@ -111,7 +111,7 @@ def ablate(
     assets: Assets = "auto",
     video: Annotated[Video, typer.Option(help="Which episodes to film.")] = Video.none,
     out: Annotated[Optional[Path], typer.Option(help="Folder of the runs' folders.", show_default="results/runs")] = None,
-    seed: Annotated[int, typer.Option(help="Randomness of the policy.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the tokens that --tokens draws.")] = 0,
     device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.auto,
     format: FormatOption = Format.human,
 ):

@@ -6,14 +6,15 @@ from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-from vla_bench.errors import NotComparableError, UsageError
+from vla_bench.errors import ErrorBudgetError, NotComparableError, UsageError
 from vla_bench.outcomes.kept import kept
 from vla_bench.stats import Difference, Rate, holm, mcnemar, paired_difference, wilson
 
 LEVEL = 0.05  # of the family of tests
 COVERAGE = 0.98  # share of common episodes that must have ended without an error, or there is no verdict
+RERUN = "vla-bench eval with the same --out: episodes that ended in errors are run again"
 # What decides how an episode goes, apart from who acts: two runs that differ here have no episode in common.
-WORLD = ("assets", "gl_backend", "packages.mujoco", "packages.robosuite", "packages.hf-libero")
+WORLD = ("assets", "gl_backend", "drawn_by", "packages.mujoco", "packages.robosuite", "packages.hf-libero")
 
 
 class Verdict(str, Enum):
@@ -90,10 +91,7 @@ def compare(paths: list[Path]) -> list[Row]:
     for path, run in zip(paths[1:], runs[1:], strict=True):
         check_same_world(paths[0], runs[0], path, run)
         others.append(pair(first, outcomes(run)))
-        if not others[-1].count:
-            raise NotComparableError(
-                f"{paths[0]} and {path} have no episode in common", "vla-bench eval with the same --init-states"
-            )
+        check_common(paths[0], path, others[-1])
     rows = [row(path, run) for path, run in zip(paths, runs, strict=True)]
     adjusted = holm([pairs.p for pairs in others])
     compared = [
@@ -113,18 +111,31 @@ def rate(group: dict) -> Rate:
     return wilson(group["successes"], group["successes"] + group["failures"])
 
 
-def outcomes(run: dict) -> dict[tuple[str, int], str]:
-    """(task, init state) -> s, f or e."""
+Key = tuple[str, int, int]  # task, init state, repeat
+
+
+def outcomes(run: dict) -> dict[Key, str]:
+    """s, f or e of every episode."""
     return {
-        (name, init): outcome
+        (name, init, repeat): outcome
         for name, task in run["tasks"].items()
-        for init, outcome in zip(task["init_states"], task["outcomes"], strict=True)
+        for init, repeat, outcome in zip(task["init_states"], task["repeats"], task["outcomes"], strict=True)
     }
 
 
-def pair(first: dict[tuple[str, int], str], other: dict[tuple[str, int], str]) -> Pairs:
+def pair(first: dict[Key, str], other: dict[Key, str]) -> Pairs:
     found = [first[key] + other[key] for key in first.keys() & other.keys()]
     return Pairs(found.count("ss"), found.count("sf"), found.count("fs"), found.count("ff"), sum("e" in both for both in found))
+
+
+def check_common(path: Path, other_path: Path, pairs: Pairs) -> None:
+    """Raises NotComparableError without a common episode, ErrorBudgetError where none of them was measured twice."""
+    if not pairs.count + pairs.errors:
+        raise NotComparableError(
+            f"{path} and {other_path} have no episode in common", "vla-bench eval with the same --init-states"
+        )
+    if not pairs.count:
+        raise ErrorBudgetError(f"{pairs.errors} of {pairs.errors} episodes of {path} and {other_path} ended in errors", RERUN)
 
 
 def check_same_world(path: Path, run: dict, other_path: Path, other: dict) -> None:
@@ -143,5 +154,6 @@ def world(config: dict) -> dict[str, str]:
         value: object = config
         for part in name.split("."):
             value = value.get(part) if isinstance(value, dict) else None
-        found[name] = str(value)
+        if value is not None:
+            found[name] = str(value)
     return found

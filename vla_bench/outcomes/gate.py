@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import Enum
+from pathlib import Path
 from statistics import NormalDist
 
-from vla_bench.errors import ExitCode, UsageError
+from vla_bench.errors import ExitCode, NotComparableError, UsageError
 from vla_bench.outcomes.comparison import Pairs, Row
+from vla_bench.outcomes.kept import kept
 from vla_bench.stats import Difference, mcnemar_drop, paired_difference, smallest_drop
 
 
@@ -39,7 +41,8 @@ class Judgement:
     """What the pairs of two runs come to under a rule declared before.
 
     margin, alpha: fractions.  difference: with the interval that leaves `alpha` on either side.
-    p: one-sided, of McNemar's exact test.  smallest_drop: what these pairs could have shown with 80 % chance, None for nothing.
+    p: one-sided, of McNemar's exact test.  smallest_drop: what these pairs could have shown with about 80 % chance, None for
+        nothing; by Connor's approximation, where the exact test's own chance is 72 % at worst.
     """
 
     rule: Rule
@@ -57,6 +60,12 @@ class Judgement:
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
+
+
+def check_whole(path: Path) -> None:
+    """Raises NotComparableError for a run that was broken off: what it lacks may be what it loses."""
+    if (status := kept(path)["status"]) != "complete":
+        raise NotComparableError(f"the run in {path} did not end: {status}", f"vla-bench eval --out {path} ..., which goes on")
 
 
 def judge(row: Row, rule: Rule, margin: float, alpha: float) -> Judgement:
@@ -91,4 +100,4 @@ def sentences(judgement: Judgement) -> str:
     if judgement.rule is Rule.NONINFERIOR:
         lines.append(f"passes where the lower bound is above {-100 * judgement.margin:g} points")
     seen = "no drop at all" if judgement.smallest_drop is None else f"a drop of {100 * judgement.smallest_drop:.1f} points"
-    return "\n".join([*lines, f"these pairs could have shown {seen} with 80 % chance"])
+    return "\n".join([*lines, f"these pairs could have shown {seen} with about 80 % chance"])

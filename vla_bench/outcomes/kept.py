@@ -23,7 +23,11 @@ def kept(path: Path) -> dict:
         for task in table["tasks"].values():
             if len(task["init_states"]) != len(task["outcomes"]) or set(task["outcomes"]) - set(LETTERS.values()):
                 raise ValueError(f"outcomes {task['outcomes']!r}")
-        table["suites"], table["config"]["suites"], table["totals"]["suites"]
+            if len(task["repeats"]) != len(task["outcomes"]):
+                raise ValueError(f"repeats {task['repeats']!r}")
+        table["suites"], table["config"]["suites"], table["status"]
+        for group in (table["totals"], *table["totals"]["suites"].values()):
+            group["successes"] + group["failures"], group["kept_tokens_mean"], group["gflops_mean"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{path} is not a kept run: {error!r}", f"python scripts/keep_run.py RUN {path}") from error
     return table
@@ -37,6 +41,7 @@ def compact(run: Run, episodes: list[Episode]) -> dict:
         tasks[f"{suite}/{task_id}"] = {
             "task": own[0].task,
             "init_states": [e.init_state for e in own],
+            "repeats": [e.repeat for e in own],
             "outcomes": "".join(LETTERS[e.status] for e in own),
             "steps": [e.steps for e in own],
             "queries": [e.queries for e in own],

@@ -67,6 +67,9 @@ def settle(choice: ModelChoice) -> tuple[ModelChoice, str | None]:
 
         model, reason = resolve_auto(choice.suites, choice.device)
         choice = replace(choice, model=model)
+    if choice.seed and choice.model != "random":
+        why = f"{choice.model} draws nothing by itself, --seed {choice.seed} would change nothing"
+        raise UsageError(why, f'leave it out, or give a pruner its own: --pruner "random(seed={choice.seed})"')
     if choice.scripted:
         _refuse_model_options(choice, reason)
     elif choice.model not in MODELS:

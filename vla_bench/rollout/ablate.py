@@ -59,20 +59,23 @@ def ablate(
     """
     if not schedules and not tokens:
         schedules, tokens = tuple(SCHEDULES), tuple(TOKENS)
-    others = [replace(base, model=trained_with(base.model, schedule)) for schedule in schedules]
     names = ["whole", *(f"noise {schedule}" for schedule in schedules), *(f"{much} tokens" for much in tokens)]
     published = [WHOLE, *(SCHEDULES[schedule][1] for schedule in schedules), *(TOKENS[much][1] for much in tokens)]
 
+    seed = base.seed
+    if tokens:
+        base = replace(base, seed=0)  # what is drawn is tokens
+    others = [replace(base, model=trained_with(base.model, schedule)) for schedule in schedules]
     if tokens:
         inner = own_pruner(base)
-        others += [replace(base, pruner=f"{TOKENS[much][0]}({inner})", pruner_args=None) for much in tokens]
-    last = evaluate(within(base, names[0]), observer())
-    runs = [last.run_dir]
-    for name, request in zip(names[1:], others, strict=True):
+        others += [replace(base, pruner=f"{TOKENS[much][0]}({inner},seed={seed})", pruner_args=None) for much in tokens]
+    runs = []
+    for name, request in zip(names, [base, *others], strict=True):
+        last = evaluate(within(request, name), observer())
+        if last.summary.total.episodes:
+            runs.append(last.run_dir)
         if last.exit_code:
             break
-        last = evaluate(within(request, name), observer())
-        runs.append(last.run_dir)
     rows = [replace(row, name=name) for row, name in zip(compare(runs), names, strict=False)] if len(runs) > 1 else []
     return Ablation(rows, published[: len(rows)], last)
 

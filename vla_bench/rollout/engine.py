@@ -5,9 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
-import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -186,17 +185,18 @@ class Engine:
         return heard
 
     def _answer(self, heard: list[tuple[_Worker, object]]) -> None:
-        """Answer all queries as one batch, and book the episodes that ended."""
+        """Answer the queries in batches, and book the episodes that ended."""
         asking = [(each, message.observation) for each, message in heard if isinstance(message, Query)]
         for each, _ in asking:
             each.silent_since = None
-        for (each, _), reply in zip(asking, self._decide([o for _, o in asking]), strict=True):
-            if isinstance(reply, Trouble):
-                self._fail(each, reply)
-                continue
-            each.attempt.policy_s += reply.seconds
-            each.attempt.answers.append(reply.answer)
-            each.send(reply.actions)
+        for batch in _batches(asking):
+            for (each, _), reply in zip(batch, self._decide([o for _, o in batch]), strict=True):
+                if isinstance(reply, Trouble):
+                    self._fail(each, reply)
+                    continue
+                each.attempt.policy_s += reply.seconds
+                each.attempt.answers.append(reply.answer)
+                each.send(reply.actions)
         for each, message in heard:
             if isinstance(message, Outcome):
                 attempt, each.attempt = each.attempt, None
@@ -205,20 +205,27 @@ class Engine:
                 self._fail(each, message)
 
     def _decide(self, observations: list[Observation]) -> list[_Reply | Trouble]:
-        """The policy's reply to each observation; a failing batch is asked one by one."""
-        if not observations:
-            return []
+        """The policy's reply to each observation.  A policy that raises fails them all: some may have been decided already,
+        and what it remembers of those would be wrong if they were asked again."""
         started = time.perf_counter()
         try:
             chunks = self.policy.act(observations)
             share = (time.perf_counter() - started) / len(observations)
             if len(chunks) != len(observations):
                 raise ValueError(f"{self.policy.name} answered {len(observations)} observations with {len(chunks)} chunks")
-            return [_reply(o, chunk, share) for o, chunk in zip(observations, chunks, strict=True)]
-        except Exception as error:  # noqa: BLE001  a policy that fails spoils its episode, not the run
-            if len(observations) > 1:
-                return [decided for observation in observations for decided in self._decide([observation])]
-            return [Trouble(type(error).__name__, f"policy {self.policy.name}: {error}", traceback.format_exc())]
+        except Exception as error:  # noqa: BLE001  a policy that fails spoils its episodes, not the run
+            return [self._trouble(error)] * len(observations)
+        return [self._checked(o, chunk, share) for o, chunk in zip(observations, chunks, strict=True)]
+
+    def _checked(self, observation: Observation, chunk: Chunk, seconds: float) -> _Reply | Trouble:
+        try:
+            return _reply(observation, chunk, seconds)
+        except ValueError as error:
+            return self._trouble(error)
+
+    def _trouble(self, error: Exception) -> Trouble:
+        trouble = Trouble.of(error)
+        return replace(trouble, message=f"policy {self.policy.name}: {trouble.message}")
 
     def _fail(self, each: _Worker, trouble: Trouble) -> None:
         """An attempt failed: its worker is replaced, and the episode is tried again or booked as an error."""
@@ -246,10 +253,17 @@ class _KilledByUser(BaseException):
     """Second Ctrl-C."""
 
 
+def _batches(asking: list[tuple[_Worker, Observation]]) -> list[list[tuple[_Worker, Observation]]]:
+    """First attempts are asked together, later ones alone: what failed in a batch may have been another episode's fault."""
+    together = [each for each in asking if each[0].attempt.number == 1]
+    alone = [[each] for each in asking if each[0].attempt.number > 1]
+    return [together, *alone] if together else alone
+
+
 def _read(each: _Worker) -> object:
     try:
         return each.connection.recv()
-    except (EOFError, ConnectionResetError):
+    except (EOFError, OSError):  # OSError: in the middle of a message
         each.process.join()
         code = each.process.exitcode
         if code == -signal.SIGKILL:

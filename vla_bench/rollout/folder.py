@@ -29,13 +29,15 @@ class RunFolder:
     def __init__(self, path: Path, run: Run, fresh: bool = False):
         self.path = path
         self.run = run
+        self.replaced: Path | None = None
         try:
-            if fresh and (path / "run.json").exists():
-                self.replaced: Path | None = _set_aside(path)
-            else:
-                self.replaced = None
             path.mkdir(parents=True, exist_ok=True)
             self._lock = lock(path)
+            if fresh and (path / "run.json").exists():
+                self.replaced = _set_aside(path)
+                self.close()
+                path.mkdir(exist_ok=True)
+                self._lock = lock(path)
         except OSError as error:
             raise RecordError(f"cannot use run folder {path}: {error.strerror}", f"df -h {path.parent}") from error
         before = read_run(path)

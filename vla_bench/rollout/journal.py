@@ -50,6 +50,8 @@ class Journal:
                 self._errors_in_a_row += 1
             else:
                 self._errors_in_a_row = 0
+                if event.result.trouble is not None:
+                    self._log(event.attempt, event.result.trouble)
             if self._errors_in_a_row >= ERRORS_IN_A_ROW:
                 self.hopeless = f"{ERRORS_IN_A_ROW} episodes in a row ended in errors, the last one: {event.result.message}"
         self.observer.event(event, episode)

@@ -100,6 +100,7 @@ class Plan:
             "suites": {suite.name: suite.sha256 for suite in self.suites},
             "assets": self.assets.identity,
             "gl_backend": self.gl.backend,
+            "drawn_by": self.gl.drawn_by,
             "packages": environment.versions(environment.OUTCOME_PACKAGES),
         }
 

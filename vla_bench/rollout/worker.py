@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 import traceback
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from vla_bench.records import EpisodeKey
-from vla_bench.signals import die_with_parent
+from vla_bench.signals import serve_parent
 from vla_bench.suites import Suite
 from vla_bench.world.assets import AssetPack
 from vla_bench.world.observation import Observation, Sight
@@ -48,6 +47,19 @@ class Query:
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """What kept an episode from its end, or a video from being made."""
+
+    type: str
+    message: str
+    trace: str
+
+    @classmethod
+    def of(cls, error: Exception) -> Trouble:
+        return cls(type(error).__name__, str(error), traceback.format_exc())
+
+
+@dataclass(frozen=True)
 class Outcome:
     """An episode that ran to its end."""
 
@@ -57,21 +69,12 @@ class Outcome:
     init_hash: str
     state_hash: str
     video: str | None  # file name
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """An episode that did not."""
-
-    type: str
-    message: str
-    trace: str
+    trouble: Trouble | None = None  # with its video: what was measured stands
 
 
 def main(connection: Connection, settings: Settings) -> None:
     """Run jobs until told to stop (None) or until the engine is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's to answer: it lets us finish
-    die_with_parent()
+    serve_parent()
     os.environ.update(settings.environment)
     from vla_bench.world.env import World
 
@@ -89,7 +92,7 @@ def main(connection: Connection, settings: Settings) -> None:
             except (EOFError, BrokenPipeError, ConnectionResetError):
                 raise
             except Exception as error:  # noqa: BLE001  every failure of a simulator is an episode's error, with its cause
-                connection.send(Trouble(type(error).__name__, str(error), traceback.format_exc()))
+                connection.send(Trouble.of(error))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the engine is gone, and with it every reason to go on
     if world is not None:
@@ -107,12 +110,16 @@ def run_job(world, job: Job, sight: Sight, ask: Callable[[Observation], np.ndarr
     success, actions = run_episode(world, key, sight, ask)
     state_hash = world.state_hash
     wall_s = time.perf_counter() - started
-    video = None
+    init_hash = world.init_hash(key.init_state)
+    video, trouble = None, None
     if job.video == "all" or (job.video == "failures" and not success):
         from vla_bench.rollout.video import record
 
-        video = record(world, key, actions, success, job.video_folder)
-    return Outcome(success, actions, wall_s, world.init_hash(key.init_state), state_hash, video)
+        try:
+            video = record(world, key, actions, success, job.video_folder)
+        except Exception as error:  # noqa: BLE001  were it the episode's error, failures alone would vanish from a rate
+            trouble = Trouble.of(error)
+    return Outcome(success, actions, wall_s, init_hash, state_hash, video, trouble)
 
 
 def run_episode(world, key: EpisodeKey, sight: Sight, ask: Callable[[Observation], np.ndarray]) -> tuple[bool, np.ndarray]:

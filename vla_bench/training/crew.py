@@ -153,7 +153,7 @@ def _hear(member: _Member, ready: bool) -> Attempt | str | None:
     if ready:
         try:
             return member.connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # OSError: in the middle of a message
             member.process.join()
             return f"the process died with exit code {member.process.exitcode}"
     if time.monotonic() - member.since > HANG_S:

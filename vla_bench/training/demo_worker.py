@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 import traceback
@@ -12,7 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from vla_bench.policies.registry import SCRIPTED
-from vla_bench.signals import die_with_parent
+from vla_bench.signals import serve_parent
 from vla_bench.suites import Suite
 from vla_bench.training.attempts import Attempt
 from vla_bench.training.recording import Ending
@@ -41,8 +40,7 @@ class Job:
 
 def main(connection: Connection, settings: Settings) -> None:
     """A process: make attempts until told to stop (None) or until whoever asks is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the crew's to answer: it lets us finish
-    die_with_parent()
+    serve_parent()
     os.environ.update(settings.environment)
     from vla_bench.policies.expert import Expert
     from vla_bench.world.env import World

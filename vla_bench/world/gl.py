@@ -16,6 +16,8 @@ from vla_bench.errors import WorldError
 
 APT_PACKAGES = "libegl1 libgl1 libgles2 libgl1-mesa-dri libosmesa6"
 
+SOFTWARE = ("llvmpipe", "softpipe", "swrast")  # Mesa's renderers without a GPU
+
 _PROBE = """
 import mujoco
 from OpenGL import GL
@@ -32,6 +34,12 @@ class GL:
 
     backend: str
     renderer: str
+
+    @property
+    def drawn_by(self) -> str:
+        """A kind of renderer, cpu or gpu: what they draw differs in single pixels."""
+        software = self.backend == "osmesa" or any(name in self.renderer.lower() for name in SOFTWARE)
+        return "cpu" if software else "gpu"
 
     def environment(self) -> dict[str, str]:
         """Variables that a simulator process must have before it imports mujoco."""
