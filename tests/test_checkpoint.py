@@ -36,6 +36,7 @@ from vla_bench.model.config_file import Kind, Origin, read_config_file, to_table
 from vla_bench.model.files import identity, read_header, shards
 from vla_bench.model.vla import VLA, ActionSlice, Inputs
 from vla_bench.pruners.lightvla import LightVLA
+from vla_bench.pruners.wrappers import PlusRandom
 
 
 @pytest.fixture
@@ -104,6 +105,8 @@ def test_a_trainable_pruner_gets_its_own_parameters_only(tmp_path, folder):
     mine = write(tmp_path / "mine", trained)
     fresh = TopK()
     assert torch.equal(load(mine, pruner=fresh).model.pruner.query, trained.pruner.query)
+    inside = PlusRandom(TopK())
+    assert torch.equal(load(mine, pruner=inside).model.pruner.inner.query, trained.pruner.query)
     other = TopK(8)
     before = other.query.clone()
     loaded = load(folder, pruner=other)  # a checkpoint that knows nothing of it

@@ -37,6 +37,20 @@ def test_muon_is_pytorchs_but_for_rounding():
         assert (ours - theirs).norm() < 0.03 * moved
 
 
+def test_averages_stay_float32_beside_bfloat16_weights():
+    weight = torch.nn.Parameter(torch.eye(4, dtype=torch.bfloat16))
+    optimiser, again = Muon([weight], lr=0.1), Muon([weight], lr=0.1)
+    for _ in range(2):
+        weight.grad = torch.full((4, 4), 0.3, dtype=torch.bfloat16)
+        optimiser.step()
+    again.load_state_dict(optimiser.state_dict())
+    average = again.state[weight]["average"]
+    assert average.dtype == torch.float32 and torch.equal(average, optimiser.state[weight]["average"])
+    optimiser.step()
+    again.step()  # of its own memory
+    assert torch.equal(again.state[weight]["average"], optimiser.state[weight]["average"])
+
+
 def test_every_weight_has_one_optimiser():
     model = random_vla(NANO, 0)
     optimisers = Optimisers(RECIPES["nano-oft"], model)

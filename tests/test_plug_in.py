@@ -51,3 +51,7 @@ def test_one_that_cannot_be_imported_harms_nobody_else(environment, tmp_path):
     assert "nothing_of_this_name" in listed["keep-first"]["problem"] and listed["fastv"]["problem"] is None
     used = run(broken, "agree", "--pruner", "keep-first")
     assert used.returncode == 2 and "cannot be imported" in used.stderr and "Traceback" not in used.stderr
+    source = (ROOT / "tests" / "plug_in" / "keep_first.py").read_text()
+    (tmp_path / "keep_first.py").write_text(source.replace("keep: float = 0.5", "keep: float"))
+    listed = {entry["name"]: entry for entry in json.loads(run(broken, "pruners", "--format", "json").stdout)}
+    assert "keep" in listed["keep-first"]["problem"] and listed["fastv"]["problem"] is None

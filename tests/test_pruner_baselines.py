@@ -101,6 +101,11 @@ def test_wrappers_add_and_drop_shares_of_what_was_kept():
     assert not torch.equal(more, keep("plus-random(lightvla, seed=1)", seen))
 
 
+def test_merged_tokens_are_neither_added_nor_dropped():
+    with pytest.raises(ModelError, match="merged tokens"):
+        make_pruner("plus-random(pool(keep=0.5))").eval().select(view())
+
+
 def test_a_wrapper_does_not_train():
     pruner = make_pruner("plus-random(lightvla)").train()
     with pytest.raises(ModelError, match="train with the pruner inside"):

@@ -41,6 +41,9 @@ def test_what_is_spelled_wrong_is_refused(text):
         ("inverse(none)", "nothing to work on"),
         ("inverse(grid)", "no score to turn around"),
         ("none(keep=1)", "none has no arguments"),
+        ("fastv(keep=-1)", "keep=-1 must not be negative"),
+        ("random(keep=nan)", "keep=nan: a number"),
+        ("vla-adp(keep=inf)", "keep=inf: a number"),
     ],
 )
 def test_wrong_descriptions_say_what_would_be_right(text, what):
@@ -56,6 +59,9 @@ def test_the_same_pruner_has_one_spelling():
     assert spelled("inverse(fastv)", {"keep": "0.1"}) == "inverse(fastv(keep=0.1))"
     assert spelled("drop-random(lightvla, share=0.2)") == "drop-random(lightvla, share=0.2)"
     assert spelled("none") == "none"
+    close = [spelled(f"random(keep={keep})") for keep in ("0.1234567", "0.1234568")]
+    assert len(set(close)) == 2  # other runs
+    assert spelled("sparsevlm(profile=release-v2)") == "sparsevlm(variant=v2, always_drop=true)"  # positions as they were
 
 
 def test_arguments_from_a_file(tmp_path):

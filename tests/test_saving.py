@@ -134,6 +134,10 @@ def test_saving_replaces_a_checkpoint_and_nothing_else(tmp_path):
     with pytest.raises(CheckpointError, match="is no checkpoint"):
         write(tmp_path / "holiday", first)
     assert (tmp_path / "holiday" / "photo.jpg").exists()
+    (folder / "notes.txt").write_text("what I saw")
+    with pytest.raises(CheckpointError, match="it has notes.txt"):
+        write(folder, first)
+    assert (folder / "notes.txt").exists()
 
 
 def test_a_crash_leaves_the_earlier_checkpoint(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from vla_bench.errors import NotComparableError, RecordError, UsageError
+from vla_bench.locks import locked
 from vla_bench.model.checkpoint import load
 from vla_bench.model.images import Normalisation, centre_crop, prepare
 from vla_bench.model.initialise import random_vla
@@ -25,6 +26,7 @@ from vla_bench.model.presets import NANO
 from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
 from vla_bench.pruners.gumbel import NoiseSchedule
 from vla_bench.pruners.registry import make_pruner
+from vla_bench.training import finetune
 from vla_bench.training.augment import Augmentation, crop, scale_saturation, turn_hue
 from vla_bench.training.demo_file import LAYOUT, Demo, chunk_starts, write_demos
 from vla_bench.training.finetune import TrainRequest, statistics, train
@@ -32,6 +34,7 @@ from vla_bench.training.frames import demo_files, prepare_frames
 from vla_bench.training.recipe import RECIPES, recipe
 from vla_bench.training.samples import Samples
 from vla_bench.training.schedule import LearningRate
+from vla_bench.training.step import Loss
 
 from . import nanos
 
@@ -107,10 +110,10 @@ def test_only_what_changed_is_prepared_again(data, tmp_path):
     for i, file in enumerate(files):
         write_demos(file, {}, [demonstration(i)])
     first = prepare_frames(files, 28, tmp_path / "cache")
-    before = sorted((tmp_path / "cache").iterdir())
+    before = sorted((tmp_path / "cache").glob("[!.]*"))
     write_demos(files[1], {}, [demonstration(2), demonstration(3)])
     second = prepare_frames(files, 28, tmp_path / "cache")
-    after = sorted((tmp_path / "cache").iterdir())
+    after = sorted((tmp_path / "cache").glob("[!.]*"))
     assert len(set(before) & set(after)) == 1 and len(after) == 2
     assert (first.episodes, second.episodes, len(second.actions)) == (2, 3, 60)
     rows = np.array([59, 0, 25, 19, 20])
@@ -289,6 +292,54 @@ def test_another_recipe_cannot_resume(data, tmp_path):
         train(request(data, tmp_path, resume=True, steps=1, seed=4))
 
 
+def test_other_data_or_another_start_cannot_resume(data, tmp_path):
+    """Their statistics would be written beside weights that never saw them."""
+    grown = tmp_path / "grown"
+    shutil.copytree(data / "libero_object", grown / "libero_object")
+    dense = train(request(grown, tmp_path / "dense", steps=1)).checkpoint
+    train(request(grown, tmp_path / "tuned", "nano-lightvla", start=str(dense), steps=2))
+    write_demos(grown / "libero_object" / f"{TASK.replace('milk', 'butter')}_demo.hdf5", {}, [demonstration(2)])
+    for again in (request(grown, tmp_path / "dense", steps=1, resume=True), request(grown, tmp_path / "dense", steps=1)):
+        with pytest.raises(NotComparableError, match="whose data changed"):
+            train(replace(again, resume=True) if again.resume else replace(again, export=tmp_path / "look"))
+    other = train(request(data, tmp_path / "other", steps=1, seed=9)).checkpoint
+    shutil.rmtree(dense)
+    shutil.copytree(other, dense)
+    with pytest.raises(NotComparableError, match="whose data and start changed"):
+        train(request(grown, tmp_path / "tuned", "nano-lightvla", start=str(dense), steps=2, resume=True))
+
+
+def test_one_training_a_folder(data, tmp_path):
+    with locked(tmp_path), pytest.raises(RecordError, match="another vla-bench is writing"):
+        train(request(data, tmp_path))
+
+
+@pytest.mark.parametrize("pruner", ["lightvla", "lightvla-star-vision", "lightvla-star-llm1"])
+def test_in_bfloat16_what_is_trained_whole_stays_float32(samples, data, tmp_path, pruner):
+    """As on CUDA: the paper's recipe adapts a bfloat16 network, with proprio projector and pruner in float32 beside it."""
+    dense = train(request(data, tmp_path / "dense", steps=1)).checkpoint
+    model = load(dense, device="cpu", dtype=torch.bfloat16, pruner=make_pruner(pruner)).model
+    finetune.adapt(model, 4)
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    whole = [p for name, p in trained.items() if name.startswith(("proprio_projector", "pruner"))]
+    assert whole and all(p.dtype == torch.float32 for p in whole)
+    loss = Loss(model).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        value, _ = loss(samples.batch(0, 4))
+        value.backward()
+    read = [p for name, p in trained.items() if "lora" not in name and p.grad is not None]
+    assert read and all(p.grad.isfinite().all() and p.grad.dtype == p.dtype for p in read)
+
+
+def test_weights_that_are_all_trained_are_float32(data, tmp_path, monkeypatch):
+    dense = train(request(data, tmp_path / "dense", steps=1)).checkpoint
+    asked = []
+    monkeypatch.setattr(finetune, "load", lambda *a, **k: asked.append(k["dtype"]) or load(*a, **k))
+    for rank in (0, 4):
+        finetune.start(recipe("nano-lightvla").with_options(start=str(dense), lora_rank=rank), torch.device("cpu"))
+    assert asked == [torch.float32, None]
+
+
 def test_a_training_can_be_prolonged_and_looked_at_on_its_way(data, tmp_path):
     """Two steps of ten, then two more of four: as if it had been four from the start."""
     straight = train(request(data, tmp_path / "straight", steps=4))
@@ -296,7 +347,7 @@ def test_a_training_can_be_prolonged_and_looked_at_on_its_way(data, tmp_path):
     planned = request(data, way, steps=10)
     train(planned, lambda step, *_: signal.raise_signal(signal.SIGINT) if step == 2 else None)
     looked = train(TrainRequest(recipe("paper"), data, way, "cpu", export=tmp_path / "look"))  # whatever recipe is asked for
-    assert looked.steps == 2 and load(looked.checkpoint, device="cpu").kind.value == "openvla-oft"
+    assert looked.steps == 2 and looked.exit_code == 0 and load(looked.checkpoint, device="cpu").kind.value == "openvla-oft"
     assert len((way / "log.csv").read_text().splitlines()) == 3 and (tmp_path / "look" / "training.png").exists()
     train(request(data, way, resume=True, steps=4))
     left, right = weights(straight.checkpoint.parent), weights(way)
@@ -348,7 +399,7 @@ def test_micro_batches_add_up_to_the_batch(data, tmp_path):
         train(request(data, tmp_path / str(accumulate), **options), lambda *row, seen=seen: seen.append(row[2]))
         runs.append(seen)
     for whole, parts in zip(*runs, strict=True):
-        for name in ("action", "gripper", "kept", "gradient", "rate"):
+        for name in ("loss", "action", "gripper", "kept", "where", "gradient", "rate"):
             assert parts[name] == pytest.approx(whole[name], rel=2e-4), name
 
 
@@ -374,6 +425,9 @@ def test_bad_requests(data, tmp_path):
         train(request(tmp_path, tmp_path / "y"))
     with pytest.raises(UsageError, match="--batch"):
         recipe("paper").with_options(batch=0)
+    for name, value in {"seed": -1, "learning_rate": 0.0, "auxiliary": -1.0, "matrix_rate": float("nan")}.items():
+        with pytest.raises(UsageError, match=f"--{name.replace('_', '-')}"):
+            recipe("nano-oft").with_options(**{name: value})
 
 
 def test_every_recipe_can_be_written_down():

@@ -3,7 +3,7 @@
 import torch
 
 from vla_bench.pruners.base import LLM_INPUT, Pruner, Selection, View
-from vla_bench.pruners.budget import count
+from vla_bench.pruners.shares import count
 
 
 class KeepFirst(Pruner):

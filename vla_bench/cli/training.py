@@ -80,7 +80,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Of weights, batches, augmentation and noise.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of state, log, plot and checkpoint.")] = Path("results/training"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed training stands.")] = False,
-    save_every: Annotated[int, typer.Option(help="Steps that a kill may cost.")] = 500,
+    save_every: Annotated[int, typer.Option(help="Steps that a kill may cost.", min=1)] = 500,
     export: Annotated[Optional[Path], typer.Option(help="Write the checkpoint of where --out stands, and stop.")] = None,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
 ):

@@ -93,7 +93,13 @@ class Bucketed:
         columns = limit if chooser is Chooser.NOBODY or not recent else capacity(max(recent), rest, limit)
         while True:
             think = partial(self._think, layout, chooser, columns, renumber)
-            thought = Thought(*self._call((chooser, renumber, self.model.action_slice, layout, columns), think, *given))
+            thought = Thought(
+                *self._call(
+                    (pruner if chooser is Chooser.INSIDE else chooser, renumber, self.model.action_slice, layout, columns),
+                    think,
+                    *given,
+                )
+            )
             answer = thought.answer.cpu()  # the only time that the host waits for the device
             counts = [int(number) for number in answer[-layout.cameras :].tolist()]
             if sum(counts) <= columns:

@@ -16,6 +16,7 @@ from vla_bench.model.weights import load_part
 from vla_bench.pruners.base import Pruner
 from vla_bench.pruners.registry import NONE, make_pruner
 from vla_bench.pruners.spec import parse
+from vla_bench.pruners.wrappers import Wrapper
 
 OWN = "default"  # the pruner that a checkpoint was trained with
 PUBLISHER = "TTJiang"  # owner of LightVLA's public checkpoints
@@ -119,13 +120,15 @@ def own_pruner(file: ConfigFile, kind: Kind) -> str:
 
 
 def fill_pruner(pruner: Pruner, trained_with: str, folder: Path, device: torch.device, dtype: torch.dtype) -> str:
-    """Give a trainable pruner the parameters that the checkpoint has for it; says where they are from.
+    """Give a trainable pruner the parameters that the checkpoint has for it, a wrapper those of the one inside.
 
-    Raises CheckpointError where the checkpoint was trained with this pruner and lacks them.
+    Says where they are from.  Raises CheckpointError where the checkpoint was trained with this pruner and lacks them.
     """
     pruner.to(device=device, dtype=dtype)
     if next(pruner.parameters(), None) is None:
         return ""
+    while isinstance(pruner, Wrapper):
+        pruner = pruner.inner
     if pruner.name != parse(trained_with).name:
         return ", its parameters as given: the checkpoint has none for it"
     return f", parameters of {load_part(pruner, folder, PRUNER, device, dtype).name}"

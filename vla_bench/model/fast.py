@@ -92,6 +92,5 @@ def _many_shapes() -> Iterator[None]:
     """torch.compile gives up on a function after eight shapes; ours are few by their nature, and more than eight."""
     import torch._dynamo.config as limits
 
-    name = "recompile_limit" if hasattr(limits, "recompile_limit") else "cache_size_limit"  # its name before torch 2.6
-    with limits.patch({name: SHAPES}):
+    with limits.patch({"recompile_limit": SHAPES}):
         yield

@@ -8,7 +8,6 @@ crop are bit exact, and the resize differs by 1 in less than 0.02 % of the value
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from vla_bench.errors import CheckpointError, ModelError
+from vla_bench.model.files import again, read_json
 
 JPEG_QUALITY = 95  # TensorFlow's default
 CROP_AREA = 0.9  # training saw random crops of this area; evaluation takes the one in the middle
@@ -101,22 +101,16 @@ class Normalisation:
 
         The file says it twice; `tvf_normalize_params`, with the rounded numbers, is what the reference ends up using.
         """
-        again = f"hf download REPO {CONFIG_NAME} --local-dir {path.parent}"
-        try:
-            table = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise CheckpointError(f"cannot read {path}: {error.strerror}", again) from error
-        except ValueError as error:
-            raise CheckpointError(f"{path} is not valid JSON: {error}", again) from error
+        table, fix = read_json(path), again(path.parent, path.name)
         try:
             params = table.get("tvf_normalize_params")
             means = table["means"] if params is None else [branch["mean"] for branch in params]
             stds = table["stds"] if params is None else [branch["std"] for branch in params]
             found = cls(_branches(means), _branches(stds))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{path} does not normalise two branches of three colours: {error!r}", again) from error
+            raise CheckpointError(f"{path} does not normalise two branches of three colours: {error!r}", fix) from error
         if min(value for branch in found.stds for value in branch) <= 0:
-            raise CheckpointError(f"{path} divides by a standard deviation that is not above 0: {found.stds}", again)
+            raise CheckpointError(f"{path} divides by a standard deviation that is not above 0: {found.stds}", fix)
         return found
 
     def to_preprocessor_config(self, image_size: int) -> dict[str, object]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
@@ -12,9 +10,6 @@ from vla_bench.model.config import VLAConfig
 from vla_bench.model.vision import AttentionPool, LayerScale, ViT
 from vla_bench.model.vla import VLA
 from vla_bench.pruners.base import Pruner
-
-if TYPE_CHECKING:
-    pass
 
 # Learned vectors that are added to, or stand beside, projected patches: about as large as those are.  The usual 0.02 would
 # hide them, and places and words would have to grow before anything can be learned about them.

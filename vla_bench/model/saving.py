@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -24,6 +25,10 @@ from vla_bench.model.images import CONFIG_NAME, Normalisation
 from vla_bench.model.vla import VLA
 from vla_bench.model.weights import DDP_PREFIX, dtype_name
 from vla_bench.pruners.registry import NONE
+
+GENERATION = "generation_config.json"
+TABLES = (CONFIG, GENERATION, INDEX, STATISTICS, TOKENIZER, CONFIG_NAME, "training.png")
+WRITTEN = "|".join([*map(re.escape, TABLES), r"model[\w-]*\.safetensors", r"\w+--\d+_checkpoint\.(pt|safetensors)"])
 
 
 def save(
@@ -57,8 +62,10 @@ def save(
         raise ModelError(f'heads are saved as "pt" or "safetensors", not "{heads}"')
     if not statistics:
         raise CheckpointError("a checkpoint without action statistics could not be loaded again")
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CONFIG).exists())):
-        raise CheckpointError(f"{folder} is there and is no checkpoint", "choose another folder")
+    if folder.exists() and (strange := _not_ours(folder)):
+        raise CheckpointError(
+            f"{folder} is no checkpoint that could be replaced: it has {strange}", f"mv {folder} {folder}.before"
+        )
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     try:
         temporary.mkdir(parents=True)
@@ -94,7 +101,7 @@ def _write_tables(
         dtype=dtype_name(dtype or model.openvla.projector.fc1.weight.dtype),
     )
     ids = {"bos_token_id": tokens.bos, "eos_token_id": tokens.stop, "pad_token_id": tokens.pad}
-    _write_json(folder / "generation_config.json", {"_from_model_config": True, **ids})
+    _write_json(folder / GENERATION, {"_from_model_config": True, **ids})
     _write_json(folder / STATISTICS, statistics)
     _write_json(folder / CONFIG_NAME, normalisation.to_preprocessor_config(config.image_size))
 
@@ -126,6 +133,16 @@ def _portable(state: Mapping[str, Tensor], dtype: torch.dtype | None) -> dict[st
 
 def _write_json(path: Path, table: dict) -> None:
     path.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+
+
+def _not_ours(folder: Path) -> str | None:
+    """What of an existing folder was not written by `save`, or beside it by a training: it would be lost."""
+    if not folder.is_dir():
+        return "a file's contents"
+    names = sorted(path.name for path in folder.iterdir())
+    if names and CONFIG not in names:
+        return f"no {CONFIG}"
+    return next((name for name in names if not re.fullmatch(WRITTEN, name)), None)
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:

@@ -11,7 +11,8 @@ class Stages:
     """A stopwatch with named laps.  On CUDA it reads events on the stream, so that marking never waits for the device."""
 
     def __init__(self, device: torch.device | str = "cpu"):
-        self.cuda = torch.device(device).type == "cuda"
+        self.device = torch.device(device)
+        self.cuda = self.device.type == "cuda"
         self._laps: list[tuple[str, float | torch.cuda.Event]] = [("", self._now())]
 
     def mark(self, stage: str) -> None:
@@ -21,7 +22,7 @@ class Stages:
     def milliseconds(self) -> dict[str, float]:
         """Time by stage; stages marked more than once are added up."""
         if self.cuda:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self.device)
         total: dict[str, float] = {}
         for (_, before), (stage, after) in zip(self._laps, self._laps[1:], strict=False):
             lap = before.elapsed_time(after) if self.cuda else 1000 * (after - before)
@@ -32,5 +33,5 @@ class Stages:
         if not self.cuda:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)
-        event.record()
+        event.record(torch.cuda.current_stream(self.device))
         return event

@@ -1,6 +1,7 @@
 """Weights from files into a model that was built without memory, one tensor at a time.
 
-Names and shapes are compared with the files' headers before the first weight is read, and so is the memory.
+The network's names and shapes are compared with the files' headers before its first weight is read, and so is the memory; the
+heads, of which a `.pt` has no header, once they are read.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def check_finite(tensor: Tensor, name: str, where: str) -> None:
     # Minimum and maximum in one pass: both are NaN as soon as any value is.
     if tensor.numel() and not torch.stack(torch.aminmax(tensor)).isfinite().all():
         raise CheckpointError(
-            f"{where} holds weights that are not finite in {dtype_name(tensor.dtype)}: {name}", "vla-bench models"
+            f"{where} holds weights that are not finite in {dtype_name(tensor.dtype)}: {name}", again(Path(where).parent)
         )
 
 

@@ -8,11 +8,13 @@ from vla_bench.errors import CheckpointError, UsageError
 from vla_bench.model.checkpoint import Loaded, load
 from vla_bench.model.choices import OWN
 from vla_bench.model.known import NANO, WEIGHTS, bundled
+from vla_bench.model.layout import Span
 from vla_bench.model.normalisation import choose_statistics
 from vla_bench.model.processor import Processor
 from vla_bench.model.tokenizer import Tokenizer
 from vla_bench.policies.registry import ModelChoice
 from vla_bench.policies.vla import VLAPolicy
+from vla_bench.pruners.base import Need, Pruner
 from vla_bench.pruners.registry import make_pruner
 from vla_bench.pruners.spec import parse_arguments
 from vla_bench.suites import SUITE_NAMES, Suite, load_suite
@@ -27,6 +29,8 @@ def make_vla_policy(choice: ModelChoice) -> VLAPolicy:
     model = loaded.model
     if choice.decoding == "l1" and model.action_head is None:
         raise UsageError(f"{choice.model} has no L1 action head", f"vla-bench eval --model {choice.model} --decoding ar")
+    if choice.decoding == "ar" and (lacks := _decoding_lacks(model.pruner)):
+        raise UsageError(f"{model.pruner.label} needs {lacks}, which decoding token by token has not", "leave --decoding ar out")
     chosen = {suite.name: choose_statistics(loaded.statistics, suite.libero_name, choice.unnorm_key) for suite in suites}
     statistics = {name: found for name, (_, found, _) in chosen.items()}
     processor = Processor(
@@ -37,16 +41,25 @@ def make_vla_policy(choice: ModelChoice) -> VLAPolicy:
     return VLAPolicy(choice.model, model, processor, choice.decoding == "ar", identity, (*loaded.card, *keys))
 
 
+def _decoding_lacks(pruner: Pruner | None) -> str | None:
+    """What a pruner asks for that only one pass over everything has; None for nothing."""
+    if pruner is None:
+        return None
+    if Need.PAST in pruner.needs:
+        return "keys and values of the last query"
+    return "the action slots' attention" if any(rows.span is Span.SLOTS for rows in pruner.rows) else None
+
+
 def _load(choice: ModelChoice, suites: list[Suite]) -> Loaded:
     pruner = None
     if choice.pruner is not None:
         pruner = make_pruner(choice.pruner, parse_arguments(choice.pruner_args or ""))
     if choice.pruner is None:
         pruner = OWN
-    return load(_source(choice, suites), device=choice.device, pruner=pruner, action_slice=choice.action_slice)
+    return load(source(choice, suites), device=choice.device, pruner=pruner, action_slice=choice.action_slice)
 
 
-def _source(choice: ModelChoice, suites: list[Suite]) -> str:
+def source(choice: ModelChoice, suites: list[Suite]) -> str:
     """The folder or hub id behind a model's name."""
     name = NANO if choice.model == "nano" else choice.model
     folder = bundled(name)

@@ -5,23 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vla_bench.errors import ModelError, UsageError
+from vla_bench.errors import ModelError
 from vla_bench.model.layout import Layout
+from vla_bench.pruners import shares
 from vla_bench.pruners.base import View, top_k
-
-
-def count(keep: float, tokens: int) -> int:
-    """`keep` up to 1 is a share, above 1 a number; halves go to the even number, as with Python's `round` in the releases."""
-    if keep < 0:
-        raise UsageError(f"keep={keep:g} must not be negative", "vla-bench pruners")
-    return min(tokens, round(keep * tokens) if keep <= 1 else round(keep))
+from vla_bench.pruners.shares import count
 
 
 def count_per_camera(keep: float, layout: Layout) -> int:
-    """As `count`, for one camera's image tokens; a number is split evenly."""
-    if keep <= 1:
-        return count(keep, layout.patches)
-    return min(layout.patches, round(round(keep) / layout.cameras))
+    """As `shares.count_per_camera`."""
+    return shares.count_per_camera(keep, layout.patches, layout.cameras)
 
 
 def check(scores: Tensor, name: str, view: View) -> Tensor:

@@ -6,7 +6,7 @@ import inspect
 import re
 from dataclasses import dataclass
 
-from vla_bench.errors import UsageError
+from vla_bench.errors import VlaBenchError
 from vla_bench.model.presets import SEVEN_B
 from vla_bench.pruners.base import Pruner
 from vla_bench.pruners.registry import NONE, make_pruner, names, plug_ins, pruner_class
@@ -41,17 +41,20 @@ class Entry:
 
 
 def catalogue() -> list[Entry]:
-    """All of them, in the order of `names`; a plug-in that cannot be imported is listed with its problem."""
+    """All of them, in the order of `names`; a plug-in that cannot be used is listed with its problem."""
     return [_entry(name) for name in names() if name != NONE]
 
 
 def _entry(name: str) -> Entry:
     try:
         kind = pruner_class(name)
-    except UsageError as error:
-        return Entry(name, "", (), (), "", False, {}, (), plug_ins()[name].value, error.message)
-    pruner = make_pruner(f"{name}({EXAMPLE})" if kind.wraps else name)
-    pruner.fit(SEVEN_B)
+        pruner = make_pruner(f"{name}({EXAMPLE})" if kind.wraps else name)
+        pruner.fit(SEVEN_B)
+    except Exception as error:  # one of another package must not keep the others from being listed
+        if name not in plug_ins():
+            raise
+        problem = error.message if isinstance(error, VlaBenchError) else repr(error)
+        return Entry(name, "", (), (), "", False, {}, (), plug_ins()[name].value, problem)
     return Entry(
         name=name,
         summary=_first_sentence(kind),

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vla_bench.pruners.base import LLM_INPUT, Pruner, Selection, View
-from vla_bench.pruners.budget import check, count, count_per_camera
+from vla_bench.pruners.budget import check, count_per_camera
+from vla_bench.pruners.shares import count
 
 
 def cosine_distances(hidden: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ from vla_bench.errors import ModelError, UsageError
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.layout import Span
 from vla_bench.pruners.base import Pruner, Rows, Selection, View, before_layer, top_k
-from vla_bench.pruners.budget import check, count
+from vla_bench.pruners.budget import check, count_per_camera
+from vla_bench.pruners.shares import count
 
 
 def choose(relevance: Tensor, hidden: Tensor, k: int, key: int, alpha: float) -> Tensor:
@@ -86,10 +87,9 @@ class EfficientVLATokens(Pruner):
         relevance = check(self._relevance(view), self.label, view)
         if self.quota == "global":
             return Selection(choose(relevance, patches.hidden, count(self.keep, layout.visual), self.key, self.alpha))
-        share = count(self.keep, layout.visual) / layout.cameras if self.keep > 1 else count(self.keep, layout.patches)
         # Nothing has left before: the tokens of a camera stand together, all of them.
         hidden = patches.hidden.reshape(-1, layout.patches, patches.hidden.shape[-1])
-        keep = choose(relevance.reshape(-1, layout.patches), hidden, round(share), self.key, self.alpha)
+        keep = choose(relevance.reshape(-1, layout.patches), hidden, count_per_camera(self.keep, layout), self.key, self.alpha)
         return Selection(keep.reshape(patches.ids.shape))
 
     def _relevance(self, view: View) -> Tensor:

@@ -42,6 +42,10 @@ class FastV(Scored):
     def fit(self, config: VLAConfig) -> None:
         if self.rows[0].layer < 0:
             raise ModelError(f"{self.label}: there is no attention before layer 0", "vla-bench eval --pruner 'fastv(layer=2)'")
+        if self.rows[0] == Rows(0, Span.SLOTS):
+            # Their embeddings are zero, and so are their queries in layer 0: all image tokens would tie.
+            fix = "vla-bench eval --pruner 'fastv(layer=2,rater=action)'"
+            raise ModelError(f"{self.label}: the action slots look at everything alike before layer 2", fix)
 
     def score(self, view: View) -> Tensor:
         return view.rows[self.rows[0]].images()

@@ -17,8 +17,9 @@ from torch import Tensor
 from vla_bench.errors import ModelError
 from vla_bench.model.config import VLAConfig
 from vla_bench.pruners.base import Need, Pruner, Query, Selection, View, before_layer
-from vla_bench.pruners.budget import best, check, count
+from vla_bench.pruners.budget import best, check
 from vla_bench.pruners.memory import PerEpisode
+from vla_bench.pruners.shares import count
 from vla_bench.records import EpisodeKey
 
 LAST = 2  # queries that the trigger compares

@@ -13,6 +13,7 @@ from vla_bench.model.config import VLAConfig
 from vla_bench.model.costs import Lengths, others
 from vla_bench.pruners import costs as pruner_costs
 from vla_bench.pruners.costs import Case
+from vla_bench.pruners.shares import count, count_per_camera
 from vla_bench.pruners.sparsevlm_releases import RELEASES, fitted, scaled, sizes
 from vla_bench.pruners.spec import Spec, parse
 
@@ -27,12 +28,14 @@ class Cut:
     keep: share that stays by default; None where the input decides, and `kept` has to be given.
     layer: before which decoder layer they leave, unless an argument says otherwise; None: never in the decoder.
     before_projector: they leave before they are projected.
+    quota: "per_image" where the share is rounded for every camera, unless an argument says otherwise.
     own: multiply-adds of the method itself.
     """
 
     keep: float | None
     layer: int = 0
     before_projector: bool = False
+    quota: str = "per_image"
     own: Callable[[Case], int] = pruner_costs.nothing
 
 
@@ -55,7 +58,7 @@ CUTS: dict[str, Cut] = {
     "flashvla-ics": Cut(0.625, 2, own=pruner_costs.flashvla),
     "spvla": Cut(None, before_projector=True, own=pruner_costs.siglip_attention),
     "efficientvla-tokens": Cut(0.4375, 2, own=pruner_costs.efficientvla),
-    "vla-adp": Cut(0.5, own=pruner_costs.vla_adp),
+    "vla-adp": Cut(0.5, quota="global", own=pruner_costs.vla_adp),
     "vla-pruner": Cut(0.25, 3, own=pruner_costs.vla_pruner),
 }
 
@@ -93,7 +96,7 @@ def path_of(
         raise UsageError(f'what each layer computes under "{spec.name}" depends on the input', "vla-bench flops --pruner fastv")
     cut, total = CUTS[spec.name], config.visual_tokens
     if kept is None:
-        kept = _by_arguments(spec, cut, total)
+        kept = _by_arguments(spec, cut, config)
     if not 0 <= kept <= total:
         raise UsageError(f"--kept {kept} is not between 0 and the model's {total} image tokens", "vla-bench flops --kept 78")
     layer = int(spec.args.get("layer", cut.layer))
@@ -104,14 +107,16 @@ def path_of(
     return Path(Lengths(prompt, visual, kept if cut.before_projector else total), own)
 
 
-def _by_arguments(spec: Spec, cut: Cut, total: int) -> int:
+def _by_arguments(spec: Spec, cut: Cut, config: VLAConfig) -> int:
     if cut.keep is None:
         raise UsageError(
             f"{spec.name} keeps as many tokens as its input or its lattice asks for",
             f"vla-bench flops --pruner {spec.name} --kept 78",
         )
     keep = float(spec.args.get("keep", cut.keep))
-    return min(total, round(keep * total) if keep <= 1 else round(keep))
+    if spec.args.get("quota", cut.quota) == "per_image" and count(keep, config.visual_tokens) < config.visual_tokens:
+        return config.cameras * count_per_camera(keep, config.patches, config.cameras)
+    return count(keep, config.visual_tokens)
 
 
 def _sparsevlm(config: VLAConfig, prompt: int, kept: int | None, args: Mapping[str, object]) -> Path:
@@ -125,11 +130,11 @@ def _sparsevlm(config: VLAConfig, prompt: int, kept: int | None, args: Mapping[s
     cuts = _numbers(args.get("layers", ())) or fitted(release.cuts, config.llm.layers)
     width, head = config.llm.width, config.llm.width // config.llm.heads
     visual, own, left = [], config.visual_tokens * prompt * width, config.visual_tokens
-    for cut, count in zip(cuts, table, strict=True):
+    for cut, number in zip(cuts, table, strict=True):
         visual += [left] * (cut + 1 - len(visual))
         # The raters' attention; of v2 also what RoPE alone would make of it.
         own += prompt * (others(config, prompt) + left) * (width + (head if release.unrotates else 0))
-        stay = min(count, left)
+        stay = min(number, left)
         recycled, groups = sizes(left - stay) if release.recycles else (0, 0)
         own += groups * recycled * width
         left = stay + groups

@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 
 from vla_bench.records import EpisodeKey
 
+EPISODES = 256  # at most so many are remembered, far more than run at a time; nobody says when one is over
+
 State = TypeVar("State")
 
 
@@ -22,6 +24,8 @@ class PerEpisode(Generic[State]):
             return self._make()
         if episode not in self._states:
             self._states[episode] = self._make()
+            if len(self._states) > EPISODES:
+                del self._states[next(iter(self._states))]
         return self._states[episode]
 
     def reset(self, episode: EpisodeKey) -> None:

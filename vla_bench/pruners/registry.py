@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from vla_bench.errors import UsageError, nearest
 from vla_bench.pruners.base import Pruner
+from vla_bench.pruners.shares import count
 from vla_bench.pruners.spec import Spec, arguments, parse
 
 GROUP = "vla_bench.pruners"
@@ -101,7 +102,12 @@ def _make(spec: Spec, more: dict[str, object]) -> Pruner | None:
     if (inner is None) != (not kind.wraps):
         lacks = f"needs a pruner: {spec.name}(lightvla)" if inner is None else "takes no pruner"
         raise UsageError(f"{spec.name} {lacks}", "vla-bench pruners")
-    pruner = kind(**values) if inner is None else kind(inner, **values)
+    if "keep" in values:
+        count(values["keep"], 1)  # refuses what no number of tokens can be
+    try:
+        pruner = kind(**values) if inner is None else kind(inner, **values)
+    except TypeError as error:  # a parameter without a default, which nothing here can set
+        raise UsageError(f"{spec.name} cannot be made: {error}", "give all its parameters defaults") from error
     parts = ([] if inner is None else [inner.label]) + [f"{key}={_text(value)}" for key, value in values.items()]
     pruner.label = f"{spec.name}({', '.join(parts)})" if parts else spec.name
     return pruner
@@ -112,4 +118,4 @@ def _text(value: object) -> str:
         return "/".join(map(str, value))
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

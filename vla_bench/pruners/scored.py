@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vla_bench.pruners.base import LLM_INPUT, Need, Pruner, Selection, View
-from vla_bench.pruners.budget import best, check, count
+from vla_bench.pruners.budget import best, check
 from vla_bench.pruners.lightvla import scores as lightvla_scores
+from vla_bench.pruners.shares import count
 
 Quota = Literal["per_image", "global"]
 Order = Literal["desc", "asc"]

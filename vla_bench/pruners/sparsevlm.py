@@ -1,7 +1,8 @@
 """SparseVLM: image tokens leave in a few cuts, by the attention of those words that the picture speaks to.
 
-Deviations from the releases, all of which the profile "release" undoes: tokens keep their positions, and a cut that lets
-everything stay does nothing.  A merged token's position is ours to choose: that of its highest-scoring member.
+Deviations from the releases, which the profiles "release" (v1.5) and "release-v2" undo: tokens keep their positions, as in v2
+alone, and a cut that lets everything stay does nothing.  A merged token's position is ours to choose: that of its
+highest-scoring member.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from vla_bench.errors import UsageError
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.layout import Span
 from vla_bench.pruners.base import LLM_INPUT, AttentionRows, Pruner, Rows, Selection, View, before_layer
-from vla_bench.pruners.budget import check, count
+from vla_bench.pruners.budget import check
 from vla_bench.pruners.raters import head_mean, positional_term, rank, rated, rater_scores, raters
 from vla_bench.pruners.recycling import Recycled, recycle
+from vla_bench.pruners.shares import count
 from vla_bench.pruners.sparsevlm_releases import RELEASES, fitted, scaled
 
 FIX = "vla-bench pruners"
@@ -43,6 +45,7 @@ class SparseVLM(Pruner):
     source = "ICML 2025, arXiv 2410.04417; Gumpest/SparseVLMs"
     profiles = {
         "release": {"positions": "renumber", "always_drop": True},
+        "release-v2": {"variant": "v2", "always_drop": True},
         "paper": {"variant": "rank", "positions": "renumber", "always_drop": True},
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import sys
 import typing
@@ -125,7 +126,10 @@ def _value(name: str, parameter: Parameter, given: object) -> object:
             return tuple(typing.get_args(kind)[0](value) for value in values)
         if kind is bool:
             return _choice(text.lower(), ("true", "false")) == "true"
-        return kind(text)
+        value = kind(text)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(text)
+        return value
     except ValueError as error:
         raise UsageError(f"{name}: {parameter.name}={text}: {_expected(kind)}", FIX) from error
 

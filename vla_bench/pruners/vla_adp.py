@@ -16,8 +16,9 @@ from torch import Tensor
 from vla_bench.errors import ModelError, UsageError
 from vla_bench.model.config import VLAConfig
 from vla_bench.pruners.base import LLM_INPUT, Need, Pruner, Query, Selection, View, top_k
-from vla_bench.pruners.budget import check, count
+from vla_bench.pruners.budget import check
 from vla_bench.pruners.memory import PerEpisode
+from vla_bench.pruners.shares import count
 from vla_bench.pruners.vla_adp_gate import Gate
 from vla_bench.records import EpisodeKey
 

@@ -15,9 +15,10 @@ from vla_bench.errors import ModelError, UsageError
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.layout import Span
 from vla_bench.pruners.base import LLM_INPUT, Pruner, Rows, Selection, View, before_layer
-from vla_bench.pruners.budget import best, check, count, count_per_camera
+from vla_bench.pruners.budget import best, check, count_per_camera
 from vla_bench.pruners.divprune import cosine_distances, farthest
 from vla_bench.pruners.memory import PerEpisode
+from vla_bench.pruners.shares import count
 from vla_bench.records import EpisodeKey
 
 RATERS = {"text": Span.PROMPT, "prefill": Span.PREFILL, "last": Span.LAST}

@@ -60,6 +60,8 @@ class _Randomised(Wrapper):
         choice = self.inner.select(view)
         if isinstance(choice, Resampling):
             raise ModelError(f"{self.label} changes what is kept at evaluation; train with the pruner inside")
+        if isinstance(choice, Selection) and choice.merged is not None:
+            raise ModelError(f"{self.label}: merged tokens can neither be added nor dropped", "vla-bench pruners")
         if choice is None:  # everything stays: nothing to add, and nothing was chosen that could be dropped
             return None
         valid = torch.ones_like(choice.keep) if view.patches.valid is None else view.patches.valid

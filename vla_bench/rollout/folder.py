@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from vla_bench.errors import NotComparableError, RecordError
+from vla_bench.locks import lock
 from vla_bench.queries import Answer, write_queries
 from vla_bench.records import (
     Episode,
@@ -104,18 +104,3 @@ def _set_aside(path: Path) -> Path:
         number += 1
     os.rename(path, aside)
     return aside
-
-
-def lock(path: Path) -> int | None:
-    """An exclusive lock that the system drops when its holder dies; None where there is no such thing."""
-    if sys.platform == "win32":
-        return None
-    import fcntl
-
-    descriptor = os.open(path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise RecordError(f"another vla-bench is writing to {path}", "wait for it, or choose another folder with --out") from None
-    return descriptor

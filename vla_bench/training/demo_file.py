@@ -165,7 +165,7 @@ def _ours(group, where: str, frames: int) -> dict[str, object]:
     segment = group[SEGMENT][:] if SEGMENT in group else np.zeros(frames, np.int32)
     if OBJECT_POS not in group:
         return {"segment": segment, "object_pos": np.zeros((frames, 0, 3))}
-    positions, names = group[OBJECT_POS][:], tuple(group[OBJECT_POS].attrs[OBJECT_NAMES])
+    positions, names = group[OBJECT_POS][:], tuple(group[OBJECT_POS].attrs.get(OBJECT_NAMES, ()))
     if segment.shape != (frames,) or positions.shape != (frames, len(names), 3):
         raise RecordError(f"{where}: {SEGMENT} {segment.shape} or {OBJECT_POS} {positions.shape} do not fit {frames} frames")
     return {"segment": segment, "object_pos": positions, "object_names": names}

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from vla_bench import environment
 from vla_bench.errors import NotComparableError, RecordError
+from vla_bench.locks import lock
 from vla_bench.records import append_line, config_hash, write_atomically
-from vla_bench.rollout.folder import differences, lock
+from vla_bench.rollout.folder import differences
 from vla_bench.rollout.journal import timestamp
 from vla_bench.suites import load_suites
 from vla_bench.training.attempts import Attempt, TaskBook, fill, read_attempts

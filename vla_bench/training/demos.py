@@ -9,9 +9,10 @@ from pathlib import Path
 
 from vla_bench import environment
 from vla_bench.errors import UsageError
+from vla_bench.model.config_file import read_config_file
 from vla_bench.model.files import identity
-from vla_bench.model.known import bundled
-from vla_bench.policies.registry import ModelChoice, settle
+from vla_bench.model.hub import find
+from vla_bench.policies.registry import SCRIPTED, ModelChoice, settle
 from vla_bench.rollout.plan import worker_count
 from vla_bench.rollout.selection import chosen_tasks
 from vla_bench.suites import SUITE_NAMES, Suite, Task, load_suites
@@ -61,10 +62,12 @@ def make_demos(request: DemoRequest, observer: DemoObserver | None = None) -> De
     """Make what was asked for and is not there yet.  Raises VlaBenchError; whatever was finished by then is kept."""
     check(request)
     chosen = chosen_tasks(load_suites(request.suite), request.tasks)
+    suites = list({suite.name: suite for suite, _ in chosen}.values())
     assets, gl = resolve_assets(request.assets), choose_gl()
     if request.learner is not None:
-        settle(ModelChoice(request.learner, suites=tuple({suite.name for suite, _ in chosen})))
-    folder = DemoFolder(request.out, configuration(request, assets, gl), request.command)
+        choice, _ = settle(ModelChoice(request.learner, suites=tuple(suite.name for suite in suites)))
+        request = replace(request, learner=choice.model)
+    folder = DemoFolder(request.out, configuration(request, suites, assets, gl), request.command)
     observer = observer or DemoObserver()
     try:
         return _run(request, chosen, assets, gl, folder, observer)
@@ -85,10 +88,10 @@ def check(request: DemoRequest) -> None:
         raise UsageError(f"--seed must not be negative, not {request.seed}")
 
 
-def configuration(request: DemoRequest, assets: AssetPack, gl: GL) -> dict[str, object]:
+def configuration(request: DemoRequest, suites: Sequence[Suite], assets: AssetPack, gl: GL) -> dict[str, object]:
     """Everything that decides a demonstration.  How many there are, of which tasks, by how many workers is not part of it."""
     return {
-        **_learner(request.learner),
+        **_learner(request.learner, suites, request.image_size),
         "policy": "expert",
         "seed": request.seed,
         "image_size": request.image_size,
@@ -96,16 +99,29 @@ def configuration(request: DemoRequest, assets: AssetPack, gl: GL) -> dict[str, 
         "suites": {suite.name: suite.sha256 for suite in load_suites()},
         "assets": assets.identity,
         "gl_backend": gl.backend,
+        "drawn_by": gl.drawn_by,
         "packages": environment.versions(environment.OUTCOME_PACKAGES),
     }
 
 
-def _learner(name: str | None) -> dict[str, object]:
-    """Who acts first, if anybody does, and with which weights."""
+def _learner(name: str | None, suites: Sequence[Suite], image_size: int) -> dict[str, object]:
+    """Who acts first, if anybody does, and with which weights.  Raises UsageError for one used to other pictures."""
     if name is None:
         return {}
-    folder = bundled(name) or Path(name)
-    return {"learner": name, "learner_weights": identity(folder) if folder.is_dir() else None}
+    if name in SCRIPTED:
+        return {"learner": name, "learner_weights": None}
+    from vla_bench.policies.checkpoints import source
+
+    weights = {}
+    for suite in suites:
+        folder = find(source(ModelChoice(name), [suite]))
+        seen = read_config_file(folder).config.camera_size
+        if seen != image_size:
+            raise UsageError(
+                f"{name} sees pictures of {seen} pixels, the demonstrations would have {image_size}", f"--image-size {seen}"
+            )
+        weights[suite.name] = identity(folder)
+    return {"learner": name, "learner_weights": weights}
 
 
 class Assignments:

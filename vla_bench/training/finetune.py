@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from vla_bench.errors import ExitCode, UsageError
+from vla_bench.locks import locked
 from vla_bench.model.checkpoint import load
 from vla_bench.model.choices import choose_device
 from vla_bench.model.config_file import Kind
@@ -78,7 +80,20 @@ def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]],
     processes, device = Processes.join(device)
     torch.manual_seed(recipe.seed)  # peft's adapters and the auxiliary head begin with what this generator gives
     request.out.mkdir(parents=True, exist_ok=True)
-    model, normalisation, tokenizer_file = start(recipe, device)
+    with locked(request.out) if processes.first else nullcontext():
+        return _train(request, recipe, files, device, processes, on_step)
+
+
+def _train(
+    request: TrainRequest,
+    recipe: Recipe,
+    files: list[Path],
+    device: torch.device,
+    processes: Processes,
+    on_step: Callable[[int, int, dict[str, float]], None],
+) -> Trained:
+    begun = start(recipe, device)
+    model, normalisation, tokenizer_file = begun.model, begun.normalisation, begun.tokenizer_file
     with processes.first_alone():
         frames = prepare_frames(files, model.config.image_size, request.data / ".frames")
     table = statistics(frames, files)
@@ -95,12 +110,12 @@ def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]],
         recipe.fill_ends,
     )
     if recipe.lora_rank:
-        model.openvla.requires_grad_(False)
-        model.openvla = add_lora(model.openvla, recipe.lora_rank)
-    trainer = Trainer(recipe, model, samples, request.out, processes, request.save_every, on_step)
-    done = not request.export and trainer.run()
+        adapt(model, recipe.lora_rank)
+    origin = {"data": frames.sha256, "start": begun.sha256}
+    trainer = Trainer(recipe, model, samples, request.out, processes, request.save_every, origin, on_step)
+    done = bool(request.export) or trainer.run()
     checkpoint = None
-    if (done or request.export) and processes.first:
+    if done and processes.first:
         if recipe.lora_rank:
             model.openvla = model.openvla.merge_and_unload()
         kind = Kind.OPENVLA_OFT if recipe.pruner == NONE else Kind.LIGHTVLA
@@ -118,19 +133,39 @@ def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]],
     return Trained(done, checkpoint, trainer.step, request.out / "log.csv")
 
 
-def start(recipe: Recipe, device: torch.device) -> tuple[VLA, Normalisation, Path]:
-    """The model that training begins with, its pixel normalisation and its tokenizer."""
+@dataclass(frozen=True)
+class Start:
+    """What a training begins with.  sha256: of the checkpoint, empty for random weights."""
+
+    model: VLA
+    normalisation: Normalisation
+    tokenizer_file: Path
+    sha256: str = ""
+
+
+def start(recipe: Recipe, device: torch.device) -> Start:
+    """Load or draw it.  Weights that are trained themselves are float32: in bfloat16 small steps would round away."""
     pruner = make_pruner(recipe.pruner, parse_arguments(recipe.pruner_args))
     if recipe.start in PRESETS:
         if recipe.lora_rank:
             raise UsageError(f"random weights cannot be adapted: {recipe.start} with LoRA", "vla-bench train --lora-rank 0 ...")
-        return random_vla(PRESETS[recipe.start], recipe.seed, pruner, device), Normalisation(), NANO_TOKENIZER
-    loaded = load(_checkpoint(recipe.start), device=str(device), pruner=pruner, action_slice=ActionSlice.ALIGNED)
+        return Start(random_vla(PRESETS[recipe.start], recipe.seed, pruner, device), Normalisation(), NANO_TOKENIZER)
+    dtype = None if recipe.lora_rank else torch.float32
+    loaded = load(_checkpoint(recipe.start), device=str(device), dtype=dtype, pruner=pruner, action_slice=ActionSlice.ALIGNED)
     if loaded.tokenizer_file is None:
         raise UsageError(f"{recipe.start} has no tokenizer.json")
     if recipe.fresh_heads:
         random_heads(loaded.model, recipe.seed)
-    return loaded.model, loaded.normalisation, loaded.tokenizer_file
+    return Start(loaded.model, loaded.normalisation, loaded.tokenizer_file, loaded.sha256)
+
+
+def adapt(model: VLA, rank: int) -> None:
+    """Put adapters on the network and freeze what is below.  As in the reference, on CUDA adapters and action head are
+    bfloat16, the proprio projector is not; nor is a pruner's scale, which would round away its every step."""
+    model.openvla.requires_grad_(False)
+    model.openvla = add_lora(model.openvla, rank)
+    for part in filter(None, (model.proprio_projector, model.pruner)):
+        part.float()
 
 
 def _checkpoint(start: str) -> str:

@@ -12,7 +12,9 @@ import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -20,6 +22,7 @@ import numpy as np
 
 from vla_bench.environment import cpu_count
 from vla_bench.errors import RecordError
+from vla_bench.locks import locked
 from vla_bench.model.images import jpeg, lanczos3, upright
 from vla_bench.model.normalisation import dataset_actions
 from vla_bench.training.demo_file import IMAGES, SUFFIX, Demo, read_demos
@@ -69,6 +72,14 @@ class Frames:
     instructions: tuple[str, ...]
     episodes: int
 
+    @cached_property
+    def sha256(self) -> str:
+        """Of everything but the pictures: other demonstrations differ in it."""
+        digest = hashlib.sha256("\n".join(self.instructions).encode())
+        for column in (self.proprio, self.actions, self.segment, self.ends, self.instruction, self.targets):
+            digest.update(np.ascontiguousarray(column).tobytes())
+        return digest.hexdigest()
+
 
 def demo_files(folder: Path) -> list[Path]:
     """Every demonstration file below a folder.  Raises RecordError where there is none."""
@@ -85,12 +96,12 @@ def prepare_frames(files: Sequence[Path], size: int, cache: Path) -> Frames:
     try:
         if missing:
             cache.mkdir(parents=True, exist_ok=True)
-            with ProcessPoolExecutor(min(cpu_count(), len(missing)), mp_context=get_context("spawn")) as pool:
+            with locked(cache), ProcessPoolExecutor(min(cpu_count(), len(missing)), mp_context=get_context("spawn")) as pool:
                 for done in [pool.submit(_prepare_file, *job) for job in missing]:
                     done.result()
         return _join(folders)
-    except OSError as error:
-        raise RecordError(f"cannot prepare the pictures in {cache}: {error}", f"df -h {cache.parent}") from error
+    except (OSError, BrokenProcessPool) as error:  # the latter: a process was killed, mostly for its memory
+        raise RecordError(f"cannot prepare the pictures in {cache}: {error}", f"df -h {cache.parent}; free -h") from error
 
 
 def _folder(file: Path, size: int, cache: Path) -> Path:
@@ -119,36 +130,46 @@ def _join(folders: Sequence[Path]) -> Frames:
 
 
 def _prepare_file(file: Path, size: int, folder: Path) -> None:
-    """Fill `folder`, which appears whole or not at all, and drop what was prepared from an earlier state of the file."""
-    images, tables, segments, count = [], [], 0, 0
-    language = ""
-    for demo in read_demos(file):
-        keep = np.flatnonzero(kept_actions(demo["actions"]))
-        images += [_pictures(demo, step, size) for step in keep]
-        segment = np.unique(demo.segment[keep], return_inverse=True)[1] + segments
-        tables.append(
-            {
-                "proprio": np.concatenate([demo["obs/ee_states"], demo["obs/gripper_states"]], axis=1)[keep],
-                "actions": dataset_actions(demo["actions"][keep]),
-                "segment": segment.astype(np.int64),
-                "ends": np.arange(len(keep)) == len(keep) - 1,
-                "targets": _targets(demo)[keep],
-            }
-        )
-        language, count, segments = demo.instruction, count + 1, int(segment.max()) + 1
-    if not images:
+    """Fill `folder`, which appears whole or not at all, and drop what was prepared from an earlier state of the file.
+
+    One demonstration at a time is in memory.
+    """
+    rows = sum(int(kept_actions(demo["actions"]).sum()) for demo in read_demos(file, images=False))
+    if not rows:
         raise RecordError(f"{file} holds no demonstration with an action in it")
-    joined = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         temporary.mkdir()
-        np.save(temporary / PICTURES, np.stack(images))
-        np.savez(temporary / STEPS, language=language, count=count, **joined)
+        pictures = np.lib.format.open_memmap(temporary / PICTURES, "w+", np.uint8, (rows, len(IMAGES), size, size, 3))
+        tables, segments, done, language = [], 0, 0, ""
+        for demo in read_demos(file):
+            keep = np.flatnonzero(kept_actions(demo["actions"]))
+            if not len(keep):
+                continue
+            for row, step in enumerate(keep, done):
+                pictures[row] = _pictures(demo, step, size)
+            segment = np.unique(demo.segment[keep], return_inverse=True)[1] + segments
+            tables.append(_table(demo, keep, segment))
+            language, done, segments = demo.instruction, done + len(keep), int(segment.max()) + 1
+        pictures.flush()
+        joined = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+        np.savez(temporary / STEPS, language=language, count=len(tables), **joined)
         for earlier in folder.parent.glob(f"{folder.stem}.*"):
             shutil.rmtree(earlier)
         os.rename(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _table(demo: Demo, keep: np.ndarray, segment: np.ndarray) -> dict[str, np.ndarray]:
+    """What of a demonstration's kept steps is no picture."""
+    return {
+        "proprio": np.concatenate([demo["obs/ee_states"], demo["obs/gripper_states"]], axis=1)[keep],
+        "actions": dataset_actions(demo["actions"][keep]),
+        "segment": segment.astype(np.int64),
+        "ends": np.arange(len(keep)) == len(keep) - 1,
+        "targets": _targets(demo)[keep],
+    }
 
 
 def _pictures(demo: Demo, step: int, size: int) -> np.ndarray:

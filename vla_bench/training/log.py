@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 
@@ -13,9 +14,11 @@ class Log:
         self.path = path
         rows = [row for row in read_log(path) if row["step"] <= step]
         self._names = list(rows[0]) if rows else []
-        self._file = open(path, "w", newline="")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")  # a kill while rows are written again leaves them all
+        self._file = open(temporary, "w", newline="")
         for row in rows:
             self._row(row)
+        os.replace(temporary, path)
 
     def write(self, step: int, seen: dict[str, float]) -> None:
         row = {"step": step, **seen}

@@ -30,6 +30,13 @@ class Muon(torch.optim.Optimizer):
             for shape, members in _by_shape(group["params"]).items():
                 self._step(group, shape, members)
 
+    def load_state_dict(self, state_dict: dict) -> None:
+        """As torch's, but averages stay float32 where the matrices are not."""
+        super().load_state_dict(state_dict)
+        params = [p for group in self.param_groups for p in group["params"]]
+        for number, state in state_dict["state"].items():
+            self.state[params[number]]["average"] = state["average"].to(params[number].device, torch.float32, copy=True)
+
     def _step(self, group: dict, shape: torch.Size, members: list[nn.Parameter]) -> None:
         """Matrices of one shape, in one call each."""
         gradients = torch.stack([p.grad for p in members]).float()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 
 from vla_bench.errors import UsageError, nearest
@@ -57,8 +58,12 @@ class Recipe:
                 raise UsageError(f"--{name} must be a whole number above 0, not {getattr(self, name)}")
         if not 0 <= self.kept_once < 1:
             raise UsageError(f"--kept-once is a share of steps from 0 to below 1, not {self.kept_once}")
-        if self.lora_rank < 0:
-            raise UsageError(f"--lora-rank must not be negative, as {self.lora_rank} is")
+        for name in ("lora_rank", "auxiliary", "seed", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"--{name.replace('_', '-')} must not be negative, as {getattr(self, name)} is")
+        for name in ("learning_rate", "matrix_rate"):
+            if (rate := getattr(self, name)) is not None and not 0 < rate < math.inf:
+                raise UsageError(f"--{name.replace('_', '-')} must be above 0, not {rate}")
 
     def to_dict(self) -> dict[str, object]:
         return {k: getattr(v, "value", v) for k, v in asdict(self).items()}

@@ -17,10 +17,16 @@ FILE = "state.pt"
 FIX = "vla-bench train --out ANOTHER_FOLDER ..."
 
 
-def save_state(folder: Path, recipe: Recipe, step: int, module: nn.Module, optimisers: Optimisers) -> None:
-    """Write in one step: a kill leaves the state before or this one.  Frozen weights are not in it."""
+def save_state(
+    folder: Path, recipe: Recipe, origin: dict[str, str], step: int, module: nn.Module, optimisers: Optimisers
+) -> None:
+    """Write in one step: a kill leaves the state before or this one.  Frozen weights are not in it.
+
+    origin: hashes of what the training came from and the recipe only names: its data and the weights it began with.
+    """
     trained = {name: p.detach() for name, p in _trained(module).items()}
-    state = {"recipe": recipe.to_dict(), "step": step, "weights": trained, "optimisers": optimisers.state_dict()}
+    state = {"recipe": recipe.to_dict(), "origin": origin, "step": step, "weights": trained}
+    state["optimisers"] = optimisers.state_dict()
     temporary = folder / f".{FILE}.{os.getpid()}"
     try:
         torch.save(state, temporary)
@@ -30,10 +36,10 @@ def save_state(folder: Path, recipe: Recipe, step: int, module: nn.Module, optim
         raise CheckpointError(f"cannot save the training's state in {folder}: {error}", f"df -h {folder}") from error
 
 
-def load_state(folder: Path, recipe: Recipe, module: nn.Module, optimisers: Optimisers) -> int:
+def load_state(folder: Path, recipe: Recipe, origin: dict[str, str], module: nn.Module, optimisers: Optimisers) -> int:
     """Put a saved state back; returns the number of steps done, 0 where there is none.
 
-    Raises NotComparableError for another recipe, CheckpointError for a damaged file.
+    Raises NotComparableError for another recipe or origin, CheckpointError for a damaged file.
     """
     if not (folder / FILE).exists():
         return 0
@@ -44,6 +50,10 @@ def load_state(folder: Path, recipe: Recipe, module: nn.Module, optimisers: Opti
     changed = [f"{key}: {before[key]!r} there, {now[key]!r} now" for key in now if before[key] != now[key]]
     if changed:
         raise NotComparableError(f"{folder} holds a training with another recipe: {'; '.join(changed)}", FIX)
+    # A state without hashes is of a version that took none.
+    if other := [name for name, sha256 in origin.items() if state.get("origin", origin)[name] != sha256]:
+        what = " and ".join(other)
+        raise NotComparableError(f"{folder} holds a training whose {what} changed since", f"bring the {what} back, or {FIX}")
     if not _fits(state, module):
         raise CheckpointError(f"{folder / FILE} holds the weights of another model", FIX)
     _restore(state, module, optimisers)

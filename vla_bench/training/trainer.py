@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -39,7 +40,8 @@ class Processes:
         if device.type == "cuda":
             device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
             torch.cuda.set_device(device)
-        torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        # The others wait while the first prepares the pictures, which may take long.
+        torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=12))
         return cls(torch.distributed.get_rank(), torch.distributed.get_world_size()), device
 
     @property
@@ -68,6 +70,7 @@ class Trainer:
     """Trains `model` on `samples` by `recipe`, from where the state in `folder` stands.
 
     save_every: steps between two states; a kill costs at most as many.
+    origin: see `save_state`.
     on_step: is told step, number of steps and what was logged.
     """
 
@@ -79,6 +82,7 @@ class Trainer:
         folder: Path,
         processes: Processes = Processes(),  # noqa: B008  frozen
         save_every: int = 500,
+        origin: dict[str, str] | None = None,
         on_step: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
     ):
         share = recipe.batch // (processes.count * recipe.accumulate)
@@ -91,13 +95,14 @@ class Trainer:
         self.folder = folder
         self.processes = processes
         self.save_every = save_every
+        self.origin = origin or {}
         self.on_step = on_step
         self.stopping = False
         self.device = next(model.parameters()).device
         freeze_unread(model)
         self.loss = Loss(model, recipe.auxiliary).to(self.device)
         self.optimisers = Optimisers(recipe, self.loss)
-        self.step = load_state(folder, recipe, self.loss, self.optimisers)
+        self.step = load_state(folder, recipe, self.origin, self.loss, self.optimisers)
         if not self.step:
             carry_over(recipe, self.loss, self.optimisers)
         self._shared = self.loss
@@ -123,12 +128,12 @@ class Trainer:
                     self.on_step(self.step, self.recipe.steps, seen)
                     if self.step % self.save_every == 0:
                         self.save()
-        if self.processes.first:
-            self.save()
+            if self.processes.first:
+                self.save()
         return self.step == self.recipe.steps
 
     def save(self) -> None:
-        save_state(self.folder, self.recipe, self.step, self.loss, self.optimisers)
+        save_state(self.folder, self.recipe, self.origin, self.step, self.loss, self.optimisers)
 
     def _read(self, step: int) -> list[Batch]:
         """This process's micro-batches of a step."""

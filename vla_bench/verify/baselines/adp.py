@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vla_bench.model.config import LLMConfig, TokenIds, VLAConfig
 from vla_bench.model.decoder import Decoder
-from vla_bench.pruners.budget import count
+from vla_bench.pruners.shares import count
 from vla_bench.pruners.vla_adp import clip, importance, keep_best, shares
 from vla_bench.pruners.vla_adp_gate import Gate, displacement
 from vla_bench.verify.compare import EXACT, Answer, Tolerance

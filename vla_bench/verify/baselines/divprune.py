@@ -8,8 +8,8 @@ import torch
 
 from vla_bench.model.layout import Layout
 from vla_bench.pruners.base import LLM_INPUT, Patches, Query, View
-from vla_bench.pruners.budget import count
 from vla_bench.pruners.divprune import DivPrune, cosine_distances, farthest
+from vla_bench.pruners.shares import count
 from vla_bench.verify.compare import EXACT, Answer
 from vla_bench.verify.fixture import Fixture
 

@@ -8,8 +8,8 @@ import torch
 
 from vla_bench.model.layout import Layout, Span
 from vla_bench.pruners.base import AttentionRows, Patches, Pruner, Query, Rows, Selection, View, before_layer
-from vla_bench.pruners.budget import count
 from vla_bench.pruners.fastv import FastV
+from vla_bench.pruners.shares import count
 from vla_bench.verify.baselines.llama import Llama, load
 from vla_bench.verify.compare import ACTIVATIONS, EXACT, Answer, Tolerance
 from vla_bench.verify.fixture import Fixture

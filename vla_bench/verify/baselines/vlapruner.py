@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch
 
 from vla_bench.pruners.base import top_k
-from vla_bench.pruners.budget import count
 from vla_bench.pruners.divprune import cosine_distances, farthest
+from vla_bench.pruners.shares import count
 from vla_bench.pruners.vla_pruner import decayed
 from vla_bench.verify.compare import EXACT, Answer, Tolerance
 from vla_bench.verify.fixture import Fixture
