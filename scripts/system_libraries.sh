@@ -2,6 +2,7 @@
 # The OpenGL libraries that MuJoCo draws with and OpenCV links to.  Installs them with apt where that is allowed,
 # else prints the one line to run.  Does nothing where they are present.
 set -eu
+PATH=$PATH:/usr/sbin:/sbin # where Debian keeps ldconfig, out of an ordinary user's sight
 
 has() { ldconfig -p 2>/dev/null | grep -q "$1"; }
 
