@@ -85,8 +85,8 @@ def test_every_branch_says_why(machine, has, suites, device, expected):
 
 def test_auto_becomes_a_named_model_and_keeps_the_rest(machine):
     machine(nano=True)
-    choice, reason = settle(ModelChoice("auto", 3, ("goal",), pruner="lightvla"))
-    assert choice == ModelChoice("nano", 3, ("goal",), pruner="lightvla") and "no CUDA device" in reason
+    choice, reason = settle(ModelChoice("auto", suites=("goal",), pruner="lightvla"))
+    assert choice == ModelChoice("nano", suites=("goal",), pruner="lightvla") and "no CUDA device" in reason
     assert settle(choice) == (choice, None)
 
 

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vla_bench.errors import ModelError, UsageError
 from vla_bench.model import buckets
+from vla_bench.model import fast as fast_module
 from vla_bench.model.costs import others
 from vla_bench.model.fast import FastVLA
 from vla_bench.model.graphs import Replays
@@ -353,6 +354,19 @@ def test_graphs_are_kept_by_key_and_the_oldest_is_dropped():
     for key in ("a", "b", "a", "c", "a", "b"):  # c drops b, b drops c
         assert replays(key, lambda x: (x + 1,), torch.zeros(1)) == (torch.ones(1),)
     assert len(captured) == 4
+
+
+def test_a_graph_holds_the_choice_of_one_pruner(use, batch, monkeypatch):
+    """What is captured under a key is run again for it, so two pruners that choose inside must have two."""
+    keys = []
+    monkeypatch.setattr(fast_module, "at_once", lambda key, function, *given: keys.append(key) or function(*given))
+    fast = FastVLA(use(None), Speed.parse("buckets"))
+    for pruner in (LightVLA(), LightVLA(mask_padding=False)):  # of one name
+        for _ in range(2):
+            use(pruner)
+            fast(sample(batch, 2))
+    thinking = [key for key in keys if key[0] != "look"]
+    assert thinking[0][0] is not thinking[2][0] and thinking[0][0] is thinking[1][0] and thinking[2][0] is thinking[3][0]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

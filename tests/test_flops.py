@@ -20,6 +20,10 @@ from . import nanos
 BY_INPUT = {"vla-cache", "blind", "inverse", "plus-random", "drop-random"}  # no path of their own in closed form
 STAGED = ("sparsevlm", "sparsevlm(variant=v2, budget=64)", "sparsevlm(counts=90/50/9, layers=0/2/3)")
 
+# Shares that come to another number for each of two cameras than for both together.
+UNEVEN = ("random(keep=0.07)", "grid(keep=5)", "divprune(keep=0.07)", "vla-adp(keep=0.07)", "efficientvla-tokens(keep=1.4)",
+          "score-norm(keep=0.07, quota=global)", "flashvla-ics(keep=0.18)", "vla-pruner(keep=0.18)")  # fmt: skip
+
 
 def lengths_while_running(text: str) -> tuple[list[int], int]:
     """Tokens entering each decoder layer, and image tokens that were projected."""
@@ -39,11 +43,12 @@ def test_every_pruner_has_a_path_or_is_known_to_have_none():
 
 
 @pytest.mark.parametrize(
-    "name", [*CUTS, *STAGED, "fastv(layer=3, keep=20)", "vla-pruner(layer=4)", "inverse(fastv)", "grid(keep=0.5)"]
+    "name", [*CUTS, *STAGED, "fastv(layer=3, keep=20)", "vla-pruner(layer=4)", "inverse(fastv)", "grid(keep=0.5)", *UNEVEN]
 )
 def test_tokens_are_those_of_a_running_model(name):
     with nanos.one_thread():
-        entering, projected = lengths_while_running("vla-adp(gate=off)" if name == "vla-adp" else name)
+        running = name.replace("vla-adp(", "vla-adp(gate=off, ") if "(" in name else name.replace("vla-adp", "vla-adp(gate=off)")
+        entering, projected = lengths_while_running(running)
     prompt = len(nanos.inputs(8).prompts[3])
     rest = prompt + 59
     adaptive = CUTS.get(name) is not None and CUTS[name].keep is None
@@ -77,6 +82,12 @@ def test_what_cannot_be_counted_is_refused():
         count(FlopsRequest(pruner="pool(keep=0.3)"))
     with pytest.raises(UsageError, match='no argument "layr"'):
         count(FlopsRequest(pruner="fastv(layr=3)"))
+    for typo in ("fasvt", "plus-random(fasvt)"):
+        with pytest.raises(UsageError, match='unknown pruner "fasvt". Did you mean "fastv"'):
+            count(FlopsRequest(pruner=typo))
+    for length in (-500, 0):
+        with pytest.raises(UsageError, match=f"--prompt-tokens {length}: an instruction has at least 1"):
+            count(FlopsRequest(pruner="fastv", prompt_tokens=length))
     with pytest.raises(UsageError, match="no preset"):
         count(FlopsRequest(model="8b"))
     with pytest.raises(UsageError, match="the decoder has 32 layers"):

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from vla_bench.errors import MeasureError, ModelError, UsageError
+import vla_bench.model.shortcuts as shortcuts
+from vla_bench.errors import MeasureError, ModelError, NotComparableError, RecordError, UsageError
 from vla_bench.measure.devices import GPUS, Host, Peak, clock_moved
 from vla_bench.measure.forced import Forced, exactly
 from vla_bench.measure.latency import LatencyRequest, measure_latency
+from vla_bench.measure.ready import check_memory, copied_bytes, make_ready
 from vla_bench.measure.replay import TOKENS, replay
 from vla_bench.measure.roofline import bound_ms, products, share
 from vla_bench.measure.spread import ratio, spread
-from vla_bench.measure.timing import Samples, Timed, ask, check_done, interleave, warm_up
+from vla_bench.measure.timing import Samples, Timed, ask, check_done, interleave
 from vla_bench.measure.variants import Variant, parse_variant
 from vla_bench.model.costs import Lengths, Scope, lightvla_macs, macs
 from vla_bench.model.fast import FastVLA
-from vla_bench.model.initialise import random_vla
+from vla_bench.model.initialise import RANDOM_STATISTICS, random_vla
 from vla_bench.model.presets import NANO, SEVEN_B
 from vla_bench.model.speed import Speed
 from vla_bench.pruners.registry import make_pruner
+from vla_bench.queries import Answer
+from vla_bench.suites import SUITE_NAMES
 
 from . import nanos
+from .checkpoints import TINY
+from .test_agree import trained_star
+from .test_flops_run import record
+from .test_vla_policy import checkpoint
 
 
 class Sleeper(Host):
@@ -73,12 +82,6 @@ def test_a_missing_wait_is_found():
     check_done("honest", Samples(wall=[10.0] * 5, device=[8.0] * 5, drain=[0.3, 0.01, 0.01, 0.2, 0.01]))
     with pytest.raises(MeasureError, match="quick answers before its work is done"):
         interleave([sleep("quick", 0.002)], range(5), Sleeper(0.004))
-
-
-def test_warming_up_takes_its_time():
-    began = time.perf_counter()
-    asked = warm_up([sleep("x", 0.004)], range(3), Host(), seconds=0.2)
-    assert asked >= 20 and time.perf_counter() - began >= 0.2
 
 
 def test_spread_and_ratio():
@@ -160,14 +163,16 @@ def test_fixed_counts_and_the_pruners_own():
 
 
 def test_counts_of_a_run(tmp_path):
-    from vla_bench.queries import Answer, write_queries
-    from vla_bench.records import EpisodeKey
-
-    with pytest.raises(UsageError, match="no query with image tokens"):
+    with pytest.raises(RecordError, match="no run.json"):
         replay(NANO, 1, "run", 0, True, tmp_path)
-    answers = [Answer(8 * i, (10 + i, 5), 11 + i, {}) for i in range(3)]
-    write_queries(tmp_path, EpisodeKey("object", 0, 0), answers)
-    assert [(q.kept, q.prompt) for q in replay(NANO, 4, "run", 0, True, tmp_path)] == [(15, 11), (16, 12), (17, 13), (15, 11)]
+    answers = [Answer(8 * i, (10 + i, 5), 11 + i, {}, 0.4) for i in range(3)]
+    instead = Answer(24, (0, 0), 11, {}, 0.0)
+    folder = record(tmp_path / "run", {0: answers, 1: [instead]}, cut_off={2: [Answer(0, (64, 64), 30, {}, 0.8)]})
+    assert [(q.kept, q.prompt) for q in replay(NANO, 4, "run", 0, True, folder)] == [(15, 11), (16, 12), (17, 13), (15, 11)]
+    with pytest.raises(UsageError, match="no query of suite goal with image tokens"):
+        replay(NANO, 1, "run", 0, True, folder, ("goal",))
+    with pytest.raises(NotComparableError, match="kept 17 image tokens, and tiny has 8"):
+        replay(TINY, 1, "run", 0, True, folder)
 
 
 def test_variants_are_spelled():
@@ -205,6 +210,7 @@ def test_a_forced_pruner_keeps_what_it_is_told():
 
 # All of it
 
+stacked = shortcuts._stacked
 QUICK = LatencyRequest(model="nano", pruner="lightvla", random_weights=True, queries=8, kept="fixed:20", warm_seconds=0.0)
 
 
@@ -226,6 +232,9 @@ def test_what_is_measured(measured):
         assert each.low <= each.ratio <= each.high
     assert not measured.comparable and measured.dtype == "float32" and measured.before["threads"] == 1
     assert all(len(times) == 8 for raw in measured.raw.values() for times in raw.values())
+    assert measured.cold_queries == 8 and measured.warm_queries == 8 + 20 + 8 and measured.suites == SUITE_NAMES
+    assert measured.cold_seconds.keys() == {pruned.name, dense.name} and min(measured.cold_seconds.values()) > 0
+    assert pruned.instead == dense.instead == 0
     json.dumps(measured.to_dict(), allow_nan=False)
 
 
@@ -248,13 +257,45 @@ class Liar(Host):
 def test_a_clock_that_moves_is_told():
     assert not clock_moved(1980, 1900) and clock_moved(1980, 1700) and not clock_moved(None, 1)
     with nanos.one_thread():
-        found = measure_latency(QUICK, device=Liar((2000.0, 1500.0)))
+        found = measure_latency(replace(QUICK, queries=2), device=Liar((2000.0, 1500.0)))
     assert "the clock moved from 2000 to 1500 MHz while this was measured" in found.flags
+
+
+def test_an_idle_devices_clock_is_none_of_its_own():
+    """A GPU idles at a sixth of the clock at which it works."""
+
+    class Idle(Liar):
+        worked = False
+
+        def stamp(self):
+            self.worked = True
+            return super().stamp()
+
+        def clock_mhz(self):
+            return 1980.0 if self.worked else 345.0
+
+    with nanos.one_thread():
+        assert not [flag for flag in measure_latency(replace(QUICK, queries=2), device=Idle()).flags if "clock" in flag]
+
+
+def test_what_is_told_of_time_outside_the_model_is_called_so():
+    """Between its two stamps a device may well wait for the host: nothing is said of how busy it was."""
+
+    class Gpu(Liar):
+        comparable = True
+
+        def between(self, first, second):
+            return super().between(first, second) / 10
+
+    with nanos.one_thread():
+        found = measure_latency(replace(QUICK, queries=2), device=Gpu())
+    (told,) = [flag for flag in found.flags if flag.startswith(found.rows[0].name) and "inputs" in flag]
+    assert "of a query are before its inputs leave the host or after its answer" in told and "device" not in told
 
 
 def test_more_than_the_device_can_do_is_no_result():
     with nanos.one_thread(), pytest.raises(MeasureError, match="a slow card allows no less than"):
-        measure_latency(QUICK, device=Liar(flops=1e6))
+        measure_latency(replace(QUICK, queries=2), device=Liar(flops=1e6))
 
 
 def test_weights_that_do_not_fit_are_not_made():
@@ -266,9 +307,108 @@ def test_weights_that_do_not_fit_are_not_made():
         measure_latency(QUICK, device=Small())
 
 
-def test_what_cannot_be_timed_is_refused():
-    from dataclasses import replace
+def test_copies_of_the_weights_are_made_once_and_counted(monkeypatch):
+    made = []
+    monkeypatch.setattr(shortcuts, "_stacked", lambda *projections: made.append(copied := stacked(*projections)) or copied)
+    dtype = torch.float32
+    weights = 4 * sum(p.numel() for p in random_vla(NANO, 0).parameters())
 
+    class Limited(Host):
+        free = weights + copied_bytes(NANO, dtype)
+
+        def free_memory(self):
+            return self.free
+
+    texts = ("lightvla", "dense", "random", "grid@rows", "dense@none")
+    variants = [parse_variant(text, "nano", "cameras,fused") for text in texts]
+    with nanos.one_thread():
+        askers = make_ready(variants, SUITE_NAMES, Limited(), seed=0)
+    assert len(made) == 2 * NANO.llm.layers and sum(4 * copy.numel() for copy in made) == copied_bytes(NANO, dtype)
+    assert [asker.name.partition(":")[2].partition("@")[0] for asker in askers] == [
+        "lightvla",
+        "dense",
+        "random",
+        "grid",
+        "dense",
+    ]
+    assert len({id(asker.model) for asker in askers}) == 1
+    Limited.free -= 1
+    with pytest.raises(ModelError, match="0.0 GB of weights and 0.0 GB of copies for speed fused") as caught:
+        make_ready(variants, SUITE_NAMES, Limited(), seed=0)
+    assert caught.value.fix == "vla-bench latency --speed cameras,rows"
+    check_memory(NANO, Limited(), {"cameras,rows"})
+    assert round(copied_bytes(SEVEN_B, torch.bfloat16) / 1e9, 1) == 9.0
+
+
+# As eval would ask
+
+
+def test_pruners_hear_of_the_answers_and_may_give_them(measured):
+    """spvla goes by the speed of the last answer; with its scheduler four of six queries take no pass."""
+    pruner = "spvla(z_thre=0, z_min=1, edges=false)"
+    skipping = "spvla(scheduler=true, z_xy_rate=1e9, z_max=1e9)"
+    request = replace(QUICK, pruner=pruner, vs=(skipping, "dense"), queries=12, kept="own", suite="goal")
+    with nanos.one_thread():
+        found = measure_latency(request)
+    pruned, skipped, dense = found.rows
+    assert pruned.kept[3] == 128 and pruned.kept[2] < 128  # an episode's first query finds the arm at rest
+    assert (pruned.instead, skipped.instead, dense.instead) == (0, 8, 0)
+    raw = found.raw[skipped.name]
+    assert [time is None for time in raw["device"]] == [time is None for time in raw["llm"]]
+    assert raw["llm"].count(None) == 8 and None not in raw["wall"]
+    assert skipped.wall.n == 12 and skipped.device.n == skipped.llm.n == 4
+    assert skipped.wall.median < skipped.device.median and skipped.kept[2] == 128
+    assert f"{skipped.name}: 8 of 12 queries were answered by the pruner, without the model" in found.flags
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_an_episode_asked_again_begins_anew():
+    """Otherwise the arm would go on at the speed of its last answer."""
+    kept = []
+    with nanos.one_thread():
+        (asker,) = make_ready([parse_variant("spvla(z_thre=0, z_min=1, edges=false)", "nano", "none")], SUITE_NAMES, Host(), 0)
+        queries = replay(NANO, 3, "own", 0, words=False)
+        for _ in range(2):
+            asker.start()
+            assert None not in [asker.staged(asked) for asked in queries]
+            kept.append(asker.kept)
+    assert kept[0] == kept[1] and kept[0][0] == 128 > min(kept[0])
+
+
+def test_suites_are_chosen(measured, tmp_path):
+    queries = replay(NANO, 30, "own", 0, words=True, suites=("goal", "object"))
+    assert {asked.observation.episode.suite for asked in queries} == {"goal", "object"}
+    wanted = replace(QUICK, random_weights=False, pruner=None)
+    with pytest.raises(UsageError, match="lightvla has one checkpoint per suite, and 4 suites were asked for") as caught:
+        measure_latency(replace(wanted, model="lightvla"))
+    assert caught.value.fix == "vla-bench latency --suite spatial --model lightvla"
+    folder = checkpoint(tmp_path / "goal-only", statistics={"libero_goal_no_noops": RANDOM_STATISTICS["random"]})
+    for suite, missing in (("all", "spatial, object, long"), ("object", "object")):
+        with pytest.raises(UsageError, match=f"no action statistics for suite {missing}: it has those of") as caught:
+            measure_latency(replace(wanted, model=str(folder), suite=suite))
+        assert caught.value.fix == f"vla-bench latency --suite goal --model {folder}"
+    with nanos.one_thread():
+        found = measure_latency(replace(wanted, model=str(folder), suite="goal", vs=("grid",), queries=2))
+    assert found.suites == ("goal",) and found.rows[0].wall.n == 2
+    with pytest.raises(UsageError, match='unknown suite "gaol"'):
+        measure_latency(replace(QUICK, suite="gaol"))
+
+
+def test_pruners_get_the_parameters_that_were_trained(tmp_path):
+    folder, queries = trained_star(tmp_path / "star")
+    variants = [
+        parse_variant(text, str(folder), "none")
+        for text in ("lightvla-star-llm1", "plus-random(lightvla-star-llm1)", "lightvla-star-llm2", "dense")
+    ]
+    own = [Variant(str(folder), None, "none")]
+    named, wrapped, other, dense, default = make_ready([*variants, *own], SUITE_NAMES, Host())
+    for asker in (named, default):
+        assert torch.equal(asker._pruner.queries, queries)
+    assert torch.equal(wrapped._pruner.inner.queries, queries)
+    assert not torch.equal(other._pruner.queries, queries) and dense._pruner is None
+
+
+def test_what_cannot_be_timed_is_refused():
     for wrong, why in (
         (replace(QUICK, queries=1), "at least 2"),
         (replace(QUICK, vs=("lightvla",)), "the same variant twice"),

@@ -77,12 +77,13 @@ def test_models_are_handed_on_with_everything_that_was_chosen(tmp_path, monkeypa
     module.make_vla_policy = lambda choice: seen.append(choice) or "policy"
     monkeypatch.setitem(sys.modules, "vla_bench.policies.checkpoints", module)
     choices = [
-        ModelChoice(m, 3, ("goal",), "fastv", "layer=3", "ar", "key", "aligned", "cuda")
+        ModelChoice(m, 0, ("goal",), "fastv", "layer=3", "ar", "key", "aligned", "cuda")
         for m in ("nano", "lightvla", "openvla-oft")
     ]
     choices += [ModelChoice(str(tmp_path)), ModelChoice("TTJiang/LightVLA-libero-10", suites=("long",))]
     assert [make_policy(choice) for choice in choices] == ["policy"] * 5 and seen == choices
-    assert make_policy("openvla-oft", 4) == "policy" and seen[-1] == ModelChoice("openvla-oft", 4)
+    with pytest.raises(UsageError, match="--seed 4 would change nothing"):
+        make_policy("openvla-oft", 4)
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,24 @@ from typing import Annotated, Optional
 import typer
 
 from vla_bench.cli.app import app
-from vla_bench.cli.options import MODEL_HELP, Device, FlopsCounter, FlopsScope, Format, FormatOption, TableFormat
+from vla_bench.cli.options import MODEL_HELP, Device, FlopsCounter, FlopsScope, Format, FormatOption, Suites, TableFormat
 
 
 @app.command()
 def flops(
-    model: Annotated[str, typer.Option(help="7b, nano, a bundled model or a checkpoint folder.")] = "7b",
-    pruner: Annotated[Optional[str], typer.Option(help="As for eval.", show_default="all, at the paper's settings")] = None,
+    model: Annotated[
+        Optional[str],
+        typer.Option(help="7b, nano, a bundled model or a checkpoint folder.", show_default="7b; with --from-run the run's"),
+    ] = None,
+    pruner: Annotated[
+        Optional[str],
+        typer.Option(help="As for eval.", show_default="all, at the paper's settings; with --from-run the run's"),
+    ] = None,
     kept: Annotated[Optional[int], typer.Option(help="Image tokens left at the end.", show_default="by the pruner")] = None,
     from_run: Annotated[Optional[Path], typer.Option(help="Mean over this run's queries, each with its own counts.")] = None,
-    prompt_tokens: Annotated[int, typer.Option(help="Length of the instruction; 28 is LIBERO's mean.")] = 28,
+    prompt_tokens: Annotated[
+        Optional[int], typer.Option(help="Length of the instruction.", show_default="28, LIBERO's mean")
+    ] = None,
     scope: Annotated[FlopsScope, typer.Option(help="Which parts count; see --explain.")] = FlopsScope.model,
     counter: Annotated[FlopsCounter, typer.Option(help="Formulas, or the model's operators as a library counts them.")] = (
         FlopsCounter.closed_form
@@ -42,7 +50,7 @@ def flops(
     else:
         print_flops(counts)
     if explain:
-        for line in measure.explain(counts[-1 if len(counts) == 1 else 0], measure.config_of(model)):
+        for line in measure.explain(counts[0], measure.config_of(counts[0].model)):
             typer.echo(line, err=True)
 
 
@@ -64,6 +72,7 @@ def latency(
     speed: Annotated[
         Optional[str], typer.Option(help="none, all or cameras,rows,fused,buckets,compile,graphs.", show_default="by device")
     ] = None,
+    suite: Suites = "all",
     seed: Annotated[int, typer.Option(help="Of random weights and drawn counts.")] = 0,
     out: Annotated[Optional[Path], typer.Option(help="JSON with every raw time.", show_default="none")] = None,
     format: FormatOption = Format.human,
@@ -74,9 +83,9 @@ def latency(
 
     command = shlex.join(["vla-bench", *sys.argv[1:]])
     given = tuple(vs or (DENSE,))
-    request = LatencyRequest(
-        model, pruner, given, queries, device.value, random_weights, from_run, kept_distribution, speed, seed, command
-    )
+    what = {"model": model, "pruner": pruner, "vs": given, "suite": suite, "queries": queries, "device": device.value}
+    how = {"random_weights": random_weights, "from_run": from_run, "kept": kept_distribution, "speed": speed, "seed": seed}
+    request = LatencyRequest(**what, **how, command=command)
     found = measure_latency(request)
     if out is not None:
         write_latency(found, out)
@@ -93,6 +102,7 @@ def agree(
     observations: Annotated[
         Optional[Path], typer.Option(help="A .npz file or a folder of demonstrations.", show_default="those that ship")
     ] = None,
+    suite: Suites = "all",
     episodes: Annotated[int, typer.Option(help="Of each demonstration file.")] = 1,
     out: Annotated[Optional[Path], typer.Option(help="PNG of distance against kept tokens.")] = None,
     device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.auto,
@@ -103,7 +113,7 @@ def agree(
     from vla_bench.measure.agree import agree as run
     from vla_bench.report.agreement import plot_agreement, print_agreement
 
-    agreed = run(AgreeRequest(model, tuple(pruner), observations, episodes, device.value))
+    agreed = run(AgreeRequest(model, tuple(pruner), suite, observations, episodes, device.value))
     if format is Format.json:
         typer.echo(json.dumps(agreed.to_dict(), allow_nan=False))
     else:

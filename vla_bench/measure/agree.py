@@ -5,6 +5,7 @@ A quick check and no more: answers that differ may succeed all the same, and sma
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from vla_bench.errors import UsageError
+from vla_bench.measure import sources
 from vla_bench.measure.recorded import read_observations
-from vla_bench.policies.checkpoints import make_vla_policy
-from vla_bench.policies.registry import ModelChoice, settle
 from vla_bench.policies.vla import VLAPolicy
 from vla_bench.pruners.base import Pruner
 from vla_bench.pruners.registry import NONE, make_pruner
+from vla_bench.suites import load_suites
 from vla_bench.world.observation import Observation
 
 GRIPPER = 6
@@ -25,10 +26,15 @@ GRIPPER = 6
 
 @dataclass(frozen=True)
 class AgreeRequest:
-    """What the user asked for.  observations: a .npz file or a folder of demonstrations; None for those that ship."""
+    """What the user asked for.
+
+    suite: whose observations, of those there are.
+    observations: a .npz file or a folder of demonstrations; None for those that ship.
+    """
 
     model: str
     pruners: tuple[str, ...]
+    suite: str = "all"
     observations: Path | None = None
     episodes: int = 1
     device: str = "auto"
@@ -38,11 +44,14 @@ class AgreeRequest:
 class Agreement:
     """One pruner against the dense model on the same observations.
 
-    distance: mean |difference| of the six motions of a chunk, in units of the robot's action range, and its 95 % interval,
-        from a bootstrap over episodes.
-    gripper: share of steps in which the gripper is told otherwise.
-    kept: image tokens kept, mean over the queries; of all, `visual`.
+    distance: mean |difference| of the six motions of a chunk, in units of the robot's action range: of each episode's
+        queries, and then over the episodes, however many queries each has.
+    low, high: its 95 % interval, from a bootstrap over episodes; of a single episode there is none, and both are the mean.
+    gripper: share of steps in which the gripper is told otherwise, mean over the queries.
+    kept: image tokens kept, mean over the queries, 0 where the pruner answered by itself; of all, `visual`.
     ms, prune_ms: median time of a query behind the pictures' preparation, and of the pruner in it.
+
+    A pruner that answers by itself may answer fewer steps than a chunk has: the steps that both answered are compared.
     """
 
     pruner: str
@@ -90,13 +99,15 @@ def agree(request: AgreeRequest, on_query: Callable[[int, int], None] = lambda *
     """
     if not request.pruners:
         raise UsageError("no pruner to compare", "vla-bench agree --pruner fastv --pruner random")
-    episodes = read_observations(request.observations, request.episodes)
-    suites = tuple(dict.fromkeys(seen[0].episode.suite for seen in episodes))
-    choice, _ = settle(ModelChoice(request.model, suites=suites, pruner=NONE, device=request.device))
-    if choice.scripted:
-        raise UsageError(f"{choice.model} has no image tokens to prune", "vla-bench agree --model nano --pruner fastv")
-    policy = make_vla_policy(choice)
-    pruners = [None, *(_attached(policy, text) for text in request.pruners)]
+    pruners = [None, *map(make_pruner, request.pruners)]
+    wanted = tuple(suite.name for suite in load_suites(request.suite))
+    episodes = read_observations(request.observations, request.episodes, wanted)
+    suites = tuple(name for name in wanted if any(seen[0].episode.suite == name for seen in episodes))
+    again = shlex.join(["vla-bench", "agree", *(word for text in request.pruners for word in ("--pruner", text))])
+    source = sources.checkpoint(request.model, suites, request.device, again)
+    policy = source.policy()
+    for pruner in pruners:
+        source.attach(policy.model, pruner)
     seen = [_Seen([], [], [], []) for _ in pruners]
     total, done = sum(map(len, episodes)), 0
     for episode in episodes:
@@ -113,14 +124,7 @@ def agree(request: AgreeRequest, on_query: Callable[[int, int], None] = lambda *
     rows = tuple(
         _row(pruner, record, seen[0], lengths, policy.visual_tokens) for pruner, record in zip(pruners, seen, strict=True)
     )
-    return Agreed(choice.model, policy.identity["device"], str(request.observations or "shipped"), rows)
-
-
-def _attached(policy: VLAPolicy, text: str) -> Pruner | None:
-    pruner = make_pruner(text)
-    policy.model.attach(pruner)
-    weight = policy.model.openvla.projector.fc1.weight
-    return pruner if pruner is None else pruner.to(weight.device, weight.dtype).eval()
+    return Agreed(source.name, policy.identity["device"], str(request.observations or "shipped"), rows)
 
 
 def _ask(policy: VLAPolicy, observation: Observation, record: _Seen) -> None:
@@ -132,16 +136,16 @@ def _ask(policy: VLAPolicy, observation: Observation, record: _Seen) -> None:
 
 
 def _row(pruner: Pruner | None, record: _Seen, dense: _Seen, lengths: Sequence[int], visual: int) -> Agreement:
-    found, expected = np.stack(record.actions), np.stack(dense.actions)
-    motion = np.abs(found[..., :GRIPPER] - expected[..., :GRIPPER]).mean(axis=(1, 2))
-    low, high = _interval(np.array([part.mean() for part in np.split(motion, np.cumsum(lengths)[:-1])]))
+    pairs = [_common(found, expected) for found, expected in zip(record.actions, dense.actions, strict=True)]
+    motion = np.array([np.abs(found - expected)[:, :GRIPPER].mean() for found, expected in pairs])
+    mean, low, high = over_episodes(np.array([part.mean() for part in np.split(motion, np.cumsum(lengths)[:-1])]))
     return Agreement(
         pruner=NONE if pruner is None else pruner.label,
-        queries=len(found),
-        distance=float(motion.mean()),
+        queries=len(pairs),
+        distance=mean,
         low=low,
         high=high,
-        gripper=float((found[..., GRIPPER] != expected[..., GRIPPER]).mean()),
+        gripper=float(np.mean([(found != expected)[:, GRIPPER].mean() for found, expected in pairs])),
         kept=float(np.mean(record.kept)),
         visual=visual,
         ms=float(np.median(record.ms)),
@@ -149,11 +153,19 @@ def _row(pruner: Pruner | None, record: _Seen, dense: _Seen, lengths: Sequence[i
     )
 
 
-def _interval(means: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the mean of independent episodes."""
+def _common(found: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The steps that both answer: the first ones."""
+    steps = min(len(found), len(expected))
+    return found[:steps], expected[:steps]
+
+
+def over_episodes(means: np.ndarray) -> tuple[float, float, float]:
+    """Mean of independent episodes, and its 95 % interval."""
     from scipy.stats import bootstrap
 
+    mean = float(means.mean())
     if len(means) < 2 or np.ptp(means) == 0:
-        return float(means.mean()), float(means.mean())
+        return mean, mean, mean
     found = bootstrap((means,), np.mean, method="percentile", rng=np.random.default_rng(0)).confidence_interval
-    return float(found.low), float(found.high)
+    # Means that differ by rounding alone have an interval that rounding can put beside their mean.
+    return mean, min(float(found.low), mean), max(float(found.high), mean)

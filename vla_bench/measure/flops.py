@@ -7,14 +7,14 @@ from enum import Enum
 from pathlib import Path
 
 from vla_bench.errors import MeasureError, UsageError
+from vla_bench.measure.runs import model_of, passes, recorded
+from vla_bench.measure.sizes import config_of
 from vla_bench.model.config import VLAConfig
-from vla_bench.model.config_file import read_config_file
-from vla_bench.model.costs import Scope, macs, mean_gflops, others
-from vla_bench.model.known import bundled
-from vla_bench.model.presets import PRESETS
+from vla_bench.model.costs import Lengths, Scope, macs, mean_gflops, others
+from vla_bench.model.costs_decoding import decoding_macs, others_decoding
+from vla_bench.model.presets import SEVEN_B
 from vla_bench.pruners.lengths import CUTS, NONE, path_of
-from vla_bench.queries import read_queries
-from vla_bench.records import read_run
+from vla_bench.pruners.spec import parse
 
 PROMPT = 28  # LIBERO's forty instructions have 27.5 tokens in the reference's template, on average
 
@@ -39,14 +39,18 @@ TOLERANCE = {Counter.TORCH: 0.0, Counter.FVCORE: 0.005}  # share of the closed f
 class FlopsRequest:
     """What the user asked for.
 
-    pruner: None for every one, at the paper's settings; with a counter other than the closed form, for the paper's two.
+    model: None for 7b, or with a run for the model that it is of.
+    pruner: None for every one, at the paper's settings; with a counter other than the closed form, for the paper's two;
+        with a run, the run's.
+    from_run: count the queries of a run, each as long as it was; then nothing is left for `kept` and `prompt_tokens` to say.
+    prompt_tokens: None for PROMPT.
     """
 
-    model: str = "7b"
+    model: str | None = None
     pruner: str | None = None
     kept: int | None = None
     from_run: Path | None = None
-    prompt_tokens: int = PROMPT
+    prompt_tokens: int | None = None
     scope: Scope = Scope.MODEL
     counter: Counter = Counter.CLOSED_FORM
 
@@ -60,6 +64,7 @@ class Count:
     modules: GFLOP by module.
     paper: TFLOPs in the paper's Table II, None where it has none.
     difference: from the closed form, as a share of it; None for the closed form itself.
+    decoded: token by token; the passes of one row are in "llm_linear" and "llm_attention", beside the first.
     """
 
     model: str
@@ -73,6 +78,7 @@ class Count:
     paper: float | None = None
     counter: Counter = Counter.CLOSED_FORM
     difference: float | None = None
+    decoded: bool = False
 
     @property
     def total(self) -> float:
@@ -95,20 +101,22 @@ class Count:
             "queries": self.queries,
             "total_gflops": self.total,
             "modules": self.modules,
+            **({"decoding": "ar"} if self.decoded else {}),
             **({} if self.difference is None else {"of_closed_form": 1 + self.difference}),
         }
 
 
 def count(request: FlopsRequest) -> list[Count]:
     """One case, or one for every pruner; with the counter ALL, each case once a counter.  Raises VlaBenchError."""
+    if request.from_run is not None:
+        return [_of_run(request)]
+    prompt = PROMPT if request.prompt_tokens is None else request.prompt_tokens
+    if prompt < 1:
+        raise UsageError(f"--prompt-tokens {prompt}: an instruction has at least 1", f"vla-bench flops --prompt-tokens {PROMPT}")
+    request = replace(request, model=request.model or SEVEN_B.name, prompt_tokens=prompt)
     config = config_of(request.model)
     if request.counter is Counter.CLOSED_FORM:
         return _cases(request, config)
-    if request.from_run is not None:
-        raise UsageError(
-            f"--counter {request.counter.value} runs the model once a query, and a run has many; --from-run has the closed form",
-            f"vla-bench flops --from-run {request.from_run}",
-        )
     found = []
     for case in _cases(request, config):
         counters = MEASURED if request.counter is Counter.ALL else (request.counter,)
@@ -141,8 +149,6 @@ def _measured(case: Count, config: VLAConfig, counter: Counter) -> Count:
 
 def _cases(request: FlopsRequest, config: VLAConfig) -> list[Count]:
     """In closed form."""
-    if request.from_run is not None:
-        return [_of_run(request, config)]
     if request.pruner is not None:
         return [_case(request, config, _checked(request.pruner), request.kept)]
     if request.kept is not None:
@@ -152,22 +158,13 @@ def _cases(request: FlopsRequest, config: VLAConfig) -> list[Count]:
 
 
 def _checked(pruner: str) -> str:
-    """In its one spelling, with profiles spelled out; a bare name needs no look at the class, which would import torch."""
-    if "(" not in pruner:
+    """In its one spelling, with profiles spelled out; the bare name of a method that is counted here needs no look at its
+    class, which would import torch.  Raises UsageError for what is no pruner."""
+    if "(" not in pruner and parse(pruner).name in (*CUTS, "sparsevlm"):
         return pruner
     from vla_bench.pruners.registry import spelled
 
     return spelled(pruner)
-
-
-def config_of(model: str) -> VLAConfig:
-    """The sizes of a preset, a bundled model or a checkpoint folder.  Raises UsageError."""
-    if model in PRESETS:
-        return PRESETS[model]
-    folder = bundled(model) or Path(model)
-    if not folder.is_dir():
-        raise UsageError(f'"{model}" is no preset ({", ".join(PRESETS)}), bundled model or folder', "vla-bench flops --model 7b")
-    return read_config_file(folder).config
 
 
 def _case(request: FlopsRequest, config: VLAConfig, pruner: str, kept: int | None, paper: float | None = None) -> Count:
@@ -195,21 +192,30 @@ def _at_the_papers_settings(request: FlopsRequest, config: VLAConfig, name: str)
     return _case(request, config, name, kept, tflops)
 
 
-def _of_run(request: FlopsRequest, config: VLAConfig) -> Count:
-    """Mean over the recorded queries, each with its own counts."""
-    run = read_run(request.from_run)
-    pruner = request.pruner or str(run.config["policy"].get("pruner", NONE))
-    answers = [a for found in read_queries(request.from_run).values() for a in found if a.kept is not None]
-    if not answers:
-        raise UsageError(f"{request.from_run} has no query with image tokens", "vla-bench flops --kept 78")
+def _of_run(request: FlopsRequest) -> Count:
+    """Mean over the recorded queries that took a pass, each with its own counts."""
+    again = f"vla-bench flops --from-run {request.from_run}"
+    if request.counter is not Counter.CLOSED_FORM:
+        raise UsageError(
+            f"--counter {request.counter.value} runs the model once a query, and a run has many; --from-run has the closed form",
+            again,
+        )
+    for option, given in (("--kept", request.kept), ("--prompt-tokens", request.prompt_tokens)):
+        if given is not None:
+            raise UsageError(f"{option} {given} beside --from-run: every recorded query has its own", again)
+    run, answers = recorded(request.from_run), passes(request.from_run)
+    model, config = model_of(run, request.from_run, request.model)
+    policy = run.config["policy"]
+    pruner = str(policy.get("pruner", NONE)) if request.pruner is None else _checked(request.pruner)
+    decoded = policy.get("decoding") == "ar"
     costs, layer_means = [], []
     for answer in answers:
         path = path_of(pruner, config, answer.prompt_tokens, sum(answer.kept))
-        costs.append(macs(config, path.lengths, request.scope, path.own))
+        costs.append((_decoded if decoded else macs)(config, path.lengths, request.scope, path.own))
         layer_means.append(path.layer_mean)
     number = len(answers)
     return Count(
-        request.model,
+        model,
         pruner,
         request.scope,
         sum(sum(a.kept) for a in answers) / number,
@@ -217,24 +223,37 @@ def _of_run(request: FlopsRequest, config: VLAConfig) -> Count:
         sum(layer_means) / number,
         number,
         mean_gflops(costs),
+        decoded=decoded,
     )
 
 
+def _decoded(config: VLAConfig, lengths: Lengths, scope: Scope, pruner: int) -> dict[str, int]:
+    """A query decoded token by token, its passes of one row with those of all rows."""
+    found = decoding_macs(config, lengths, scope, pruner)
+    for part in ("linear", "attention"):
+        found[f"llm_{part}"] += found.pop(f"decode_{part}")
+    return found
+
+
 def explain(count: Count, config: VLAConfig) -> list[str]:
-    """The formula with this case's numbers."""
-    llm, rest = config.llm, others(config, round(count.prompt_tokens))
-    path = path_of(count.pruner, config, round(count.prompt_tokens), round(count.visual_tokens))
+    """The formula with this case's numbers; of a run, with its mean query's."""
+    prompt = round(count.prompt_tokens)
+    llm, rest = config.llm, (others_decoding if count.decoded else others)(config, prompt)
+    path = path_of(count.pruner, config, prompt, round(count.visual_tokens))
     linear, attention = 2 * (4 * llm.width**2 + 3 * llm.width * llm.mlp), 4 * llm.width
     groups: list[tuple[int, int]] = []  # (image tokens, layers)
     for visual in path.lengths.visual:
         same = groups and groups[-1][0] == visual
         groups = [*groups[:-1], (visual, groups[-1][1] + 1)] if same else [*groups, (visual, 1)]
+    behind = "" if count.decoded else f" + action slots {config.slots} + stop 1"
+    steps = config.action_dim - 1
     return [
         "1 multiply-add = 2 FLOPs; norms, activations, softmax, RoPE and gathers are not counted; attention is full",
-        f"tokens that are no image tokens: BOS 1 + proprio {1 if config.proprio_dim else 0} + "
-        f"prompt {round(count.prompt_tokens)} + action slots {config.slots} + stop 1 = {rest}",
+        *([f"these are the mean query's numbers; above is the mean of {count.queries} queries"] if count.queries > 1 else []),
+        f"tokens that are no image tokens: BOS 1 + proprio {1 if config.proprio_dim else 0} + prompt {prompt}{behind} = {rest}",
         f"a decoder layer on N tokens: {linear:,} N + {attention:,} N^2",
         *(f"  {layers} layers on N = {visual} + {rest} = {visual + rest}" for visual, layers in groups),
+        *([f"and {steps} passes of one row, which sees N + 1 to N + {steps} tokens"] if count.decoded else []),
         f"a ViT block on T tokens: 2 T (4 d^2 + 2 d m) + 4 T^2 d; DINOv2 T = {config.patches + config.dino.prefix}, "
         f"SigLIP T = {config.patches}; {config.cameras} cameras",
         f"projector: {path.lengths.projected} tokens; pruner itself: {2e-9 * path.own:.4f} GFLOP",

@@ -16,7 +16,7 @@ import numpy as np
 from vla_bench.errors import RecordError, UsageError
 from vla_bench.model.normalisation import quaternion
 from vla_bench.records import EpisodeKey
-from vla_bench.suites import load_suites
+from vla_bench.suites import SUITE_NAMES, load_suites
 from vla_bench.training.demo_file import IMAGES, SUFFIX, read_demos
 from vla_bench.world.observation import Facts, Observation, Scene
 
@@ -25,24 +25,38 @@ NOWHERE = Scene(Facts((), (), {}, {}, {}), {}, {}, {})  # what a script would lo
 ARRAYS = ("images", "eef_pos", "eef_quat", "gripper_qpos", "path", "step", "task", "episode", "suite", "instruction")
 
 
-def read_observations(source: Path | None = None, episodes: int = 1) -> list[list[Observation]]:
+def read_observations(
+    source: Path | None = None, episodes: int = 1, suites: Sequence[str] = SUITE_NAMES
+) -> list[list[Observation]]:
     """Episodes of observations in order: of a .npz file, of a folder of demonstrations, or by default those that ship.
 
-    episodes: how many of each demonstration file.  Raises RecordError, UsageError.
+    episodes: how many of each demonstration file.  suites: whose are wanted.  Raises RecordError, UsageError.
     """
     source = SHIPPED if source is None else source
     if source.is_dir():
         files = sorted(source.rglob(f"*{SUFFIX}"))
         if not files:
             raise UsageError(f"{source} holds no demonstrations (*{SUFFIX})", f"vla-bench demos --out {source}")
-        return [seen for file in files for seen in from_demonstrations(file, episodes)]
+        by_suite = [(_task_of(file)[0].name, file) for file in files]
+        _check_suites(source, suites, [name for name, _ in by_suite])
+        return [seen for name, file in by_suite if name in suites for seen in from_demonstrations(file, episodes)]
     try:
         with np.load(source, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in ARRAYS}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RecordError(f"{source} holds no recorded observations: {error}", "vla-bench agree") from error
-    rows = [_observation(arrays, i) for i in range(len(arrays["step"]))]
+    _check_suites(source, suites, [str(name) for name in arrays["suite"]])
+    rows = [_observation(arrays, i) for i, name in enumerate(arrays["suite"]) if str(name) in suites]
     return [list(group) for _, group in groupby(rows, key=lambda o: o.episode)]
+
+
+def _check_suites(source: Path, wanted: Sequence[str], there: Sequence[str]) -> None:
+    if not set(wanted) & set(there):
+        has = list(dict.fromkeys(there))
+        raise UsageError(
+            f"{source} has no observation of suite {', '.join(wanted)}: it has {', '.join(has)}",
+            f"vla-bench agree --observations {source} --suite {has[0]} --pruner fastv",
+        )
 
 
 def write_observations(path: Path, episodes: Sequence[Sequence[Observation]]) -> None:

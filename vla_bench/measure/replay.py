@@ -6,16 +6,18 @@ are replayed.  They come from a run, from the paper's means, or are one fixed nu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
 
-from vla_bench.errors import UsageError
+from vla_bench.errors import NotComparableError, UsageError
 from vla_bench.measure.recorded import read_observations
+from vla_bench.measure.runs import passes
 from vla_bench.model.config import VLAConfig
-from vla_bench.queries import read_queries
+from vla_bench.suites import SUITE_NAMES
 from vla_bench.world.observation import Observation
 
 OWN, PAPER, FIXED = "own", "paper", "fixed"
@@ -38,6 +40,11 @@ class Asked:
     prompt: int | None = None
     kept: int | None = None
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal keys, equal queries: pictures cannot be compared as quickly."""
+        return self.observation.episode, self.observation.step, self.prompt, self.kept
+
 
 def check_kept(kept: str, config: VLAConfig) -> int | None:
     """The number of "fixed:78", or None.  Raises UsageError."""
@@ -52,17 +59,27 @@ def check_kept(kept: str, config: VLAConfig) -> int | None:
     return None
 
 
-def replay(config: VLAConfig, number: int, kept: str, seed: int, words: bool, run: Path | None = None) -> list[Asked]:
+def replay(
+    config: VLAConfig,
+    number: int,
+    kept: str,
+    seed: int,
+    words: bool,
+    run: Path | None = None,
+    suites: Sequence[str] = SUITE_NAMES,
+) -> list[Asked]:
     """`number` queries on the observations that ship, again from the first when they run out.
 
     words: the model's tokenizer knows the instruction; otherwise prompts are as long as Llama's would be.
     run: take the counts and lengths of its recorded queries, in order.
+    suites: whose observations are shown, and whose queries of the run are taken.
+    Raises VlaBenchError.
     """
     fixed = None if run is not None else check_kept(kept, config)
-    seen = [o for episode in read_observations() for o in episode]
+    seen = [o for episode in read_observations(suites=suites) for o in episode]
     shown = (_enlarged(o, config.camera_size) for o in cycle(seen))
     if run is not None:
-        counts = cycle(_recorded(run))
+        counts = cycle(_recorded(run, config, suites))
         return [Asked(o, *next(counts)) for o in islice(shown, number)]
     dice = np.random.default_rng(seed)
     found = []
@@ -74,11 +91,21 @@ def replay(config: VLAConfig, number: int, kept: str, seed: int, words: bool, ru
     return found
 
 
-def _recorded(run: Path) -> list[tuple[int | None, int]]:
-    """Prompt length and kept tokens of every query of a run."""
-    found = [(a.prompt_tokens, sum(a.kept)) for answers in read_queries(run).values() for a in answers if a.kept is not None]
-    if not found:
-        raise UsageError(f"{run} has no query with image tokens", "vla-bench latency --kept-distribution paper")
+def cycle_of(queries: Sequence[Asked]) -> Sequence[Asked]:
+    """The queries up to where they begin again; all of them where they never do."""
+    keys = [asked.key for asked in queries]
+    return queries[: next(n for n in range(1, len(keys) + 1) if keys[n:] == keys[: len(keys) - n])]
+
+
+def _recorded(run: Path, config: VLAConfig, suites: Sequence[str]) -> list[tuple[int, int]]:
+    """Prompt length and kept tokens of every query of a run that took a pass."""
+    found = [(answer.prompt_tokens, sum(answer.kept)) for answer in passes(run, suites)]
+    most = max(kept for _, kept in found)
+    if most > config.visual_tokens:
+        raise NotComparableError(
+            f"{run} has queries that kept {most} image tokens, and {config.name} has {config.visual_tokens}",
+            "vla-bench latency --model with a model of that run's size",
+        )
     return found
 
 

@@ -1,8 +1,9 @@
 """Timing what answers queries: warm up until the times stand, then every variant in turn on every query.
 
 Two clocks: the wall's, from the observation to the actions on the host, and the device's own, from when the inputs leave
-the host.  The answer on the host is the only thing waited for; what is still running then was never part of the answer's
-time, and is an error.
+the host until the answer is back.  The second says what pictures and scaling cost beside the model, and not how busy the
+device was: while the host prepares its next launch, that clock runs on.  The answer on the host is the only thing waited
+for; what is still running then was never part of the answer's time, and is an error.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from vla_bench.errors import MeasureError
 from vla_bench.measure.devices import Device
+from vla_bench.model.buckets import RECENT
 
 F = TypeVar("F")
 
@@ -33,7 +35,7 @@ class Samples:
     """Raw times of one variant in milliseconds, one entry a query in the order asked.
 
     wall: observation in -> actions on the host.
-    device: inputs leave the host -> answer back on it, by the device's clock.
+    device: inputs leave the host -> answer back on it, by the device's clock, which runs on between launches.
     drain: what the device still did after the answer.
     """
 
@@ -53,25 +55,57 @@ class Timed(Generic[F]):
     finish: Callable[[object, F], object]
 
 
-def warm_up(variants: Sequence[Timed[F]], queries: Sequence[F], device: Device, seconds: float = LEAST_WARM_SECONDS) -> int:
-    """Ask until at least 20 queries and `seconds` have passed and every variant's times stand, or 20 times `seconds`.
+@dataclass(frozen=True)
+class Warm:
+    """How the warm-up went.
 
-    Clocks rise, kernels are chosen, caches fill and graphs are captured here.  Returns how many queries it took.
+    queries: asked of every variant, `cold` of them for the first time.
+    cold_seconds: what these took, by variant: compiling, capturing graphs and choosing kernels are in it.  What variants
+        share is in the time of the first.
     """
+
+    queries: int
+    cold: int
+    cold_seconds: dict[str, float]
+
+
+def warm_up(variants: Sequence[Timed[F]], cycle: Sequence[F], device: Device, seconds: float = LEAST_WARM_SECONDS) -> Warm:
+    """Ask every query of the cycle once, then go on until 20 more and `seconds` have passed and every variant's times stand.
+
+    Times that do not stand end it after 20 times `seconds`, but nothing ends it before those 20 queries: every length and
+    every bucket compiles or captures something of its own.
+    """
+    cold = {variant.name: 0.0 for variant in variants}
+    for query in cycle:
+        for name, ms in _round(variants, query, device).items():
+            cold[name] += ms / 1000
     seen: dict[str, list[float]] = {variant.name: [] for variant in variants}
     began = time.perf_counter()
     asked = 0
     while True:
-        for variant in variants:
-            one = Samples()
-            ask(variant, queries[asked % len(queries)], device, one)
-            seen[variant.name].append(one.wall[0])
+        for name, ms in _round(variants, cycle[asked % len(cycle)], device).items():
+            seen[name].append(ms)
         asked += 1
+        if asked < LEAST_WARM_QUERIES:
+            continue
         passed = time.perf_counter() - began
-        if passed > MOST_TIMES_AS_LONG * seconds:
-            return asked
-        if asked >= LEAST_WARM_QUERIES and passed >= seconds and all(map(_steady, seen.values())):
-            return asked
+        if passed > MOST_TIMES_AS_LONG * seconds or (passed >= seconds and all(map(_steady, seen.values()))):
+            break
+    # A bucket follows from the queries before: what is timed first has to find those that it found in the rounds above.
+    last = cycle[-RECENT:]
+    for query in last:
+        _round(variants, query, device)
+    return Warm(len(cycle) + asked + len(last), len(cycle), cold)
+
+
+def _round(variants: Sequence[Timed[F]], query: F, device: Device) -> dict[str, float]:
+    """Milliseconds of every variant on one query."""
+    found = {}
+    for variant in variants:
+        one = Samples()
+        ask(variant, query, device, one)
+        found[variant.name] = one.wall[0]
+    return found
 
 
 def interleave(

@@ -19,10 +19,10 @@ from vla_bench.model.presets import PRESETS
 from vla_bench.model.processor import Processor
 from vla_bench.model.speed import Speed
 from vla_bench.model.stages import Stages
-from vla_bench.model.vla import VLA, Inputs, Output
+from vla_bench.model.vla import Inputs, Output
 from vla_bench.pruners.base import Pruner
-from vla_bench.pruners.registry import NONE, make_pruner
-from vla_bench.records import EpisodeKey
+from vla_bench.pruners.registry import NONE
+from vla_bench.world.observation import Observation
 
 DENSE = "dense"
 FILLER = 5  # any word's token id: how long a prompt is matters to the time, what it says does not
@@ -51,23 +51,31 @@ def parse_variant(text: str, model: str, speed: str) -> Variant:
     return Variant(model, pruner, str(Speed.parse(at)) if at else speed)
 
 
-class Asker:
-    """One variant, ready to be asked: what `Timed` times, and the same with stages.
+@dataclass(frozen=True)
+class Given:
+    """What a pruner answered in the model's place."""
 
-    kept: image tokens at the end of every query asked with stages.
+    actions: np.ndarray
+
+
+class Asker:
+    """One variant, ready to be asked as eval would ask it: what `Timed` times, and the same with stages.
+
+    fast: the model at the variant's speed, which variants may share.
+    passes: of every query since `start`, whether it took a pass through the model; some pruners answer by themselves.
+    kept: image tokens at the end of every query asked with stages that took one.
     """
 
-    def __init__(self, variant: Variant, model: VLA, processor: Processor, pruner: Pruner | None):
+    def __init__(self, variant: Variant, fast: FastVLA, processor: Processor, pruner: Pruner | None):
         self.variant = variant
-        self.model = model
+        self.model = fast.model
         self.processor = processor
-        weight = model.openvla.projector.fc1.weight
+        weight = self.model.openvla.projector.fc1.weight
         self._place, self.dtype = weight.device, weight.dtype
-        self._pruner = None if pruner is None else pruner.to(self._place, self.dtype).eval()
-        self._episode: EpisodeKey | None = None
-        self._use()
-        self._run = FastVLA(model, Speed.parse(variant.speed))
-        self.kept: list[int] = []
+        self._pruner = pruner
+        self._last: Observation | None = None
+        self._fast = fast
+        self.start()
 
     @property
     def pruner(self) -> str:
@@ -80,38 +88,56 @@ class Asker:
     def timed(self) -> Timed[Asked]:
         return Timed(self.name, self.prepare, self.run, self.finish)
 
-    def prepare(self, asked: Asked) -> Inputs:
-        """Pictures and words as the model reads them, on the host."""
+    def start(self) -> None:
+        """A pass over the queries begins."""
+        self.passes: list[bool] = []
+        self.kept: list[int] = []
+
+    def prepare(self, asked: Asked) -> Inputs | Given:
+        """Pictures and words as the model reads them, on the host; or the pruner's own answer."""
         self._use()
-        if asked.observation.episode != self._episode:
-            self._episode = asked.observation.episode
-            self.model.reset(self._episode)
+        observation = asked.observation
+        self._begin(observation)
         if isinstance(self._pruner, Forced):
             self._pruner.tell(asked.kept)
-        inputs = self.processor([asked.observation])
+        actions = None if self._pruner is None else self._pruner.instead(self.processor.query(observation))
+        self.passes.append(actions is None)
+        if actions is not None:
+            return Given(actions)
+        inputs = self.processor([observation])
         if asked.prompt is not None:
             prompt = (FILLER,) * (asked.prompt - 1) + (self.model.config.tokens.space,)
             inputs = Inputs(inputs.pixel_values, (prompt,), inputs.proprio, inputs.queries)
         return inputs
 
     @torch.inference_mode()
-    def run(self, inputs: Inputs) -> Tensor:
+    def run(self, prepared: Inputs | Given) -> Tensor | Given:
         """Inputs on the host -> normalised actions on the host: the copy is what is waited for."""
-        return self._run(self._placed(inputs)).actions.to("cpu", torch.float64)
+        if isinstance(prepared, Given):
+            return prepared
+        return self._fast(self._placed(prepared)).actions.to("cpu", torch.float64)
 
-    def finish(self, actions: Tensor, asked: Asked) -> np.ndarray:
-        return self.processor.robot_actions(actions[0], asked.observation)
+    def finish(self, answer: Tensor | Given, asked: Asked) -> np.ndarray:
+        """The robot's actions, which the pruner hears of."""
+        observation = asked.observation
+        actions = answer.actions if isinstance(answer, Given) else self.processor.robot_actions(answer[0], observation)
+        if self._pruner is not None:
+            self._pruner.observe(self.processor.query(observation), actions)
+        return actions
 
     @torch.inference_mode()
-    def staged(self, asked: Asked) -> dict[str, float]:
-        """Milliseconds by stage of one query, and note how many image tokens it kept."""
+    def staged(self, asked: Asked) -> dict[str, float] | None:
+        """Milliseconds by stage of one query, and note how many image tokens it kept; None where it took no pass."""
         host = Stages("cpu")
         inputs = self.prepare(asked)
+        if isinstance(inputs, Given):
+            self.finish(inputs, asked)
+            return None
         host.mark("preprocess")
         stages = Stages(self._place)
         inputs = self._placed(inputs)
         stages.mark("h2d")
-        output: Output = self._run(inputs, stages)
+        output: Output = self._fast(inputs, stages)
         actions = output.actions.to("cpu", torch.float64)
         stages.mark("d2h")
         laps = stages.milliseconds()
@@ -120,6 +146,12 @@ class Asker:
         after.mark("denormalise")
         self.kept.append(sum(output.kept_per_camera()[0]))
         return {**host.milliseconds(), **laps, **after.milliseconds()}
+
+    def _begin(self, observation: Observation) -> None:
+        """Forget what was before where the observation does not go on from the last one: another episode, or the same anew."""
+        last, self._last = self._last, observation
+        if last is None or last.episode != observation.episode or last.step >= observation.step:
+            self.model.reset(observation.episode)
 
     def _use(self) -> None:
         """Variants of one model share its weights and put their pruner in when it is their turn."""
@@ -130,12 +162,3 @@ class Asker:
         proprio = None if inputs.proprio is None else inputs.proprio.to(self._place, self.dtype)
         pixels = inputs.pixel_values.to(self._place, self.dtype)
         return Inputs(pixels, inputs.prompts, proprio, inputs.queries)
-
-
-def attached(model: VLA, asked: str | Pruner, forced: bool) -> Pruner | None:
-    """The pruner, or the one called so, fitted to the model.  `forced`: it will be told what to keep."""
-    pruner = make_pruner(asked) if isinstance(asked, str) else asked
-    if pruner is not None and forced:
-        pruner = Forced(pruner)
-    model.attach(pruner)
-    return pruner

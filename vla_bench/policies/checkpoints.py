@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from vla_bench.errors import CheckpointError, UsageError
@@ -59,8 +61,11 @@ def _load(choice: ModelChoice, suites: list[Suite]) -> Loaded:
     return load(source(choice, suites), device=choice.device, pruner=pruner, action_slice=choice.action_slice)
 
 
-def source(choice: ModelChoice, suites: list[Suite]) -> str:
-    """The folder or hub id behind a model's name."""
+def source(choice: ModelChoice, suites: Sequence[Suite], again: str = "vla-bench eval") -> str:
+    """The folder or hub id behind a model's name.
+
+    again: the command that was given, up to --suite and --model, for what an error advises.  Raises VlaBenchError.
+    """
     name = NANO if choice.model == "nano" else choice.model
     folder = bundled(name)
     if folder is None and name == NANO:
@@ -74,6 +79,6 @@ def source(choice: ModelChoice, suites: list[Suite]) -> str:
     if len(suites) > 1:
         raise UsageError(
             f"{choice.model} has one checkpoint per suite, and {len(suites)} suites were asked for",
-            f"vla-bench eval --suite {suites[0].name} --model {choice.model}",
+            f"{again} --suite {suites[0].name} --model {choice.model}",
         )
     return suites[0].checkpoints[choice.model].hub

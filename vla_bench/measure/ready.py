@@ -1,0 +1,84 @@
+"""Variants made ready to be asked: models loaded, pruners fitted, and what several variants can share made once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from vla_bench.errors import ModelError
+from vla_bench.measure import sources
+from vla_bench.measure.devices import Device
+from vla_bench.measure.forced import Forced
+from vla_bench.measure.variants import Asker, Variant
+from vla_bench.model.choices import choose_dtype
+from vla_bench.model.config import VLAConfig
+from vla_bench.model.fast import FastVLA
+from vla_bench.model.processor import Processor
+from vla_bench.model.speed import Speed
+from vla_bench.model.vla import VLA
+from vla_bench.pruners.base import Pruner
+from vla_bench.pruners.registry import make_pruner
+
+
+def make_ready(
+    variants: Sequence[Variant], suites: Sequence[str], device: Device, seed: int | None = None, forced: bool = False
+) -> list[Asker]:
+    """One asker a variant, in their order.
+
+    seed: of random weights; None for those of checkpoints.
+    forced: pruners are told how many image tokens to keep.
+    Raises VlaBenchError.
+    """
+    askers: dict[int, Asker] = {}
+    for name in dict.fromkeys(variant.model for variant in variants):
+        if seed is None:
+            source = sources.checkpoint(name, suites, device.torch_device.type, "vla-bench latency")
+        else:
+            source = sources.random_weights(name)
+        own = [(i, v, _pruner(v.pruner or source.own, forced)) for i, v in enumerate(variants) if v.model == name]
+        speeds = {variant.speed for _, variant, _ in own}
+        check_memory(source.config, device, speeds)
+        model, processor = _load(source, seed, device)
+        # Variants of one speed share the copies of the weights, and the graphs, which know whose choice they hold.
+        fast = {speed: FastVLA(model, Speed.parse(speed)) for speed in speeds}
+        for i, variant, pruner in own:
+            source.attach(model, pruner)
+            askers[i] = Asker(variant, fast[variant.speed], processor, pruner)
+    return [askers[i] for i in range(len(variants))]
+
+
+def check_memory(config: VLAConfig, device: Device, speeds: set[str]) -> None:
+    """Raises ModelError where the weights, and the copies for every speed with fused, do not fit."""
+    dtype, _ = choose_dtype(None, device.torch_device)
+    with torch.device("meta"):
+        weights = sum(p.numel() for p in VLA(config).parameters()) * dtype.itemsize
+    copies = copied_bytes(config, dtype) * sum(Speed.parse(speed).fused for speed in speeds)
+    free = device.free_memory()
+    if free is None or weights + copies <= free:
+        return
+    kind = device.torch_device.type
+    besides = f" and {copies / 1e9:.1f} GB of copies for speed fused" if copies else ""
+    without = "cameras,rows,buckets,compile,graphs" if kind == "cuda" else "cameras,rows"
+    raise ModelError(
+        f"{config.name} has {weights / 1e9:.1f} GB of weights{besides}, and {kind} has {free / 1e9:.1f} GB free",
+        f"vla-bench latency --speed {without}" if weights <= free else "vla-bench latency --model nano",
+    )
+
+
+def copied_bytes(config: VLAConfig, dtype: torch.dtype) -> int:
+    """What a `FastVLA` with fused copies: the weights of queries, keys, values, gate and up of every layer."""
+    llm = config.llm
+    return llm.layers * (3 * llm.width**2 + 2 * llm.width * llm.mlp) * dtype.itemsize
+
+
+def _load(source: sources.Source, seed: int | None, device: Device) -> tuple[VLA, Processor]:
+    if seed is not None:
+        return sources.make_random(source, seed, device.torch_device)
+    policy = source.policy()
+    return policy.model, policy.processor
+
+
+def _pruner(text: str, forced: bool) -> Pruner | None:
+    pruner = make_pruner(text)
+    return Forced(pruner) if pruner is not None and forced else pruner
