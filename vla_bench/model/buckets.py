@@ -90,16 +90,12 @@ class Bucketed:
         recent = self._recent.setdefault(pruner.label if pruner else "none", deque(maxlen=RECENT))
         renumber = pruner is not None and pruner.renumber
         rest, limit = layout.before + layout.tails[0], layout.visual
+        decides = pruner if chooser is Chooser.INSIDE else chooser  # what is captured holds the choice of this very pruner
         columns = limit if chooser is Chooser.NOBODY or not recent else capacity(max(recent), rest, limit)
         while True:
             think = partial(self._think, layout, chooser, columns, renumber)
-            thought = Thought(
-                *self._call(
-                    (pruner if chooser is Chooser.INSIDE else chooser, renumber, self.model.action_slice, layout, columns),
-                    think,
-                    *given,
-                )
-            )
+            key = (decides, renumber, self.model.action_slice, layout, columns)
+            thought = Thought(*self._call(key, think, *given))
             answer = thought.answer.cpu()  # the only time that the host waits for the device
             counts = [int(number) for number in answer[-layout.cameras :].tolist()]
             if sum(counts) <= columns:

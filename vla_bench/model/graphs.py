@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 import torch
 from torch import Tensor
 
-# Graphs at most, twice what all forty tasks' prompts come to; what each adds to the shared memory is its inputs and outputs.
+# Graphs at most, more than all forty tasks' prompts come to; what each adds to the shared memory is its inputs and outputs.
 KEPT = 128
 WARM_UP = 3  # runs before a capture: libraries choose their kernels and allocate, which no graph may record
 

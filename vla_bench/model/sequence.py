@@ -88,9 +88,7 @@ def thin(patches: Patches, choice: Selection | Resampling | None) -> Patches:
     keep = choice.keep if patches.valid is None else choice.keep & patches.valid
     counts = keep.sum(dim=1)
     shortest, longest = torch.stack(torch.aminmax(counts)).tolist()  # one transfer: the host waits
-    kept = torch.sort(keep.to(torch.uint8), dim=1, descending=True, stable=True).indices[
-        :, :longest
-    ]  # (B, longest), ascending, then padding
+    kept = _kept_first(keep)[:, :longest]  # (B, longest), ascending, then padding
     hidden = patches.hidden.gather(1, kept.unsqueeze(-1).expand(-1, -1, patches.hidden.shape[-1]))
     valid = None
     if shortest < longest:
@@ -107,10 +105,15 @@ def pack(patches: Patches, keep: Tensor, columns: int) -> Patches:
     """
     keep = keep if patches.valid is None else keep & patches.valid
     counts = keep.sum(dim=1)
-    kept = torch.sort(keep.to(torch.uint8), dim=1, descending=True, stable=True).indices[:, :columns]
+    kept = _kept_first(keep)[:, :columns]
     hidden = patches.hidden.gather(1, kept.unsqueeze(-1).expand(-1, -1, patches.hidden.shape[-1]))
     valid = torch.arange(columns, device=keep.device) < counts.unsqueeze(1)
     return Patches(hidden, patches.ids.gather(1, kept), valid)
+
+
+def _kept_first(keep: Tensor) -> Tensor:
+    """Columns (B, V) in an order that puts those of `keep` first, and changes nothing else."""
+    return torch.sort(keep.to(torch.uint8), dim=1, descending=True, stable=True).indices
 
 
 def narrow(x: Tensor, columns: slice | Tensor) -> Tensor:

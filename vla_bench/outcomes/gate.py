@@ -42,7 +42,7 @@ class Judgement:
 
     margin, alpha: fractions.  difference: with the interval that leaves `alpha` on either side.
     p: one-sided, of McNemar's exact test.  smallest_drop: what these pairs could have shown with about 80 % chance, None for
-        nothing; by Connor's approximation, where the exact test's own chance is 72 % at worst.
+        nothing; by Connor's normal approximation.
     """
 
     rule: Rule
