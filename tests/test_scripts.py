@@ -1,8 +1,10 @@
 """The scripts beside the package run as their first lines say."""
 
+import itertools
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -12,8 +14,12 @@ from .conftest import ROOT
 from .test_records import episode, run
 
 
+def start(name: str, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, str(ROOT / "scripts" / name), *arguments], capture_output=True, text=True)
+
+
 def script(name: str, *arguments: str) -> str:
-    done = subprocess.run([sys.executable, str(ROOT / "scripts" / name), *arguments], capture_output=True, text=True)
+    done = start(name, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -47,6 +53,19 @@ def test_a_run_is_kept_small(tmp_path):
     (task,) = kept["tasks"].values()
     assert task["outcomes"] == "sssfss" and task["init_states"] == [0, 1, 2, 3, 4, 5]
     assert kept["totals"]["successes"] == 5 and kept["config_hash"] == run().config_hash
+
+
+def test_a_part_of_a_run_is_kept(tmp_path):
+    write_run(tmp_path, run())
+    for task_id, init_state in itertools.product(range(10), range(3)):
+        each = replace(episode(init_state, Status.SUCCESS), task_id=task_id)
+        append_line(tmp_path / "episodes.jsonl", each.to_json())
+    script("keep_run.py", str(tmp_path), str(tmp_path / "part.json"), "--suite", "object", "--init-states", "1-2")
+    part = json.loads((tmp_path / "part.json").read_text())
+    assert part["totals"]["episodes"] == 20 and part["kept"] == {"suite": "object", "init_states": "1-2"}
+    assert part["tasks"]["object/9"]["init_states"] == [1, 2] and part["command"] == run().command
+    failed = start("keep_run.py", str(tmp_path), str(tmp_path / "more.json"), "--init-states", "1-3")
+    assert failed.returncode == 1 and "lacks 10 of these 30" in failed.stderr and not (tmp_path / "more.json").exists()
 
 
 @pytest.mark.parametrize(("python", "fine"), [((3, 9), False), ((3, 10), True), ((3, 12), True), ((3, 13), False)])

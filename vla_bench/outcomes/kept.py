@@ -15,9 +15,7 @@ LETTERS = {Status.SUCCESS: "s", Status.FAILURE: "f", Status.ERROR: "e"}
 def kept(path: Path) -> dict:
     """The small form of a run, of its folder or of the JSON file that it was kept in.  Raises RecordError."""
     if path.is_dir():
-        if (run := read_run(path)) is None:
-            raise RecordError(f"{path} holds no run", f"vla-bench eval --out {path} ...")
-        return compact(run, sorted(read_episodes(path), key=lambda episode: episode.key))
+        return compact(*recorded(path))
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
         for task in table["tasks"].values():
@@ -31,6 +29,13 @@ def kept(path: Path) -> dict:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{path} is not a kept run: {error!r}", f"python scripts/keep_run.py RUN {path}") from error
     return table
+
+
+def recorded(folder: Path) -> tuple[Run, list[Episode]]:
+    """A run and its episodes, in the order of their keys.  Raises RecordError."""
+    if (run := read_run(folder)) is None:
+        raise RecordError(f"{folder} holds no run", f"vla-bench eval --out {folder} ...")
+    return run, sorted(read_episodes(folder), key=lambda episode: episode.key)
 
 
 def compact(run: Run, episodes: list[Episode]) -> dict:
