@@ -7,12 +7,15 @@ import pytest
 
 from vla_bench.policies.expert import Expert
 from vla_bench.policies.expert.fixtures import middle_of_opening
-from vla_bench.policies.expert.grasps import WIDEST, best_grasp, candidates, crowding, yaw
+from vla_bench.policies.expert.grasps import PALM, WIDEST, best_grasp, candidates, crowding, side_of, upright, yaw
 from vla_bench.policies.expert.handling import from_under
 from vla_bench.policies.expert.motions import DOWN, Arm, about, about_z, go, lower, matrix, release, rotation_vector, travel
-from vla_bench.policies.expert.plans import beside, holds, roofed, solve, turn_into
+from vla_bench.policies.expert.plans import beside, holds, lowest_in, roofed, solve, turn_into
 from vla_bench.policies.expert.shapes import DOOR, SHAPES, Hold, doors, obstacles, top_between
+from vla_bench.policies.expert.sides import SIDES, side_for
 from vla_bench.records import EpisodeKey
+from vla_bench.suites import load_suite
+from vla_bench.world.env import SAMPLED
 from vla_bench.world.observation import Facts, Observation, Pose, Scene
 
 BASE = np.array([-0.6, 0.0, 0.0])
@@ -145,6 +148,59 @@ def test_a_neighbour_is_avoided():
     others = obstacles(scene, "alphabet_soup_1")
     assert crowding(free, others) > 0.2
     assert crowding(chosen, others) < 0.05
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.3, 1.0, 2.0])
+def test_a_bowl_is_taken_from_the_side_that_was_asked_for(turn):
+    scene, middle = make_scene({"akita_black_bowl": pose(0.0, 0.0, 0.9, turn)}), np.array([0.0, 0.0, 0.9])
+    for side in (0.0, 90.0, 240.0):
+        best = best_grasp(scene, "akita_black_bowl_1", BASE, AWAY, side=side)
+        assert abs((side_of(best, middle) - side + 180.0) % 360.0 - 180.0) < 1.0
+
+
+def test_a_side_without_room_is_not_taken():
+    beside = {"akita_black_bowl": pose(0.0, 0.0, 0.0), "milk": pose(0.0, 0.09, 0.05)}
+    scene, middle = make_scene(beside), np.zeros(3)
+    assert abs(side_of(best_grasp(scene, "akita_black_bowl_1", BASE, AWAY, side=90.0), middle) - 90.0) > 20.0
+
+
+def test_a_bottle_is_taken_with_the_turn_that_was_asked_for():
+    scene = make_scene({"wine_bottle": pose(0.0, 0.0, 0.0)})
+    for side in (0.0, 75.0, -60.0):
+        best = best_grasp(scene, "wine_bottle_1", BASE, AWAY, side=side)
+        assert np.degrees(yaw(best.pose.mat)) == pytest.approx(side, abs=20.0)
+
+
+def test_sides_are_of_things_that_their_tasks_have():
+    for suite, task, name in SIDES:
+        goal = load_suite(suite).task(task).language
+        assert {"akita_black_bowl_1": "bowl", "wine_bottle_1": "bottle", "plate_1": "plate", "alphabet_soup_1": "soup"}[
+            name
+        ] in goal
+    assert side_for(EpisodeKey("goal", 9, SAMPLED), "wine_bottle_1") == 0.0
+    assert side_for(EpisodeKey("goal", 9, SAMPLED), "wine_rack_1") is None
+
+
+@pytest.mark.parametrize("turn", [-np.pi / 2, np.pi / 2 - 1e-6, np.pi / 2 + 1e-6])
+def test_a_quarter_turn_is_always_the_same_one(turn):
+    assert yaw(upright(turn)) == pytest.approx(-np.pi / 2, abs=1e-5) or yaw(upright(turn)) == pytest.approx(np.pi / 2, abs=1e-5)
+    assert np.allclose(upright(turn), upright(-np.pi / 2), atol=1e-5)
+
+
+def test_going_ends_soon_where_something_holds_the_tool_up():
+    for motion in (go, lambda arm, goal: travel(arm, goal, height=-np.inf)):
+        arm = Arm(look(make_scene({}), pos=(0.0, 0.0, 0.12)))
+        goal = Pose(np.array([0.0, 0.0, 0.05]), DOWN)
+        path = play(motion(arm, lambda: goal), arm, ground=0.09)  # noqa: B023 - called at once
+        assert path[-1][2] == pytest.approx(0.09) and (path[:, 2] == path[-1][2]).sum() <= 4
+        assert len(play(lower(arm, lambda: goal), arm, ground=0.09)) == 1  # noqa: B023
+
+
+def test_the_palm_stays_above_the_sides_of_a_basket():
+    scene = make_scene({"basket": pose(0.0, 0.25, 0.0)})
+    scene.facts.regions["basket_1_contain_region"] = "basket_1"
+    assert lowest_in(scene, "basket_1_contain_region") + PALM == pytest.approx(0.146 + 0.008, abs=1e-6)
+    assert lowest_in(make_scene({"akita_black_bowl": pose(0, 0, 0)}), "akita_black_bowl_1_contain_region") == -np.inf
 
 
 def test_a_new_attempt_takes_another_grasp():

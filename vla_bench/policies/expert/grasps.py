@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,10 @@ RIM_DEPTH = 0.008  # how far below the rim the tool point goes: the whole pad me
 REACH = 0.68  # beyond this distance from the robot's base the arm gets straight
 WRIST = np.array([0.13, 0.18, 0.23])  # points of what follows the palm, above the tool point; it is 5 cm thick to all sides
 TURNS = (0.0, *(sign * turn for turn in (np.pi / 6, np.pi / 3, np.pi / 2) for sign in (1, -1)))  # for what is round
+LEFTMOST = np.radians(80.0)
 HAND = np.linspace(-0.10, 0.10, 9)  # the palm, along the fingers' axis
+OTHER_SIDE = 6.0  # what another side than the task's own costs: more than a lack of room that a hand gets along with
+NEAR = 20.0  # degrees within which a side is the same
 OPENED, RELEASING = 0.045, 0.025  # the tips' distance from the middle, wide open and just letting go of a wall
 
 
@@ -33,11 +36,39 @@ class Grasp:
     turn: float = 0.0
 
 
-def best_grasp(scene: Scene, name: str, base: np.ndarray, spot: np.ndarray, attempt: int = 0, hold: Hold | None = None) -> Grasp:
+def best_grasp(
+    scene: Scene,
+    name: str,
+    base: np.ndarray,
+    spot: np.ndarray,
+    attempt: int = 0,
+    hold: Hold | None = None,
+    side: float | None = None,
+) -> Grasp:
     """Where to grasp object `name` now, to bring its origin to `spot`; a later `attempt` takes the next best.
 
-    `hold` asks for another way than the category's usual one.
+    `hold` asks for another way than the category's usual one, `side` for a side (`side_of`) unless there is no room there.
     """
+    found = grasps(scene, name, base, spot, hold)
+    if side is not None:
+        middle = scene.bodies[name].pos
+        found = [replace(grasp, cost=grasp.cost + OTHER_SIDE * (_apart(side_of(grasp, middle), side) > NEAR)) for grasp in found]
+    found.sort(key=lambda grasp: grasp.cost)
+    return found[attempt % min(len(found), 5)]
+
+
+def side_of(grasp: Grasp, middle: np.ndarray) -> float:
+    """From where object at `middle` is taken, in degrees about the vertical: the direction of the point, or the hand's yaw."""
+    x, y, _ = grasp.pose.pos - middle
+    return float(np.degrees(np.arctan2(y, x) if np.hypot(x, y) > 0.02 else yaw(grasp.pose.mat)))
+
+
+def _apart(angle: float, other: float) -> float:
+    return abs((angle - other + 180.0) % 360.0 - 180.0)
+
+
+def grasps(scene: Scene, name: str, base: np.ndarray, spot: np.ndarray, hold: Hold | None = None) -> list[Grasp]:
+    """Every way to grasp object `name` now, with what bringing its origin to `spot` adds to the cost."""
     pose = scene.bodies[name]
     there = Pose(spot, pose.mat)
     around = [(shape, at) for shape, at in obstacles(scene, name) if shape.distance(at, spot[None])[0] > 0.0]
@@ -54,8 +85,7 @@ def best_grasp(scene: Scene, name: str, base: np.ndarray, spot: np.ndarray, atte
             if room == 0.0:
                 break  # no turn is better than none
         found.append(min(ways, key=lambda way: way.cost))
-    found.sort(key=lambda grasp: grasp.cost)
-    return found[attempt % min(len(found), 5)]
+    return found
 
 
 def candidates(scene: Scene, name: str, hold: Hold | None = None) -> list[Grasp]:
@@ -112,32 +142,37 @@ def _outside(scene: Scene, grasp: Pose, pose: Pose, spread: float = OPENED) -> f
         if region not in scene.sites:
             continue
         site, half = scene.sites[region], scene.facts.region_sizes[region]
-        if np.all(np.abs((pose.pos - site.pos) @ site.mat) < half + 0.01):
+        level = np.abs(site.mat[2]) > 0.7  # the region's own axis that points up
+        walls = site.pos[2] + half[np.argmax(level)]  # who stands on them is not inside
+        if np.all(np.abs((pose.pos - site.pos) @ site.mat) < half + 0.01) and pose.pos[2] < walls:
             leaning = 1.0 - abs(grasp.mat[2, 2])
             beyond = np.abs((_fingers(grasp, spread) - site.pos) @ site.mat) - half
-            level = np.abs(site.mat[2]) > 0.7  # the region's own axis that points up does not count
-            walls = site.pos[2] + half[np.argmax(level)]
             narrow = np.clip((beyond[:, ~level].max() + 0.018) / 0.01, 0.0, 2.0)  # a fingertip is 8 mm thick
             return float(narrow + 20.0 * leaning + np.any(_hand(grasp)[:, 2] - 0.03 < walls))
     return 0.0
 
 
 def upright(turn: float) -> np.ndarray:
-    """The tool pointing down, turned about the vertical; the fingers are alike, so by a quarter at most."""
-    return about_z((turn + np.pi / 2) % np.pi - np.pi / 2) @ DOWN
+    """The tool pointing down, turned about the vertical; the fingers are alike, so by little more than a quarter at most.
+
+    A quarter itself, which many things ask for, is always the same one.
+    """
+    return about_z((turn + LEFTMOST) % np.pi - LEFTMOST) @ DOWN
 
 
 def _rim(shape: Shape, pose: Pose):
     """Points around the rim; the fingers close along the radius, leaning as the wall does where there is room."""
     top = pose.pos + pose.mat @ np.array([*shape.rim_at, shape.centre[2] + shape.half[2]])
     depth = min(RIM_DEPTH, 2 * shape.half[2] - FINGER - 0.002)  # a plate is so shallow that the fingers would hit the table
-    facing = np.arctan2(pose.mat[1, 0], pose.mat[0, 0])
+    plain = not any(shape.rim_at)  # alike from all sides: nothing to face, no handle
+    facing = 0.0 if plain else np.arctan2(pose.mat[1, 0], pose.mat[0, 0])
     for angle in facing + np.linspace(0.0, 2 * np.pi, 12, endpoint=False):
         outward = np.array([np.cos(angle), np.sin(angle), 0.0])
         for lean in dict.fromkeys((shape.lean, 0.5 * shape.lean, 0.0)):
             mat = about(np.array([-outward[1], outward[0], 0.0]), lean) @ upright(angle - np.pi / 2)
             point = top + shape.rim * outward + depth * mat[:, 2]
-            handle = shape.distance(pose, (point + 0.02 * outward)[None])[0] == 0.0  # it is where the outer finger goes
+            outside = point + 0.02 * outward  # where the outer finger goes
+            handle = not plain and shape.distance(pose, outside[None])[0] == 0.0
             yield Pose(point, mat), 2.0 * (shape.lean - lean) + 3.0 * handle
 
 

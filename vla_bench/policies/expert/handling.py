@@ -9,6 +9,7 @@ import numpy as np
 from vla_bench.policies.expert.grasps import FINGER, best_grasp
 from vla_bench.policies.expert.motions import Arm, Goal, Lost, Motion, about_z, go, lower, open_wide, release, shut, travel
 from vla_bench.policies.expert.shapes import Hold, open_drawers, shape_of, top_between
+from vla_bench.policies.expert.sides import side_for
 from vla_bench.world.observation import Pose, Scene
 
 MARGIN = 0.025  # between what moves and what it passes over
@@ -17,12 +18,12 @@ RUN_UP = 0.14  # m before its spot an object starts on its way in under a roof
 Spot = Callable[[], np.ndarray]  # where the object's origin should be, (3,)
 
 
-def move_object(arm: Arm, name: str, spot: Spot, cone: float = 2.0, turn: float = 0.0) -> Motion:
-    """Bring object `name` to `spot`, turned by `turn` rad about the vertical, and let go of it there."""
+def move_object(arm: Arm, name: str, spot: Spot, cone: float = 2.0, turn: float = 0.0, lowest: float = -np.inf) -> Motion:
+    """Bring object `name` to `spot`, turned by `turn` rad about the vertical, and let go of it there, or above it at `lowest`."""
 
     def once(attempt: int) -> Motion:
         further = yield from pick(arm, name, spot, attempt)
-        yield from place(arm, name, spot, cone, turn + further)
+        yield from place(arm, name, spot, cone, turn + further, lowest)
 
     yield from _again_when_lost(arm, once)
 
@@ -61,7 +62,7 @@ def _again_when_lost(arm: Arm, once: Callable[[int], Motion], attempts: int = 6)
 
 def pick(arm: Arm, name: str, spot: Spot, attempt: int = 0, hold: Hold | None = None) -> Motion:
     """Close the gripper around object `name`, wherever it is, to bring it to `spot`; returns how far to turn it on the way."""
-    best = best_grasp(arm.scene, name, arm.base, spot(), attempt, hold)
+    best = best_grasp(arm.scene, name, arm.base, spot(), attempt, hold, side_for(arm.now.episode, name))
     first = best.pose
     start = arm.scene.bodies[name].pos
 
@@ -78,9 +79,12 @@ def pick(arm: Arm, name: str, spot: Spot, attempt: int = 0, hold: Hold | None = 
     return best.turn
 
 
-def place(arm: Arm, name: str, spot: Spot, cone: float = 2.0, turn: float = 0.0) -> Motion:
-    """Carry the object in the gripper to `spot` and open there.  Raises Lost when it falls on the way."""
-    over_spot, watch = _carrying(arm, name, spot, turn)
+def place(arm: Arm, name: str, spot: Spot, cone: float = 2.0, turn: float = 0.0, lowest: float = -np.inf) -> Motion:
+    """Carry the object in the gripper to `spot` and open there; the tool comes no lower than `lowest`.
+
+    Raises Lost when it falls on the way.
+    """
+    over_spot, watch = _carrying(arm, name, spot, turn, lowest)
     yield from lift(arm)
     aside = from_under(arm.scene, name)
     if aside.any():
@@ -120,7 +124,7 @@ def lift(arm: Arm) -> Motion:
     yield from go(arm, lambda: lifted, speed=0.4, steps=6)
 
 
-def _carrying(arm: Arm, name: str, spot: Spot, turn: float) -> tuple[Goal, Callable[[], None]]:
+def _carrying(arm: Arm, name: str, spot: Spot, turn: float, lowest: float = -np.inf) -> tuple[Goal, Callable[[], None]]:
     """Where the tool must be for the object in it to be at `spot`, turned by `turn`; and what raises Lost when it is dropped."""
     held = arm.mat.T @ (arm.scene.bodies[name].pos - arm.pos)
     mat = about_z(turn) @ arm.mat
@@ -131,7 +135,8 @@ def _carrying(arm: Arm, name: str, spot: Spot, turn: float) -> tuple[Goal, Calla
             raise Lost(name)
 
     def over_spot() -> Pose:
-        return Pose(arm.pos + spot() - arm.scene.bodies[name].pos, mat)
+        pos = arm.pos + spot() - arm.scene.bodies[name].pos
+        return Pose(np.array([*pos[:2], max(pos[2], lowest)]), mat)
 
     return over_spot, watch
 

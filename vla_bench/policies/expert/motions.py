@@ -22,6 +22,7 @@ PULL, BRAKE = 2.5, 3.0
 TURN = 1.5  # the same for rotations, which overshoot less
 OPEN, CLOSE = -1.0, 1.0
 PATIENCE = 10  # steps without progress after which a motion gives up
+SET_OFF = 3  # steps after which a tool that was at rest moves for sure
 IN_FRONT = np.array([0.45, 0.0, 0.26])  # the tool's place at the start of an episode, seen from the robot's base
 DOWN = np.diag([1.0, -1.0, -1.0])  # the tool at the start of an episode: z into the table, fingers along the world's y
 
@@ -56,6 +57,15 @@ class Arm:
         return len(self._path) == PATIENCE and bool(np.linalg.norm(self._path[-1] - self._path[0]) < 0.004)
 
     @property
+    def blocked(self) -> bool:
+        """Whether something holds the tool up: it moved in neither of the last two steps.
+
+        Who goes on pushing, or waits, records frames that all look alike, and nobody can learn from them when to stop.
+        """
+        steps = list(self._path)[-3:]
+        return len(steps) == 3 and all(np.linalg.norm(b - a) < 5e-4 for a, b in zip(steps, steps[1:], strict=False))
+
+    @property
     def scene(self) -> Scene:
         return self.now.scene
 
@@ -83,15 +93,18 @@ class Arm:
 
 
 def go(arm: Arm, goal: Goal, near: float = 0.008, speed: float = 1.0, steps: int = 60, watch=None) -> Motion:
-    """Straight to `goal`, which may move, until within `near` m and 0.06 rad, or for `steps` at most.
+    """Straight to `goal`, which may move, until within `near` m and 0.06 rad or held up, or for `steps` at most.
 
     `watch` is called every step and may raise to end the motion.
     """
-    for _ in range(steps):
+    for step in range(steps):
         if watch:
             watch()
         pose = goal()
-        if np.linalg.norm(pose.pos - arm.pos) < near and np.linalg.norm(rotation_vector(pose.mat @ arm.mat.T)) < 0.06:
+        turn = np.linalg.norm(rotation_vector(pose.mat @ arm.mat.T))
+        if np.linalg.norm(pose.pos - arm.pos) < near and turn < 0.06:
+            return
+        if step >= SET_OFF and arm.blocked and turn < 0.1:
             return
         yield arm.toward(pose, speed)
 
@@ -115,7 +128,7 @@ def travel(
         turn = np.linalg.norm(rotation_vector(pose.mat @ arm.mat.T))
         if np.linalg.norm(offset) < near and turn < 0.1:
             return
-        if step >= PATIENCE and arm.stuck:
+        if step >= PATIENCE and arm.stuck or step >= SET_OFF and arm.blocked and turn < 0.1:
             return
         # Above the cone's foot the fingers must already stand as they will grasp.
         floor = min(height, pose.pos[2] + cone * max(0.0, apart - 0.012) + 0.3 * max(0.0, turn - 0.1))
@@ -129,15 +142,15 @@ def travel(
 
 def lower(arm: Arm, goal: Goal, near: float = 0.005, speed: float = 0.3, steps: int = 15) -> Motion:
     """Gently to `goal`, until there or until what hangs in the gripper stands on something."""
-    rested = 0
+    rested = 2 if arm.blocked else 0
     for step in range(steps):
+        if rested == 2:
+            return
         pose, height = goal(), arm.pos[2]
         if np.linalg.norm(pose.pos - arm.pos) < near:
             return
         yield arm.toward(pose, speed)
         rested = rested + 1 if step > 1 and height - arm.pos[2] < 5e-4 else 0
-        if rested == 2:
-            return
 
 
 def drive(arm: Arm, goal: Goal, done: Callable[[], bool], speed: float = 1.0, steps: int = 60) -> Motion:

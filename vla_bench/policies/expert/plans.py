@@ -18,6 +18,7 @@ from vla_bench.policies.expert.fixtures import (
     shelf,
     turn_knob,
 )
+from vla_bench.policies.expert.grasps import PALM
 from vla_bench.policies.expert.handling import Spot, drag_object, insert_object, move_object
 from vla_bench.policies.expert.motions import Arm, Motion, stay
 from vla_bench.policies.expert.shapes import Hold, shape_of
@@ -61,7 +62,8 @@ def achieve(arm: Arm, predicate: Predicate) -> Motion:
         case ("in", name, place):
             while place in arm.scene.facts.joint_regions and min(_joints(arm.scene, place)) > ROOMY:
                 yield from open_drawer(arm, place, far=ROOMY)
-            yield from move_object(arm, name, spot_for(arm, name, place, 0.03), cone=6.0, turn=turn_into(arm.scene, name, place))
+            spot, turn = spot_for(arm, name, place, 0.03), turn_into(arm.scene, name, place)
+            yield from move_object(arm, name, spot, cone=6.0, turn=turn, lowest=lowest_in(arm.scene, place))
 
 
 def holds(scene: Scene, predicate: Predicate) -> bool:
@@ -90,6 +92,14 @@ def roofed(scene: Scene, place: str) -> str:
     """The fixture that `place` is inside of, when nothing comes into it from above; else an empty name."""
     owner = scene.facts.regions.get(place, "")
     return owner if scene.facts.categories.get(owner) == "microwave" else ""
+
+
+def lowest_in(scene: Scene, place: str) -> float:
+    """How low the tool may come in a basket, in m: there the palm is just above the sides, which are too close for it."""
+    owner = scene.facts.regions.get(place, "")
+    if scene.facts.categories.get(owner) != "basket":
+        return -np.inf
+    return shape_of(scene, owner).heights(scene.bodies[owner])[1] - PALM + 0.008
 
 
 def turn_into(scene: Scene, name: str, place: str) -> float:
