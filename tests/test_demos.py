@@ -198,9 +198,16 @@ def test_what_a_learner_did_first_is_not_kept(world, monkeypatch):
     assert done and set(recording.demo.segment) == {0}
 
 
-@pytest.mark.parametrize("share", [0.2, 0.79])  # while the bowl is in the hand, and when all is done
-def test_a_learner_that_holds_something_is_not_interrupted(world, monkeypatch, share):
-    monkeypatch.setattr(leading, "SHARE", (share, share))
+def test_what_a_learner_holds_the_expert_goes_on_with(world, monkeypatch):
+    monkeypatch.setattr(leading, "SHARE", (0.2, 0.2))  # while the bowl is in the hand
+    recording = record(world, Expert(), 0, 5, 0.0, Expert())
+    assert recording.ending is Ending.SUCCESS and recording.led == round(0.2 * SUITE.horizon) and recording.steps < 100
+    grip = recording.demo.arrays["actions"][:, 6]
+    assert grip[0] == 1.0 and (np.diff(grip) > 0).sum() == 0  # it never had to close again
+
+
+def test_what_a_learner_finishes_is_not_kept(world, monkeypatch):
+    monkeypatch.setattr(leading, "SHARE", (0.79, 0.79))
     recording = record(world, Expert(), 0, 5, 0.0, Expert())
     assert recording.ending is Ending.REJECTED and recording.led == recording.steps < 100 and recording.demo is None
 

@@ -13,9 +13,7 @@ from vla_bench.policies.base import Policy
 from vla_bench.world.env import World
 from vla_bench.world.observation import Observation, Sight
 
-SHARE = (0.05, 0.4)  # of the horizon, after which the expert takes over
-LATEST = 0.8  # of the horizon: a learner that holds something until then is not interrupted at all
-OPEN, EMPTY = 0.07, 0.0025  # m between the finger pads, above and below which the hand holds nothing; a bowl's wall has 4 mm
+SHARE = (0.05, 0.6)  # of the horizon, after which the expert takes over
 
 
 @dataclass(frozen=True)
@@ -28,26 +26,19 @@ class Led:
 
 
 def lead(world: World, learner: Policy, seen: Observation, seed: int) -> Led:
-    """Let `learner` act from `seen` until a random moment, or later if its hand is full then: the expert would drop it."""
-    horizon = world.suite.horizon
-    until = round(np.random.default_rng([seed, 2]).uniform(*SHARE) * horizon)
+    """Let `learner` act from `seen` until a random moment; what it holds then, the expert goes on with."""
+    until = round(np.random.default_rng([seed, 2]).uniform(*SHARE) * world.suite.horizon)
     learner.reset(seen.episode)
     steps = 0
-    while steps < LATEST * horizon:
+    while True:
         actions = learner.act([seen])[0].actions[: world.suite.chunk]
         for number, action in enumerate(actions, 1):
             steps += 1
-            stop = steps >= until
+            stop = steps == until
             look = Sight.IMAGES if stop or number == len(actions) else Sight.NOTHING
             done, now = world.step(action, look)
             seen = now or seen
             if done:
                 return Led(seen, steps, True)
-            if stop and _hand_is_free(seen):
+            if stop:
                 return Led(seen, steps, False)
-    return Led(seen, steps, True)
-
-
-def _hand_is_free(seen: Observation) -> bool:
-    opening = float(np.abs(seen.gripper_qpos).sum())
-    return opening > OPEN or opening < EMPTY

@@ -7,13 +7,14 @@ from collections.abc import Callable
 import numpy as np
 
 from vla_bench.policies.expert.grasps import FINGER, best_grasp
-from vla_bench.policies.expert.motions import Arm, Goal, Lost, Motion, about_z, go, lower, open_wide, release, shut, travel
+from vla_bench.policies.expert.motions import CLOSE, Arm, Goal, Lost, Motion, about_z, go, lower, open_wide, release, shut, travel
 from vla_bench.policies.expert.shapes import Hold, open_drawers, shape_of, top_between
 from vla_bench.policies.expert.sides import side_for
 from vla_bench.world.observation import Pose, Scene
 
 MARGIN = 0.025  # between what moves and what it passes over
 SLIP = 0.05  # how far an object may move in the gripper: a bowl swings by 3 cm as its wall comes to lie between the pads
+EMPTY, GRASPING = 0.0025, 0.07  # m between the pads: less is nothing, a bowl's wall has 4 mm; more is an open hand
 RUN_UP = 0.14  # m before its spot an object starts on its way in under a roof
 Spot = Callable[[], np.ndarray]  # where the object's origin should be, (3,)
 
@@ -22,7 +23,7 @@ def move_object(arm: Arm, name: str, spot: Spot, cone: float = 2.0, turn: float 
     """Bring object `name` to `spot`, turned by `turn` rad about the vertical, and let go of it there, or above it at `lowest`."""
 
     def once(attempt: int) -> Motion:
-        further = yield from pick(arm, name, spot, attempt)
+        further = yield from take(arm, name, spot, attempt)
         yield from place(arm, name, spot, cone, turn + further, lowest)
 
     yield from _again_when_lost(arm, once)
@@ -32,7 +33,7 @@ def insert_object(arm: Arm, name: str, spot: Spot, inward: np.ndarray) -> Motion
     """Bring object `name`, held by its handle, to `spot` under a roof: along the way `inward` (3,), the handle coming last."""
 
     def once(attempt: int) -> Motion:
-        yield from pick(arm, name, spot, attempt, Hold.HANDLE)
+        yield from take(arm, name, spot, attempt, Hold.HANDLE)
         yield from slide_in(arm, name, spot, inward)
 
     yield from _again_when_lost(arm, once)
@@ -42,7 +43,7 @@ def drag_object(arm: Arm, name: str, spot: Spot) -> Motion:
     """Slide a dish to `spot`, held by its edge: too flat to be lifted by it, and pushed from behind it would turn away."""
 
     def once(attempt: int) -> Motion:
-        yield from pick(arm, name, spot, attempt)
+        yield from take(arm, name, spot, attempt)
         over_spot, watch = _carrying(arm, name, spot, 0.0)
         level = np.array([0.0, 0.0, arm.pos[2]])
         yield from go(arm, lambda: Pose(over_spot().pos * [1, 1, 0] + level, over_spot().mat), near=0.01, watch=watch)
@@ -58,6 +59,21 @@ def _again_when_lost(arm: Arm, once: Callable[[int], Motion], attempts: int = 6)
             return
         except Lost:
             yield from retreat(arm)
+
+
+def take(arm: Arm, name: str, spot: Spot, attempt: int = 0, hold: Hold | None = None) -> Motion:
+    """`pick`, unless the object is in the hand already: so it is where the expert takes over from somebody else."""
+    if attempt or not in_hand(arm, name):
+        return (yield from pick(arm, name, spot, attempt, hold))
+    arm.gripper = CLOSE
+    return 0.0
+
+
+def in_hand(arm: Arm, name: str) -> bool:
+    """Whether the fingers are closed around object `name`."""
+    shape = shape_of(arm.scene, name)
+    near = shape is not None and shape.distance(arm.scene.bodies[name], arm.pos[None])[0] < 0.01
+    return bool(near and EMPTY < arm.opening < GRASPING)
 
 
 def pick(arm: Arm, name: str, spot: Spot, attempt: int = 0, hold: Hold | None = None) -> Motion:

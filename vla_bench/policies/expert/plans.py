@@ -19,7 +19,7 @@ from vla_bench.policies.expert.fixtures import (
     turn_knob,
 )
 from vla_bench.policies.expert.grasps import PALM
-from vla_bench.policies.expert.handling import Spot, drag_object, insert_object, move_object
+from vla_bench.policies.expert.handling import Spot, drag_object, in_hand, insert_object, move_object
 from vla_bench.policies.expert.motions import Arm, Motion, stay
 from vla_bench.policies.expert.shapes import Hold, shape_of
 from vla_bench.world.observation import Scene
@@ -28,8 +28,11 @@ Predicate = tuple[str, ...]
 
 
 def solve(arm: Arm) -> Motion:
-    """Everything that the goal asks for, again and again until the episode ends; what is to be closed comes last."""
-    goal = sorted(arm.scene.facts.goal, key=lambda predicate: predicate[0] == "close")
+    """Everything that the goal asks for, again and again until the episode ends; what is to be closed comes last.
+
+    First comes what is in the hand already.
+    """
+    goal = sorted(arm.scene.facts.goal, key=lambda predicate: (predicate[0] == "close", not _is_held(arm, predicate)))
     while True:
         for predicate in goal:
             if not holds(arm.scene, predicate):
@@ -64,6 +67,10 @@ def achieve(arm: Arm, predicate: Predicate) -> Motion:
                 yield from open_drawer(arm, place, far=ROOMY)
             spot, turn = spot_for(arm, name, place, 0.03), turn_into(arm.scene, name, place)
             yield from move_object(arm, name, spot, cone=6.0, turn=turn, lowest=lowest_in(arm.scene, place))
+
+
+def _is_held(arm: Arm, predicate: Predicate) -> bool:
+    return predicate[0] in ("on", "in") and in_hand(arm, predicate[1])
 
 
 def holds(scene: Scene, predicate: Predicate) -> bool:
