@@ -2,10 +2,12 @@
 
 import itertools
 import json
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from vla_bench.records import Status, append_line, write_run
@@ -70,11 +72,25 @@ def test_a_part_of_a_run_is_kept(tmp_path):
 
 @pytest.mark.parametrize(("python", "fine"), [((3, 9), False), ((3, 10), True), ((3, 12), True), ((3, 13), False)])
 def test_check_python(monkeypatch, python, fine):
-    import runpy
-
     monkeypatch.setattr(sys, "version_info", python + (0, "final", 0))
     if fine:
         runpy.run_path(str(ROOT / "scripts" / "check_python.py"))
     else:
         with pytest.raises(SystemExit, match=r"needs Python 3.10 to 3.12"):
             runpy.run_path(str(ROOT / "scripts" / "check_python.py"))
+
+
+def test_ways_and_waits_are_counted():
+    script = runpy.run_path(str(ROOT / "scripts" / "ambiguity.py"))
+    points = np.zeros((10, 5))
+    points[7:9, 0], points[9, 3] = 0.05, 0.03  # two grasps from another side, and one with the hand turned round
+    assert script["ways"](points) == pytest.approx([0.7, 0.2, 0.1])
+    still = np.array([True, False, True, True, True])
+    assert [script["run_before"](still, step) for step in (1, 2, 5)] == [1, 0, 3]
+
+
+def test_sides_are_tried():
+    printed = script(
+        "grasp_sides.py", "--suite", "object", "--task", "0", "--object", "alphabet_soup_1", "--sides", "own,60", "--starts", "1"
+    )
+    assert printed.count("1 of 1") == 2 and "side   60" in printed
