@@ -47,10 +47,11 @@ def best_grasp(
 ) -> Grasp:
     """Where to grasp object `name` now, to bring its origin to `spot`; a later `attempt` takes the next best.
 
-    `hold` asks for another way than the category's usual one, `side` for a side (`side_of`) unless there is no room there.
+    `hold` asks for another way than the category's usual one, `side` for a side (`side_of`) unless there is no room there or
+    it was in vain before.
     """
     found = grasps(scene, name, base, spot, hold)
-    if side is not None:
+    if side is not None and attempt == 0:
         middle = scene.bodies[name].pos
         found = [replace(grasp, cost=grasp.cost + OTHER_SIDE * (_apart(side_of(grasp, middle), side) > NEAR)) for grasp in found]
     found.sort(key=lambda grasp: grasp.cost)

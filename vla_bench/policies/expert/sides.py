@@ -16,7 +16,7 @@ SIDES: dict[tuple[str, int, str], float] = {  # degrees about the vertical, from
     ("spatial", 1, BOWL): 90.0,
     ("spatial", 2, BOWL): 240.0,
     ("spatial", 3, BOWL): 210.0,
-    ("spatial", 4, BOWL): 30.0,
+    ("spatial", 4, BOWL): 120.0,
     ("spatial", 5, BOWL): 270.0,
     ("spatial", 6, BOWL): 90.0,
     ("spatial", 7, BOWL): 270.0,
