@@ -15,6 +15,7 @@ from vla_bench.world.observation import Pose, Scene
 MARGIN = 0.025  # between what moves and what it passes over
 SLIP = 0.05  # how far an object may move in the gripper: a bowl swings by 3 cm as its wall comes to lie between the pads
 EMPTY, GRASPING = 0.0025, 0.07  # m between the pads: less is nothing, a bowl's wall has 4 mm; more is an open hand
+CLEAR = 0.008  # between what is lifted out of a drawer and the cabinet that it came from
 RUN_UP = 0.14  # m before its spot an object starts on its way in under a roof
 Spot = Callable[[], np.ndarray]  # where the object's origin should be, (3,)
 
@@ -101,6 +102,10 @@ def place(arm: Arm, name: str, spot: Spot, cone: float = 2.0, turn: float = 0.0,
     Raises Lost when it falls on the way.
     """
     over_spot, watch = _carrying(arm, name, spot, turn, lowest)
+    out = from_inside(arm.scene, name)
+    if out.any():
+        drawn = Pose(arm.pos + out, arm.mat)
+        yield from go(arm, lambda: drawn, steps=15, watch=watch)
     yield from lift(arm)
     aside = from_under(arm.scene, name)
     if aside.any():
@@ -168,6 +173,19 @@ def from_under(scene: Scene, name: str) -> np.ndarray:
         if pose.pos[2] < low and np.all(room > 0.0):
             k = level[int(room.argmin())]
             return at.mat[:, k] * np.copysign(room.min() + 0.01, offset[k])
+    return np.zeros(3)
+
+
+def from_inside(scene: Scene, name: str) -> np.ndarray:
+    """How far an object in a drawer is to be drawn outward to come up without touching the cabinet, (3,)."""
+    pose, shape = scene.bodies[name], shape_of(scene, name)
+    for owner in {scene.facts.regions[region] for region in scene.facts.joint_regions if region in scene.facts.regions}:
+        cabinet, at = shape_of(scene, owner), scene.bodies[owner]
+        x, y, _ = at.mat.T @ (pose.pos - at.pos)
+        within = y + shape.half[0] - (cabinet.centre[1] - cabinet.half[1])  # a drawer comes out along -y
+        beneath = shape.heights(pose)[0] < cabinet.heights(at)[1] - MARGIN
+        if beneath and abs(x) < cabinet.half[0] and 0.0 < within < 2 * shape.half[0]:
+            return -at.mat[:, 1] * (within + CLEAR)
     return np.zeros(3)
 
 

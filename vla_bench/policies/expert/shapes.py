@@ -148,7 +148,7 @@ def top_between(scene: Scene, start: np.ndarray, end: np.ndarray, wide: float, *
     """The highest thing that a tool crossing from `start` to `end` would meet, `wide` to either side."""
     line = start[:2] + np.linspace(0.0, 1.0, 25)[:, None] * (end[:2] - start[:2])
     highest = -np.inf
-    for shape, pose in obstacles(scene, *without):
+    for shape, pose in obstacles(scene, *without) + open_drawers(scene):  # that which a thing lies in is in its way out, too
         top = shape.heights(pose)[1]
         points = np.column_stack([line, np.full(len(line), shape.middle(pose)[2])])
         if shape.distance(pose, points).min() < wide:
