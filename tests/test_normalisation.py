@@ -77,8 +77,18 @@ def test_small_rules_are_the_references(utils):
 
 
 def test_parsing(statistics):
-    assert statistics.action_q99.tolist() == [2.0] * 6 + [1.0] and statistics.action_q99.dtype == np.float64
-    assert statistics.action_mask.tolist() == [True] * 6 + [False] and statistics.proprio_q01.tolist() == [-1.0] * 8
+    assert statistics.action_high.tolist() == [2.0] * 6 + [1.0] and statistics.action_high.dtype == np.float64
+    assert statistics.action_mask.tolist() == [True] * 6 + [False] and statistics.proprio_low.tolist() == [-1.0] * 8
+
+
+def test_a_data_set_may_be_scaled_by_its_least_and_greatest():
+    table = {**entry(), "normalization": "bounds"}
+    table["action"] |= {"min": [-2.0] * 7, "max": [6.0] * 7}
+    table["proprio"] |= {"min": [-3.0] * 8, "max": [5.0] * 8}
+    found = Statistics.parse(table, "wide")
+    assert found.action_low.tolist() == [-2.0] * 7 and found.action_high.tolist() == [6.0] * 7
+    assert found.proprio_low.tolist() == [-3.0] * 8 and found.proprio_high.tolist() == [5.0] * 8
+    assert Statistics.parse({**table, "normalization": "bounds_q99"}, "x").action_high.tolist() == [2.0] * 6 + [1.0]
 
 
 def broken(part: str, name: str, value: object) -> dict:
@@ -102,6 +112,8 @@ def broken(part: str, name: str, value: object) -> dict:
         (broken("proprio", "q99", None), "proprio.q99"),
         ({"proprio": entry()["proprio"]}, "no action"),
         ({**entry(), "proprio": [1, 2]}, "no proprio"),
+        ({**entry(), "normalization": "normal"}, "bounds, bounds_q99, not 'normal'"),
+        ({**entry(), "normalization": "bounds"}, "action.min is missing"),
         (None, "not a table"),
     ],
 )
@@ -115,7 +127,7 @@ def test_a_data_set_without_proprioception(proprio):
     table = entry()
     table["proprio"] = proprio
     found = Statistics.parse(table, "old")
-    assert found.proprio_q01 is None
+    assert found.proprio_low is None
     with pytest.raises(CheckpointError, match="no proprioception"):
         normalise_proprio(np.zeros(8), found)
 
@@ -160,12 +172,12 @@ def test_actions_by_hand(statistics):
 
 
 def test_there_and_back(statistics):
-    inside = np.random.default_rng(0).uniform(0, 1, (5, 8, 7)) * statistics.action_q99
+    inside = np.random.default_rng(0).uniform(0, 1, (5, 8, 7)) * statistics.action_high
     assert unnormalise_actions(normalise_actions(inside, statistics), statistics) == pytest.approx(inside, abs=1e-12)
 
 
 def test_a_dimension_that_never_moves(statistics):
-    still = replace(statistics, action_q01=np.full(7, 0.25), action_q99=np.full(7, 0.25))
+    still = replace(statistics, action_low=np.full(7, 0.25), action_high=np.full(7, 0.25))
     assert normalise_actions(np.full(7, 0.25), still).tolist() == [0.0] * 6 + [0.25]
     assert unnormalise_actions(np.zeros(7), still)[:6] == pytest.approx(np.full(6, 0.25), abs=1e-7)
 

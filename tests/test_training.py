@@ -21,7 +21,7 @@ from vla_bench.locks import locked
 from vla_bench.model.checkpoint import load
 from vla_bench.model.images import Normalisation, centre_crop, prepare
 from vla_bench.model.initialise import random_vla
-from vla_bench.model.normalisation import Statistics
+from vla_bench.model.normalisation import Statistics, normalise_actions, unnormalise_actions
 from vla_bench.model.presets import NANO
 from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
 from vla_bench.pruners.gumbel import NoiseSchedule
@@ -34,6 +34,7 @@ from vla_bench.training.frames import demo_files, prepare_frames
 from vla_bench.training.recipe import RECIPES, recipe
 from vla_bench.training.samples import Samples
 from vla_bench.training.schedule import LearningRate
+from vla_bench.training.statistics import dataset_statistics
 from vla_bench.training.step import Loss
 
 from . import nanos
@@ -81,7 +82,7 @@ def frames(data):
 
 @pytest.fixture(scope="module")
 def samples(data, frames):
-    (entry,) = statistics(frames, demo_files(data)).values()
+    (entry,) = statistics(frames, demo_files(data), "bounds").values()
     parsed = Statistics.parse(entry, "x")
     return Samples(frames, NANO, Tokenizer(NANO_TOKENIZER, NANO.tokens), parsed, Normalisation(), 0, Augmentation(), 3.0)
 
@@ -103,6 +104,18 @@ def test_frames_are_what_evaluation_shows_before_the_crop(data, frames):
     assert frames.instructions == (TASK.replace("_", " "),)
     assert np.flatnonzero(frames.ends).tolist() == [19, 39] and len(set(frames.segment)) == 4
     assert np.isfinite(frames.targets[:, :2]).all() and np.isnan(frames.targets[:, 2]).all()
+
+
+def test_a_nano_can_answer_all_that_the_expert_did(data, frames):
+    """Turns are rare in a demonstration, and as fast as they can be: beyond the reference's 99th percentile."""
+    rare = np.array(frames.actions)
+    rare[3, 3:6] = 1.0, -1.0, 1.0
+    found = {}
+    for name in ("nano-oft", "paper"):
+        table = dataset_statistics(rare, np.asarray(frames.proprio), 1, recipe(name).normalization)
+        scale = Statistics.parse(table, name)
+        found[name] = np.abs(unnormalise_actions(normalise_actions(rare, scale), scale) - rare).max()
+    assert found["nano-oft"] < 1e-6 < 0.1 < found["paper"]
 
 
 def test_only_what_changed_is_prepared_again(data, tmp_path):
@@ -143,7 +156,7 @@ def longer(data, frames):
     rows = np.arange(70) % 20
     many = {name: getattr(frames, name)[rows] for name in ("proprio", "actions", "instruction", "targets")}
     many["actions"][:, 6] = [*(i < 30 for i in range(40)), 0, *[1] * 29]
-    (entry,) = statistics(frames, demo_files(data)).values()
+    (entry,) = statistics(frames, demo_files(data), "bounds").values()
     made = Tokenizer(NANO_TOKENIZER, NANO.tokens), Statistics.parse(entry, "x"), Normalisation(), 0
     return replace(frames, segment=np.repeat([0, 1], (40, 30)), ends=np.arange(70) % 40 == 39, **many), made
 

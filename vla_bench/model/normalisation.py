@@ -13,35 +13,41 @@ ACTION_DIM = 7  # dx dy dz, three rotations, gripper
 PROPRIO_DIM = 8  # end effector position (3) m, its axis-angle (3) rad, gripper fingers (2) m
 GRIPPER = 6
 EPS = 1e-8  # the reference's, against a range of nothing
+# What the reference calls its types of normalisation, and the two entries of the statistics that become -1 and 1.
+BOUNDS = {"bounds": ("min", "max"), "bounds_q99": ("q01", "q99")}
 LIBERO_NAMES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """The 1st and 99th percentile of one data set's actions and proprioception, float64.
+    """What becomes -1 and 1 of one data set's actions and proprioception, float64: the 1st and 99th percentile, as the
+    reference has it for LIBERO, or the least and greatest value where the entry says `"normalization": "bounds"`.
 
     mask: which action dimensions are normalised at all; the gripper is not.
-    proprio_q01, proprio_q99: None where the data set had no proprioception.
+    proprio_low, proprio_high: None where the data set had no proprioception.
     """
 
-    action_q01: np.ndarray  # (7,)
-    action_q99: np.ndarray  # (7,)
+    action_low: np.ndarray  # (7,)
+    action_high: np.ndarray  # (7,)
     action_mask: np.ndarray  # (7,) bool
-    proprio_q01: np.ndarray | None = None  # (8,)
-    proprio_q99: np.ndarray | None = None  # (8,)
+    proprio_low: np.ndarray | None = None  # (8,)
+    proprio_high: np.ndarray | None = None  # (8,)
 
     @classmethod
     def parse(cls, entry: object, key: str) -> Statistics:
         """One entry of `dataset_statistics.json`, or of `norm_stats` in `config.json`.  Raises CheckpointError."""
         if not isinstance(entry, Mapping):
             raise _damaged(key, f"not a table but {entry!r:.60}")
-        action_q01, action_q99 = _bounds(entry, "action", ACTION_DIM, key)
+        kind = entry.get("normalization", "bounds_q99")
+        if kind not in BOUNDS:
+            raise _damaged(key, f"its normalization must be one of {', '.join(BOUNDS)}, not {kind!r:.60}")
+        action_low, action_high = _bounds(entry, "action", BOUNDS[kind], ACTION_DIM, key)
         mask = np.array(entry["action"].get("mask"))
         if mask.shape != (ACTION_DIM,) or mask.dtype != bool:
             raise _damaged(key, f"action.mask must be {ACTION_DIM} times true or false, not {entry['action'].get('mask')}")
         if _without_proprio(entry.get("proprio")):
-            return cls(action_q01, action_q99, mask)
-        return cls(action_q01, action_q99, mask, *_bounds(entry, "proprio", PROPRIO_DIM, key))
+            return cls(action_low, action_high, mask)
+        return cls(action_low, action_high, mask, *_bounds(entry, "proprio", BOUNDS[kind], PROPRIO_DIM, key))
 
 
 def choose_statistics(table: Mapping[str, object], libero_name: str, asked: str | None = None) -> tuple[str, Statistics, str]:
@@ -70,7 +76,7 @@ def choose_statistics(table: Mapping[str, object], libero_name: str, asked: str 
 
 def normalise_proprio(state: np.ndarray, statistics: Statistics) -> np.ndarray:
     """(..., 8) states -> [-1, 1], clipped, float64."""
-    low, high = statistics.proprio_q01, statistics.proprio_q99
+    low, high = statistics.proprio_low, statistics.proprio_high
     if low is None or high is None:
         raise CheckpointError("the statistics have no proprioception, and the model reads it", _fetch("dataset_statistics.json"))
     return np.clip(2 * (_finite(state, PROPRIO_DIM, "a state") - low) / (high - low + EPS) - 1, -1, 1)
@@ -82,7 +88,7 @@ def normalise_actions(actions: np.ndarray, statistics: Statistics) -> np.ndarray
     Clipped to [-1, 1]; the gripper stays as it is.  A dimension that never moved has nothing to learn and becomes 0.
     """
     values = _finite(actions, ACTION_DIM, "an action")
-    low, high = statistics.action_q01, statistics.action_q99
+    low, high = statistics.action_low, statistics.action_high
     scaled = np.where(low == high, 0, np.clip(2 * (values - low) / (high - low + EPS) - 1, -1, 1))
     return np.where(statistics.action_mask, scaled, values)
 
@@ -90,10 +96,10 @@ def normalise_actions(actions: np.ndarray, statistics: Statistics) -> np.ndarray
 def unnormalise_actions(actions: np.ndarray, statistics: Statistics) -> np.ndarray:
     """(..., 7) answers of the model -> actions as the data sets store them, float64.
 
-    Not clipped, as in the reference: an answer beyond the 99th percentile stays beyond it.
+    Not clipped, as in the reference: an answer beyond what the data set had stays beyond it.
     """
     values = _finite(actions, ACTION_DIM, "an action")
-    low, high = statistics.action_q01, statistics.action_q99
+    low, high = statistics.action_low, statistics.action_high
     return np.where(statistics.action_mask, 0.5 * (values + 1) * (high - low + EPS) + low, values)
 
 
@@ -139,12 +145,14 @@ def proprio_state(eef_pos: np.ndarray, eef_quat: np.ndarray, gripper_qpos: np.nd
     return _finite(np.concatenate([eef_pos, axis_angle(eef_quat), gripper_qpos]), PROPRIO_DIM, "a state")
 
 
-def _bounds(entry: Mapping[str, object], part: str, length: int, key: str) -> tuple[np.ndarray, np.ndarray]:
+def _bounds(
+    entry: Mapping[str, object], part: str, names: tuple[str, str], length: int, key: str
+) -> tuple[np.ndarray, np.ndarray]:
     table = entry.get(part)
     if not isinstance(table, Mapping):
         raise _damaged(key, f"it has no {part}")
     found = []
-    for name in ("q01", "q99"):
+    for name in names:
         try:
             values = np.array(table[name], np.float64)
         except (KeyError, TypeError, ValueError) as error:
@@ -154,7 +162,7 @@ def _bounds(entry: Mapping[str, object], part: str, length: int, key: str) -> tu
         found.append(values)
     low, high = found
     if (low > high).any():
-        raise _damaged(key, f"{part}.q01 lies above {part}.q99 in dimension {int(np.argmax(low > high))}")
+        raise _damaged(key, f"{part}.{names[0]} lies above {part}.{names[1]} in dimension {int(np.argmax(low > high))}")
     return low, high
 
 

@@ -96,7 +96,7 @@ def _train(
     model, normalisation, tokenizer_file = begun.model, begun.normalisation, begun.tokenizer_file
     with processes.first_alone():
         frames = prepare_frames(files, model.config.image_size, request.data / ".frames")
-    table = statistics(frames, files)
+    table = statistics(frames, files, recipe.normalization)
     samples = Samples(
         frames,
         model.config,
@@ -177,7 +177,7 @@ def _checkpoint(start: str) -> str:
     return str(folder)
 
 
-def statistics(frames: Frames, files: list[Path]) -> dict[str, dict]:
+def statistics(frames: Frames, files: list[Path], normalization: str) -> dict[str, dict]:
     """One entry for every suite among the files, all with the numbers of all demonstrations: a model has one scale."""
-    entry = dataset_statistics(np.asarray(frames.actions), np.asarray(frames.proprio), frames.episodes)
+    entry = dataset_statistics(np.asarray(frames.actions), np.asarray(frames.proprio), frames.episodes, normalization)
     return {f"{suite}_no_noops": entry for suite in sorted({file.parent.name for file in files})}

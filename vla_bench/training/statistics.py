@@ -9,10 +9,14 @@ from vla_bench.model.normalisation import ACTION_DIM
 MOMENTS = ("mean", "std", "min", "max", "q01", "q99")
 
 
-def dataset_statistics(actions: np.ndarray, proprio: np.ndarray, episodes: int) -> dict[str, object]:
-    """One entry, over all transitions: actions (N, 7) with the gripper 1 open, 0 closed; proprio (N, 8)."""
+def dataset_statistics(actions: np.ndarray, proprio: np.ndarray, episodes: int, normalization: str) -> dict[str, object]:
+    """One entry, over all transitions: actions (N, 7) with the gripper 1 open, 0 closed; proprio (N, 8).
+
+    normalization: which of these a model is scaled by, "bounds" or "bounds_q99".
+    """
     gripper_left_out = [True] * (ACTION_DIM - 1) + [False]
     return {
+        "normalization": normalization,
         "action": {**_moments(actions), "mask": gripper_left_out},
         "proprio": _moments(proprio),
         "num_transitions": len(actions),
