@@ -94,3 +94,10 @@ def test_sides_are_tried():
         "grasp_sides.py", "--suite", "object", "--task", "0", "--object", "alphabet_soup_1", "--sides", "own,60", "--starts", "1"
     )
     assert printed.count("1 of 1") == 2 and "side   60" in printed
+
+
+def test_what_is_left_of_a_lean_is_measured():
+    script = runpy.run_path(str(ROOT / "scripts" / "cut_turns.py"))
+    actions = np.zeros((4, 7))
+    actions[0, 3], actions[1, 4], actions[2, :3] = -1.0, 0.25, 9.0
+    assert script["left"](actions, np.full(7, -0.5), np.full(7, 0.5)) == pytest.approx(0.75 / 1.25)
