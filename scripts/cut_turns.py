@@ -2,8 +2,8 @@
 
     python scripts/cut_turns.py DEMOS
 
-Actions beyond the 1st and 99th percentile of all demonstrations would be clipped to them.  A scripted expert leans its hand in few
-steps and fast; the figure is the share of the turning about x and y that remains, small corrections included.
+Actions beyond the 1st and 99th percentile of all demonstrations would be clipped to them.  A scripted expert leans its hand in
+few steps and fast; the figure is the share of the turning about x and y that remains, small corrections included.
 """
 
 from __future__ import annotations
