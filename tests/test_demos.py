@@ -25,7 +25,7 @@ from vla_bench.training.demo_folder import DemoFolder
 from vla_bench.training.demo_report import DemoReport, print_report
 from vla_bench.training.demo_worker import Job, Settings
 from vla_bench.training.demos import Assignments, DemoRequest, make_demos
-from vla_bench.training.disturbance import DISTANCE, Pushes
+from vla_bench.training.disturbance import DISTANCE, Disturbance
 from vla_bench.training.noops import kept_actions
 from vla_bench.training.recording import Ending, record
 from vla_bench.world.env import World
@@ -137,19 +137,20 @@ def test_replayed_as_libero_s_tools_do_it_succeeds_again(calm, world):
 
 
 def test_labels_are_the_expert_s_and_a_push_is_not_imitated(world, monkeypatch):
-    seed = next(s for s in range(99) if any(10 < p.start < 30 for p in Pushes(s, 1.0, SUITE.horizon).plan))
+    seed = next(s for s in range(99) if any(10 < p.start < 30 for p in Disturbance(s, 1.0, SUITE.horizon).plan))
     watched = Watched(world, monkeypatch)
     recording = record(world, watched, 0, seed, 1.0)
-    demo, pushes = recording.demo, Pushes(seed, 1.0, SUITE.horizon)
+    demo, disturbance = recording.demo, Disturbance(seed, 1.0, SUITE.horizon)
     assert recording.ending is Ending.SUCCESS and recording.noops == 0
-    pushed = [pushes.at(step) is not None for step in range(recording.steps)]
+    pushed = [disturbance.at(step) is not None for step in range(recording.steps)]
     free = [step for step in range(recording.steps) if not pushed[step]]
-    assert recording.pushes == demo.attributes["pushes"] == sum(p.start < recording.steps for p in pushes.plan) >= 1
+    assert recording.pushes == demo.attributes["pushes"] == sum(p.start < recording.steps for p in disturbance.plan) >= 1
     assert len(watched.answers) == len(watched.executed) == recording.steps > len(demo) == len(free)
     assert np.array_equal(demo["actions"], [watched.answers[step] for step in free])
-    assert np.array_equal(demo["actions"], [watched.executed[step] for step in free])
+    shaken = [disturbance.shaken(step, watched.answers[step]) for step in free]
+    assert np.array_equal(shaken, [watched.executed[step] for step in free]) and not np.allclose(shaken, demo["actions"])
     for step in np.flatnonzero(pushed):
-        assert np.array_equal(watched.executed[step], [*pushes.at(step).move, watched.answers[step][6]])
+        assert np.array_equal(watched.executed[step], [*disturbance.at(step).move, watched.answers[step][6]])
         assert not np.array_equal(watched.executed[step], watched.answers[step])
     # A new segment begins exactly where time is missing, and no chunk reaches across.
     assert np.array_equal(np.diff(demo.segment) > 0, np.diff(free) > 1)
@@ -177,7 +178,7 @@ def test_an_expert_that_only_waits_fails_in_finite_time(world):
 
 def test_what_the_expert_did_not_do_is_not_kept(world, monkeypatch):
     """A start in which something fell, and a goal that comes true while the arm is pushed."""
-    seed = next(s for s in range(99) if Pushes(s, 1.0, SUITE.horizon).plan[0].start == 0)
+    seed = next(s for s in range(99) if Disturbance(s, 1.0, SUITE.horizon).plan[0].start == 0)
     step = world.step
     monkeypatch.setattr(world, "step", lambda *how: (world.steps >= 2, step(*how)[1]))
     won = record(world, Expert(), 0, seed, 1.0)
@@ -212,10 +213,23 @@ def test_what_a_learner_finishes_is_not_kept(world, monkeypatch):
     assert recording.ending is Ending.REJECTED and recording.led == recording.steps < 100 and recording.demo is None
 
 
+def test_a_tremor_is_bounded_slow_and_only_in_disturbed_episodes():
+    still, down = np.zeros(7), np.array([0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0])
+    shaking = [Disturbance(seed, 1.0, 280) for seed in range(60)]
+    moves = np.array([[each.shaken(step, still) for step in range(280)] for each in shaking])
+    spread = moves[..., :6].std(axis=1)
+    assert spread[:, :3].mean() == pytest.approx(0.3, abs=0.03) and spread[:, 3:].mean() == pytest.approx(0.075, abs=0.01)
+    assert spread[:, :3].mean(axis=1).max() < 0.6 and spread[:, :3].mean(axis=1).min() < 0.15  # an episode's own
+    later = np.mean(moves[:, 6:, :3] * moves[:, :-6, :3]) / np.mean(moves[..., :3] ** 2)
+    assert later == pytest.approx(np.exp(-1), abs=0.08) and not moves[..., 6].any()
+    assert max(np.abs(each.shaken(step, down)).max() for each in shaking for step in range(280)) == 1.0
+    assert np.array_equal(Disturbance(3, 0.0, 280).shaken(5, down), down)
+
+
 def test_a_push_moves_the_arm_by_what_it_says(world):
     moved = []
     for seed in range(6):
-        push = Pushes(seed, 1.0, SUITE.horizon).plan[0]
+        push = Disturbance(seed, 1.0, SUITE.horizon).plan[0]
         before = world.reset(0).eef_pos
         for step in range(push.steps + 4):
             move = push.move if step < push.steps else np.zeros(6)
@@ -225,13 +239,13 @@ def test_a_push_moves_the_arm_by_what_it_says(world):
 
 
 def test_pushes_are_drawn_for_their_share_of_episodes():
-    plans = [Pushes(seed, 0.3, 280).plan for seed in range(400)]
+    plans = [Disturbance(seed, 0.3, 280).plan for seed in range(400)]
     assert 0.23 < np.mean([bool(plan) for plan in plans]) < 0.37
     assert 0.1 < np.mean([plan[0].start == 0 for plan in plans if plan]) < 0.4
     assert all(np.abs(push.move).max() <= 1 for plan in plans for push in plan)
     assert all(a.start + a.steps < b.start for plan in plans for a, b in zip(plan, plan[1:], strict=False))
-    assert not any(Pushes(seed, 0.0, 280).plan for seed in range(50))
-    one, same = Pushes(7, 1.0, 280), Pushes(7, 1.0, 280)
+    assert not any(Disturbance(seed, 0.0, 280).plan for seed in range(50))
+    one, same = Disturbance(7, 1.0, 280), Disturbance(7, 1.0, 280)
     assert [p.start for p in one.plan] == [p.start for p in same.plan]
 
 

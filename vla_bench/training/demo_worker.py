@@ -25,7 +25,7 @@ class Settings:
     suites: dict[str, Suite]
     assets: AssetPack
     environment: dict[str, str]  # set before the simulator is imported
-    pushed_share: float
+    disturbed_share: float
     learner: str | None = None  # a policy that acts first
 
 
@@ -56,7 +56,7 @@ def main(connection: Connection, settings: Settings) -> None:
                         world.close()
                     world = World(suite, settings.assets)
                     learner = _learner(settings.learner, suite)
-                attempt = make(world, expert, job, settings.pushed_share, learner)
+                attempt = make(world, expert, job, settings.disturbed_share, learner)
             except Exception as error:  # noqa: BLE001  every failure of a simulator is an attempt's error, with its cause
                 trace = traceback.format_exc(limit=-3)
                 text = f"{type(error).__name__}: {error}\n{trace}"
@@ -81,13 +81,13 @@ def _learner(name: str | None, suite: Suite):
     return make_policy(ModelChoice(name, suites=(suite.name,), **model))
 
 
-def make(world, expert, job: Job, pushed_share: float, learner=None) -> Attempt:
+def make(world, expert, job: Job, disturbed_share: float, learner=None) -> Attempt:
     """Make one attempt; a success is on the disk when this returns."""
     from vla_bench.training.demo_file import write_demos
     from vla_bench.training.recording import record
 
     world.start(world.suite.task(job.task_id))
-    recording = record(world, expert, job.number, job.seed, pushed_share, learner)
+    recording = record(world, expert, job.number, job.seed, disturbed_share, learner)
     frames = 0
     if recording.demo is not None:
         frames = len(recording.demo)

@@ -11,7 +11,7 @@ from vla_bench.model.normalisation import axis_angle
 from vla_bench.policies.base import Policy
 from vla_bench.records import EpisodeKey
 from vla_bench.training.demo_file import IMAGES, Demo
-from vla_bench.training.disturbance import Pushes
+from vla_bench.training.disturbance import Disturbance
 from vla_bench.training.leading import lead
 from vla_bench.training.noops import kept_actions
 from vla_bench.world.env import SAMPLED, World
@@ -57,18 +57,19 @@ class Kept:
 
 
 def record(
-    world: World, expert: Policy, attempt: int, seed: int, pushed_share: float, learner: Policy | None = None
+    world: World, expert: Policy, attempt: int, seed: int, disturbed_share: float, learner: Policy | None = None
 ) -> Recording:
     """Let `expert` try the running task from the start that belongs to `seed`, and keep what it saw and did.
 
     As in the reference's data, an action that does nothing is neither executed nor kept.  While the arm is pushed, the
     expert goes on watching and deciding, its gripper is obeyed, and nothing is kept; nor of what a `learner` did before.
+    Where the arm trembles, what the expert asked for is kept.
     """
     start = world.sample(seed)
-    pushes = Pushes(seed, pushed_share, world.suite.horizon)
+    disturbance = Disturbance(seed, disturbed_share, world.suite.horizon)
     key = EpisodeKey(world.suite.name, world.task.id, SAMPLED, attempt)
     expert.reset(key)
-    seen = world.begin(key, start, Sight.IMAGES if learner or not pushes.at(0) else Sight.STATE)
+    seen = world.begin(key, start, Sight.IMAGES if learner or not disturbance.at(0) else Sight.STATE)
     if not world.is_sound(start):
         return Recording(Ending.REJECTED)
     led = 0
@@ -81,7 +82,7 @@ def record(
     frames, noops, segment, pushed = Kept(), 0, 0, 0
     for step in range(world.suite.horizon):
         action = expert.act([seen])[0].actions[0]
-        push = pushes.at(step)
+        push = disturbance.at(step)
         if push is None:
             while not kept_actions(np.array([*frames.actions, action]))[-1]:
                 noops += 1
@@ -89,11 +90,12 @@ def record(
                     return Recording(Ending.FAILURE, led + step, noops, pushed, led)  # it has given up
                 action = expert.act([seen])[0].actions[0]
             frames.add(action, world.state, seen, segment)
+            action = disturbance.shaken(step, action)
         else:
             pushed += step == push.start
             segment = frames.segment[-1] + 1 if frames.segment else 0
             action = np.array([*push.move, action[6]])
-        done, seen = world.step(action, Sight.STATE if pushes.at(step + 1) else Sight.IMAGES)
+        done, seen = world.step(action, Sight.STATE if disturbance.at(step + 1) else Sight.IMAGES)
         if done:
             break
     counts = (led + step + 1, noops, pushed, led)
