@@ -22,7 +22,8 @@ class Recipe:
     matrix_rate: peak rate of Muon, which then trains the matrices; None leaves them to AdamW.
     kept_once: share of steps in which the pruner keeps every image token once, as in evaluation, and learns nothing itself.
         The paper has none: repeats always stay in training.
-    switch_weight: how much likelier a chunk is drawn in which, or soon after which, the gripper opens or closes.
+    switch_weight: how much likelier a chunk is drawn in which, or soon after which, the gripper opens or closes, or in which the
+        hand leans.
     even_tasks: every task is drawn equally often, however long its demonstrations are.
     fill_ends: the last 7 steps of a demonstration are learnt, too, their chunks filled up with its last action.  The reference
         leaves them out; where a demonstration ends with the hand's opening, nobody then learns to open it now.
