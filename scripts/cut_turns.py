@@ -16,8 +16,7 @@ import numpy as np
 import typer
 
 from vla_bench.training.frames import demo_files
-
-LEANING = slice(3, 5)  # of an action
+from vla_bench.training.samples import LEANING
 
 
 def main(folder: Annotated[Path, typer.Argument(help="Demonstrations.")]) -> None:

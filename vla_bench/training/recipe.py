@@ -100,7 +100,7 @@ _NANO = {
     "switch_weight": 3.0,
     "even_tasks": True,
     "fill_ends": True,
-    # The scripted expert leans its hand in one step of a hundred, and then as fast as it can: between the reference's
+    # The scripted expert leans its hand in few steps, and in those as fast as it can: between the reference's
     # percentiles it would turn at 0.4 of its speed, and meet what it came for before it has turned.
     "normalization": "bounds",
     "augment": False,
