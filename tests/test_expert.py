@@ -4,12 +4,26 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from vla_bench.policies.expert import Expert
 from vla_bench.policies.expert.fixtures import middle_of_opening
 from vla_bench.policies.expert.grasps import PALM, WIDEST, best_grasp, candidates, crowding, side_of, upright, yaw
 from vla_bench.policies.expert.handling import from_inside, from_under
-from vla_bench.policies.expert.motions import DOWN, Arm, about, about_z, go, lower, matrix, release, rotation_vector, travel
+from vla_bench.policies.expert.motions import (
+    DOWN,
+    METRES_A_STEP,
+    RADIANS_A_STEP,
+    Arm,
+    about,
+    about_z,
+    go,
+    lower,
+    matrix,
+    release,
+    rotation_vector,
+    travel,
+)
 from vla_bench.policies.expert.plans import beside, holds, lowest_in, roofed, solve, turn_into
 from vla_bench.policies.expert.shapes import DOOR, SHAPES, Hold, doors, obstacles, top_between
 from vla_bench.policies.expert.sides import SIDES, side_for
@@ -89,6 +103,21 @@ def test_a_slanted_descent_follows_the_axis_of_the_tool(slant, least, most):
     assert np.linalg.norm(path[-1]) < 0.016
     low = path[(path[:, 2] < 0.12) & (path[:, 2] > 0.04)]
     assert least <= np.linalg.norm(np.cross(low, goal.mat[:, 2]), axis=1).max() < most
+
+
+def test_the_hand_turns_all_the_way_and_stands_before_it_arrives():
+    arm, mat = Arm(look(make_scene({}), pos=(-0.3, 0.0, 0.2))), DOWN
+    goal = Pose(np.array([0.1, 0.0, 0.2]), about(np.array([0.0, 1.0, 0.0]), 0.6) @ DOWN)
+    turns, left = [], []
+    for action in go(arm, lambda: goal):
+        turns.append(np.linalg.norm(action[3:6]))
+        left.append((goal.pos[0] - arm.pos[0], np.linalg.norm(rotation_vector(goal.mat @ arm.mat.T))))
+        mat = about(action[3:6] / turns[-1], turns[-1] * RADIANS_A_STEP) @ mat
+        there = look(arm.scene, arm.pos + action[:3] * METRES_A_STEP)
+        arm.observe(replace(there, eef_quat=Rotation.from_matrix(mat).as_quat()))
+    way = [turn for turn, (far, _) in zip(turns, left, strict=True) if far > 0.15]
+    assert len(way) > 15 and max(way) < 1.5 * min(way)  # not over in the first few steps
+    assert all(turn < 0.1 for far, turn in left if far < 0.02)
 
 
 def test_lowering_ends_where_something_holds_it_up():

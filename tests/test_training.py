@@ -155,7 +155,6 @@ def longer(data, frames):
     """Frames of 40 steps in which the gripper closes at the 30th, and of 30 that begin closed and open at once; how to draw."""
     rows = np.arange(70) % 20
     many = {name: getattr(frames, name)[rows] for name in ("proprio", "actions", "instruction", "targets")}
-    many["actions"][:, 3:5] = 0.0
     many["actions"][:, 6] = [*(i < 30 for i in range(40)), 0, *[1] * 29]
     (entry,) = statistics(frames, demo_files(data), "bounds").values()
     made = Tokenizer(NANO_TOKENIZER, NANO.tokens), Statistics.parse(entry, "x"), Normalisation(), 0
@@ -170,16 +169,6 @@ def test_chunks_near_a_switch_of_the_gripper_are_drawn_more_often(longer):
     # From 15 steps before a switch, where the next chunk ends with it; never for that of another demonstration.
     near = {*range(15, 31), 40, 41}
     assert weights == {start: 3.0 if start in near else 1.0 for start in [*range(33), *range(40, 63)]}
-
-
-def test_chunks_in_which_the_hand_leans_are_drawn_more_often(longer):
-    frames, made = longer
-    actions = np.zeros_like(frames.actions)
-    actions[[12, 45], 3:5] = (-0.3, 0.0), (0.1, 0.2)  # a lean, and what is none
-    samples = Samples(replace(frames, actions=actions), NANO, *made, switch_weight=3.0)
-    chances = np.diff(samples._cumulative, prepend=0.0)
-    often = samples.starts[chances > 2 * chances.min()]
-    assert often.tolist() == list(range(5, 13)) and chances.max() == pytest.approx(3 * chances.min())
 
 
 def test_the_last_steps_are_learnt_with_the_last_action_repeated(longer):

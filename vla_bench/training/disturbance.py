@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vla_bench.policies.expert.motions import METRES_A_STEP, RADIANS_A_STEP
+
 SHARE_AT_START = 0.25  # of disturbed episodes: the arm starts elsewhere
 MOST = 3  # pushes an episode
 STEPS = (4, 7)
 DISTANCE = (0.02, 0.06)  # m
 ANGLE = (0.0, 0.2)  # rad
 GAP = (0.05, 0.3)  # from one push to the next, as a share of the horizon
-# What one step of action 1.0 comes to, measured from rest in free air.
-METRES_A_STEP, RADIANS_A_STEP = 0.0122, 0.174
 # The tremor is a random walk that is drawn back to nothing: its spread, an episode's own, in parts of the fastest move and of
 # the fastest turn, and the steps after which it has forgotten where it was.
 TREMOR, TREMBLING_TURN, MEMORY = (0.1, 0.5), 0.25, 6.0

@@ -22,8 +22,7 @@ class Recipe:
     matrix_rate: peak rate of Muon, which then trains the matrices; None leaves them to AdamW.
     kept_once: share of steps in which the pruner keeps every image token once, as in evaluation, and learns nothing itself.
         The paper has none: repeats always stay in training.
-    switch_weight: how much likelier a chunk is drawn in which, or soon after which, the gripper opens or closes, or in which the
-        hand leans.
+    switch_weight: how much likelier a chunk is drawn in which, or soon after which, the gripper opens or closes.
     even_tasks: every task is drawn equally often, however long its demonstrations are.
     fill_ends: the last 7 steps of a demonstration are learnt, too, their chunks filled up with its last action.  The reference
         leaves them out; where a demonstration ends with the hand's opening, nobody then learns to open it now.
@@ -100,8 +99,8 @@ _NANO = {
     "switch_weight": 3.0,
     "even_tasks": True,
     "fill_ends": True,
-    # The scripted expert leans its hand in few steps, and in those as fast as it can: between the reference's
-    # percentiles it would turn at 0.4 of its speed, and meet what it came for before it has turned.
+    # The scripted expert leans its hand in few tasks: between the reference's percentiles, taken over all of them, it would
+    # turn at a part of its speed, and meet what it came for before it has turned.
     "normalization": "bounds",
     "augment": False,
 }

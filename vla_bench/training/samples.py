@@ -22,7 +22,6 @@ from vla_bench.training.frames import TARGETS, Frames
 
 GRIPPER = 6
 PLACES = 1 + TARGETS  # that the auxiliary loss asks for
-LEANING, A_LEAN = slice(3, 5), 0.25  # of an action: the turns about x and y, and from which share of the fastest they count
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ class Batch:
 class Samples:
     """Draws batches from prepared frames.
 
-    switch_weight: how much likelier a chunk is in which, or soon after which, the gripper opens or closes, or in which the hand
-        leans; those moments are few and decide.
+    switch_weight: how much likelier a chunk is in which, or soon after which, the gripper opens or closes; those moments are
+        few and decide.
     even_tasks: every task is drawn as often as any other, however long its demonstrations are.
     fill_ends: also draw a demonstration's last steps; what their chunks lack repeats its last action.
     augmentation: None shows every picture with its centre crop.
@@ -83,7 +82,7 @@ class Samples:
         # (1, 2 branches, 3, 1, 1) each
         self.mean = torch.tensor(normalisation.means).view(1, 2, 3, 1, 1)
         self.std = torch.tensor(normalisation.stds).view(1, 2, 3, 1, 1)
-        weights = np.where(self._switches() | self._leans(), switch_weight, 1.0)
+        weights = np.where(self._switches(), switch_weight, 1.0)
         if even_tasks:
             task = frames.instruction[self.starts]
             weights /= np.bincount(task, weights)[task]
@@ -139,13 +138,6 @@ class Samples:
         rows = rows[segment[at[following[rows]]] == segment[rows]]
         places[rows] = self.frames.proprio[at[following[rows]], :3]
         return places
-
-    def _leans(self) -> np.ndarray:
-        """Whether the hand leans within a chunk: over in a few steps, and who does not lean then comes down beside the rim."""
-        leaning = np.abs(self.frames.actions[:, LEANING]).max(axis=1) > A_LEAN
-        until = np.concatenate([[0], np.cumsum(leaning)])
-        ends = np.minimum(self.starts + self.config.chunk - 1, self._last[self.starts])
-        return until[ends + 1] != until[self.starts]
 
     def _switches(self) -> np.ndarray:
         """Whether the gripper's command changes within a chunk or the next.
