@@ -31,6 +31,15 @@ def test_a_run_survives_being_killed():
     assert "same episodes, once each, same states at their ends" in printed
 
 
+def test_pruners_share_a_table(tmp_path):
+    common = ["--keep", "10", "--suite", "object", "--tasks", "0", "--init-states", "0", "--workers", "1"]
+    folders = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "kept")]
+    script("pruner_table.py", "--only", "none,random", *common, *folders)
+    kept = {name: json.loads((tmp_path / "kept" / "object" / f"{name}.json").read_text()) for name in ("none", "random")}
+    assert [each["totals"]["episodes"] for each in kept.values()] == [1, 1]
+    assert "random" in (tmp_path / "kept" / "object.md").read_text()
+
+
 def test_contact_sheet(tmp_path):
     from PIL import Image
 

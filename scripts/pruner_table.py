@@ -1,0 +1,76 @@
+"""Every pruner on nano-oft at one number of image tokens, beside the models that were trained with theirs.
+
+    python scripts/pruner_table.py --keep 10 --runs results/runs/pruners --out results/pruners
+
+A method is one `vla-bench eval` a suite, so the same command goes on where it was stopped.  Under OUT are a compact JSON of every
+run, SUITE/METHOD.json, and the tables, SUITE.md, as `vla-bench compare` writes them with the dense model as their base.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PRUNERS = {
+    "random": "random(keep={keep})",
+    "grid": "grid(keep={keep})",
+    "fastv": "fastv(keep={keep})",
+    "sparsevlm": "sparsevlm(budget=64)",  # the release's smallest: 64 of 576 tokens
+    "sparsevlm-1stage": "sparsevlm(variant=1stage,keep={keep})",
+    "divprune": "divprune(keep={keep})",
+    "score-lightvla": "score-lightvla(keep={keep})",
+    "inverse-score-lightvla": "inverse(score-lightvla(keep={keep}))",
+    "inverse-fastv": "inverse(fastv(keep={keep}))",
+}
+MODELS = {
+    "lightvla": "nano-lightvla",
+    "lightvla-star-vision": "nano-lightvla-star-vision",
+    "lightvla-star-llm1": "nano-lightvla-star-llm1",
+}
+
+
+def main(
+    keep: Annotated[int, typer.Option(help="Image tokens of both cameras: what nano-lightvla keeps, rounded to an even number.")],
+    runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("results/runs/pruners"),
+    out: Annotated[Path, typer.Option(help="Folder of the JSON and the tables.")] = Path("results/pruners"),
+    suite: Annotated[str, typer.Option(help="Several with commas.")] = "object,spatial",
+    tasks: Annotated[str | None, typer.Option(help="As for eval.")] = None,
+    init_states: Annotated[str, typer.Option(help="Of every task.")] = "0-9",
+    only: Annotated[str | None, typer.Option(help="Of the methods these, with commas; the first is the base.")] = None,
+    assets: Annotated[str, typer.Option(help="As for eval.")] = "primitive",
+    workers: Annotated[str, typer.Option(help="As for eval.")] = "auto",
+) -> None:
+    methods = {"none": ["--model", "nano-oft"]}
+    methods |= {name: ["--model", model] for name, model in MODELS.items()}
+    methods |= {name: ["--model", "nano-oft", "--pruner", text.format(keep=keep)] for name, text in PRUNERS.items()}
+    if only:
+        methods = {name: methods[name] for name in only.split(",")}
+    common = ["--init-states", init_states, "--assets", assets, "--video", "none", "--workers", workers]
+    if tasks:
+        common += ["--tasks", tasks]
+    for each in suite.split(","):
+        files = []
+        for name, options in methods.items():
+            run, file = runs / f"{each}-{name}", out / each / f"{name}.json"
+            vla_bench("eval", "--suite", each, *options, *common, "--out", run)
+            call(sys.executable, Path(__file__).with_name("keep_run.py"), run, file)
+            files.append(file)
+        vla_bench("compare", *files, "--out", out / f"{each}.md")
+
+
+def vla_bench(*arguments: str | Path) -> None:
+    call(Path(sys.executable).with_name("vla-bench"), *arguments)
+
+
+def call(*command: str | Path) -> None:
+    """Run `command`, and end with its exit code where it fails."""
+    if code := subprocess.run([str(part) for part in command]).returncode:
+        raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    typer.run(main)
