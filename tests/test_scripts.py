@@ -9,8 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from vla_bench.records import Status, append_line, write_run
+from vla_bench.training.samples import Batch
 
 from .conftest import ROOT
 from .test_records import episode, run
@@ -110,3 +112,13 @@ def test_what_is_left_of_a_lean_is_measured():
     actions = np.zeros((4, 7))
     actions[0, 3], actions[1, 4], actions[2, :3] = -1.0, 0.25, 9.0
     assert script["left"](actions, np.full(7, -0.5), np.full(7, 0.5)) == pytest.approx(0.75 / 1.25)
+
+
+def test_how_far_off_a_place_is_said_to_be(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    script = runpy.run_path(str(ROOT / "scripts" / "where_error.py"))
+    targets = torch.tensor([[0.0, 0.0, 0.0], [torch.nan] * 3]).repeat(3, 1, 1)
+    said = torch.zeros(3, 2, 3)
+    said[:, 0] = torch.tensor([[0.3, 0.4, 0.0], [0.0, 0.1, 0.0], [0.0, 0.0, 9.0]])  # tenths of a metre
+    batch = Batch(None, torch.zeros(3, 8, 7), targets, (0, 0, 0))
+    assert script["errors"](said, batch) == pytest.approx([50.0, np.nan], nan_ok=True)

@@ -32,7 +32,7 @@ def demos(
     out: Annotated[Path, typer.Option(help="Folder; LIBERO's file names below it.")] = Path("results/demos"),
     tasks: Tasks = None,
     image_size: Annotated[int, typer.Option(help="128 as LIBERO's own files, or 256.")] = 128,
-    disturb: Annotated[float, typer.Option(help="Share of episodes in which the arm trembles and is pushed.")] = 0.3,
+    disturb: Annotated[float, typer.Option(help="Share of episodes in which the arm trembles and is pushed.")] = 0.6,
     learner: Annotated[
         Optional[str], typer.Option(help="A model that acts first, until the expert takes over.", show_default="none")
     ] = None,

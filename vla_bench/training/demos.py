@@ -33,7 +33,7 @@ ERRORS_IN_A_ROW = 10  # this many and the cause is not the attempts
 class DemoRequest:
     """What the user asked for, as the command line takes it.
 
-    disturb: share of episodes in which the arm is pushed.
+    disturb: share of episodes in which the arm trembles and is pushed.
     learner: a policy that acts first in every episode, until the expert takes over; None for none.
     """
 
@@ -42,7 +42,7 @@ class DemoRequest:
     out: Path = Path("results/demos")
     tasks: str | None = None
     image_size: int = 128
-    disturb: float = 0.3
+    disturb: float = 0.6
     workers: str = "auto"
     assets: str = "auto"
     seed: int = 0
