@@ -97,7 +97,7 @@ _NANO = {
     "fresh_heads": False,
     "clip": 1.0,
     "switch_weight": 3.0,
-    "even_tasks": False,
+    "even_tasks": True,
     "fill_ends": True,
     # The scripted expert leans its hand in few tasks: between the reference's percentiles, taken over all of them, it would
     # turn at a part of its speed, and meet what it came for before it has turned.
