@@ -3,7 +3,7 @@
     python scripts/cut_turns.py DEMOS
 
 Actions beyond the 1st and 99th percentile of all demonstrations would be clipped to them.  A scripted expert leans its hand in
-few steps and fast; the figure is the share of the turning about x and y that remains, small corrections included.
+few tasks; the figure is the share of the turning about x and y that remains, small corrections included.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import numpy as np
 import typer
 
 from vla_bench.training.frames import demo_files
-from vla_bench.training.samples import LEANING
+
+LEANING = slice(3, 5)  # of an action: the turns about x and y
 
 
 def main(folder: Annotated[Path, typer.Argument(help="Demonstrations.")]) -> None:
