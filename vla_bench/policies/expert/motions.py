@@ -95,8 +95,8 @@ class Arm:
     def toward(self, goal: Pose, speed: float = 1.0, steps: float = 0.0) -> np.ndarray:
         """The action that moves the tool to `goal` along a straight line, each component at most `speed`.
 
-        It has turned in `steps` control steps, evenly: who turns at once, in the first few steps, does so where all tasks look
-        alike, and by 4 % of the steps; what was learnt from that was to turn by a tenth of it.
+        It has turned in `steps` control steps, evenly.  A turn at once is over in the first few steps, where all tasks look
+        alike, and a policy that learns from it hardly turns.
         """
         velocity = self._path[-1] - self._path[-2] if len(self._path) > 1 else np.zeros(3)
         action = np.zeros(ACTION_DIM)
