@@ -18,6 +18,7 @@ from vla_bench.model.normalisation import Statistics
 from vla_bench.model.tokenizer import Tokenizer
 from vla_bench.training.frames import demo_files, prepare_frames
 from vla_bench.training.samples import Batch, Samples
+from vla_bench.training.shares import parse_shares
 from vla_bench.training.step import Loss
 
 SEED = 123  # no training's
@@ -45,7 +46,7 @@ def samples_for(loaded: Loaded, data: Path) -> Samples:
     frames = prepare_frames(demo_files(data), loaded.config.image_size, data / ".frames")
     key = next(iter(loaded.statistics))
     scale, words = Statistics.parse(loaded.statistics[key], key), Tokenizer(loaded.tokenizer_file, loaded.config.tokens)
-    drawn = {"switch_weight": 3.0, "even_tasks": True, "fill_ends": True}
+    drawn = {"switch_weight": 3.0, "shares": parse_shares(""), "fill_ends": True}
     return Samples(frames, loaded.config, words, scale, loaded.normalisation, SEED, **drawn)
 
 

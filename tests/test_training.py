@@ -34,6 +34,7 @@ from vla_bench.training.frames import demo_files, prepare_frames
 from vla_bench.training.recipe import RECIPES, recipe
 from vla_bench.training.samples import Samples
 from vla_bench.training.schedule import LearningRate
+from vla_bench.training.shares import parse_shares
 from vla_bench.training.statistics import dataset_statistics
 from vla_bench.training.step import Loss
 
@@ -182,15 +183,20 @@ def test_the_last_steps_are_learnt_with_the_last_action_repeated(longer):
     assert not RECIPES["paper"].fill_ends  # the reference does not
 
 
-def test_every_task_is_drawn_as_often_as_any_other(longer):
+def test_suites_are_drawn_by_their_shares_and_their_tasks_evenly(longer):
     frames, made = longer
-    uneven = replace(frames, instruction=frames.segment, instructions=("one", "other"))
-    samples = Samples(uneven, NANO, *made, switch_weight=3.0, even_tasks=True)
-    chances, first = np.diff(samples._cumulative, prepend=0.0), samples.starts < 40
-    assert first.sum() > (~first).sum()
-    for of_task in (first, ~first):
-        assert chances[of_task].sum() == pytest.approx(0.5)
-        assert chances[of_task].max() / chances[of_task].min() == pytest.approx(3.0)
+    three = np.repeat([0, 1, 2], (30, 10, 30))
+    uneven = replace(frames, instruction=three, instructions=("a", "b", "c"), folders=("libero_goal", "libero_goal", "libero_10"))
+    samples = Samples(uneven, NANO, *made, switch_weight=3.0, shares=parse_shares("long=3"))
+    chances, task = np.diff(samples._cumulative, prepend=0.0), three[samples.starts]
+    assert [chances[task == i].sum() for i in range(3)] == pytest.approx([1 / 8, 1 / 8, 3 / 4])
+    assert chances[task == 2].max() / chances[task == 2].min() == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("text", ["long", "long=0", "long=nan", "libero_10=2", "long=1,=2"])
+def test_a_share_that_is_none_is_refused(text):
+    with pytest.raises(UsageError, match="--shares"):
+        recipe("nano-oft").with_options(shares=text)
 
 
 def test_steps_that_prune_as_evaluation_does_are_spread_evenly(data, tmp_path):

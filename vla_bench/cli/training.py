@@ -75,6 +75,9 @@ def train(
     learning_rate: Annotated[Optional[float], typer.Option(help="At its peak.", show_default="the recipe's")] = None,
     rate_schedule: Annotated[Optional[RateSchedule], typer.Option(help="Of the rate.", show_default="the recipe's")] = None,
     matrix_rate: Annotated[Optional[float], typer.Option(help="Muon's, for the matrices.", show_default="the recipe's")] = None,
+    shares: Annotated[
+        Optional[str], typer.Option(help="Of suites, as long=3; tasks evenly.", show_default="the recipe's")
+    ] = None,
     auxiliary: Annotated[Optional[float], typer.Option(help="Weight of its loss.", show_default="the recipe's")] = None,
     lora_rank: Annotated[Optional[int], typer.Option(help="0 trains every weight.", show_default="the recipe's")] = None,
     seed: Annotated[int, typer.Option(help="Of weights, batches, augmentation and noise.")] = 0,
@@ -102,6 +105,7 @@ def train(
         learning_rate=learning_rate,
         rate_schedule=rate_schedule and recipes.LearningRate(rate_schedule.value),
         matrix_rate=matrix_rate,
+        shares=shares,
         auxiliary=auxiliary,
         lora_rank=lora_rank,
         seed=seed,

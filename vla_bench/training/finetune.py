@@ -30,6 +30,7 @@ from vla_bench.training.lora import add_lora
 from vla_bench.training.plot import plot_log
 from vla_bench.training.recipe import Recipe
 from vla_bench.training.samples import Samples
+from vla_bench.training.shares import parse_shares
 from vla_bench.training.state import FILE as STATE
 from vla_bench.training.state import is_training, saved_recipe
 from vla_bench.training.statistics import dataset_statistics
@@ -106,7 +107,7 @@ def _train(
         recipe.seed,
         Augmentation() if recipe.augment else None,
         recipe.switch_weight,
-        recipe.even_tasks,
+        None if recipe.shares is None else parse_shares(recipe.shares),
         recipe.fill_ends,
     )
     if recipe.lora_rank:

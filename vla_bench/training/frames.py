@@ -58,7 +58,7 @@ class Frames:
     proprio: (N, 8).  actions: (N, 7), gripper 1 open, 0 closed.
     segment: (N,) steps of one number follow each other in time.
     ends: (N,) bool, the last step of a demonstration.
-    instruction: (N,) index into `instructions`.
+    instruction: (N,) index into `instructions`, and into `folders`, the name of the folder that its demonstrations lie in.
     targets: (N, 3, 3) where the task's objects are, in metres; NaN where not known.
     """
 
@@ -70,6 +70,7 @@ class Frames:
     instruction: np.ndarray
     targets: np.ndarray
     instructions: tuple[str, ...]
+    folders: tuple[str, ...]
     episodes: int
 
     @cached_property
@@ -99,7 +100,7 @@ def prepare_frames(files: Sequence[Path], size: int, cache: Path) -> Frames:
             with locked(cache), ProcessPoolExecutor(min(cpu_count(), len(missing)), mp_context=get_context("spawn")) as pool:
                 for done in [pool.submit(_prepare_file, *job) for job in missing]:
                     done.result()
-        return _join(folders)
+        return _join(folders, [file.parent.name for file in files])
     except (OSError, BrokenProcessPool) as error:  # the latter: a process was killed, mostly for its memory
         raise RecordError(f"cannot prepare the pictures in {cache}: {error}", f"df -h {cache.parent}; free -h") from error
 
@@ -111,22 +112,23 @@ def _folder(file: Path, size: int, cache: Path) -> Path:
     return cache / ".".join(hashlib.sha256(json.dumps(name).encode()).hexdigest()[:16] for name in names)
 
 
-def _join(folders: Sequence[Path]) -> Frames:
-    tables, instructions, episodes, segments = [], [], 0, 0
-    for folder in folders:
-        with np.load(folder / STEPS, allow_pickle=False) as table:
+def _join(prepared: Sequence[Path], folders: Sequence[str]) -> Frames:
+    tables, tasks, episodes, segments = [], [], 0, 0
+    for files, folder in zip(prepared, folders, strict=True):
+        with np.load(files / STEPS, allow_pickle=False) as table:
             steps = dict(table)
         language, count = str(steps.pop("language")), int(steps.pop("count"))
-        if language not in instructions:
-            instructions.append(language)
-        steps["instruction"] = np.full(len(steps["segment"]), instructions.index(language), np.int16)
+        if (task := (language, folder)) not in tasks:
+            tasks.append(task)
+        steps["instruction"] = np.full(len(steps["segment"]), tasks.index(task), np.int16)
         steps["segment"] += segments
         segments = int(steps["segment"].max()) + 1
         tables.append(steps)
         episodes += count
-    pictures = Pictures([np.load(folder / PICTURES, mmap_mode="r") for folder in folders])
+    pictures = Pictures([np.load(files / PICTURES, mmap_mode="r") for files in prepared])
     columns = {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
-    return Frames(pictures, **columns, instructions=tuple(instructions), episodes=episodes)
+    languages, folders = zip(*tasks, strict=True)
+    return Frames(pictures, **columns, instructions=languages, folders=folders, episodes=episodes)
 
 
 def _prepare_file(file: Path, size: int, folder: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from vla_bench.errors import UsageError, nearest
 from vla_bench.pruners.gumbel import NoiseSchedule
 from vla_bench.training.schedule import LearningRate
+from vla_bench.training.shares import parse_shares
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Recipe:
     kept_once: share of steps in which the pruner keeps every image token once, as in evaluation, and learns nothing itself.
         The paper has none: repeats always stay in training.
     switch_weight: how much likelier a chunk is drawn in which, or soon after which, the gripper opens or closes.
-    even_tasks: every task is drawn equally often, however long its demonstrations are.
+    shares: how often the suites are drawn, such as "long=3", where 1 is the share of those not named; the tasks of a suite
+        evenly.  None draws every step as often as any other, as the reference does.
     fill_ends: the last 7 steps of a demonstration are learnt, too, their chunks filled up with its last action.  The reference
         leaves them out; where a demonstration ends with the hand's opening, nobody then learns to open it now.
     normalization: what becomes -1 and 1 of actions and states: "bounds_q99" the 1st and 99th percentile, as in the reference,
@@ -49,7 +51,7 @@ class Recipe:
     augment: bool = True
     kept_once: float = 0.0
     switch_weight: float = 1.0
-    even_tasks: bool = False
+    shares: str | None = None
     fill_ends: bool = False
     normalization: str = "bounds_q99"
     auxiliary: float = 0.0
@@ -64,6 +66,7 @@ class Recipe:
         for name in ("lora_rank", "auxiliary", "seed", "weight_decay"):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"--{name.replace('_', '-')} must not be negative, as {getattr(self, name)} is")
+        parse_shares(self.shares or "")
         for name in ("learning_rate", "matrix_rate"):
             if (rate := getattr(self, name)) is not None and not 0 < rate < math.inf:
                 raise UsageError(f"--{name.replace('_', '-')} must be above 0, not {rate}")
@@ -97,7 +100,9 @@ _NANO = {
     "fresh_heads": False,
     "clip": 1.0,
     "switch_weight": 3.0,
-    "even_tasks": True,
+    # Nearly every task of Long has a table of its own, those of the other suites share theirs: seen as seldom as they, its
+    # things are not found.
+    "shares": "long=3",
     "fill_ends": True,
     # The scripted expert leans its hand in few tasks: between the reference's percentiles, taken over all of them, it would
     # turn at a part of its speed, and meet what it came for before it has turned.

@@ -19,6 +19,7 @@ from vla_bench.model.vla import Inputs
 from vla_bench.training.augment import Augmentation
 from vla_bench.training.demo_file import chunk_starts
 from vla_bench.training.frames import TARGETS, Frames
+from vla_bench.training.shares import balanced
 
 GRIPPER = 6
 PLACES = 1 + TARGETS  # that the auxiliary loss asks for
@@ -49,7 +50,7 @@ class Samples:
 
     switch_weight: how much likelier a chunk is in which, or soon after which, the gripper opens or closes; those moments are
         few and decide.
-    even_tasks: every task is drawn as often as any other, however long its demonstrations are.
+    shares: of the suites, whose tasks are drawn evenly; None draws every step as often as any other.
     fill_ends: also draw a demonstration's last steps; what their chunks lack repeats its last action.
     augmentation: None shows every picture with its centre crop.
     """
@@ -64,7 +65,7 @@ class Samples:
         seed: int,
         augmentation: Augmentation | None = None,
         switch_weight: float = 1.0,
-        even_tasks: bool = False,
+        shares: dict[str, float] | None = None,
         fill_ends: bool = False,
     ):
         self.frames = frames
@@ -83,9 +84,8 @@ class Samples:
         self.mean = torch.tensor(normalisation.means).view(1, 2, 3, 1, 1)
         self.std = torch.tensor(normalisation.stds).view(1, 2, 3, 1, 1)
         weights = np.where(self._switches(), switch_weight, 1.0)
-        if even_tasks:
-            task = frames.instruction[self.starts]
-            weights /= np.bincount(task, weights)[task]
+        if shares is not None:
+            weights = balanced(weights, frames.instruction[self.starts], frames.folders, shares)
         self._cumulative = np.cumsum(weights / weights.sum())
         self._places = np.concatenate([self._next_switch()[:, None], frames.targets], axis=1)
 

@@ -1,0 +1,39 @@
+"""How often a training draws each task, whatever the number and length of its demonstrations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from vla_bench.errors import UsageError
+from vla_bench.suites import SUITE_NAMES, load_suites
+
+FIX = "vla-bench train --shares long=3 ..."
+
+
+def parse_shares(text: str) -> dict[str, float]:
+    """`long=3,object=0.5` as a dictionary; a suite that is not named has share 1.  Raises UsageError."""
+    shares = dict.fromkeys(SUITE_NAMES, 1.0)
+    for part in filter(None, text.split(",")):
+        name, _, value = (piece.strip() for piece in part.partition("="))
+        try:
+            share = float(value)
+        except ValueError:
+            share = math.nan
+        if name not in shares or not 0 < share < math.inf:
+            raise UsageError(f'"{part}" gives no suite a share: SUITE=NUMBER with {", ".join(SUITE_NAMES)}', FIX)
+        shares[name] = share
+    return shares
+
+
+def balanced(weights: np.ndarray, task: np.ndarray, folders: Sequence[str], shares: dict[str, float]) -> np.ndarray:
+    """`weights` (N,) scaled so that every suite adds up to its share and the tasks of a suite to equal parts of it.
+
+    task: (N,) index into `folders`, which has the folder of every task's demonstrations; it bears LIBERO's name of the suite.
+    """
+    names = {suite.libero_name: suite.name for suite in load_suites("all")}
+    there = np.bincount(task, weights, minlength=len(folders))
+    share = np.array([shares.get(names.get(folder, folder), 1.0) / folders.count(folder) for folder in folders])
+    return weights * (share / np.maximum(there, np.finfo(float).tiny))[task]
