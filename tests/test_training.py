@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from vla_bench.errors import NotComparableError, RecordError, UsageError
@@ -31,6 +32,7 @@ from vla_bench.training.augment import Augmentation, crop, scale_saturation, tur
 from vla_bench.training.demo_file import LAYOUT, Demo, chunk_starts, write_demos
 from vla_bench.training.finetune import TrainRequest, statistics, train
 from vla_bench.training.frames import demo_files, prepare_frames
+from vla_bench.training.precision import Precision
 from vla_bench.training.recipe import RECIPES, recipe
 from vla_bench.training.samples import Samples
 from vla_bench.training.schedule import LearningRate
@@ -348,6 +350,28 @@ def test_in_bfloat16_what_is_trained_whole_stays_float32(samples, data, tmp_path
         value.backward()
     read = [p for name, p in trained.items() if "lora" not in name and p.grad is not None]
     assert read and all(p.grad.isfinite().all() and p.grad.dtype == p.dtype for p in read)
+
+
+def test_a_cpu_trains_in_bfloat16_when_asked_to(samples):
+    model, cpu = random_vla(NANO, 0, None), torch.device("cpu")
+    loss, batch, found = Loss(model, auxiliary=0.5).train(), samples.batch(0, 4), []
+    for precision in (Precision.FLOAT32, Precision.AUTO, Precision.BFLOAT16):
+        loss.zero_grad()
+        with precision.on(cpu):
+            value, _ = loss(batch)
+        value.backward()
+        found.append((value.detach(), torch.cat([p.grad.flatten() for p in loss.parameters() if p.grad is not None])))
+    (exact, direction), auto, (near, close) = found
+    assert torch.equal(auto[0], exact) and torch.equal(auto[1], direction)
+    assert not torch.equal(near, exact) and near == pytest.approx(exact.item(), rel=0.02)
+    assert close.dtype == torch.float32 and torch.cosine_similarity(close, direction, dim=0) > 0.99
+
+
+def test_of_a_step_in_bfloat16_the_attention_is_float32():
+    with Precision.BFLOAT16.on(torch.device("cpu")):
+        x = F.linear(torch.ones(1, 1, 4, 8), torch.eye(8))
+        assert x.dtype == torch.bfloat16 and F.scaled_dot_product_attention(x, x, x).dtype == torch.float32
+    assert F.linear(torch.ones(4, 8), torch.eye(8)).dtype == torch.float32
 
 
 def test_weights_that_are_all_trained_are_float32(data, tmp_path, monkeypatch):

@@ -69,6 +69,12 @@ class GateRule(str, Enum):
     noninferior = "noninferior"
 
 
+class Precision(str, Enum):
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
 class RateSchedule(str, Enum):
     step = "step"
     cosine = "cosine"

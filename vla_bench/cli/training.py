@@ -17,6 +17,7 @@ from vla_bench.cli.options import (
     Format,
     FormatOption,
     NoiseSchedule,
+    Precision,
     PrunerArgs,
     RateSchedule,
     Suites,
@@ -80,6 +81,7 @@ def train(
     ] = None,
     auxiliary: Annotated[Optional[float], typer.Option(help="Weight of its loss.", show_default="the recipe's")] = None,
     lora_rank: Annotated[Optional[int], typer.Option(help="0 trains every weight.", show_default="the recipe's")] = None,
+    precision: Annotated[Optional[Precision], typer.Option(help="Of the forward pass.", show_default="bfloat16 on CUDA")] = None,
     seed: Annotated[int, typer.Option(help="Of weights, batches, augmentation and noise.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of state, log, plot and checkpoint.")] = Path("results/training"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed training stands.")] = False,
@@ -108,6 +110,7 @@ def train(
         shares=shares,
         auxiliary=auxiliary,
         lora_rank=lora_rank,
+        precision=precision and recipes.Precision(precision.value),
         seed=seed,
     )
     trained = run(TrainRequest(chosen, data, out, device.value, save_every, resume, export), TrainProgress(chosen.batch))

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 from vla_bench.errors import UsageError, nearest
 from vla_bench.pruners.gumbel import NoiseSchedule
+from vla_bench.training.precision import Precision
 from vla_bench.training.schedule import LearningRate
 from vla_bench.training.shares import parse_shares
 
@@ -55,6 +56,7 @@ class Recipe:
     fill_ends: bool = False
     normalization: str = "bounds_q99"
     auxiliary: float = 0.0
+    precision: Precision = Precision.AUTO
     seed: int = 0
 
     def __post_init__(self):
@@ -85,8 +87,8 @@ class Recipe:
     @classmethod
     def from_dict(cls, found: dict[str, object]) -> Recipe:
         """The inverse of `to_dict`; what an earlier version did not know keeps its default."""
-        schedules = {"noise_schedule": NoiseSchedule, "rate_schedule": LearningRate}
-        return cls(**{key: schedules.get(key, lambda same: same)(value) for key, value in found.items()})
+        closed = {"noise_schedule": NoiseSchedule, "rate_schedule": LearningRate, "precision": Precision}
+        return cls(**{key: closed.get(key, lambda same: same)(value) for key, value in found.items()})
 
     def with_options(self, **options: object) -> Recipe:
         """The same with every option that was given, that is, is not None."""

@@ -152,7 +152,7 @@ class Trainer:
         total: dict[str, Tensor] = {}
         for i, batch in enumerate(batches):
             last = i + 1 == len(batches)
-            with nullcontext() if last or self.processes.count == 1 else self._shared.no_sync(), self._precision():
+            with nullcontext() if last or self.processes.count == 1 else self._shared.no_sync(), recipe.precision.on(self.device):
                 loss, seen = self._shared(batch.to(self.device))
                 (loss / len(batches)).backward()
             for name, value in {"loss": loss.detach(), **seen}.items():
@@ -164,9 +164,6 @@ class Trainer:
         if not all(map(_finite, found.values())):
             raise ModelError(f"the training diverged at step {self.step}: {found}", "vla-bench train --learning-rate 1e-4 ...")
         return found | {"rate": recipe.learning_rate * factor}
-
-    def _precision(self):
-        return torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
 
     def _stop(self) -> None:
         """End after the step in flight."""
