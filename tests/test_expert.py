@@ -8,11 +8,12 @@ from scipy.spatial.transform import Rotation
 
 from vla_bench.policies.expert import Expert
 from vla_bench.policies.expert.fixtures import middle_of_opening
-from vla_bench.policies.expert.grasps import PALM, WIDEST, best_grasp, candidates, crowding, side_of, upright, yaw
+from vla_bench.policies.expert.grasps import FINGER, PALM, WIDEST, best_grasp, candidates, crowding, side_of, upright, yaw
 from vla_bench.policies.expert.handling import from_inside, from_under
 from vla_bench.policies.expert.motions import (
     DOWN,
     METRES_A_STEP,
+    OPEN,
     RADIANS_A_STEP,
     Arm,
     about,
@@ -166,6 +167,16 @@ def test_the_rim_is_grasped_along_the_radius():
         radius = grasp.pose.pos[:2] - scene.bodies["akita_black_bowl_1"].pos[:2]
         closing = grasp.pose.mat[:2, 1] / np.linalg.norm(grasp.pose.mat[:2, 1])
         assert abs(radius @ closing) == pytest.approx(np.linalg.norm(radius), rel=1e-6)
+
+
+@pytest.mark.parametrize(("category", "deep"), [("akita_black_bowl", 0.008), ("porcelain_mug", 0.02), ("white_yellow_mug", 0.02)])
+def test_a_mug_is_held_deeper_than_a_bowl_and_its_rim_stays_clear_of_the_palm(category, deep):
+    scene = make_scene({category: pose(0.1, 0.1, 0.9)})
+    top = SHAPES[category].heights(scene.bodies[f"{category}_1"])[1]
+    for grasp in candidates(scene, f"{category}_1", Hold.RIM):
+        down = -grasp.pose.mat[2, 2]
+        assert (top - grasp.pose.pos[2]) / down == pytest.approx(deep)
+        assert grasp.pose.pos[2] + PALM * down > top + 0.01
 
 
 def test_a_neighbour_is_avoided():
@@ -394,6 +405,22 @@ def run(world, meddle=None):
 def test_it_solves_an_episode(make_world, suite, task, most):
     world = make_world(suite, task)
     assert run(world) and world.steps < most
+
+
+def test_the_hand_rises_well_above_a_basket_before_it_leaves(make_world):
+    """Who learns from it is a step early now and then, and would drag the basket along."""
+    world, shape = make_world("long", 0), SHAPES["basket"]
+    expert, observation, done, above, opened = Expert(), world.reset(0), False, [], False
+    expert.reset(observation.episode)
+    while not done:
+        basket = observation.scene.bodies["basket_1"]
+        inside = shape.distance(basket, np.array([[*observation.eef_pos[:2], shape.middle(basket)[2]]]))[0] == 0.0
+        action = expert.act([observation])[0].actions[0]
+        opened = inside and (opened or action[6] == OPEN)
+        if opened:
+            above.append(observation.eef_pos[2] - FINGER - shape.heights(basket)[1])
+        done, observation = world.step(action, expert.sight)
+    assert min(above) < 0.0 and max(above) > 0.07
 
 
 def test_it_recovers_when_its_arm_is_moved_and_its_hand_opened(make_world):

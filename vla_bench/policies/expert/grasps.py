@@ -13,7 +13,8 @@ from vla_bench.world.observation import Pose, Scene
 WIDEST = 0.074  # what fits between the open fingers
 FINGER = 0.010  # the fingertips reach this far below the tool point
 PALM = 0.032  # the palm is this far above it
-RIM_DEPTH = 0.008  # how far below the rim the tool point goes: the whole pad meets the wall
+RIM_DEPTH = 0.008  # how far below a rim the tool point goes: the whole pad meets the wall
+MUG_DEPTH = 0.02  # the same where the wall is steep and the palm has room above it: who closes a step too soon still holds it
 REACH = 0.68  # beyond this distance from the robot's base the arm gets straight
 WRIST = np.array([0.13, 0.18, 0.23])  # points of what follows the palm, above the tool point; it is 5 cm thick to all sides
 TURNS = (0.0, *(sign * turn for turn in (np.pi / 6, np.pi / 3, np.pi / 2) for sign in (1, -1)))  # for what is round
@@ -164,7 +165,8 @@ def upright(turn: float) -> np.ndarray:
 def _rim(shape: Shape, pose: Pose):
     """Points around the rim; the fingers close along the radius, leaning as the wall does where there is room."""
     top = pose.pos + pose.mat @ np.array([*shape.rim_at, shape.centre[2] + shape.half[2]])
-    depth = min(RIM_DEPTH, 2 * shape.half[2] - FINGER - 0.002)  # a plate is so shallow that the fingers would hit the table
+    deep = MUG_DEPTH if 2 * shape.half[2] > 2 * PALM else RIM_DEPTH
+    depth = min(deep, 2 * shape.half[2] - FINGER - 0.002)  # a plate is so shallow that the fingers would hit the table
     plain = not any(shape.rim_at)  # alike from all sides: nothing to face, no handle
     facing = 0.0 if plain else np.arctan2(pose.mat[1, 0], pose.mat[0, 0])
     for angle in facing + np.linspace(0.0, 2 * np.pi, 12, endpoint=False):

@@ -16,6 +16,7 @@ MARGIN = 0.025  # between what moves and what it passes over
 SLIP = 0.05  # how far an object may move in the gripper: a bowl swings by 3 cm as its wall comes to lie between the pads
 EMPTY, GRASPING = 0.0025, 0.07  # m between the pads: less is nothing, a bowl's wall has 4 mm; more is an open hand
 CLEAR = 0.008  # between what is lifted out of a drawer and the cabinet that it came from
+UP, OUT = 0.08, 0.14  # m that the tool rises after letting go: on a table, and between sides, which it must not drag along
 RUN_UP = 0.14  # m before its spot an object starts on its way in under a roof
 Spot = Callable[[], np.ndarray]  # where the object's origin should be, (3,)
 
@@ -116,7 +117,7 @@ def place(arm: Arm, name: str, spot: Spot, cone: float = 2.0, turn: float = 0.0,
     height = top_between(arm.scene, arm.pos, over_spot().pos, 0.07, name) + hangs + MARGIN
     yield from travel(arm, over_spot, height, cone=cone, watch=watch)
     yield from lower(arm, over_spot)
-    yield from retreat(arm)
+    yield from retreat(arm, OUT if np.isfinite(lowest) else UP)
 
 
 def slide_in(arm: Arm, name: str, spot: Spot, inward: np.ndarray) -> Motion:
@@ -189,7 +190,7 @@ def from_inside(scene: Scene, name: str) -> np.ndarray:
     return np.zeros(3)
 
 
-def retreat(arm: Arm, up: float = 0.08) -> Motion:
+def retreat(arm: Arm, up: float = UP) -> Motion:
     """Let go, and straight up."""
     yield from release(arm)
     goal = Pose(arm.pos + np.array([0.0, 0.0, up]), arm.mat)
