@@ -330,6 +330,31 @@ def test_other_data_or_another_start_cannot_resume(data, tmp_path):
         train(request(grown, tmp_path / "tuned", "nano-lightvla", start=str(dense), steps=2, resume=True))
 
 
+def test_a_training_keeps_the_scale_of_its_start(data, tmp_path):
+    """A scale that moved with the data would tell a trained model that its hand is elsewhere."""
+    start = train(request(data, tmp_path / "start", steps=1)).checkpoint
+    other = tmp_path / "demos" / "libero_goal"
+    other.mkdir(parents=True)
+    write_demos(other / f"{TASK}_demo.hdf5", {}, [demonstration(7)])
+    before = load(start, device="cpu").statistics
+    found = {}
+    for fresh in (False, True):
+        asked = request(other.parent, tmp_path / f"fresh-{fresh}", start=str(start), steps=1)
+        asked = replace(asked, recipe=replace(asked.recipe, fresh_scale=fresh))
+        found[fresh] = load(train(asked).checkpoint, device="cpu").statistics
+    (entry,) = before.values()
+    assert found[False] == {"libero_object_no_noops": entry, "libero_goal_no_noops": entry}
+    assert set(found[True]) == {"libero_goal_no_noops"} and found[True]["libero_goal_no_noops"]["proprio"] != entry["proprio"]
+    assert RECIPES["paper"].fresh_scale and not RECIPES["nano-oft"].fresh_scale and not RECIPES["nano-lightvla"].fresh_scale
+
+
+def test_a_start_with_several_scales_is_refused(data, frames):
+    files = demo_files(data)
+    (entry,) = statistics(frames, files, "bounds").values()
+    with pytest.raises(UsageError, match="one scale"):
+        statistics(frames, files, "bounds", {"a": entry, "b": entry | {"num_trajectories": 3}})
+
+
 def test_one_training_a_folder(data, tmp_path):
     with locked(tmp_path), pytest.raises(RecordError, match="another vla-bench is writing"):
         train(request(data, tmp_path))

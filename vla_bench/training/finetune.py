@@ -97,7 +97,7 @@ def _train(
     model, normalisation, tokenizer_file = begun.model, begun.normalisation, begun.tokenizer_file
     with processes.first_alone():
         frames = prepare_frames(files, model.config.image_size, request.data / ".frames")
-    table = statistics(frames, files, recipe.normalization)
+    table = statistics(frames, files, recipe.normalization, None if recipe.fresh_scale else begun.statistics)
     samples = Samples(
         frames,
         model.config,
@@ -136,12 +136,13 @@ def _train(
 
 @dataclass(frozen=True)
 class Start:
-    """What a training begins with.  sha256: of the checkpoint, empty for random weights."""
+    """What a training begins with.  sha256: of the checkpoint, empty for random weights, which have no statistics either."""
 
     model: VLA
     normalisation: Normalisation
     tokenizer_file: Path
     sha256: str = ""
+    statistics: dict[str, dict] | None = None
 
 
 def start(recipe: Recipe, device: torch.device) -> Start:
@@ -157,7 +158,7 @@ def start(recipe: Recipe, device: torch.device) -> Start:
         raise UsageError(f"{recipe.start} has no tokenizer.json")
     if recipe.fresh_heads:
         random_heads(loaded.model, recipe.seed)
-    return Start(loaded.model, loaded.normalisation, loaded.tokenizer_file, loaded.sha256)
+    return Start(loaded.model, loaded.normalisation, loaded.tokenizer_file, loaded.sha256, loaded.statistics)
 
 
 def adapt(model: VLA, rank: int) -> None:
@@ -178,7 +179,16 @@ def _checkpoint(start: str) -> str:
     return str(folder)
 
 
-def statistics(frames: Frames, files: list[Path], normalization: str) -> dict[str, dict]:
-    """One entry for every suite among the files, all with the numbers of all demonstrations: a model has one scale."""
-    entry = dataset_statistics(np.asarray(frames.actions), np.asarray(frames.proprio), frames.episodes, normalization)
-    return {f"{suite}_no_noops": entry for suite in sorted({file.parent.name for file in files})}
+def statistics(frames: Frames, files: list[Path], normalization: str, before: dict[str, dict] | None = None) -> dict[str, dict]:
+    """One entry for every suite among the files, all alike, since a model has one scale: of all demonstrations, or `before`'s.
+
+    Raises UsageError where that has several.
+    """
+    keys = [f"{suite}_no_noops" for suite in sorted({file.parent.name for file in files})]
+    if not before:
+        entry = dataset_statistics(np.asarray(frames.actions), np.asarray(frames.proprio), frames.episodes, normalization)
+        return dict.fromkeys(keys, entry)
+    entry, *others = before.values()
+    if any(other != entry for other in others):
+        raise UsageError(f"the start scales {', '.join(before)} differently, and a training has one scale", "--recipe paper")
+    return dict.fromkeys([*before, *keys], entry)

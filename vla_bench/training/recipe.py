@@ -20,6 +20,8 @@ class Recipe:
     batch: samples a step over all processes; `accumulate` micro-batches make one process's share.
     lora_rank: 0 trains every weight.
     fresh_heads: begin with a random action head and proprio projector, as the paper does, also where the start has trained ones.
+    fresh_scale: scale actions and states by the demonstrations, as the paper does, also where the start has a scale: one that
+        moves tells a trained model that its hand is elsewhere.
     augment: the reference's image augmentation.
     matrix_rate: peak rate of Muon, which then trains the matrices; None leaves them to AdamW.
     kept_once: share of steps in which the pruner keeps every image token once, as in evaluation, and learns nothing itself.
@@ -49,6 +51,7 @@ class Recipe:
     clip: float | None = None
     lora_rank: int = 32
     fresh_heads: bool = True
+    fresh_scale: bool = True
     augment: bool = True
     kept_once: float = 0.0
     switch_weight: float = 1.0
@@ -100,6 +103,7 @@ _NANO = {
     "batch": 32,
     "lora_rank": 0,
     "fresh_heads": False,
+    "fresh_scale": False,
     "clip": 1.0,
     "switch_weight": 3.0,
     # Nearly every task of Long has a table of its own, those of the other suites share theirs: seen as seldom as they, its
