@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def samples_for(loaded: Loaded, data: Path) -> Samples:
-    """Drawn as the nano recipes draw."""
+    """Drawn as the nano recipes draw, but every suite as often as any other."""
     frames = prepare_frames(demo_files(data), loaded.config.image_size, data / ".frames")
     key = next(iter(loaded.statistics))
     scale, words = Statistics.parse(loaded.statistics[key], key), Tokenizer(loaded.tokenizer_file, loaded.config.tokens)
