@@ -26,7 +26,11 @@ PRUNERS = {
     "inverse-score-lightvla": "inverse(score-lightvla(keep={keep}))",
     "inverse-fastv": "inverse(fastv(keep={keep}))",
 }
-MODELS = {"lightvla": "nano-lightvla"}
+MODELS = {
+    "lightvla": "nano-lightvla",
+    "lightvla-star-vision": "nano-lightvla-star-vision",
+    "lightvla-star-llm1": "nano-lightvla-star-llm1",
+}
 
 
 def main(
