@@ -28,8 +28,8 @@ def main() -> None:
     parser.add_argument("--before", default="", help="what the start had been trained with")
     asked = parser.parse_args()
     folder = WEIGHTS / asked.name
-    (folder / "README.md").unlink(missing_ok=True)  # `save` replaces a checkpoint, and nothing else
     loaded = load(asked.training / "checkpoint", device="cpu")
+    (folder / "README.md").unlink(missing_ok=True)  # `save` replaces a checkpoint, and nothing else
     save(
         folder,
         loaded.model,
