@@ -26,8 +26,9 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--hardware", required=True)
     parser.add_argument("--before", default="", help="what the start had been trained with")
+    parser.add_argument("--out", type=Path, default=WEIGHTS, help="the folder that gets a folder NAME")
     asked = parser.parse_args()
-    folder = WEIGHTS / asked.name
+    folder = asked.out / asked.name
     loaded = load(asked.training / "checkpoint", device="cpu")
     (folder / "README.md").unlink(missing_ok=True)  # `save` replaces a checkpoint, and nothing else
     save(

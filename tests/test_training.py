@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from vla_bench.errors import NotComparableError, RecordError, UsageError
+from vla_bench.errors import CheckpointError, NotComparableError, RecordError, UsageError
 from vla_bench.locks import locked
 from vla_bench.model.checkpoint import load
 from vla_bench.model.images import Normalisation, centre_crop, prepare
@@ -41,6 +42,7 @@ from vla_bench.training.statistics import dataset_statistics
 from vla_bench.training.step import Loss
 
 from . import nanos
+from .conftest import ROOT
 
 TASK = "pick_up_the_milk_and_place_it_in_the_basket"
 SHORT = {"steps": 6, "batch": 4, "seed": 3}
@@ -441,6 +443,24 @@ def test_a_training_begins_where_another_ended(data, tmp_path):
     shutil.rmtree(first / "checkpoint")
     with pytest.raises(UsageError, match="has not ended"):
         train(replace(again, out=tmp_path / "third"))
+
+
+def test_a_trained_model_can_be_shipped_and_shipped_again(data, tmp_path, monkeypatch):
+    train(request(data, tmp_path / "trained", "nano-lightvla", start="nano", steps=2))
+    trained, card = load(tmp_path / "trained" / "checkpoint", device="cpu").model, tmp_path / "small" / "README.md"
+    for data_said in ("two demonstrations", "two others"):
+        asked = ["--data", data_said, "--hardware", "a core", "--out", str(tmp_path)]
+        monkeypatch.setattr(sys, "argv", ["bundle_weights.py", str(tmp_path / "trained"), "small", *asked])
+        runpy.run_path(str(ROOT / "scripts" / "bundle_weights.py"), run_name="__main__")
+        assert f"| data | {data_said} |" in card.read_text() and "| training | 2 steps x 4, cosine, seed 3 |" in card.read_text()
+    shipped = load(tmp_path / "small", device="cpu")
+    assert shipped.model.pruner.name == "lightvla" and shipped.statistics
+    for (name, before), after in zip(trained.state_dict().items(), shipped.model.state_dict().values(), strict=True):
+        assert torch.equal(before.half().float(), after.float()), name
+    shutil.rmtree(tmp_path / "trained" / "checkpoint")
+    with pytest.raises(CheckpointError):
+        runpy.run_path(str(ROOT / "scripts" / "bundle_weights.py"), run_name="__main__")
+    assert card.exists()
 
 
 def test_two_processes_train_as_one(data, tmp_path):
