@@ -68,6 +68,7 @@ def card(asked: argparse.Namespace) -> str:
         f"| start | {asked.before or recipe.start} |",
         f"| pruner | {pruner} |",
         f"| training | {recipe.steps:,} steps x {recipe.batch}, {recipe.rate_schedule.value}, seed {recipe.seed} |",
+        f"| suites drawn | {recipe.shares or 'evenly'} |",
         f"| peak rate | AdamW {rates} |",
         f"| auxiliary loss | {recipe.auxiliary:g} |",
         f"| hardware, time | {asked.hardware}, {hours:.1f} h |",
