@@ -1,7 +1,8 @@
-"""Keep a run, or the part of it that a comparison is about, small enough to commit.
+"""Keep a run, or the part that a comparison is about, or runs of single suites as one, small enough to commit.
 
     python scripts/keep_run.py results/runs/ID results/baselines/NAME.json
     python scripts/keep_run.py results/runs/ID results/pruners/object/NAME.json --suite object --init-states 0-9
+    python scripts/keep_run.py RUN_OF_SPATIAL RUN_OF_OBJECT results/baselines/NAME.json
 
 Episodes are in the order of init states, so that two files can be paired: vla-bench compare A.json B.json
 """
@@ -13,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from vla_bench.outcomes.joined import joined
 from vla_bench.outcomes.kept import as_text, compact, recorded
 from vla_bench.records import write_atomically
 from vla_bench.rollout.selection import select
@@ -20,18 +22,18 @@ from vla_bench.suites import load_suites
 
 
 def main(
-    run: Annotated[Path, typer.Argument(help="Its folder.")],
+    runs: Annotated[list[Path], typer.Argument(help="Its folder; or several, of the same policy on one suite each.")],
     file: Annotated[Path, typer.Argument(help="The JSON to write.")],
     suite: Annotated[str | None, typer.Option(help="Only episodes of these.")] = None,
     init_states: Annotated[str | None, typer.Option(help="Only from these, such as 0-9.")] = None,
 ) -> None:
-    told, episodes = recorded(run)
+    told, episodes = joined([recorded(run) for run in runs])
     table = compact(told, episodes)
     if suite or init_states:  # an episode depends on its own key alone, so a part of a run is a run
         wanted = select(load_suites(suite or ",".join(told.suites)), None, init_states, None)
         found = {each.key: each for each in episodes}
         if missing := [key for key in wanted if key not in found]:
-            raise SystemExit(f"{run} lacks {len(missing)} of these {len(wanted)} episodes; the first is {missing[0]}")
+            raise SystemExit(f"{runs[0]} lacks {len(missing)} of these {len(wanted)} episodes; the first is {missing[0]}")
         table = compact(told, [found[key] for key in wanted])
         table = {"command": told.command, "kept": {"suite": suite, "init_states": init_states}} | table
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from vla_bench.records import Status, append_line, write_run
+from vla_bench.records import Status, append_line, config_hash, write_run
 from vla_bench.training.samples import Batch
 
 from .conftest import ROOT
@@ -79,6 +79,30 @@ def test_a_part_of_a_run_is_kept(tmp_path):
     assert part["tasks"]["object/9"]["init_states"] == [1, 2] and part["command"] == run().command
     failed = start("keep_run.py", str(tmp_path), str(tmp_path / "more.json"), "--init-states", "1-3")
     assert failed.returncode == 1 and "lacks 10 of these 30" in failed.stderr and not (tmp_path / "more.json").exists()
+
+
+def test_runs_of_single_suites_are_kept_as_one(tmp_path):
+    def suite(name: str, **more) -> str:
+        policy = {"checkpoint": "5" * 64, "unnorm_keys": {name: f"libero_{name}"}}
+        told = run(suites={name: "1" * 64}, policy=policy, **more)
+        folder = tmp_path / (name + "".join(more))
+        folder.mkdir()
+        write_run(folder, replace(told, suites={name: told.suites["object"] | {"name": name}}, command=f"--suite {name}"))
+        append_line(folder / "episodes.jsonl", replace(episode(), suite=name).to_json())
+        return str(folder)
+
+    parts = suite("spatial"), suite("object")
+    script("keep_run.py", *parts, str(tmp_path / "whole.json"))
+    whole = json.loads((tmp_path / "whole.json").read_text())
+    assert list(whole["suites"]) == list(whole["config"]["suites"]) == ["spatial", "object"]
+    assert whole["config"]["policy"]["unnorm_keys"] == {"spatial": "libero_spatial", "object": "libero_object"}
+    assert whole["config_hash"] == config_hash(whole["config"]) and whole["command"] == "--suite spatial && --suite object"
+    assert list(whole["tasks"]) == ["spatial/3", "object/3"] and whole["totals"]["episodes"] == 2
+
+    other = start("keep_run.py", *parts, suite("goal", seed=1), str(tmp_path / "no.json"))
+    assert "not parts of one run: they differ in seed" in other.stderr
+    twice = start("keep_run.py", *parts, parts[0], str(tmp_path / "no.json"))
+    assert "two of these runs are of the suite spatial" in twice.stderr and not (tmp_path / "no.json").exists()
 
 
 @pytest.mark.parametrize(("python", "fine"), [((3, 9), False), ((3, 10), True), ((3, 12), True), ((3, 13), False)])
