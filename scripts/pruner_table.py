@@ -3,11 +3,13 @@
     python scripts/pruner_table.py --keep 10 --runs results/runs/pruners --out results/pruners
 
 A method is one `vla-bench eval` a suite, so the same command goes on where it was stopped.  Under OUT are a compact JSON of every
-run, SUITE/METHOD.json, and the tables, SUITE.md, as `vla-bench compare` writes them with the dense model as their base.
+run, SUITE/METHOD.json, and the tables, SUITE.md, as `vla-bench compare` writes them with the dense model as their base.  A JSON
+that is there is taken as it is: a part of a longer run (scripts/keep_run.py --suite --init-states) need not be run again.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -56,8 +58,11 @@ def main(
         files = []
         for name, options in methods.items():
             run, file = runs / f"{each}-{name}", out / each / f"{name}.json"
-            vla_bench("eval", "--suite", each, *options, *common, "--out", run)
-            call(sys.executable, Path(__file__).with_name("keep_run.py"), run, file)
+            if file.exists():
+                print(f"{file} is there, of: {json.loads(file.read_text())['command']}")
+            else:
+                vla_bench("eval", "--suite", each, *options, *common, "--out", run)
+                call(sys.executable, Path(__file__).with_name("keep_run.py"), run, file)
             files.append(file)
         vla_bench("compare", *files, "--out", out / f"{each}.md")
 

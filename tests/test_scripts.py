@@ -40,6 +40,8 @@ def test_pruners_share_a_table(tmp_path):
     kept = {name: json.loads((tmp_path / "kept" / "object" / f"{name}.json").read_text()) for name in ("none", "random")}
     assert [each["totals"]["episodes"] for each in kept.values()] == [1, 1]
     assert "random" in (tmp_path / "kept" / "object.md").read_text()
+    again = script("pruner_table.py", "--only", "none,random", *common, *folders)  # from what is kept: nothing runs
+    assert again.count("is there, of: vla-bench eval --suite object") == 2 and "episodes/h" not in again
 
 
 def test_contact_sheet(tmp_path):
