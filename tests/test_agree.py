@@ -74,7 +74,7 @@ def test_an_answer_of_fewer_steps_is_compared_where_both_have_some(some):
     json.dumps(found.to_dict(), allow_nan=False)
 
 
-def test_pruners_get_the_parameters_that_were_trained(tmp_path, some, monkeypatch):
+def test_pruners_get_the_parameters_that_were_trained(tmp_path, some, monkeypatch, caplog):
     folder, queries = trained_star(tmp_path / "star")
     found = {}
     attach = sources.Source.attach
@@ -85,7 +85,9 @@ def test_pruners_get_the_parameters_that_were_trained(tmp_path, some, monkeypatc
 
     monkeypatch.setattr(sources.Source, "attach", see)
     ask("lightvla-star-llm1", "inverse(fastv)", model=str(folder), observations=some, suite="goal")
-    assert torch.equal(found["lightvla-star-llm1"].queries, queries)
+    assert torch.equal(found["lightvla-star-llm1"].queries, queries) and not caplog.records
+    ask("lightvla-star-llm2", model=str(folder), observations=some, suite="goal")
+    assert "lightvla-star-llm2 has not learnt anything" in caplog.text
 
 
 def test_suites_are_chosen(cli, tmp_path, some):

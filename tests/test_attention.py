@@ -1,5 +1,6 @@
 """Attention rows on request, and autoregressive decoding, each against a second way to the same numbers."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from vla_bench.model.initialise import random_vla
 from vla_bench.model.layout import Span
 from vla_bench.model.presets import NANO
 from vla_bench.model.sequence import Tokens
+from vla_bench.model.stages import Stages
 from vla_bench.pruners.base import LLM_INPUT, Pruner, Rows, Selection, View, before_layer
 from vla_bench.pruners.lightvla import LightVLA
 
@@ -112,6 +114,31 @@ def test_asking_for_rows_changes_no_answer(model):
 
     model.pruner = Ask().eval()
     assert torch.equal(model(batch).actions, dense)
+
+
+def test_what_a_pruner_does_between_layers_is_its_own_time():
+    class Slow(ByAttention):
+        def select(self, view):
+            time.sleep(0.05)
+            return super().select(view)
+
+        def after(self, queries, rows):
+            time.sleep(0.05)
+
+    stages = Stages()
+    with torch.no_grad():
+        random_vla(NANO, 0, Slow()).eval()(inputs(1), stages)
+    laps = stages.milliseconds()
+    assert laps["prune"] >= 100 and set(laps) == {"vision", "prune", "decoder", "head"}
+
+
+def test_reading_attention_is_the_pruners_time(monkeypatch):
+    reads = []
+    monkeypatch.setattr(Stages, "mark", lambda self, stage: reads.append(stage))
+    with torch.no_grad():
+        random_vla(NANO, 0, ByAttention()).eval()(inputs(1))
+    between = reads[reads.index("decoder") + 2 : -2]  # behind the LLM's input
+    assert between == ["decoder", "prune"] * 3  # the rows of layer 0, the choice before layer 1, and what comes after
 
 
 # --- decoding one token at a time

@@ -92,6 +92,9 @@ def test_what_cannot_be_counted_is_refused():
         count(FlopsRequest(model="8b"))
     with pytest.raises(UsageError, match="the decoder has 32 layers"):
         path_of("fastv(layer=32)", SEVEN_B, 28)
+    third = path_of("fastv(layer=3)", SEVEN_B, 28)
+    assert path_of("fastv(k=3)", SEVEN_B, 28) == path_of("fastv", SEVEN_B, 28, args={"k": 3}) == third
+    assert path_of("random(keep=21)", NANO, 28).lengths.visual == (21,) * NANO.llm.layers
 
 
 def test_the_command_needs_no_torch_and_says_what_it_counts():

@@ -35,13 +35,14 @@ def test_it_is_listed_with_its_parameters(environment):
 
 
 def test_it_prunes_and_can_be_wrapped(environment):
-    asked = ["--pruner", "keep-first(keep=10)", "--pruner", "plus-random(keep-first, share=0.5)", "--format", "json"]
-    done = run(environment, "agree", *asked)
+    pruners = "keep-first(keep=10)", "plus-random(keep-first, share=0.5)", "keep-first(keep=1)"
+    done = run(environment, "agree", *(word for text in pruners for word in ("--pruner", text)), "--format", "json")
     assert done.returncode == 0, done.stderr
     rows = {row["pruner"]: row for row in json.loads(done.stdout)["rows"]}
     assert rows["none"]["kept"] == 128 and rows["none"]["distance"] == 0
     assert rows["keep-first(keep=10)"]["kept"] == 10 and rows["keep-first(keep=10)"]["distance"] > 0
     assert rows["plus-random(keep-first, share=0.5)"]["kept"] == 96
+    assert rows["keep-first(keep=1)"]["kept"] == 128 and rows["keep-first(keep=1)"]["distance"] == 0
 
 
 def test_one_that_cannot_be_imported_harms_nobody_else(environment, tmp_path):

@@ -7,11 +7,12 @@ import math
 import pytest
 import torch
 
-from vla_bench.errors import ModelError
+from vla_bench.errors import ModelError, UsageError
 from vla_bench.model.layout import Layout
 from vla_bench.pruners.base import LLM_INPUT, Patches, Query, View
 from vla_bench.pruners.grid import cell_of_patch, grid_places, lattice
 from vla_bench.pruners.registry import make_pruner
+from vla_bench.pruners.wrappers import PlusRandom
 from vla_bench.records import EpisodeKey
 
 LAYOUT = Layout(cameras=2, patches=16, proprio=1, prompts=(3, 2), slots=4)
@@ -102,8 +103,14 @@ def test_wrappers_add_and_drop_shares_of_what_was_kept():
 
 
 def test_merged_tokens_are_neither_added_nor_dropped():
-    with pytest.raises(ModelError, match="merged tokens"):
-        make_pruner("plus-random(pool(keep=0.5))").eval().select(view())
+    for inner in ("pool(keep=0.5)", "sparsevlm", "inverse(fastv), share=-1", "drop-random(pool)"):
+        with pytest.raises(UsageError, match="merged tokens|must not be negative"):
+            make_pruner(f"plus-random({inner})")
+    assert make_pruner("plus-random(sparsevlm(variant=v2))")  # which merges nothing
+    pool = make_pruner("pool(keep=0.5)")
+    pool.merges = False
+    with pytest.raises(ModelError, match="without saying so"):
+        PlusRandom(pool).eval().select(view())
 
 
 def test_a_wrapper_does_not_train():

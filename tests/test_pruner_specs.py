@@ -39,7 +39,15 @@ def test_what_is_spelled_wrong_is_refused(text):
         ("fastv(lightvla)", "takes no pruner"),
         ("inverse", "needs a pruner"),
         ("inverse(none)", "nothing to work on"),
-        ("inverse(grid)", "no score to turn around"),
+        ("inverse(grid)", "no one order to turn around"),
+        ("drop-random(fastv, share=1.5)", "share=1.5 of what is kept cannot be dropped"),
+        ("lightvla-star-vision(queries=-3)", "queries=-3 must not be negative"),
+        ("fastv(k=3, layer=2)", "k and layer are the same"),
+        ("vla-pruner(warm_up=true)", "fills the memory that use_temporal reads"),
+        ("sparsevlm(variant=rank, budget=64)", "variant=rank has no use for budget"),
+        ("sparsevlm(counts=3/2/1, budget=64)", "variant=v1.5, counts has no use for budget"),
+        ("sparsevlm(rank_scale=2)", "no use for rank_scale"),
+        ("sparsevlm(variant=1stage, seed=3)", "no use for seed"),
         ("none(keep=1)", "none has no arguments"),
         ("fastv(keep=-1)", "keep=-1 must not be negative"),
         ("random(keep=nan)", "keep=nan: a number"),
@@ -55,6 +63,7 @@ def test_the_same_pruner_has_one_spelling():
     assert spelled("fastv") == spelled("fastv(keep=0.25)") == spelled("fastv", {"layer": "2"}) == "fastv"
     assert spelled("fastv(keep=0.50, layer=3)") == spelled("fastv", {"layer": 3, "keep": 0.5}) == "fastv(layer=3, keep=0.5)"
     assert spelled("fastv(profile=release)") == "fastv(keep=0.5, rater=last, quota=global)"
+    assert spelled("fastv(k=3)") == spelled("fastv", parse_arguments("k=3,keep=0.25")) == "fastv(layer=3)"
     assert spelled("fastv(profile=release, keep=7)") == "fastv(keep=7, rater=last, quota=global)"
     assert spelled("inverse(fastv)", {"keep": "0.1"}) == "inverse(fastv(keep=0.1))"
     assert spelled("drop-random(lightvla, share=0.2)") == "drop-random(lightvla, share=0.2)"

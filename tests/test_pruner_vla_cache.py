@@ -15,6 +15,7 @@ from vla_bench.model.layout import Layout, Span
 from vla_bench.model.past import EPISODES, Past, recall
 from vla_bench.model.presets import NANO, SEVEN_B
 from vla_bench.model.sequence import Tokens
+from vla_bench.model.stages import Stages
 from vla_bench.model.vla import Inputs
 from vla_bench.pruners import vla_cache_rules as rules
 from vla_bench.pruners.base import Query, Rows, before_layer
@@ -384,7 +385,7 @@ def test_comparing_with_itself_finds_everything_still(make):
 def test_attention_over_completed_keys_names_every_column():
     layout = Layout(cameras=1, patches=4, proprio=0, prompts=(2,), slots=0)
     request = Rows(0, Span.PROMPT)
-    probe = Probe((request,), layout)
+    probe = Probe((request,), layout, Stages())
     hidden = torch.zeros(1, 5, 1)  # BOS, patches 1 and 3, two of the prompt
     tokens = Tokens(hidden, torch.tensor([[0, 2, 4, 5, 6]]), None, torch.tensor([[1, 3]]), layout)
     key = torch.arange(7.0).view(1, 1, 7, 1)

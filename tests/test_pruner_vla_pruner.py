@@ -151,7 +151,7 @@ def test_the_last_queries_say_what_acting_needs():
 
 @pytest.mark.parametrize("rater", ["text", "prefill", "last"])
 @pytest.mark.parametrize(
-    "options, expected", [({"keep": 0.25}, (16, 16)), ({"keep": 11}, (6, 6)), ({"keep": 0.5, "layer": 2}, (32, 32))]
+    "options, expected", [({"keep": 0.25}, (16, 16)), ({"keep": 11}, (6, 5)), ({"keep": 0.5, "layer": 2}, (32, 32))]
 )
 def test_every_query_keeps_its_count(rater, options, expected):
     assert answer(model(rater=rater, **options), inputs(3)).kept_per_camera() == [expected] * 3
@@ -181,6 +181,12 @@ def test_a_batch_is_its_samples(options):
         alone = answer(pruned, sample(batch, i))
         assert kept(together, i) == kept(alone, 0)
         assert torch.allclose(together.actions[i], alone.actions[0], atol=1e-5)
+
+
+def test_while_the_memory_fills_nothing_leaves():
+    pruned = model(keep=0.1, layer=2, use_temporal=True, warm_up=True, window=2)
+    asked = [sum(answer(pruned, replace(inputs(1, s), queries=(Query(FIRST),))).kept_per_camera()[0]) for s in range(4)]
+    assert asked == [128, 128, 12, 12]
 
 
 def test_an_episode_sees_neither_another_nor_an_earlier_attempt():
@@ -218,4 +224,5 @@ def test_errors_say_what_is_wrong():
 def test_profiles_are_arguments():
     release = VLAPruner(**arguments(VLAPruner, "vla-pruner", {"profile": "release"}))
     assert release.sites[-1] == before_layer(4) and release.reading.layer == release.acting.layer == 3
-    assert arguments(VLAPruner, "vla-pruner", {"profile": "paper"}) == {"keep": 0.5, "rater": "prefill", "use_temporal": True}
+    paper = {"keep": 0.5, "rater": "prefill", "use_temporal": True, "warm_up": True}
+    assert arguments(VLAPruner, "vla-pruner", {"profile": "paper"}) == paper

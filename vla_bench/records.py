@@ -117,6 +117,16 @@ class Run:
         self.config_hash = config_hash(self.config)
 
 
+def make_room(path: Path | None) -> None:
+    """The folder of a file that is to be written: before anything is measured that could be lost.  Raises RecordError."""
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecordError(f"cannot make {path.parent}: {error.strerror}", f"ls -ld {path.parent}") from error
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Replace `path` in one step: a reader sees the old text or the new one, whatever happens meanwhile."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

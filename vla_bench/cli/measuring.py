@@ -79,6 +79,7 @@ def latency(
 ):
     """Time queries, variants in turn: medians, percentiles, stages, and ratios with intervals."""
     from vla_bench.measure.latency import DENSE, LatencyRequest, measure_latency
+    from vla_bench.records import make_room
     from vla_bench.report.latency import print_latency, write_latency
 
     command = shlex.join(["vla-bench", *sys.argv[1:]])
@@ -86,6 +87,7 @@ def latency(
     what = {"model": model, "pruner": pruner, "vs": given, "suite": suite, "queries": queries, "device": device.value}
     how = {"random_weights": random_weights, "from_run": from_run, "kept": kept_distribution, "speed": speed, "seed": seed}
     request = LatencyRequest(**what, **how, command=command)
+    make_room(out)
     found = measure_latency(request)
     if out is not None:
         write_latency(found, out)
@@ -111,8 +113,10 @@ def agree(
     """Compare pruned answers to recorded observations with the dense model's.  No simulator; no success rates either."""
     from vla_bench.measure.agree import AgreeRequest
     from vla_bench.measure.agree import agree as run
+    from vla_bench.records import make_room
     from vla_bench.report.agreement import plot_agreement, print_agreement
 
+    make_room(out)
     agreed = run(AgreeRequest(model, tuple(pruner), suite, observations, episodes, device.value))
     if format is Format.json:
         typer.echo(json.dumps(agreed.to_dict(), allow_nan=False))

@@ -18,6 +18,7 @@ from vla_bench.errors import ModelError
 from vla_bench.model.layout import Layout
 from vla_bench.model.past import Past
 from vla_bench.model.sequence import Tokens
+from vla_bench.model.stages import Stages
 from vla_bench.pruners.base import AttentionRows, Rows
 
 NAME = "vla_bench"
@@ -25,10 +26,11 @@ NAME = "vla_bench"
 
 @dataclass
 class Probe:
-    """Collects the attention rows that a pruner asked for from the layers that it is handed to."""
+    """Collects the attention rows that a pruner asked for from the layers that it is handed to, in the pruner's time."""
 
     requests: tuple[Rows, ...]
     layout: Layout
+    stages: Stages
     found: dict[Rows, AttentionRows] = field(default_factory=dict)
 
     def layers(self) -> set[int]:
@@ -36,6 +38,7 @@ class Probe:
 
     def record(self, layer: int, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float, tokens: Tokens) -> None:
         """query, key: (B, heads, N, d), rotated; tokens: those entering the layer; keys may be more, completed from the past."""
+        self.stages.mark("decoder")
         for request in self.requests:
             if request.layer != layer:
                 continue
@@ -60,6 +63,7 @@ class Probe:
             at = tokens.positions.gather(1, rows), columns
             images = range(self.layout.before, self.layout.before + visual)
             self.found[request] = AttentionRows(logits.softmax(dim=-1), valid, images, at)
+        self.stages.mark("prune")
 
 
 def attend(

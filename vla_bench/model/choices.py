@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
@@ -122,7 +123,8 @@ def own_pruner(file: ConfigFile, kind: Kind) -> str:
 def fill_pruner(pruner: Pruner, trained_with: str, folder: Path, device: torch.device, dtype: torch.dtype) -> str:
     """Give a trainable pruner the parameters that the checkpoint has for it, a wrapper those of the one inside.
 
-    Says where they are from.  Raises CheckpointError where the checkpoint was trained with this pruner and lacks them.
+    Says where they are from, and warns where there are none.  Raises CheckpointError where the checkpoint was trained with
+    this pruner and lacks them.
     """
     pruner.to(device=device, dtype=dtype)
     if next(pruner.parameters(), None) is None:
@@ -130,5 +132,6 @@ def fill_pruner(pruner: Pruner, trained_with: str, folder: Path, device: torch.d
     while isinstance(pruner, Wrapper):
         pruner = pruner.inner
     if pruner.name != parse(trained_with).name:
+        logging.getLogger(__name__).warning("%s has not learnt anything: the checkpoint has no parameters for it", pruner.label)
         return ", its parameters as given: the checkpoint has none for it"
     return f", parameters of {load_part(pruner, folder, PRUNER, device, dtype).name}"

@@ -11,6 +11,7 @@ from vla_bench.model.attention import Probe
 from vla_bench.model.layout import Layout
 from vla_bench.model.past import Past, recall
 from vla_bench.model.sequence import Tokens, thin
+from vla_bench.model.stages import Stages
 from vla_bench.pruners.base import LLM_INPUT, VISION, Need, Patches, Place, Pruner, Query, Selection, Site, View, before_layer
 from vla_bench.records import EpisodeKey
 
@@ -20,6 +21,7 @@ class Pruning:
 
     first_layer: hidden states -> queries and keys of decoder layer 0.
     pasts: keys and values of every episode's last query; filled for a pruner that needs them.
+    stages: where the time goes that a pruner takes between decoder layers, for its attention rows too.
     """
 
     def __init__(
@@ -29,16 +31,18 @@ class Pruning:
         queries: tuple[Query, ...],
         first_layer: Callable[[Tensor], tuple[Tensor, Tensor]],
         pasts: dict[EpisodeKey, Past],
+        stages: Stages,
     ):
         self.layout = layout
         self.kept: list[tuple[Site, Patches]] = []
         self._pruner = pruner
+        self._stages = stages
         self._queries = queries or tuple(Query() for _ in layout.prompts)
         self._first_layer = first_layer
         self._sites = set(pruner.sites) if pruner else set()
         self._needs = pruner.needs if pruner else frozenset()
         self._attended: Tensor | None = None
-        self.probe = Probe(tuple(pruner.rows), layout) if pruner and pruner.rows else None
+        self.probe = Probe(tuple(pruner.rows), layout, stages) if pruner and pruner.rows else None
         self.before = self._before if any(site.place is Place.LAYER for site in self._sites) else None
         self.past, self._has_past = self._find_past(pasts) if Need.PAST in self._needs else (None, False)
 
@@ -61,10 +65,18 @@ class Pruning:
     def finish(self) -> None:
         """The decoder has run."""
         if self._pruner:
+            self._stages.mark("decoder")
             self._pruner.after(self._queries, self.probe.found if self.probe else {})
+            self._stages.mark("prune")
 
     def _before(self, layer: int, tokens: Tokens) -> Tokens:
-        return self._thin(before_layer(layer), tokens)
+        site = before_layer(layer)
+        if site not in self._sites:
+            return tokens
+        self._stages.mark("decoder")
+        tokens = self._thin(site, tokens)
+        self._stages.mark("prune")
+        return tokens
 
     def _thin(self, site: Site, tokens: Tokens) -> Tokens:
         if site not in self._sites:

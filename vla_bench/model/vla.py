@@ -140,7 +140,7 @@ class VLA(nn.Module):
         shortcuts: see fast.py, which makes them.
         """
         stages, shortcuts = stages or Stages(inputs.pixel_values.device), shortcuts or Shortcuts()
-        run = self._pruning(self.layout(inputs, self.config.slots), inputs)
+        run = self._pruning(self.layout(inputs, self.config.slots), inputs, stages)
         tokens = self._input(inputs, run, stages, shortcuts.together)
         read = self.read if shortcuts.rows else None
         tokens = self.openvla.language_model(tokens, run.before, run.probe, None, run.past, shortcuts.layers, read)
@@ -161,7 +161,7 @@ class VLA(nn.Module):
         """
         stages = stages or Stages(inputs.pixel_values.device)
         decoder, layout = self.openvla.language_model, self.layout(inputs, 0)
-        run = self._pruning(layout, inputs)
+        run = self._pruning(layout, inputs, stages)
         if run.past is not None:
             raise ModelError(f"{self.pruner.name} reuses keys and values, which decoding token by token does not offer")
         memory = Memory(DynamicCache(), [])
@@ -185,10 +185,10 @@ class VLA(nn.Module):
             self._pasts.get(self.pruner.label, {}).pop(episode, None)
             self.pruner.reset(episode)
 
-    def _pruning(self, layout: Layout, inputs: Inputs) -> Pruning:
+    def _pruning(self, layout: Layout, inputs: Inputs, stages: Stages) -> Pruning:
         first_layer = self.openvla.language_model.first_queries_and_keys
         pasts = self._pasts.setdefault(self.pruner.label, {}) if self.pruner else {}
-        return Pruning(self.pruner, layout, inputs.queries, first_layer, pasts)
+        return Pruning(self.pruner, layout, inputs.queries, first_layer, pasts, stages)
 
     def layout(self, inputs: Inputs, slots: int) -> Layout:
         """Where everything stands.  Raises ModelError for inputs that do not fit the model, or a model that cannot answer."""

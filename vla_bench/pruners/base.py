@@ -200,6 +200,7 @@ class Pruner(nn.Module):
     adaptive: the number of tokens kept depends on the input.
     source: where the method was published.
     renumber: positions count over what is left, as some releases do; otherwise every token keeps its own.
+    merges: may return image tokens made from others, `Selection.merged`.
     wraps: works on the choice of another pruner, the first argument of `__init__`.
     static: `choose` gives the same choice without waiting for the device, so that it can be part of a recorded pass.
     label: name and arguments, by which runs are told apart.
@@ -207,6 +208,7 @@ class Pruner(nn.Module):
 
     name: str
     label: str
+    merges: bool = False
     wraps: bool = False
     sites: Sequence[Site]
     rows: Sequence[Rows] = ()

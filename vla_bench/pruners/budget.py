@@ -6,15 +6,21 @@ import torch
 from torch import Tensor
 
 from vla_bench.errors import ModelError
+from vla_bench.model.config import VLAConfig
 from vla_bench.model.layout import Layout
 from vla_bench.pruners import shares
 from vla_bench.pruners.base import View, top_k
 from vla_bench.pruners.shares import count
 
 
-def count_per_camera(keep: float, layout: Layout) -> int:
+def count_per_camera(keep: float, layout: Layout) -> list[int]:
     """As `shares.count_per_camera`."""
     return shares.count_per_camera(keep, layout.patches, layout.cameras)
+
+
+def keeps_all(keep: float, config: VLAConfig) -> bool:
+    """Whether nothing leaves: then no attention need be read."""
+    return count(keep, config.visual_tokens) >= config.visual_tokens
 
 
 def check(scores: Tensor, name: str, view: View) -> Tensor:
@@ -36,10 +42,9 @@ def best(scores: Tensor, view: View, keep: float, per_camera: bool) -> Tensor:
     scores = scores.float().masked_fill(~valid, -torch.inf)
     if not per_camera:
         return top_k(scores, count(keep, layout.visual)) & valid
-    share = count_per_camera(keep, layout)
     camera = torch.div(view.patches.ids, layout.patches, rounding_mode="floor")
     chosen = torch.zeros_like(valid)
-    for number in range(layout.cameras):
+    for number, share in enumerate(count_per_camera(keep, layout)):
         here = (camera == number) & valid
         chosen |= top_k(scores.masked_fill(~here, -torch.inf), share) & here
     return chosen

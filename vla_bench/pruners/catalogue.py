@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import dataclass
+import typing
+from dataclasses import dataclass, field
 
 from vla_bench.errors import VlaBenchError
 from vla_bench.model.presets import SEVEN_B
@@ -22,6 +23,7 @@ class Entry:
     needs: attention rows and what else it must be given.
     count: "fixed" or "adaptive" number of image tokens.
     trained: has parameters of its own, which a checkpoint must hold.
+    choices: the values of those parameters that have few.
     problem: why a plug-in cannot be used, None when it can.
     """
 
@@ -35,9 +37,11 @@ class Entry:
     profiles: tuple[str, ...]
     source: str
     problem: str | None = None
+    choices: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, object]:
-        return dict(vars(self)) | {key: list(getattr(self, key)) for key in ("sites", "needs", "profiles")}
+        lists = {key: list(getattr(self, key)) for key in ("sites", "needs", "profiles")}
+        return dict(vars(self)) | lists | {"choices": {key: list(values) for key, values in self.choices.items()}}
 
 
 def catalogue() -> list[Entry]:
@@ -65,6 +69,7 @@ def _entry(name: str) -> Entry:
         parameters={p.name: list(p.default) if isinstance(p.default, tuple) else p.default for p in parameters(kind)},
         profiles=tuple(kind.profiles),
         source=kind.source,
+        choices={p.name: typing.get_args(p.kind) for p in parameters(kind) if typing.get_origin(p.kind) is typing.Literal},
     )
 
 

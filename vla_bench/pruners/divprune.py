@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -40,6 +41,15 @@ def farthest(distances: Tensor, pools: Tensor, k: int) -> Tensor:
     return torch.stack(picks[:k], dim=-1) if k else pick.new_empty(*pick.shape, 0)
 
 
+def spread(distances: Tensor, pools: Tensor, counts: Sequence[int]) -> Tensor:
+    """Mask (B, V) of the `farthest` of each pool, `counts` of them; distances (B, V, V), pools (B, P, V) bool."""
+    picks = farthest(distances, pools, max(counts))
+    chosen = torch.zeros_like(pools)
+    for pool, k in enumerate(counts):  # greedy picks: the first k are those of a smaller k
+        chosen[:, pool].scatter_(1, picks[:, pool, :k], True)
+    return (chosen & pools).any(dim=1)
+
+
 class DivPrune(Pruner):
     """Keep a share of the image tokens such that the smallest cosine distance among them is as large as greed makes it.
 
@@ -62,13 +72,9 @@ class DivPrune(Pruner):
             return None
         distances = cosine_distances(patches.hidden)
         check(distances.diagonal(dim1=1, dim2=2), self.label, view)  # a token that is no number has no distance to itself
-        cameras = layout.cameras if self.quota == "per_image" else 1
-        size = layout.visual // cameras
-        k = count(self.keep, size) if cameras == 1 else count_per_camera(self.keep, layout)
-        camera = torch.div(patches.ids, size, rounding_mode="floor")
-        pools = camera.unsqueeze(1) == torch.arange(cameras, device=camera.device).view(1, -1, 1)  # (B, P, V)
+        counts = count_per_camera(self.keep, layout) if self.quota == "per_image" else [count(self.keep, layout.visual)]
+        camera = torch.div(patches.ids, layout.visual // len(counts), rounding_mode="floor")
+        pools = camera.unsqueeze(1) == torch.arange(len(counts), device=camera.device).view(1, -1, 1)  # (B, P, V)
         if patches.valid is not None:
             pools = pools & patches.valid.unsqueeze(1)
-        picks = farthest(distances, pools, k)
-        chosen = torch.zeros_like(pools).scatter_(2, picks, True) & pools
-        return Selection(chosen.any(dim=1))
+        return Selection(spread(distances, pools, counts))

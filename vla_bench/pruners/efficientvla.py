@@ -17,7 +17,7 @@ from vla_bench.errors import ModelError, UsageError
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.layout import Span
 from vla_bench.pruners.base import Pruner, Rows, Selection, View, before_layer, top_k
-from vla_bench.pruners.budget import check, count_per_camera
+from vla_bench.pruners.budget import check, count_per_camera, keeps_all
 from vla_bench.pruners.shares import count
 
 
@@ -78,6 +78,8 @@ class EfficientVLATokens(Pruner):
     def fit(self, config: VLAConfig) -> None:
         if self.rows[0].layer < 0:
             raise ModelError(f"{self.label}: there is no attention before layer 0", "vla-bench pruners")
+        if keeps_all(self.keep, config):
+            self.rows = ()
 
     def select(self, view: View) -> Selection | None:
         layout, patches = view.layout, view.patches
@@ -88,9 +90,13 @@ class EfficientVLATokens(Pruner):
         if self.quota == "global":
             return Selection(choose(relevance, patches.hidden, count(self.keep, layout.visual), self.key, self.alpha))
         # Nothing has left before: the tokens of a camera stand together, all of them.
-        hidden = patches.hidden.reshape(-1, layout.patches, patches.hidden.shape[-1])
-        keep = choose(relevance.reshape(-1, layout.patches), hidden, count_per_camera(self.keep, layout), self.key, self.alpha)
-        return Selection(keep.reshape(patches.ids.shape))
+        cameras = zip(
+            relevance.split(layout.patches, dim=1),
+            patches.hidden.split(layout.patches, dim=1),
+            count_per_camera(self.keep, layout),
+            strict=True,
+        )
+        return Selection(torch.cat([choose(*camera, self.key, self.alpha) for camera in cameras], dim=1))
 
     def _relevance(self, view: View) -> Tensor:
         """(B, V)."""

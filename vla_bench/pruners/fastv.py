@@ -10,6 +10,7 @@ from vla_bench.errors import ModelError
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.layout import Span
 from vla_bench.pruners.base import Rows, View, before_layer
+from vla_bench.pruners.budget import keeps_all
 from vla_bench.pruners.scored import Order, Quota, Scored
 
 RATERS = {"text": Span.PROMPT, "prefill": Span.PREFILL, "action": Span.SLOTS, "last": Span.LAST}
@@ -18,6 +19,7 @@ RATERS = {"text": Span.PROMPT, "prefill": Span.PREFILL, "action": Span.SLOTS, "l
 class FastV(Scored):
     """Before layer `layer`, keep the image tokens with the most attention in the layer above, mean over heads and raters.
 
+    layer: the release's K, which may be written so: fastv(k=3).
     keep, quota, order: see `Scored`.
     rater: whose attention counts.  The release takes the last token; in OpenVLA-OFT that is the stop token behind 56 empty
         slots, so the instruction is taken here.
@@ -46,6 +48,8 @@ class FastV(Scored):
             # Their embeddings are zero, and so are their queries in layer 0: all image tokens would tie.
             fix = "vla-bench eval --pruner 'fastv(layer=2,rater=action)'"
             raise ModelError(f"{self.label}: the action slots look at everything alike before layer 2", fix)
+        if keeps_all(self.keep, config):
+            self.rows = ()
 
     def score(self, view: View) -> Tensor:
         return view.rows[self.rows[0]].images()

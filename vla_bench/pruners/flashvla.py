@@ -16,9 +16,10 @@ from torch import Tensor
 
 from vla_bench.errors import ModelError
 from vla_bench.model.config import VLAConfig
-from vla_bench.pruners.base import Need, Pruner, Query, Selection, View, before_layer
+from vla_bench.pruners.base import Need, Query, Selection, View, before_layer
 from vla_bench.pruners.budget import best, check
 from vla_bench.pruners.memory import PerEpisode
+from vla_bench.pruners.scored import Ranked
 from vla_bench.pruners.shares import count
 from vla_bench.records import EpisodeKey
 
@@ -60,7 +61,7 @@ class Past:
         return int((before & now).sum()) > overlap * int(now.sum())
 
 
-class FlashVLA(Pruner):
+class FlashVLA(Ranked):
     """Before layer `layer`, keep the image tokens with the largest `contributions`.
 
     keep: share or number of the image tokens; the paper has 160 of 256.
@@ -104,7 +105,7 @@ class FlashVLA(Pruner):
         if count(self.keep, view.layout.visual) >= view.layout.visual:
             self._remember(view, torch.ones_like(view.patches.ids, dtype=torch.bool))
             return None
-        keep = best(self._scores(view), view, self.keep, self.quota == "per_image")
+        keep = best(self.ranked(self._scores(view)), view, self.keep, self.quota == "per_image")
         self._remember(view, keep)
         return Selection(keep)
 

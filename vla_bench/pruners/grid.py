@@ -27,21 +27,23 @@ class Grid(Pruner):
 
     def select(self, view: View) -> Selection | None:
         layout = view.layout
-        k = count_per_camera(self.keep, layout)
-        if k >= layout.patches:
+        counts = count_per_camera(self.keep, layout)
+        if min(counts) >= layout.patches:
             return None
-        places = torch.tensor(grid_places(math.isqrt(layout.patches), k), device=view.patches.ids.device)
-        return Selection(torch.isin(view.patches.ids % layout.patches, places))
+        side = math.isqrt(layout.patches)
+        places = [camera * layout.patches + place for camera, k in enumerate(counts) for place in grid_places(side, k)]
+        return Selection(torch.isin(view.patches.ids, torch.tensor(places, device=view.patches.ids.device)))
 
 
 class Pool(Pruner):
     """The mean of every cell of an even lattice, a token of its own at the cell's middle: the only baseline that merges.
 
-    keep: share, or number above 1, of all image tokens; the lattice has at most as many cells.
+    keep: share, or number above 1, of all image tokens; every camera has the same lattice, which has at most as many cells.
     """
 
     name = "pool"
     sites = (LLM_INPUT,)
+    merges = True
     source = "baseline of this toolkit"
 
     def __init__(self, keep: float = 0.25):
@@ -50,7 +52,7 @@ class Pool(Pruner):
 
     def select(self, view: View) -> Selection | None:
         layout, hidden = view.layout, view.patches.hidden
-        k = count_per_camera(self.keep, layout)
+        k = min(count_per_camera(self.keep, layout))
         if k >= layout.patches:
             return None
         cells = cell_of_patch(math.isqrt(layout.patches), k).to(hidden.device)

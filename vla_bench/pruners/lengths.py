@@ -15,7 +15,7 @@ from vla_bench.pruners import costs as pruner_costs
 from vla_bench.pruners.costs import Case
 from vla_bench.pruners.shares import count, count_per_camera
 from vla_bench.pruners.sparsevlm_releases import RELEASES, fitted, scaled, sizes
-from vla_bench.pruners.spec import Spec, parse
+from vla_bench.pruners.spec import Spec, canonical, parse
 
 NONE = "none"
 CHANGE_THE_COUNT = ("plus-random", "drop-random")
@@ -89,7 +89,7 @@ def path_of(
         raise UsageError(f"{spec.name} changes how many tokens are kept", f'vla-bench flops --pruner "{pruner}" --kept 78')
     while spec.inner is not None:  # wrappers act where the pruner inside acts
         spec = spec.inner
-    spec = Spec(spec.name, None, spec.args | dict(args or {}))
+    spec = Spec(spec.name, None, canonical(spec.name, spec.args | dict(args or {})))
     if spec.name == "sparsevlm":
         return _sparsevlm(config, prompt, kept, spec.args)
     if spec.name not in CUTS:
@@ -115,7 +115,7 @@ def _by_arguments(spec: Spec, cut: Cut, config: VLAConfig) -> int:
         )
     keep = float(spec.args.get("keep", cut.keep))
     if spec.args.get("quota", cut.quota) == "per_image" and count(keep, config.visual_tokens) < config.visual_tokens:
-        return config.cameras * count_per_camera(keep, config.patches, config.cameras)
+        return sum(count_per_camera(keep, config.patches, config.cameras))
     return count(keep, config.visual_tokens)
 
 

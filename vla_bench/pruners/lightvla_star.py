@@ -17,6 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from vla_bench.errors import UsageError
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.layout import Span
 from vla_bench.pruners.base import VISION, Pruner, Resampling, Rows, Selection, View, before_layer
@@ -40,6 +41,8 @@ class LightVLAStar(Pruner):
 
     def __init__(self, queries: int = 0, noise_scale: float | None = None):
         super().__init__()
+        if queries < 0:
+            raise UsageError(f"{self.name}: queries={queries} must not be negative", "vla-bench pruners")
         self.count = queries
         self.noise_scale = noise_scale
         self.draw: Callable[[Tensor], Tensor] = torch.rand_like

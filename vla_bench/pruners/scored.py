@@ -34,12 +34,25 @@ def draws(view: View, seed: int, per_step: bool) -> Tensor:
     return torch.stack(rows).to(view.patches.ids.device).gather(1, view.patches.ids)
 
 
-class Scored(Pruner):
+class Ranked(Pruner):
+    """Keeps the image tokens that rank highest by some score.
+
+    order: "asc" keeps the lowest instead.
+    """
+
+    order: Order = "desc"
+
+    def ranked(self, scores: Tensor) -> Tensor:
+        """The scores, or their opposites where the lowest are kept."""
+        return scores if self.order == "desc" else -scores
+
+
+class Scored(Ranked):
     """Keeps the image tokens with the highest `score`; a subclass says what that is.  At the LLM input every layer saves.
 
     keep: share, or number above 1, of all image tokens.
     quota: "per_image" keeps as many of every camera.
-    order: "asc" keeps the lowest instead.
+    order: see `Ranked`.
     """
 
     sites = (LLM_INPUT,)
@@ -57,7 +70,7 @@ class Scored(Pruner):
         if count(self.keep, view.layout.visual) >= view.layout.visual:
             return None
         scores = check(self.score(view).float(), self.label, view)
-        return Selection(best(scores if self.order == "desc" else -scores, view, self.keep, self.quota == "per_image"))
+        return Selection(best(self.ranked(scores), view, self.keep, self.quota == "per_image"))
 
 
 class Random(Scored):

@@ -12,8 +12,9 @@ def count(keep: float, tokens: int) -> int:
     return min(tokens, round(keep * tokens) if keep <= 1 else round(keep))
 
 
-def count_per_camera(keep: float, patches: int, cameras: int) -> int:
-    """As `count`, for one camera's image tokens; a number is split evenly, and every camera keeps one at least."""
+def count_per_camera(keep: float, patches: int, cameras: int) -> list[int]:
+    """As `count`, for every camera: a share is taken of each one's image tokens; of an odd number the first keeps one more."""
     if keep <= 1:
-        return count(keep, patches)
-    return min(patches, max(1, round(round(keep) / cameras)))
+        return [count(keep, patches)] * cameras
+    total = count(keep, cameras * patches)
+    return [total // cameras + (camera < total % cameras) for camera in range(cameras)]

@@ -68,9 +68,17 @@ class SparseVLM(Pruner):
         release = RELEASES[variant]
         if release.budgets and budget not in release.budgets:
             raise UsageError(f"sparsevlm: budget={budget} is none of {', '.join(map(str, release.budgets))}", FIX)
-        given = {"counts": counts and not release.budgets, "keep": keep != 0.25 and variant != "1stage"}
+        given = {
+            "counts": counts and not release.budgets,
+            "budget": budget != 192 and (counts or not release.budgets),
+            "keep": keep != 0.25 and variant != "1stage",
+            "rank_scale": rank_scale != 13.5 and variant != "rank",
+            "rank_bias": rank_bias != 0.0 and variant != "rank",
+            "noise": noise != 1e-6 and not release.recycles,
+            "seed": seed != 0 and not release.recycles,
+        }
         for name in (name for name, wrong in given.items() if wrong):
-            raise UsageError(f"sparsevlm: variant={variant} has no use for {name}", FIX)
+            raise UsageError(f"sparsevlm: variant={variant}{', counts' * bool(counts)} has no use for {name}", FIX)
         cuts = layers or release.cuts
         table = counts or release.budgets.get(budget, ())
         if table and len(table) != len(cuts) or min((*table, *cuts)) < 0 or list(cuts) != sorted(set(cuts)):
@@ -82,7 +90,7 @@ class SparseVLM(Pruner):
         self.quota, self.always_drop = quota, always_drop
         self.noise, self.seed = noise, seed
         self.renumber = positions == "renumber"
-        self.adaptive = variant == "rank"
+        self.adaptive, self.merges = variant == "rank", release.recycles
         self.rotary = (128, 10000.0)  # width of a head, theta
         self.chosen: Tensor | None = None  # (B, T) bool: this pass's raters
         self._looked = False

@@ -23,6 +23,7 @@ else:
 
 PROFILE = "profile"
 FIX = "vla-bench pruners"
+ALIASES = {"fastv": {"k": "layer"}}  # what papers call a parameter
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,18 @@ def parameters(kind: type[Pruner]) -> list[Parameter]:
     return [Parameter(p.name, hints[p.name], p.default) for p in settable]
 
 
+def canonical(name: str, args: dict[str, object]) -> dict[str, object]:
+    """Arguments of a pruner by their names here.  Raises UsageError where one is given under two."""
+    others = ALIASES.get(name, {})
+    if twice := [key for key in args if key in others and others[key] in args]:
+        raise UsageError(f"{name}: {twice[0]} and {others[twice[0]]} are the same", FIX)
+    return {others.get(key, key): value for key, value in args.items()}
+
+
 def arguments(kind: type[Pruner], name: str, given: dict[str, object]) -> dict[str, object]:
     """The given arguments, and those of the profile among them, as values; defaults are left out.  Raises UsageError."""
     known = {p.name: p for p in parameters(kind)}
-    given = dict(given)
+    given = canonical(name, given)
     profile = given.pop(PROFILE, None)
     if profile is not None and profile != "ours":
         if profile not in kind.profiles:

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from vla_bench.errors import ModelError, UsageError
 from vla_bench.model.config import VLAConfig
-from vla_bench.pruners.base import LLM_INPUT, Need, Pruner, Query, Selection, View, top_k
+from vla_bench.pruners.base import LLM_INPUT, Need, Query, Selection, View, top_k
 from vla_bench.pruners.budget import check
 from vla_bench.pruners.memory import PerEpisode
+from vla_bench.pruners.scored import Ranked
 from vla_bench.pruners.shares import count
 from vla_bench.pruners.vla_adp_gate import Gate
 from vla_bench.records import EpisodeKey
@@ -65,7 +66,7 @@ def keep_best(scores: Tensor, camera: Tensor, kept: list[int]) -> Tensor:
     return chosen
 
 
-class VLAADP(Pruner):
+class VLAADP(Ranked):
     """Before the LLM, keep what the text asks for in the queries and keys of layer 0, unless the arm moves slowly.
 
     keep: share or number of the image tokens, at least one.
@@ -130,7 +131,7 @@ class VLAADP(Pruner):
         if patches.valid is not None:
             camera = camera.masked_fill(~patches.valid, -1)
         kept = clip(shares(k, self.split or (1.0,) * layout.cameras), layout.patches, self.overflow)
-        keep = keep_best(check(self._scores(view), self.label, view), camera, kept)
+        keep = keep_best(self.ranked(check(self._scores(view), self.label, view)), camera, kept)
         return Selection(keep if all(pruned) else keep | ~torch.tensor(pruned, device=keep.device).unsqueeze(1))
 
     def _scores(self, view: View) -> Tensor:

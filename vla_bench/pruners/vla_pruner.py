@@ -15,8 +15,8 @@ from vla_bench.errors import ModelError, UsageError
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.layout import Span
 from vla_bench.pruners.base import LLM_INPUT, Pruner, Rows, Selection, View, before_layer
-from vla_bench.pruners.budget import best, check, count_per_camera
-from vla_bench.pruners.divprune import cosine_distances, farthest
+from vla_bench.pruners.budget import best, check, count_per_camera, keeps_all
+from vla_bench.pruners.divprune import cosine_distances, spread
 from vla_bench.pruners.memory import PerEpisode
 from vla_bench.pruners.shares import count
 from vla_bench.records import EpisodeKey
@@ -45,13 +45,15 @@ class VLAPruner(Pruner):
     quota: "per_image" keeps as many of every camera.
     use_temporal: what acting needs is taken from the attention of the action slots in the last `window` queries of the
         episode, weighted by `decay` as `decayed` says, instead of in this one; the first query has only its own.
+    warm_up: nothing leaves in an episode's first `window` queries.  The paper's model needs it, which answers token by token
+        and has no attention of actions before.
     """
 
     name = "vla-pruner"
     source = "arXiv 2511.16449; MINT-SJTU/VLA-Pruner"
     profiles = {
         "release": {"layer": 4, "keep": 0.5, "rater": "prefill", "order": "released"},
-        "paper": {"layer": 3, "keep": 0.5, "rater": "prefill", "use_temporal": True},
+        "paper": {"layer": 3, "keep": 0.5, "rater": "prefill", "use_temporal": True, "warm_up": True},
     }
 
     def __init__(
@@ -64,10 +66,15 @@ class VLAPruner(Pruner):
         window: int = 3,
         decay: float = 0.8,
         order: Literal["paper", "released"] = "paper",
+        warm_up: bool = False,
     ):
         super().__init__()
         if window < 1 or not decay > 0:
             raise UsageError(f"{self.name}: window={window} and decay={decay:g} must be above 0", "vla-bench pruners")
+        if warm_up and not use_temporal:
+            raise UsageError(f"{self.name}: warm_up fills the memory that use_temporal reads", "--pruner-args use_temporal=true")
+        self.adaptive = self.warm_up = warm_up
+        self.window = window
         self.keep, self.per_camera = keep, quota == "per_image"
         self.use_temporal, self.decay, self.order = use_temporal, decay, order
         self.sites = (LLM_INPUT, before_layer(layer))
@@ -81,32 +88,32 @@ class VLAPruner(Pruner):
             raise ModelError(
                 f"{self.label}: the action slots look at everything alike before layer 2", "vla-bench eval --pruner vla-pruner"
             )
+        if keeps_all(self.keep, config):
+            self.rows = ()
 
     def reset(self, episode: EpisodeKey) -> None:
         self._history.reset(episode)
 
     def select(self, view: View) -> Selection | None:
         layout = view.layout
-        cameras, tokens = (layout.cameras, layout.patches) if self.per_camera else (1, layout.visual)
-        k = count_per_camera(self.keep, layout) if self.per_camera else count(self.keep, tokens)
-        if k >= tokens:
+        if count(self.keep, layout.visual) >= layout.visual:
             return None
         if view.site == LLM_INPUT:
             self._embeddings = view.patches.hidden
             return None
         reading, acting = (check(view.rows[rows].images(), self.label, view) for rows in (self.reading, self.acting))
+        cold = [self.warm_up and len(self._history[query.episode]) < self.window for query in view.queries]
         if self.use_temporal:
             acting = self._remembered(acting, view)
         ids = view.patches.ids
         candidates = best(reading, view, self.keep, self.per_camera) | best(acting, view, self.keep, self.per_camera)
-        camera = torch.div(ids, tokens, rounding_mode="floor").unsqueeze(1) == torch.arange(cameras, device=ids.device).view(
-            1, -1, 1
-        )
-        pools = candidates.unsqueeze(1) & camera  # (B, cameras, V)
+        counts = count_per_camera(self.keep, layout) if self.per_camera else [count(self.keep, layout.visual)]
+        camera = torch.div(ids, layout.visual // len(counts), rounding_mode="floor").unsqueeze(1)
+        pools = candidates.unsqueeze(1) & (camera == torch.arange(len(counts), device=ids.device).view(1, -1, 1))
         embeddings, self._embeddings = self._embeddings, None
         embeddings = embeddings.gather(1, ids.unsqueeze(-1).expand(-1, -1, embeddings.shape[-1]))
-        picks = farthest(cosine_distances(embeddings), pools, k)
-        return Selection((torch.zeros_like(pools).scatter_(2, picks, True) & pools).any(dim=1))
+        keep = spread(cosine_distances(embeddings), pools, counts)
+        return Selection(keep | torch.tensor(cold, device=keep.device).unsqueeze(1) if any(cold) else keep)
 
     def _remembered(self, acting: Tensor, view: View) -> Tensor:
         """What acting needed in earlier queries, (B, V); `acting` is remembered for later ones."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from vla_bench.errors import ModelError, UsageError
 from vla_bench.model.config import VLAConfig
 from vla_bench.pruners.base import Pruner, Query, Resampling, Selection, View
-from vla_bench.pruners.scored import Scored, draws
+from vla_bench.pruners.scored import Ranked, draws
 from vla_bench.records import EpisodeKey
 
 
@@ -23,7 +23,7 @@ class Wrapper(Pruner):
     def __init__(self, inner: Pruner):
         super().__init__()
         self.inner = inner
-        self.adaptive, self.needs, self.renumber = inner.adaptive, inner.needs, inner.renumber
+        self.adaptive, self.needs, self.renumber, self.merges = inner.adaptive, inner.needs, inner.renumber, inner.merges
 
     @property
     def sites(self):
@@ -54,6 +54,10 @@ class _Randomised(Wrapper):
 
     def __init__(self, inner: Pruner, share: float, seed: int):
         super().__init__(inner)
+        if inner.merges:
+            raise UsageError(f"{inner.label}: merged tokens can neither be added nor dropped", "vla-bench pruners")
+        if share < 0:
+            raise UsageError(f"{self.name}: share={share:g} must not be negative", "vla-bench pruners")
         self.share, self.seed = share, seed
 
     def select(self, view: View) -> Selection | Resampling | None:
@@ -61,7 +65,7 @@ class _Randomised(Wrapper):
         if isinstance(choice, Resampling):
             raise ModelError(f"{self.label} changes what is kept at evaluation; train with the pruner inside")
         if isinstance(choice, Selection) and choice.merged is not None:
-            raise ModelError(f"{self.label}: merged tokens can neither be added nor dropped", "vla-bench pruners")
+            raise ModelError(f"{self.inner.label} merges tokens without saying so", "merges = True in its class")
         if choice is None:  # everything stays: nothing to add, and nothing was chosen that could be dropped
             return None
         valid = torch.ones_like(choice.keep) if view.patches.valid is None else view.patches.valid
@@ -98,9 +102,13 @@ class DropRandom(_Randomised):
 
     def __init__(self, inner: Pruner, share: float = 0.1, seed: int = 0):
         super().__init__(inner, share, seed)
+        if share > 1:
+            raise UsageError(f"{self.name}: share={share:g} of what is kept cannot be dropped", "vla-bench pruners")
 
     def change(self, keep: Tensor, valid: Tensor, lots: Tensor) -> Tensor:
-        return keep & ~first(lots, keep, (self.share * keep.sum(dim=1)).round().long())
+        # Where everything stays nothing was chosen: alone that sample's answer had been None.
+        everything = (keep | ~valid).all(dim=1, keepdim=True)
+        return keep & (everything | ~first(lots, keep, (self.share * keep.sum(dim=1)).round().long()))
 
 
 class Inverse(Wrapper):
@@ -110,8 +118,8 @@ class Inverse(Wrapper):
     source = "baseline of this toolkit"
 
     def __init__(self, inner: Pruner):
-        if not isinstance(inner, Scored):
-            raise UsageError(f"{inner.label} has no score to turn around", "vla-bench eval --pruner 'inverse(fastv)'")
+        if not isinstance(inner, Ranked):
+            raise UsageError(f"{inner.label} has no one order to turn around", "vla-bench eval --pruner 'inverse(fastv)'")
         super().__init__(inner)
         inner.order = "asc" if inner.order == "desc" else "desc"
 

@@ -36,7 +36,6 @@ def print_latency(found: Latency) -> None:
 
 def write_latency(found: Latency, path: Path) -> None:
     """Everything, raw times included, as one JSON document."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n")
 
 

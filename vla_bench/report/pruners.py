@@ -10,7 +10,8 @@ from vla_bench.tables import print_table
 
 def print_pruners(entries: list[Entry]) -> None:
     """Where each acts and what it needs, then what it does and its parameters with their defaults."""
-    acts = [[e.name, ", ".join(e.sites), e.count, ", ".join(e.needs) or "-", e.source] for e in entries]
+    needs = {e.name: ", ".join((*e.needs, *["training"] * e.trained)) or "-" for e in entries}
+    acts = [[e.name, ", ".join(e.sites), e.count, needs[e.name], e.source] for e in entries]
     print_table(("pruner", "acts", "tokens", "needs", "source"), acts)
     indent = 2 + max(len(entry.name) for entry in entries)
     for entry in entries:
@@ -21,5 +22,13 @@ def print_pruners(entries: list[Entry]) -> None:
 
 
 def _parameters(entry: Entry) -> str:
-    shown = {key: "/".join(map(str, value)) if isinstance(value, list) else value for key, value in entry.parameters.items()}
-    return ", ".join(f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in shown.items())
+    """Each as KEY=DEFAULT, or KEY=DEFAULT|OTHER where there are few values."""
+    return ", ".join(f"{key}={_values(value, entry.choices.get(key, ()))}" for key, value in entry.parameters.items())
+
+
+def _values(default: object, choices: tuple[str, ...]) -> str:
+    if isinstance(default, list):
+        return "/".join(map(str, default))
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "|".join((str(default), *(value for value in choices if value != default)))

@@ -21,6 +21,7 @@ from vla_bench.model.layout import Layout
 from vla_bench.model.past import Past
 from vla_bench.model.pruning import Pruning
 from vla_bench.model.sequence import Tokens
+from vla_bench.model.stages import Stages
 from vla_bench.pruners.base import AttentionRows, Patches, Pruner, Query, Rows, Site
 from vla_bench.records import EpisodeKey
 from vla_bench.verify.fixture import Array, Fixture
@@ -73,7 +74,7 @@ class Llama:
         ids = torch.arange(self.layout.visual).expand(len(hidden), -1)
         tokens = Tokens(hidden, positions, None, ids, self.layout)
         first_layer = self.decoder.first_queries_and_keys
-        pruning = Pruning(pruner, self.layout, tuple(queries), first_layer, {} if pasts is None else pasts)
+        pruning = Pruning(pruner, self.layout, tuple(queries), first_layer, {} if pasts is None else pasts, Stages())
         entering: list[Tokens] = []
 
         def before(layer: int, tokens: Tokens) -> Tokens:
