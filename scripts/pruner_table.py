@@ -21,7 +21,7 @@ PRUNERS = {
     "random": "random(keep={keep})",
     "grid": "grid(keep={keep})",
     "fastv": "fastv(keep={keep})",
-    "sparsevlm": "sparsevlm(budget=64)",  # the release's smallest: 64 of 576 tokens
+    "sparsevlm": "sparsevlm(counts={cuts})",
     "sparsevlm-1stage": "sparsevlm(variant=1stage,keep={keep})",
     "divprune": "divprune(keep={keep})",
     "score-lightvla": "score-lightvla(keep={keep})",
@@ -36,7 +36,7 @@ MODELS = {
 
 
 def main(
-    keep: Annotated[int, typer.Option(help="Image tokens of both cameras: what nano-lightvla keeps, rounded to an even number.")],
+    keep: Annotated[int, typer.Option(help="Image tokens of both cameras: what nano-lightvla keeps, rounded.")],
     runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("results/runs/pruners"),
     out: Annotated[Path, typer.Option(help="Folder of the JSON and the tables.")] = Path("results/pruners"),
     suite: Annotated[str, typer.Option(help="Several with commas.")] = "object,spatial",
@@ -48,7 +48,9 @@ def main(
 ) -> None:
     methods = {"none": ["--model", "nano-oft"]}
     methods |= {name: ["--model", model] for name, model in MODELS.items()}
-    methods |= {name: ["--model", "nano-oft", "--pruner", text.format(keep=keep)] for name, text in PRUNERS.items()}
+    # SparseVLM's cuts in the proportions of its smallest budget, 66/30/17; behind the last a merged token joins those that stay.
+    cuts = "/".join(str(round((keep - 1) * share / 17)) for share in (66, 30, 17))
+    methods |= {name: ["--model", "nano-oft", "--pruner", text.format(keep=keep, cuts=cuts)] for name, text in PRUNERS.items()}
     if only:
         methods = {name: methods[name] for name in only.split(",")}
     common = ["--init-states", init_states, "--assets", assets, "--video", "none", "--workers", workers]
