@@ -426,6 +426,18 @@ def test_a_training_can_be_prolonged_and_looked_at_on_its_way(data, tmp_path):
         train(replace(planned, out=tmp_path / "nothing", export=tmp_path / "look"))
 
 
+def test_a_training_that_runs_can_be_looked_at(data, tmp_path):
+    looked = []
+
+    def look(step, *_):
+        if step == 3:  # saved every two steps
+            looked.append(train(replace(request(data, tmp_path / "way"), export=tmp_path / "look")))
+
+    done = train(request(data, tmp_path / "way", steps=4), look)
+    assert done.finished and looked[0].steps == 2 and load(looked[0].checkpoint, device="cpu").statistics
+    assert len(done.log.read_text().splitlines()) == 5
+
+
 def test_a_training_begins_where_another_ended(data, tmp_path):
     """With its auxiliary head and momenta, but at its own rates; with other weights to train, with the checkpoint alone."""
     first, second = tmp_path / "first", tmp_path / "second"

@@ -81,7 +81,8 @@ def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]],
     processes, device = Processes.join(device)
     torch.manual_seed(recipe.seed)  # peft's adapters and the auxiliary head begin with what this generator gives
     request.out.mkdir(parents=True, exist_ok=True)
-    with locked(request.out) if processes.first else nullcontext():
+    # An export only reads what a training, which may be running, has put in place whole.
+    with locked(request.out) if processes.first and not request.export else nullcontext():
         return _train(request, recipe, files, device, processes, on_step)
 
 
