@@ -32,6 +32,8 @@ from vla_bench.world.env import World
 from vla_bench.world.gl import choose_gl
 from vla_bench.world.observation import Sight
 
+from .public_demos import public_file
+
 TASK = 2  # of Spatial: the shortest
 SHARE = 0.5
 SUITE = dataclasses.replace(load_suite("spatial"), image_size=128)
@@ -247,26 +249,6 @@ def test_pushes_are_drawn_for_their_share_of_episodes():
     assert not any(Disturbance(seed, 0.0, 280).plan for seed in range(50))
     one, same = Disturbance(7, 1.0, 280), Disturbance(7, 1.0, 280)
     assert [p.start for p in one.plan] == [p.start for p in same.plan]
-
-
-def public_file(path, frames, size=128, attributes=True, **changed):
-    """A file as LIBERO publishes it, or as it is drawn again for the public checkpoints, without anything of ours."""
-    random = np.random.default_rng(0)
-    with h5py.File(path, "w") as file:
-        data = file.create_group("data")
-        for name, length in frames.items():
-            demo = data.create_group(name)
-            for array, row in LAYOUT.items():
-                shape = (length, *(size if n is None and array in demo_file.IMAGES else 77 if n is None else n for n in row))
-                value = random.integers(0, 255, shape).astype(np.uint8) if array in demo_file.IMAGES else random.random(shape)
-                demo[array] = changed.get(array, value) if name == "demo_10" else value
-            for gone in changed.get("gone", ()):
-                del demo[gone]
-            if attributes:
-                demo.attrs["num_samples"] = length
-        if attributes:
-            data.attrs["num_demos"] = len(frames)
-    return path
 
 
 def test_libero_s_own_files_read_alike(tmp_path):

@@ -9,6 +9,8 @@ from vla_bench.errors import RecordError, UsageError
 from vla_bench.measure.recorded import SHIPPED, read_observations, write_observations
 from vla_bench.model.normalisation import axis_angle, quaternion
 
+from .public_demos import public_file
+
 
 def test_what_ships_is_queries_in_a_row_of_all_suites():
     episodes = read_observations()
@@ -40,6 +42,13 @@ def test_files_that_hold_none_are_refused(tmp_path):
             read_observations(tmp_path / name)
     with pytest.raises(UsageError, match="no demonstrations"):
         read_observations(tmp_path)
+
+
+def test_demonstrations_in_a_folder_that_says_more_are_their_suites_too(tmp_path):
+    (tmp_path / "libero_goal_no_noops").mkdir()
+    public_file(tmp_path / "libero_goal_no_noops" / "turn_on_the_stove_demo.hdf5", {"demo_0": 9})
+    ((first, second),) = read_observations(tmp_path, suites=("goal",))
+    assert first.episode.suite == "goal" and (first.step, second.step) == (0, 8)
 
 
 def test_quaternions_come_back_from_axis_and_angle():

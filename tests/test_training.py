@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,14 +24,14 @@ from vla_bench.locks import locked
 from vla_bench.model.checkpoint import load
 from vla_bench.model.images import Normalisation, centre_crop, prepare
 from vla_bench.model.initialise import random_vla
-from vla_bench.model.normalisation import Statistics, normalise_actions, unnormalise_actions
+from vla_bench.model.normalisation import Statistics, choose_statistics, normalise_actions, unnormalise_actions
 from vla_bench.model.presets import NANO
 from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
 from vla_bench.pruners.gumbel import NoiseSchedule
 from vla_bench.pruners.registry import make_pruner
 from vla_bench.training import finetune
 from vla_bench.training.augment import Augmentation, crop, scale_saturation, turn_hue
-from vla_bench.training.demo_file import LAYOUT, Demo, chunk_starts, write_demos
+from vla_bench.training.demo_file import LAYOUT, Demo, chunk_starts, suite_name, write_demos
 from vla_bench.training.finetune import TrainRequest, statistics, train
 from vla_bench.training.frames import demo_files, prepare_frames
 from vla_bench.training.precision import Precision
@@ -43,6 +44,7 @@ from vla_bench.training.step import Loss
 
 from . import nanos
 from .conftest import ROOT
+from .public_demos import public_file
 
 TASK = "pick_up_the_milk_and_place_it_in_the_basket"
 SHORT = {"steps": 6, "batch": 4, "seed": 3}
@@ -190,7 +192,7 @@ def test_the_last_steps_are_learnt_with_the_last_action_repeated(longer):
 def test_suites_are_drawn_by_their_shares_and_their_tasks_evenly(longer):
     frames, made = longer
     three = np.repeat([0, 1, 2], (30, 10, 30))
-    uneven = replace(frames, instruction=three, instructions=("a", "b", "c"), folders=("libero_goal", "libero_goal", "libero_10"))
+    uneven = replace(frames, instruction=three, instructions=("a", "b", "c"), suites=("libero_goal", "libero_goal", "libero_10"))
     samples = Samples(uneven, NANO, *made, switch_weight=3.0, shares=parse_shares("long=3"))
     chances, task = np.diff(samples._cumulative, prepend=0.0), three[samples.starts]
     assert [chances[task == i].sum() for i in range(3)] == pytest.approx([1 / 8, 1 / 8, 3 / 4])
@@ -348,6 +350,34 @@ def test_a_training_keeps_the_scale_of_its_start(data, tmp_path):
     assert found[False] == {"libero_object_no_noops": entry, "libero_goal_no_noops": entry}
     assert set(found[True]) == {"libero_goal_no_noops"} and found[True]["libero_goal_no_noops"]["proprio"] != entry["proprio"]
     assert RECIPES["paper"].fresh_scale and not RECIPES["nano-oft"].fresh_scale and not RECIPES["nano-lightvla"].fresh_scale
+
+
+@pytest.mark.parametrize(
+    ("folder", "inside", "suite"),
+    [
+        ("libero_object_no_noops", False, "libero_object"),
+        ("libero_10_256", False, "libero_10"),
+        ("libero_spatial", True, "libero_spatial"),
+    ],
+)
+def test_what_was_learnt_of_public_files_is_found_again(tmp_path, monkeypatch, folder, inside, suite):
+    """LIBERO's files drawn again lie in folders of other names; `inside`: --data . within one of them."""
+    (tmp_path / folder).mkdir()
+    public_file(tmp_path / folder / f"{TASK}_demo.hdf5", {"demo_1": 12}, 256, attributes=False)
+    monkeypatch.chdir(tmp_path / folder if inside else tmp_path)
+    data = Path(".")
+    done = train(request(data, tmp_path / "out", steps=1))
+    assert choose_statistics(load(done.checkpoint, device="cpu").statistics, suite)[0] == f"{suite}_no_noops"
+    assert prepare_frames(demo_files(data), NANO.image_size, data / ".frames").suites == (suite,)  # which --shares go by
+
+
+def test_the_suite_of_a_file(tmp_path):
+    for folder in ("disk", "libero_10"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "libero_goal").symlink_to(tmp_path / "disk")
+    (tmp_path / "mine").symlink_to(tmp_path / "libero_10")
+    names = {"libero_goal": "libero_goal", "mine": "libero_10", "libero_100": "libero_100", "kitchen_no_noops": "kitchen"}
+    assert {folder: suite_name(tmp_path / folder / "x_demo.hdf5") for folder in names} == names
 
 
 def test_a_start_with_several_scales_is_refused(data, frames):

@@ -17,7 +17,7 @@ from vla_bench.errors import RecordError, UsageError
 from vla_bench.model.normalisation import quaternion
 from vla_bench.records import EpisodeKey
 from vla_bench.suites import SUITE_NAMES, load_suites
-from vla_bench.training.demo_file import IMAGES, SUFFIX, read_demos
+from vla_bench.training.demo_file import IMAGES, SUFFIX, read_demos, suite_name
 from vla_bench.world.observation import Facts, Observation, Scene
 
 SHIPPED = Path(__file__).resolve().parent / "observations.npz"
@@ -105,7 +105,7 @@ def from_demonstrations(file: Path, count: int) -> Iterator[list[Observation]]:
 def _task_of(file: Path):
     name = file.name.removesuffix(SUFFIX)
     for suite in load_suites():
-        if file.parent.name == suite.libero_name:
+        if suite_name(file) == suite.libero_name:
             for task in suite.tasks:
                 if task.name == name:
                     return suite, task

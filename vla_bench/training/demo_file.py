@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from vla_bench.errors import RecordError
+from vla_bench.model.normalisation import LIBERO_NAMES
 from vla_bench.suites import Task
 
 SUFFIX = "_demo.hdf5"
@@ -129,6 +131,19 @@ def attempts_in(path: Path) -> set[int]:
     """The attempts whose demonstrations a file of ours holds.  Raises RecordError."""
     with _open(path) as file:
         return {int(group.attrs["attempt"]) for group in file["data"].values() if "attempt" in group.attrs}
+
+
+def suite_name(path: Path) -> str:
+    """LIBERO's name of the suite of a file: what its folder's name begins with, as in libero_10_no_noops or libero_goal_256.
+
+    A link's own name counts before that of what it points to.  Another folder's name, but for a `_no_noops`, stands for itself.
+    """
+    folder = Path(os.path.abspath(path)).parent
+    for name in (folder.name, folder.resolve().name):
+        for suite in LIBERO_NAMES:
+            if re.match(rf"{suite}(?![a-zA-Z0-9])", name):
+                return suite
+    return folder.name.removesuffix("_no_noops")
 
 
 def demo_names(data) -> list[str]:

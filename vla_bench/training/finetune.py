@@ -25,6 +25,7 @@ from vla_bench.model.vla import VLA, ActionSlice
 from vla_bench.pruners.registry import NONE, make_pruner
 from vla_bench.pruners.spec import parse_arguments
 from vla_bench.training.augment import Augmentation
+from vla_bench.training.demo_file import suite_name
 from vla_bench.training.frames import Frames, demo_files, prepare_frames
 from vla_bench.training.lora import add_lora
 from vla_bench.training.plot import plot_log
@@ -185,7 +186,7 @@ def statistics(frames: Frames, files: list[Path], normalization: str, before: di
 
     Raises UsageError where that has several.
     """
-    keys = [f"{suite}_no_noops" for suite in sorted({file.parent.name for file in files})]
+    keys = [f"{suite}_no_noops" for suite in sorted({suite_name(file) for file in files})]
     if not before:
         entry = dataset_statistics(np.asarray(frames.actions), np.asarray(frames.proprio), frames.episodes, normalization)
         return dict.fromkeys(keys, entry)

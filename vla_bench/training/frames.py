@@ -25,7 +25,7 @@ from vla_bench.errors import RecordError
 from vla_bench.locks import locked
 from vla_bench.model.images import jpeg, lanczos3, upright
 from vla_bench.model.normalisation import dataset_actions
-from vla_bench.training.demo_file import IMAGES, SUFFIX, Demo, read_demos
+from vla_bench.training.demo_file import IMAGES, SUFFIX, Demo, read_demos, suite_name
 from vla_bench.training.noops import kept_actions
 
 VERSION = 3  # of what a prepared folder holds
@@ -58,7 +58,7 @@ class Frames:
     proprio: (N, 8).  actions: (N, 7), gripper 1 open, 0 closed.
     segment: (N,) steps of one number follow each other in time.
     ends: (N,) bool, the last step of a demonstration.
-    instruction: (N,) index into `instructions`, and into `folders`, the name of the folder that its demonstrations lie in.
+    instruction: (N,) index into `instructions`, and into `suites`, LIBERO's names of them.
     targets: (N, 3, 3) where the task's objects are, in metres; NaN where not known.
     """
 
@@ -70,7 +70,7 @@ class Frames:
     instruction: np.ndarray
     targets: np.ndarray
     instructions: tuple[str, ...]
-    folders: tuple[str, ...]
+    suites: tuple[str, ...]
     episodes: int
 
     @cached_property
@@ -100,7 +100,7 @@ def prepare_frames(files: Sequence[Path], size: int, cache: Path) -> Frames:
             with locked(cache), ProcessPoolExecutor(min(cpu_count(), len(missing)), mp_context=get_context("spawn")) as pool:
                 for done in [pool.submit(_prepare_file, *job) for job in missing]:
                     done.result()
-        return _join(folders, [file.parent.name for file in files])
+        return _join(folders, [suite_name(file) for file in files])
     except (OSError, BrokenProcessPool) as error:  # the latter: a process was killed, mostly for its memory
         raise RecordError(f"cannot prepare the pictures in {cache}: {error}", f"df -h {cache.parent}; free -h") from error
 
@@ -112,13 +112,13 @@ def _folder(file: Path, size: int, cache: Path) -> Path:
     return cache / ".".join(hashlib.sha256(json.dumps(name).encode()).hexdigest()[:16] for name in names)
 
 
-def _join(prepared: Sequence[Path], folders: Sequence[str]) -> Frames:
+def _join(prepared: Sequence[Path], suites: Sequence[str]) -> Frames:
     tables, tasks, episodes, segments = [], [], 0, 0
-    for files, folder in zip(prepared, folders, strict=True):
+    for files, suite in zip(prepared, suites, strict=True):
         with np.load(files / STEPS, allow_pickle=False) as table:
             steps = dict(table)
         language, count = str(steps.pop("language")), int(steps.pop("count"))
-        if (task := (language, folder)) not in tasks:
+        if (task := (language, suite)) not in tasks:
             tasks.append(task)
         steps["instruction"] = np.full(len(steps["segment"]), tasks.index(task), np.int16)
         steps["segment"] += segments
@@ -127,8 +127,8 @@ def _join(prepared: Sequence[Path], folders: Sequence[str]) -> Frames:
         episodes += count
     pictures = Pictures([np.load(files / PICTURES, mmap_mode="r") for files in prepared])
     columns = {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
-    languages, folders = zip(*tasks, strict=True)
-    return Frames(pictures, **columns, instructions=languages, folders=folders, episodes=episodes)
+    languages, suites = zip(*tasks, strict=True)
+    return Frames(pictures, **columns, instructions=languages, suites=suites, episodes=episodes)
 
 
 def _prepare_file(file: Path, size: int, folder: Path) -> None:

@@ -85,7 +85,7 @@ class Samples:
         self.std = torch.tensor(normalisation.stds).view(1, 2, 3, 1, 1)
         weights = np.where(self._switches(), switch_weight, 1.0)
         if shares is not None:
-            weights = balanced(weights, frames.instruction[self.starts], frames.folders, shares)
+            weights = balanced(weights, frames.instruction[self.starts], frames.suites, shares)
         self._cumulative = np.cumsum(weights / weights.sum())
         self._places = np.concatenate([self._next_switch()[:, None], frames.targets], axis=1)
 

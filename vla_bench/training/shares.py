@@ -28,12 +28,12 @@ def parse_shares(text: str) -> dict[str, float]:
     return shares
 
 
-def balanced(weights: np.ndarray, task: np.ndarray, folders: Sequence[str], shares: dict[str, float]) -> np.ndarray:
+def balanced(weights: np.ndarray, task: np.ndarray, suites: Sequence[str], shares: dict[str, float]) -> np.ndarray:
     """`weights` (N,) scaled so that every suite adds up to its share and the tasks of a suite to equal parts of it.
 
-    task: (N,) index into `folders`, which has the folder of every task's demonstrations; it bears LIBERO's name of the suite.
+    task: (N,) index into `suites`, LIBERO's name of every task's suite.
     """
     names = {suite.libero_name: suite.name for suite in load_suites("all")}
-    there = np.bincount(task, weights, minlength=len(folders))
-    share = np.array([shares.get(names.get(folder, folder), 1.0) / folders.count(folder) for folder in folders])
+    there = np.bincount(task, weights, minlength=len(suites))
+    share = np.array([shares.get(names.get(suite, suite), 1.0) / suites.count(suite) for suite in suites])
     return weights * (share / np.maximum(there, np.finfo(float).tiny))[task]
