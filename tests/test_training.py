@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from vla_bench.errors import CheckpointError, NotComparableError, RecordError, UsageError
+from vla_bench.errors import CheckpointError, ModelError, NotComparableError, RecordError, UsageError
 from vla_bench.locks import locked
 from vla_bench.model.checkpoint import load
 from vla_bench.model.images import Normalisation, centre_crop, prepare
@@ -531,6 +531,18 @@ def test_micro_batches_add_up_to_the_batch(data, tmp_path):
     for whole, parts in zip(*runs, strict=True):
         for name in ("loss", "action", "gripper", "kept", "where", "gradient", "rate"):
             assert parts[name] == pytest.approx(whole[name], rel=2e-4), name
+
+
+@pytest.mark.parametrize(
+    ("accumulate", "complaint"), [(1, "micro-batches of 4\n.*--accumulate 2"), (4, "micro-batches of 1\n.*--device cpu")]
+)
+def test_a_step_without_enough_memory_says_what_would_do(data, tmp_path, monkeypatch, accumulate, complaint):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Loss, "forward", full)
+    with pytest.raises(ModelError, match=complaint):
+        train(request(data, tmp_path, accumulate=accumulate))
 
 
 def test_lora_trains_adapters_and_heads_and_is_merged(data, tmp_path):

@@ -85,8 +85,8 @@ class Trainer:
         origin: dict[str, str] | None = None,
         on_step: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
     ):
-        share = recipe.batch // (processes.count * recipe.accumulate)
-        if share * processes.count * recipe.accumulate != recipe.batch:
+        self.at_once = recipe.batch // (processes.count * recipe.accumulate)
+        if self.at_once * processes.count * recipe.accumulate != recipe.batch:
             raise ModelError(
                 f"a batch of {recipe.batch} cannot be shared by {processes.count} processes x {recipe.accumulate} micro-batches"
             )
@@ -120,7 +120,8 @@ class Trainer:
             while self.step < self.recipe.steps and not self.processes.any(self.stopping, self.device):
                 batch, ahead = ahead.result(), reader.submit(self._read, self.step + 1)
                 started = time.perf_counter()
-                seen = self._one_step(batch)
+                with self._memory():
+                    seen = self._one_step(batch)
                 seen["samples_per_s"] = self.recipe.batch / (time.perf_counter() - started)
                 self.step += 1
                 if self.processes.first:
@@ -164,6 +165,17 @@ class Trainer:
         if not all(map(_finite, found.values())):
             raise ModelError(f"the training diverged at step {self.step}: {found}", "vla-bench train --learning-rate 1e-4 ...")
         return found | {"rate": recipe.learning_rate * factor}
+
+    @contextmanager
+    def _memory(self) -> Iterator[None]:
+        """Raises ModelError where what is inside needs more than the device has."""
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            parts = next((n for n in range(2, self.at_once + 1) if self.at_once % n == 0), None)
+            fewer = f"--accumulate {self.recipe.accumulate * parts}" if parts else "--device cpu"
+            what = f"{self.device} has no memory left for micro-batches of {self.at_once}"
+            raise ModelError(what, f"vla-bench train {fewer} ...") from error
 
     def _stop(self) -> None:
         """End after the step in flight."""
