@@ -28,7 +28,7 @@ from vla_bench.model.normalisation import Statistics, choose_statistics, normali
 from vla_bench.model.presets import NANO
 from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
 from vla_bench.pruners.gumbel import NoiseSchedule
-from vla_bench.pruners.registry import make_pruner
+from vla_bench.pruners.registry import BUILT_IN, make_pruner
 from vla_bench.training import finetune
 from vla_bench.training.augment import Augmentation, crop, scale_saturation, turn_hue
 from vla_bench.training.demo_file import LAYOUT, Demo, chunk_starts, suite_name, write_demos
@@ -570,6 +570,28 @@ def test_bad_requests(data, tmp_path):
     for name, value in {"seed": -1, "learning_rate": 0.0, "auxiliary": -1.0, "matrix_rate": float("nan")}.items():
         with pytest.raises(UsageError, match=f"--{name.replace('_', '-')}"):
             recipe("nano-oft").with_options(**{name: value})
+
+
+def test_a_batch_that_cannot_be_split_is_refused_before_anything_is_prepared(tmp_path):
+    (tmp_path / "libero_goal").mkdir()
+    public_file(tmp_path / "libero_goal" / "x_demo.hdf5", {"demo_0": 9})
+    with pytest.raises(UsageError, match="5 cannot be shared by 1 processes x 3 micro-batches\n.*--batch 6"):
+        train(request(tmp_path, tmp_path / "out", batch=5, accumulate=3))
+    assert not (tmp_path / ".frames").exists() and not (tmp_path / "out").exists()
+    assert recipe("paper").at_once(8) == 8
+
+
+@pytest.mark.parametrize("pruner", ["fastv", "random", "plus-random(lightvla)"])
+def test_a_pruner_that_learns_nothing_is_refused(data, tmp_path, pruner):
+    with pytest.raises(UsageError, match="learns nothing.*none, lightvla, lightvla-star-vision"):
+        train(request(data, tmp_path, pruner=pruner))
+
+
+@pytest.mark.parametrize("pruner", ["none", "lightvla", "lightvla-star-llm2", "with-parameters"])
+def test_a_pruner_that_learns_is_not(monkeypatch, pruner):
+    monkeypatch.setitem(BUILT_IN, "with-parameters", "tests.checkpoints:TopK")
+    begun = finetune.start(recipe("nano-oft").with_options(pruner=pruner), torch.device("cpu"))
+    assert begun.model.pruner is None or begun.model.pruner.learns
 
 
 def test_every_recipe_can_be_written_down():

@@ -64,7 +64,13 @@ def train(
     start: Annotated[
         Optional[str], typer.Option(help="Checkpoint, training, hub id or preset.", show_default="the recipe's")
     ] = None,
-    pruner: Annotated[Optional[str], typer.Option(help="Trained with.", show_default="the recipe's")] = None,
+    pruner: Annotated[
+        Optional[str],
+        typer.Option(
+            help="none, lightvla, lightvla-star-vision, -llm1, -llm2 or -llm3, or a plug-in that learns.",
+            show_default="the recipe's",
+        ),
+    ] = None,
     pruner_args: PrunerArgs = None,
     noise_schedule: Annotated[Optional[NoiseSchedule], typer.Option(help="Of the pruner's noise.", show_default="linear")] = None,
     kept_once: Annotated[

@@ -202,6 +202,7 @@ class Pruner(nn.Module):
     renumber: positions count over what is left, as some releases do; otherwise every token keeps its own.
     merges: may return image tokens made from others, `Selection.merged`.
     wraps: works on the choice of another pruner, the first argument of `__init__`.
+    resamples: answers with a `Resampling` in training, through which a model learns without parameters of the pruner.
     static: `choose` gives the same choice without waiting for the device, so that it can be part of a recorded pass.
     label: name and arguments, by which runs are told apart.
     """
@@ -217,12 +218,18 @@ class Pruner(nn.Module):
     source: str = ""
     profiles: Mapping[str, Mapping[str, object]] = {}
     renumber: bool = False
+    resamples: bool = False
     static: bool = False
 
     def __init_subclass__(cls, **options: object):
         super().__init_subclass__(**options)
         if "name" in vars(cls):
             cls.label = cls.name
+
+    @property
+    def learns(self) -> bool:
+        """Whether a training changes what it chooses; asked after `fit`."""
+        return self.resamples or next(self.parameters(), None) is not None
 
     def fit(self, config: VLAConfig) -> None:  # noqa: B027  most fit any model
         """Called once with the model's sizes, before anything is asked.  Raises ModelError where it cannot work there."""

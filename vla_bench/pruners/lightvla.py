@@ -65,6 +65,7 @@ class LightVLA(Pruner):
     name = "lightvla"
     sites = (LLM_INPUT,)
     adaptive = True
+    resamples = True
     static = True
     source = "LightVLA, arXiv 2509.12594; Promisery/LightVLA"
 

@@ -37,6 +37,7 @@ class LightVLAStar(Pruner):
     """
 
     adaptive = True
+    resamples = True
     source = "LightVLA, Eq. 9 and 10, arXiv 2509.12594"
 
     def __init__(self, queries: int = 0, noise_scale: float | None = None):

@@ -14,7 +14,9 @@ from vla_bench.errors import ExitCode, UsageError
 from vla_bench.locks import locked
 from vla_bench.model.checkpoint import load
 from vla_bench.model.choices import choose_device
-from vla_bench.model.config_file import Kind
+from vla_bench.model.config import VLAConfig
+from vla_bench.model.config_file import Kind, read_config_file
+from vla_bench.model.hub import find
 from vla_bench.model.images import Normalisation
 from vla_bench.model.initialise import random_heads, random_vla
 from vla_bench.model.normalisation import Statistics
@@ -22,7 +24,7 @@ from vla_bench.model.presets import PRESETS
 from vla_bench.model.saving import save
 from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
 from vla_bench.model.vla import VLA, ActionSlice
-from vla_bench.pruners.registry import NONE, make_pruner
+from vla_bench.pruners.registry import BUILT_IN, NONE, make_pruner
 from vla_bench.pruners.spec import parse_arguments
 from vla_bench.training.augment import Augmentation
 from vla_bench.training.demo_file import suite_name
@@ -80,6 +82,7 @@ def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]],
     files = demo_files(request.data)
     device, _ = choose_device(request.device)
     processes, device = Processes.join(device)
+    recipe.at_once(processes.count)
     torch.manual_seed(recipe.seed)  # peft's adapters and the auxiliary head begin with what this generator gives
     request.out.mkdir(parents=True, exist_ok=True)
     # An export only reads what a training, which may be running, has put in place whole.
@@ -150,17 +153,33 @@ class Start:
 def start(recipe: Recipe, device: torch.device) -> Start:
     """Load or draw it.  Weights that are trained themselves are float32: in bfloat16 small steps would round away."""
     pruner = make_pruner(recipe.pruner, parse_arguments(recipe.pruner_args))
-    if recipe.start in PRESETS:
+    source = None if recipe.start in PRESETS else _checkpoint(recipe.start)
+    check_learner(recipe, PRESETS[recipe.start] if source is None else read_config_file(find(source)).config)
+    if source is None:
         if recipe.lora_rank:
             raise UsageError(f"random weights cannot be adapted: {recipe.start} with LoRA", "vla-bench train --lora-rank 0 ...")
         return Start(random_vla(PRESETS[recipe.start], recipe.seed, pruner, device), Normalisation(), NANO_TOKENIZER)
     dtype = None if recipe.lora_rank else torch.float32
-    loaded = load(_checkpoint(recipe.start), device=str(device), dtype=dtype, pruner=pruner, action_slice=ActionSlice.ALIGNED)
+    loaded = load(source, device=str(device), dtype=dtype, pruner=pruner, action_slice=ActionSlice.ALIGNED)
     if loaded.tokenizer_file is None:
         raise UsageError(f"{recipe.start} has no tokenizer.json")
     if recipe.fresh_heads:
         random_heads(loaded.model, recipe.seed)
     return Start(loaded.model, loaded.normalisation, loaded.tokenizer_file, loaded.sha256, loaded.statistics)
+
+
+def check_learner(recipe: Recipe, config: VLAConfig) -> None:
+    """Raises UsageError for a pruner that learns nothing."""
+    pruner = make_pruner(recipe.pruner, parse_arguments(recipe.pruner_args))
+    if pruner is None:
+        return
+    pruner.fit(config)  # only then it may have parameters
+    if not pruner.learns:
+        known = ", ".join([NONE, *(name for name in BUILT_IN if name.startswith("lightvla"))])
+        raise UsageError(
+            f"{pruner.label} learns nothing. Pruners to train with: {known}, plug-ins that learn",
+            "vla-bench train --pruner lightvla ...",
+        )
 
 
 def adapt(model: VLA, rank: int) -> None:

@@ -79,6 +79,15 @@ class Recipe:
     def to_dict(self) -> dict[str, object]:
         return {k: getattr(v, "value", v) for k, v in asdict(self).items()}
 
+    def at_once(self, processes: int) -> int:
+        """Samples of one micro-batch.  Raises UsageError where a batch cannot be split evenly."""
+        parts = processes * self.accumulate
+        if self.batch % parts:
+            near = max(1, round(self.batch / parts)) * parts
+            what = f"a batch of {self.batch} cannot be shared by {processes} processes x {self.accumulate} micro-batches"
+            raise UsageError(what, f"vla-bench train --batch {near} ...")
+        return self.batch // parts
+
     def once(self, step: int) -> bool:
         """Whether `step` is one of those of `kept_once`, which are spread evenly."""
         return int((step + 1) * self.kept_once) > int(step * self.kept_once)

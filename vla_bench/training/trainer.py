@@ -85,11 +85,7 @@ class Trainer:
         origin: dict[str, str] | None = None,
         on_step: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
     ):
-        self.at_once = recipe.batch // (processes.count * recipe.accumulate)
-        if self.at_once * processes.count * recipe.accumulate != recipe.batch:
-            raise ModelError(
-                f"a batch of {recipe.batch} cannot be shared by {processes.count} processes x {recipe.accumulate} micro-batches"
-            )
+        self.at_once = recipe.at_once(processes.count)
         self.recipe = recipe
         self.samples = samples
         self.folder = folder
