@@ -18,7 +18,7 @@ import numpy as np
 import typer
 
 from vla_bench.policies.expert.motions import about
-from vla_bench.training.frames import demo_files
+from vla_bench.training.data import demo_files
 
 NEAR = 0.015  # m, and radians times `ARM`
 ARM = 0.015  # m

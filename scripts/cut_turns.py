@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import typer
 
-from vla_bench.training.frames import demo_files
+from vla_bench.training.data import demo_files
 
 LEANING = slice(3, 5)  # of an action: the turns about x and y
 

@@ -16,7 +16,8 @@ import torch
 from vla_bench.model.checkpoint import Loaded, load
 from vla_bench.model.normalisation import Statistics
 from vla_bench.model.tokenizer import Tokenizer
-from vla_bench.training.frames import demo_files, prepare_frames
+from vla_bench.training.data import demo_files, prepared
+from vla_bench.training.frames import prepare_frames
 from vla_bench.training.samples import Batch, Samples
 from vla_bench.training.shares import parse_shares
 from vla_bench.training.step import Loss
@@ -43,7 +44,7 @@ def main() -> None:
 
 def samples_for(loaded: Loaded, data: Path) -> Samples:
     """Drawn as the nano recipes draw, but every suite as often as any other."""
-    frames = prepare_frames(demo_files(data), loaded.config.image_size, data / ".frames")
+    frames = prepare_frames(demo_files(data), loaded.config.image_size, prepared(data))
     key = next(iter(loaded.statistics))
     scale, words = Statistics.parse(loaded.statistics[key], key), Tokenizer(loaded.tokenizer_file, loaded.config.tokens)
     drawn = {"switch_weight": 3.0, "shares": parse_shares(""), "fill_ends": True}

@@ -131,7 +131,7 @@ def test_demos_refuses_what_it_cannot_make(cli):
     assert cli("demos", "--suite", "objct").exit_code == 2
     assert cli("demos", "--suite", "object", "--image-size", "100").exit_code == 2
     nothing = cli("train", "--data", "nowhere")  # said before anything is downloaded
-    assert nothing.exit_code == 6 and "no demonstrations" in str(nothing.exception)
+    assert nothing.exit_code == 6 and "nowhere does not exist" in str(nothing.exception)
 
 
 def test_an_error_is_one_message_and_its_exit_code():

@@ -31,9 +31,10 @@ from vla_bench.pruners.gumbel import NoiseSchedule
 from vla_bench.pruners.registry import BUILT_IN, make_pruner
 from vla_bench.training import finetune
 from vla_bench.training.augment import Augmentation, crop, scale_saturation, turn_hue
+from vla_bench.training.data import demo_files
 from vla_bench.training.demo_file import LAYOUT, Demo, chunk_starts, suite_name, write_demos
 from vla_bench.training.finetune import TrainRequest, statistics, train
-from vla_bench.training.frames import demo_files, prepare_frames
+from vla_bench.training.frames import prepare_frames
 from vla_bench.training.precision import Precision
 from vla_bench.training.recipe import RECIPES, recipe
 from vla_bench.training.samples import Samples
@@ -140,6 +141,55 @@ def test_only_what_changed_is_prepared_again(data, tmp_path):
     alone = [prepare_frames([file], 28, tmp_path / "cache").images for file in files]
     picked = [alone[int(row >= 20)][np.array([row if row < 20 else row - 20])][0] for row in rows]
     assert np.array_equal(second.images[rows], np.stack(picked))
+
+
+def test_the_demonstration_files_of_what_is_asked_for(tmp_path):
+    """Links are followed, also round in a circle; a file is one; what is not there is said not to be."""
+    disk, demos = tmp_path / "disk", tmp_path / "demos"
+    (disk / "goal").mkdir(parents=True)
+    demos.mkdir()
+    file = public_file(disk / "goal" / "x_demo.hdf5", {"demo_0": 9})
+    (demos / "libero_goal").symlink_to(disk / "goal")
+    (disk / "goal" / "round").symlink_to(demos)
+    assert demo_files(demos) == [demos / "libero_goal" / "x_demo.hdf5"] and demo_files(file) == [file]
+    with pytest.raises(RecordError, match="demo does not exist"):
+        demo_files(tmp_path / "demo")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RecordError, match="empty holds no demonstrations"):
+        demo_files(tmp_path / "empty")
+
+
+def test_one_file_is_trained_on_and_its_pictures_lie_beside_it(data, tmp_path):
+    (tmp_path / "libero_object").mkdir()
+    file = shutil.copy(demo_files(data)[0], tmp_path / "libero_object")
+    done = train(request(Path(file), tmp_path / "out", steps=1))
+    assert set(load(done.checkpoint, device="cpu").statistics) == {"libero_object_no_noops"}
+    assert (tmp_path / "libero_object" / ".frames").is_dir()
+
+
+def test_demonstrations_that_are_not_all_made_are_warned_of(data, tmp_path, caplog):
+    demos = tmp_path / "demos"
+    (demos / "parts").mkdir(parents=True)
+    (demos / "demos.json").touch()
+    with pytest.raises(RecordError, match="no task .* is complete"):
+        demo_files(demos)
+    shutil.copytree(data / "libero_object", demos / "libero_object")
+    train(request(tmp_path, tmp_path / "out", steps=1))
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == [str(demos)]
+    (demos / "parts").rmdir()
+    train(request(tmp_path, tmp_path / "again", steps=1))
+    assert len(caplog.records) == 1
+
+
+def test_beside_demonstrations_that_nobody_may_write_to_nothing_is_prepared(data, tmp_path, monkeypatch):
+    shutil.copytree(data / "libero_object", tmp_path / "demos" / "libero_object")
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, *mode: "demos" not in Path(path).parts and allowed(path, *mode))
+    train(request(tmp_path / "demos", tmp_path / "out", steps=1))
+    assert not (tmp_path / "demos" / ".frames").exists() and len(list((tmp_path / "out" / ".frames").glob("[!.]*"))) == 1
+    shutil.move(tmp_path / "out" / ".frames", tmp_path / "demos")  # prepared by somebody who may: found there
+    train(request(tmp_path / "demos", tmp_path / "out", steps=1, resume=True))
+    assert not (tmp_path / "out" / ".frames").exists()
 
 
 def test_chunks_do_not_cross_what_nobody_should_imitate(frames):

@@ -59,7 +59,7 @@ def demos(
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Option(help="Folder of demonstrations, ours or LIBERO's HDF5.")],
+    data: Annotated[Path, typer.Option(help="Folder of demonstrations, ours or LIBERO's HDF5, or one file.")],
     recipe: Annotated[str, typer.Option(help="paper (7B, LoRA), nano-oft (from scratch) or nano-lightvla.")] = "paper",
     start: Annotated[
         Optional[str], typer.Option(help="Checkpoint, training, hub id or preset.", show_default="the recipe's")

@@ -18,6 +18,7 @@ from vla_bench.stats import Rate, wilson
 from vla_bench.suites import SUITE_NAMES, Suite, Task
 from vla_bench.training.recording import Ending
 
+PARTS = "parts"  # below the folder of the data set: demonstrations of tasks that are not complete
 HOPELESS = 20  # attempts without one success after which a task is given up
 MOST_PER_DEMO = 4  # attempts for every demonstration asked for
 
@@ -91,7 +92,7 @@ class TaskBook:
 
     def part(self, number: int) -> Path:
         """Where the demonstration of one attempt waits for the others."""
-        return Path("parts") / self.suite.libero_name / self.task.name / f"attempt_{number:04d}.hdf5"
+        return Path(PARTS) / self.suite.libero_name / self.task.name / f"attempt_{number:04d}.hdf5"
 
     @property
     def kept(self) -> list[Attempt]:

@@ -24,8 +24,10 @@ from vla_bench.records import append_line, config_hash, write_atomically
 from vla_bench.rollout.folder import differences
 from vla_bench.rollout.journal import timestamp
 from vla_bench.suites import load_suites
-from vla_bench.training.attempts import Attempt, TaskBook, fill, read_attempts
+from vla_bench.training.attempts import PARTS, Attempt, TaskBook, fill, read_attempts
 from vla_bench.training.demo_file import attempts_in, merge
+
+ABOUT = "demos.json"
 
 
 class DemoFolder:
@@ -36,7 +38,7 @@ class DemoFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = lock(path)
-            for left_over in (path / "parts").glob("**/.*"):  # of a process that was killed; nobody else writes here now
+            for left_over in (path / PARTS).glob("**/.*"):  # of a process that was killed; nobody else writes here now
                 left_over.unlink()
         except OSError as error:
             raise RecordError(f"cannot use folder {path}: {error.strerror}", f"df -h {path.parent}") from error
@@ -48,7 +50,7 @@ class DemoFolder:
 
     def _agree(self, config: dict, command: str) -> None:
         """The folder's configuration is this one: recorded now, or found to be the same."""
-        path = self.path / "demos.json"
+        path = self.path / ABOUT
         if not path.exists():
             about = {"created": timestamp(time.time()), "command": command, "config": config, "config_hash": config_hash(config)}
             about |= {"environment": environment.describe(), "git_commit": environment.git_commit()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -26,9 +27,11 @@ from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
 from vla_bench.model.vla import VLA, ActionSlice
 from vla_bench.pruners.registry import BUILT_IN, NONE, make_pruner
 from vla_bench.pruners.spec import parse_arguments
+from vla_bench.training.attempts import PARTS
 from vla_bench.training.augment import Augmentation
+from vla_bench.training.data import demo_files, prepared, unfinished
 from vla_bench.training.demo_file import suite_name
-from vla_bench.training.frames import Frames, demo_files, prepare_frames
+from vla_bench.training.frames import Frames, prepare_frames
 from vla_bench.training.lora import add_lora
 from vla_bench.training.plot import plot_log
 from vla_bench.training.recipe import Recipe
@@ -83,6 +86,13 @@ def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]],
     device, _ = choose_device(request.device)
     processes, device = Processes.join(device)
     recipe.at_once(processes.count)
+    for folder in unfinished(request.data) if processes.first else ():
+        logging.getLogger(__name__).warning(
+            "%s: some tasks lack demonstrations that were asked for, and what waits in %s is not learnt; "
+            "its `vla-bench demos` command, repeated, makes the rest",
+            folder,
+            PARTS,
+        )
     torch.manual_seed(recipe.seed)  # peft's adapters and the auxiliary head begin with what this generator gives
     request.out.mkdir(parents=True, exist_ok=True)
     # An export only reads what a training, which may be running, has put in place whole.
@@ -101,7 +111,7 @@ def _train(
     begun = start(recipe, device)
     model, normalisation, tokenizer_file = begun.model, begun.normalisation, begun.tokenizer_file
     with processes.first_alone():
-        frames = prepare_frames(files, model.config.image_size, request.data / ".frames")
+        frames = prepare_frames(files, model.config.image_size, prepared(request.data), prepared(request.out))
     table = statistics(frames, files, recipe.normalization, None if recipe.fresh_scale else begun.statistics)
     samples = Samples(
         frames,

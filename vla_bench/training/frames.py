@@ -25,7 +25,7 @@ from vla_bench.errors import RecordError
 from vla_bench.locks import locked
 from vla_bench.model.images import jpeg, lanczos3, upright
 from vla_bench.model.normalisation import dataset_actions
-from vla_bench.training.demo_file import IMAGES, SUFFIX, Demo, read_demos, suite_name
+from vla_bench.training.demo_file import IMAGES, Demo, read_demos, suite_name
 from vla_bench.training.noops import kept_actions
 
 VERSION = 3  # of what a prepared folder holds
@@ -82,27 +82,27 @@ class Frames:
         return digest.hexdigest()
 
 
-def demo_files(folder: Path) -> list[Path]:
-    """Every demonstration file below a folder.  Raises RecordError where there is none."""
-    found = sorted(folder.rglob(f"*{SUFFIX}"))
-    if not found:
-        raise RecordError(f"{folder} holds no demonstrations (*{SUFFIX})", f"vla-bench demos --out {folder}")
-    return found
+def prepare_frames(files: Sequence[Path], size: int, cache: Path, spare: Path | None = None) -> Frames:
+    """Prepare the files' demonstrations at `size` pixels below `cache`, or find them there.  Raises RecordError.
 
-
-def prepare_frames(files: Sequence[Path], size: int, cache: Path) -> Frames:
-    """Prepare the files' demonstrations at `size` pixels below `cache`, or find them there.  Raises RecordError."""
-    folders = [_folder(file, size, cache) for file in files]
+    spare: where to prepare instead if `cache` cannot be written to.
+    """
+    place = cache if spare is None or _writable(cache) else spare
+    folders = [there if (there := _folder(file, size, cache)).exists() else _folder(file, size, place) for file in files]
     missing = [(file, size, folder) for file, folder in zip(files, folders, strict=True) if not folder.exists()]
     try:
         if missing:
-            cache.mkdir(parents=True, exist_ok=True)
-            with locked(cache), ProcessPoolExecutor(min(cpu_count(), len(missing)), mp_context=get_context("spawn")) as pool:
+            place.mkdir(parents=True, exist_ok=True)
+            with locked(place), ProcessPoolExecutor(min(cpu_count(), len(missing)), mp_context=get_context("spawn")) as pool:
                 for done in [pool.submit(_prepare_file, *job) for job in missing]:
                     done.result()
         return _join(folders, [suite_name(file) for file in files])
     except (OSError, BrokenProcessPool) as error:  # the latter: a process was killed, mostly for its memory
-        raise RecordError(f"cannot prepare the pictures in {cache}: {error}", f"df -h {cache.parent}; free -h") from error
+        raise RecordError(f"cannot prepare the pictures in {place}: {error}", f"df -h {place.parent}; free -h") from error
+
+
+def _writable(folder: Path) -> bool:
+    return os.access(folder if folder.exists() else folder.parent, os.W_OK)
 
 
 def _folder(file: Path, size: int, cache: Path) -> Path:
