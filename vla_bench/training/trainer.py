@@ -56,6 +56,14 @@ class Processes:
         torch.distributed.all_reduce(flags, torch.distributed.ReduceOp.MAX)
         return bool(flags.item())
 
+    def mean(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Each of the values (scalars on one device, the same names in all processes) as the mean over the processes."""
+        if self.count == 1:
+            return values
+        stacked = torch.stack(list(values.values())).float()
+        torch.distributed.all_reduce(stacked)
+        return dict(zip(values, stacked / self.count, strict=True))
+
     @contextmanager
     def first_alone(self) -> Iterator[None]:
         """The first process does what is inside while the others wait, and finds it done when their turn comes."""
@@ -154,6 +162,7 @@ class Trainer:
                 (loss / len(batches)).backward()
             for name, value in {"loss": loss.detach(), **seen}.items():
                 total[name] = total.get(name, 0) + value / len(batches)
+        total = self.processes.mean(total)
         if recipe.clip is not None:
             total["gradient"] = nn.utils.clip_grad_norm_(self.optimisers.parameters, recipe.clip)
         self.optimisers.step(factor)
