@@ -22,7 +22,8 @@ from safetensors.torch import load_file
 
 from vla_bench.errors import CheckpointError, ModelError, NotComparableError, RecordError, UsageError
 from vla_bench.locks import locked
-from vla_bench.model.checkpoint import load
+from vla_bench.model.checkpoint import load, save
+from vla_bench.model.files import TOKENIZER_FILES
 from vla_bench.model.images import Normalisation, centre_crop, prepare
 from vla_bench.model.initialise import random_vla
 from vla_bench.model.normalisation import Statistics, choose_statistics, normalise_actions, unnormalise_actions
@@ -635,6 +636,26 @@ def test_lora_trains_adapters_and_heads_and_is_merged(data, tmp_path):
     assert not any("layernorm" in name or "embed_tokens" in name or "pos_embed" in name for name in changed)
     state = torch.load(tmp_path / "adapted" / "state.pt", weights_only=True)["weights"]
     assert all(any(part in name for part in ("lora_", "action_head", "proprio_projector", "where.")) for name in state)
+
+
+def test_what_was_trained_of_a_public_checkpoint_has_its_layout(data, tmp_path):
+    """Heads in .pt files and every file of the tokenizer; after LoRA so, too; a nano's stay as they are."""
+    nano = train(request(data, tmp_path / "nano", steps=1)).checkpoint
+    loaded, public = load(nano, device="cpu"), tmp_path / "public"
+    about = {"statistics": loaded.statistics, "normalisation": loaded.normalisation, "kind": loaded.kind}
+    save(public, loaded.model, **about, tokenizer_file=loaded.tokenizer_file, heads="pt")
+    others = TOKENIZER_FILES[1:]
+    for name in others:
+        (public / name).write_text(f"of {name}")
+    for start, rank, heads in ((nano, 0, "safetensors"), (nano, 4, "pt"), (public, 0, "pt"), (public, 4, "pt")):
+        done = train(request(data, tmp_path / f"{start.name}-{rank}", start=str(start), lora_rank=rank, steps=1)).checkpoint
+        parts = [done / f"{part}--1_checkpoint.{heads}" for part in ("action_head", "proprio_projector")]
+        assert sorted(done.glob("*checkpoint*")) == parts
+        if heads == "pt":
+            assert all(name.startswith("module.") for part in parts for name in torch.load(part, weights_only=True))
+        found = {path.name: path.read_text() for path in done.iterdir() if path.name in others}
+        assert found == ({name: f"of {name}" for name in others} if start == public else {})
+        assert load(done, device="cpu").tokenizer_file.read_bytes() == loaded.tokenizer_file.read_bytes()
 
 
 def test_bad_requests(data, tmp_path):

@@ -5,6 +5,7 @@ model-0000X-of-0000N.safetensors       the weights LoRA adapts; model.safetensor
 action_head--STEP_checkpoint.pt        the L1 head, saved apart; so is proprio_projector--STEP_checkpoint.pt
 pruner--STEP_checkpoint.safetensors    a trainable pruner: ours, the public checkpoints have none
 dataset_statistics.json, preprocessor_config.json, tokenizer.json
+tokenizer.model, tokenizer_config.json, ...   what other code reads of the tokenizer; ours reads tokenizer.json alone
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 STATISTICS = "dataset_statistics.json"
 TOKENIZER = "tokenizer.json"
+TOKENIZER_FILES = (TOKENIZER, "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 ACTION_HEAD, PROPRIO_PROJECTOR, PRUNER = "action_head", "proprio_projector", "pruner"
 PARTS = (ACTION_HEAD, PROPRIO_PROJECTOR, PRUNER)
 PART_SUFFIXES = (".pt", ".safetensors")

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from vla_bench.errors import CheckpointError
-from vla_bench.model.files import CONFIG
+from vla_bench.model.files import CONFIG, TOKENIZER_FILES
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 WANTED = (
@@ -20,7 +20,7 @@ WANTED = (
     "pruner*checkpoint.safetensors",
     "dataset_statistics.json",
     "preprocessor_config.json",
-    "tokenizer.json",
+    *TOKENIZER_FILES,
 )
 
 

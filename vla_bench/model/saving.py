@@ -20,14 +20,14 @@ from torch import Tensor, nn
 
 from vla_bench.errors import CheckpointError, ModelError
 from vla_bench.model.config_file import Kind, write_config
-from vla_bench.model.files import ACTION_HEAD, CONFIG, INDEX, PROPRIO_PROJECTOR, PRUNER, STATISTICS, TOKENIZER
+from vla_bench.model.files import ACTION_HEAD, CONFIG, INDEX, PROPRIO_PROJECTOR, PRUNER, STATISTICS, TOKENIZER, TOKENIZER_FILES
 from vla_bench.model.images import CONFIG_NAME, Normalisation
 from vla_bench.model.vla import VLA
 from vla_bench.model.weights import DDP_PREFIX, dtype_name
 from vla_bench.pruners.registry import NONE
 
 GENERATION = "generation_config.json"
-TABLES = (CONFIG, GENERATION, INDEX, STATISTICS, TOKENIZER, CONFIG_NAME, "training.png")
+TABLES = (CONFIG, GENERATION, INDEX, STATISTICS, *TOKENIZER_FILES, CONFIG_NAME, "training.png")
 WRITTEN = "|".join([*map(re.escape, TABLES), r"model[\w-]*\.safetensors", r"\w+--\d+_checkpoint\.(pt|safetensors)"])
 
 
@@ -48,6 +48,7 @@ def save(
 
     kind, and the model's pruner and action slice, become what the checkpoint says about itself.
     step: of the training, part of the heads' file names.
+    tokenizer_file: becomes `tokenizer.json`; what else belongs to it in its folder comes with it.
     heads: "pt" as the public checkpoints have them, or "safetensors".
     dtype: to cast to; None keeps each tensor's own.
     An earlier checkpoint in `folder` is replaced, anything else there is an error.  Raises CheckpointError, ModelError.
@@ -76,6 +77,9 @@ def save(
         _write_tables(temporary, model, dict(statistics), normalisation, kind, dtype)
         if tokenizer_file is not None:
             shutil.copyfile(tokenizer_file, temporary / TOKENIZER)
+            for beside in (tokenizer_file.with_name(name) for name in TOKENIZER_FILES if name != TOKENIZER):
+                if beside.is_file():
+                    shutil.copyfile(beside, temporary / beside.name)
         for path in temporary.iterdir():
             shutil.copymode(temporary / CONFIG, path)  # safetensors writes files that only their owner can read
         _put_in_place(temporary, folder)

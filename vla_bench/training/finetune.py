@@ -17,6 +17,7 @@ from vla_bench.model.checkpoint import load
 from vla_bench.model.choices import choose_device
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.config_file import Kind, read_config_file
+from vla_bench.model.files import ACTION_HEAD, part_file
 from vla_bench.model.hub import find
 from vla_bench.model.images import Normalisation
 from vla_bench.model.initialise import random_heads, random_vla
@@ -143,7 +144,7 @@ def _train(
             kind=kind,
             step=trainer.step,
             tokenizer_file=tokenizer_file,
-            heads="safetensors",
+            heads=begun.heads,
         )
         plot_log(request.out / "log.csv", (request.export or request.out) / "training.png")
     return Trained(done, checkpoint, trainer.step, request.out / "log.csv")
@@ -151,11 +152,16 @@ def _train(
 
 @dataclass(frozen=True)
 class Start:
-    """What a training begins with.  sha256: of the checkpoint, empty for random weights, which have no statistics either."""
+    """What a training begins with.
+
+    heads: the kind of file that heads are saved in: the start's own, but as the public checkpoints have them after LoRA.
+    sha256: of the checkpoint, empty for random weights, which have no statistics either.
+    """
 
     model: VLA
     normalisation: Normalisation
     tokenizer_file: Path
+    heads: str = "safetensors"
     sha256: str = ""
     statistics: dict[str, dict] | None = None
 
@@ -175,7 +181,8 @@ def start(recipe: Recipe, device: torch.device) -> Start:
         raise UsageError(f"{recipe.start} has no tokenizer.json")
     if recipe.fresh_heads:
         random_heads(loaded.model, recipe.seed)
-    return Start(loaded.model, loaded.normalisation, loaded.tokenizer_file, loaded.sha256, loaded.statistics)
+    heads = "pt" if recipe.lora_rank else part_file(loaded.folder, ACTION_HEAD).suffix.removeprefix(".")
+    return Start(loaded.model, loaded.normalisation, loaded.tokenizer_file, heads, loaded.sha256, loaded.statistics)
 
 
 def check_learner(recipe: Recipe, config: VLAConfig) -> None:
