@@ -17,13 +17,13 @@ from vla_bench.model.normalisation import axis_angle
 from vla_bench.policies.expert import Expert
 from vla_bench.policies.simple import Noop
 from vla_bench.suites import load_suite
-from vla_bench.training import demo_file, leading
+from vla_bench.training import demo_file, disturbance, leading
 from vla_bench.training.attempts import HOPELESS, Attempt, TaskBook, attempt_seed, read_attempts
 from vla_bench.training.crew import Crew
 from vla_bench.training.demo_file import LAYOUT, read_demos, write_demos
 from vla_bench.training.demo_folder import DemoFolder
 from vla_bench.training.demo_report import DemoReport, print_report
-from vla_bench.training.demo_worker import Job, Settings
+from vla_bench.training.demo_worker import Job, Settings, make
 from vla_bench.training.demos import Assignments, DemoRequest, make_demos
 from vla_bench.training.disturbance import DISTANCE, Disturbance
 from vla_bench.training.noops import kept_actions
@@ -90,6 +90,7 @@ def test_the_layout_is_libero_s(calm, world, tmp_path):
         assert (file["data"].attrs["num_demos"], file["data"].attrs["total"]) == (1, frames)
         demo = file["data/demo_0"]
         assert demo.attrs["num_samples"] == frames and demo.attrs["seed"] == 5 and demo.attrs["pushes"] == 0
+        assert not demo.attrs["disturbed"]
         assert np.array_equal(demo.attrs["init_state"], demo["states"][0]) and np.array_equal(world.sample(5), demo["states"][0])
         xml = demo.attrs["model_file"]
         assert xml.startswith("<mujoco") and 'file="assets/' in xml and str(world.assets.root) not in xml
@@ -159,6 +160,15 @@ def test_labels_are_the_expert_s_and_a_push_is_not_imitated(world, monkeypatch):
     assert demo.segment[0] == 0 and demo.segment[-1] >= 1
     starts = demo.chunk_starts(8)
     assert {t for t in range(len(free) - 7) if free[t + 7] == free[t] + 7} == set(starts.tolist())
+
+
+def test_who_trembles_is_disturbed_pushed_or_not(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(disturbance, "SHARE_AT_START", 0.0)
+    monkeypatch.setattr(disturbance, "GAP", (0.9, 0.9))  # after the episode's end
+    attempt = make(world, Expert(), Job("spatial", TASK, 0, 5, tmp_path / "x_demo.hdf5"), 1.0)
+    assert attempt.ending is Ending.SUCCESS and attempt.disturbed and attempt.pushes == 0
+    (demo,) = read_demos(tmp_path / "x_demo.hdf5")
+    assert demo.attributes["disturbed"] and demo.attributes["pushes"] == 0
 
 
 def test_an_action_that_does_nothing_is_neither_executed_nor_kept(world, monkeypatch, calm):
@@ -346,13 +356,13 @@ def test_only_unfinished_tasks_try_errors_again():
 
 def test_the_report_says_what_is_missing_and_never_counts_a_rejected_start(tmp_path, capsys):
     endings = [Ending.SUCCESS, Ending.FAILURE, Ending.REJECTED, Ending.SUCCESS, Ending.ERROR]
-    attempts = {n: attempt(n, ending, pushes=n) for n, ending in enumerate(endings)}
+    attempts = {n: attempt(n, ending, pushes=n, disturbed=True) for n, ending in enumerate(endings)}
     book = TaskBook(SUITE, SUITE.task(TASK), 4, attempts)
     full = TaskBook(SUITE, SUITE.task(0), 1, {0: attempt(0)})
     report = DemoReport(tmp_path, [full, book], True, None, 10.0, 5, "vla-bench demos")
     assert report.unfinished == [book] and report.exit_code == 130
     row, total = report.rows()[1:]
-    assert row[3:] == ["2 of 4", "3", "66.7", "20.8 - 93.9", "9", "9", "9", "1", "1", "1"] and total[3] == "3 of 5"
+    assert row[3:] == ["2 of 4", "3", "66.7", "20.8 - 93.9", "9", "9", "9", "2", "1", "1", "1"] and total[3] == "3 of 5"
     found = report.to_dict()
     assert (found["demos"], found["attempts"], found["tasks"][1]["rejected"], found["tasks"][0]["interval"][1]) == (3, 4, 1, 1.0)
     print_report(report)
@@ -360,6 +370,14 @@ def test_the_report_says_what_is_missing_and_never_counts_a_rejected_start(tmp_p
     assert "2 of 4" in printed.out and "resume      vla-bench demos" in printed.err
     print_report(dataclasses.replace(report, interrupted=False))
     assert "given up    spatial 2" in capsys.readouterr().err
+
+
+def test_a_journal_of_before_trembling_was_recorded_is_read():
+    table = json.loads(attempt(3, pushes=2, disturbed=True).to_json())
+    assert Attempt.from_json(json.dumps(table)).disturbed
+    del table["disturbed"]
+    assert Attempt.from_json(json.dumps(table)).disturbed
+    assert not Attempt.from_json(json.dumps(table | {"pushes": 0})).disturbed
 
 
 def test_every_attempt_has_a_seed_of_its_own():

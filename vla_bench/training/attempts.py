@@ -27,7 +27,7 @@ MOST_PER_DEMO = 4  # attempts for every demonstration asked for
 class Attempt:
     """One finished attempt: a line of `attempts.jsonl`.
 
-    `steps` and `pushes` took place, the first `led` steps by a learner; `frames` were kept.
+    `steps` and `pushes` took place, the first `led` steps by a learner; `frames` were kept.  `disturbed`: the arm trembled.
     """
 
     suite: str
@@ -40,6 +40,7 @@ class Attempt:
     noops: int = 0
     pushes: int = 0
     led: int = 0
+    disturbed: bool = False
     wall_s: float = 0.0
     error: str | None = None
 
@@ -48,7 +49,9 @@ class Attempt:
 
     @classmethod
     def from_json(cls, line: str) -> Attempt:
+        """The inverse of `to_json`; an earlier version, which did not say who trembled, still says who was pushed."""
         table = json.loads(line)
+        table.setdefault("disturbed", table.get("pushes", 0) > 0)
         names = {f.name for f in fields(cls)}
         return cls(**{k: v for k, v in table.items() if k in names} | {"ending": Ending(table["ending"])})
 

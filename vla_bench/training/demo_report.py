@@ -14,7 +14,7 @@ from vla_bench.training.attempts import Attempt, TaskBook
 from vla_bench.training.recording import Ending
 
 COLUMNS = ("suite", "task", "instruction", "demos", "attempts", "%", "95 % CI", "frames", "shortest", "longest")
-COLUMNS += ("pushed", "rejected", "errors")
+COLUMNS += ("disturbed", "pushed", "rejected", "errors")
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class DemoReport:
         return (
             "# Demonstrations\n\n"
             "The scripted expert from sampled starts. The rate is of `attempts`: rejected starts and errors are not among them. "
-            "`frames`: mean length of a demonstration in kept frames. `pushed`: demonstrations with a disturbed arm.\n\n"
-            + markdown(COLUMNS, self.rows())
+            "`frames`: mean length of a demonstration in kept frames. `disturbed`: demonstrations in which the arm trembled, "
+            "`pushed`: those of them in which there was time to push it, too.\n\n" + markdown(COLUMNS, self.rows())
         )
 
 
@@ -96,6 +96,7 @@ def _numbers(books: Sequence[TaskBook]) -> dict[str, object]:
         "frames_mean": sum(lengths) / len(lengths) if lengths else None,
         "frames_min": min(lengths, default=None),
         "frames_max": max(lengths, default=None),
+        "disturbed": sum(a.disturbed for a in kept),
         "pushed": sum(a.pushes > 0 for a in kept),
         "rejected": sum(a.ending is Ending.REJECTED for a in attempts),
         "errors": sum(a.ending is Ending.ERROR for a in attempts),
@@ -109,7 +110,7 @@ def _row(suite: str, task: str, instruction: str, books: Sequence[TaskBook]) -> 
     interval = "-" if rate.rate is None else f"{100 * rate.low:.1f} - {100 * rate.high:.1f}"
     mean = "-" if numbers["frames_mean"] is None else f"{numbers['frames_mean']:.0f}"
     counts = [str(numbers[key]) if numbers[key] is not None else "-" for key in ("frames_min", "frames_max")]
-    rest = [str(numbers[key]) for key in ("pushed", "rejected", "errors")]
+    rest = [str(numbers[key]) for key in ("disturbed", "pushed", "rejected", "errors")]
     wanted = sum(book.wanted for book in books)
     demos = str(numbers["demos"]) if numbers["demos"] >= wanted else f"{numbers['demos']} of {wanted}"
     return [suite, task, instruction, demos, str(rate.n), percent, interval, mean, *counts, *rest]

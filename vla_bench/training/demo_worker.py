@@ -92,5 +92,5 @@ def make(world, expert, job: Job, disturbed_share: float, learner=None) -> Attem
     if recording.demo is not None:
         frames = len(recording.demo)
         write_demos(job.path, world.about(), [recording.demo])
-    counts = (recording.steps, frames, recording.noops, recording.pushes, recording.led)
+    counts = (recording.steps, frames, recording.noops, recording.pushes, recording.led, recording.disturbed)
     return Attempt(job.suite, job.task_id, job.number, job.seed, recording.ending, *counts)

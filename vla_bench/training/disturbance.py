@@ -34,7 +34,7 @@ class Push:
 
 
 class Disturbance:
-    """The pushes and the tremor of one episode.
+    """The pushes and the tremor of one episode; none of both where it is not `disturbed`.
 
     Args:
         seed: of the episode; its start state is drawn from other numbers, and is the same with and without disturbance.
@@ -46,7 +46,8 @@ class Disturbance:
         random = np.random.default_rng([seed, 1])
         self.plan: tuple[Push, ...] = ()
         self._tremor = np.zeros((horizon, 6))
-        if random.random() >= share:
+        self.disturbed = bool(random.random() < share)
+        if not self.disturbed:
             return
         at = 0 if random.random() < SHARE_AT_START else _gap(random, horizon)
         plan = []

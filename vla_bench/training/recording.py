@@ -30,13 +30,14 @@ class Ending(str, Enum):
 @dataclass(frozen=True)
 class Recording:
     """What came of an attempt.  `steps` of the simulator, the first `led` of them a learner's, `noops` left out of them,
-    `pushes` that took place."""
+    `pushes` that took place; `disturbed`: the arm trembled, whether or not there was time for a push."""
 
     ending: Ending
     steps: int = 0
     noops: int = 0
     pushes: int = 0
     led: int = 0
+    disturbed: bool = False
     demo: Demo | None = None
 
 
@@ -67,16 +68,17 @@ def record(
     """
     start = world.sample(seed)
     disturbance = Disturbance(seed, disturbed_share, world.suite.horizon)
+    disturbed = disturbance.disturbed
     key = EpisodeKey(world.suite.name, world.task.id, SAMPLED, attempt)
     expert.reset(key)
     seen = world.begin(key, start, Sight.IMAGES if learner or not disturbance.at(0) else Sight.STATE)
     if not world.is_sound(start):
-        return Recording(Ending.REJECTED)
+        return Recording(Ending.REJECTED, disturbed=disturbed)
     led = 0
     if learner is not None:
         outcome = lead(world, learner, seen, seed)
         if outcome.over:
-            return Recording(Ending.REJECTED, outcome.steps, led=outcome.steps)
+            return Recording(Ending.REJECTED, outcome.steps, led=outcome.steps, disturbed=disturbed)
         seen, led = outcome.seen, outcome.steps
         expert.reset(key)
     frames, noops, segment, pushed = Kept(), 0, 0, 0
@@ -87,7 +89,7 @@ def record(
             while not kept_actions(np.array([*frames.actions, action]))[-1]:
                 noops += 1
                 if noops > world.suite.horizon:
-                    return Recording(Ending.FAILURE, led + step, noops, pushed, led)  # it has given up
+                    return Recording(Ending.FAILURE, led + step, noops, pushed, led, disturbed)  # it has given up
                 action = expert.act([seen])[0].actions[0]
             frames.add(action, world.state, seen, segment)
             action = disturbance.shaken(step, action)
@@ -98,15 +100,17 @@ def record(
         done, seen = world.step(action, Sight.STATE if disturbance.at(step + 1) else Sight.IMAGES)
         if done:
             break
-    counts = (led + step + 1, noops, pushed, led)
+    counts = (led + step + 1, noops, pushed, led, disturbed)
     if not done:
         return Recording(Ending.FAILURE, *counts)
     if push is not None:
         return Recording(Ending.REJECTED, *counts)
-    return Recording(Ending.SUCCESS, *counts, as_demo(world, frames, start, attempt, seed, pushed, led))
+    return Recording(Ending.SUCCESS, *counts, as_demo(world, frames, start, attempt, seed, pushed, led, disturbed))
 
 
-def as_demo(world: World, frames: Kept, start: np.ndarray, attempt: int, seed: int, pushes: int, led: int = 0) -> Demo:
+def as_demo(
+    world: World, frames: Kept, start: np.ndarray, attempt: int, seed: int, pushes: int, led: int, disturbed: bool
+) -> Demo:
     """The frames as LIBERO's arrays."""
     states = np.array(frames.states)
     if not led:
@@ -147,6 +151,7 @@ def as_demo(world: World, frames: Kept, start: np.ndarray, attempt: int, seed: i
             "seed": seed,
             "pushes": pushes,
             "led": led,
+            "disturbed": disturbed,
         },
     )
 
