@@ -1,6 +1,6 @@
 """Ship a trained nano model: its checkpoint in half precision, and a card, below vla_bench/weights.
 
-    python scripts/bundle_weights.py TRAINING NAME --data "750 demonstrations ..." --hardware "2 CPU cores"
+    python scripts/bundle_weights.py TRAINING NAME --recipe nano-oft --data "750 demonstrations ..." --hardware "2 CPU cores"
 
 What the card says of success is written by hand, from runs of the shipped weights.
 """
@@ -16,6 +16,7 @@ from vla_bench.model.checkpoint import load
 from vla_bench.model.known import WEIGHTS
 from vla_bench.model.saving import save
 from vla_bench.training.log import read_log
+from vla_bench.training.recipe import RECIPES
 from vla_bench.training.state import saved_recipe
 
 
@@ -23,6 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("training", type=Path)
     parser.add_argument("name")
+    parser.add_argument("--recipe", required=True, choices=RECIPES, help="that TRAINING was asked for with")
     parser.add_argument("--data", required=True)
     parser.add_argument("--hardware", required=True)
     parser.add_argument("--before", default="", help="what the start had been trained with")
@@ -64,6 +66,7 @@ def card(asked: argparse.Namespace) -> str:
         "",
         "| | |",
         "|---|---|",
+        f"| recipe | {asked.recipe} |",
         f"| data | {asked.data} |",
         f"| start | {asked.before or recipe.start} |",
         f"| pruner | {pruner} |",

@@ -567,10 +567,11 @@ def test_a_trained_model_can_be_shipped_and_shipped_again(data, tmp_path, monkey
     train(request(data, tmp_path / "trained", "nano-lightvla", start="nano", steps=2))
     trained, card = load(tmp_path / "trained" / "checkpoint", device="cpu").model, tmp_path / "small" / "README.md"
     for data_said in ("two demonstrations", "two others"):
-        asked = ["--data", data_said, "--hardware", "a core", "--out", str(tmp_path)]
+        asked = ["--recipe", "nano-lightvla", "--data", data_said, "--hardware", "a core", "--out", str(tmp_path)]
         monkeypatch.setattr(sys, "argv", ["bundle_weights.py", str(tmp_path / "trained"), "small", *asked])
         runpy.run_path(str(ROOT / "scripts" / "bundle_weights.py"), run_name="__main__")
-        assert f"| data | {data_said} |" in card.read_text() and "| training | 2 steps x 4, cosine, seed 3 |" in card.read_text()
+        assert f"| recipe | nano-lightvla |\n| data | {data_said} |" in card.read_text()
+        assert "| training | 2 steps x 4, cosine, seed 3 |" in card.read_text()
     shipped = load(tmp_path / "small", device="cpu")
     assert shipped.model.pruner.name == "lightvla" and shipped.statistics
     for (name, before), after in zip(trained.state_dict().items(), shipped.model.state_dict().values(), strict=True):
