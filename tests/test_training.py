@@ -410,6 +410,11 @@ def test_other_data_or_another_start_cannot_resume(data, tmp_path):
         train(request(grown, tmp_path / "tuned", "nano-lightvla", start=str(dense), steps=2, resume=True))
 
 
+def test_the_recipe_of_nano_lightvla_starts_from_the_bundled_nano_oft():
+    begun = finetune.start(RECIPES["nano-lightvla"], torch.device("cpu"))
+    assert begun.tokenizer_file.parent.name == "nano-oft" and begun.sha256 and begun.model.pruner.name == "lightvla"
+
+
 def test_a_training_keeps_the_scale_of_its_start(data, tmp_path):
     """A scale that moved with the data would tell a trained model that its hand is elsewhere."""
     start = train(request(data, tmp_path / "start", steps=1)).checkpoint

@@ -21,6 +21,7 @@ from vla_bench.model.files import ACTION_HEAD, part_file
 from vla_bench.model.hub import find
 from vla_bench.model.images import Normalisation
 from vla_bench.model.initialise import random_heads, random_vla
+from vla_bench.model.known import bundled
 from vla_bench.model.normalisation import Statistics
 from vla_bench.model.presets import PRESETS
 from vla_bench.model.saving import save
@@ -209,9 +210,9 @@ def adapt(model: VLA, rank: int) -> None:
 
 
 def _checkpoint(start: str) -> str:
-    """Of a training's folder its result; anything else is a checkpoint already."""
+    """Of a training's folder its result, of a bundled model's name its folder; anything else is a checkpoint already."""
     if not is_training(start):
-        return start
+        return str(bundled(start) or start)
     if not (folder := Path(start) / CHECKPOINT).exists():
         raise UsageError(f"the training in {start} has not ended", f"vla-bench train --out {start} --resume ...")
     return str(folder)
