@@ -1,4 +1,4 @@
-"""Every pruner on nano-oft at one number of image tokens, beside the models that were trained with theirs.
+"""Every pruner on nano-oft at one number of image tokens, beside the models that were trained with theirs, and on nano-lightvla.
 
     python scripts/pruner_table.py --keep 10 --runs results/runs/pruners --out results/pruners
 
@@ -33,6 +33,10 @@ MODELS = {
     "lightvla-star-vision": "nano-lightvla-star-vision",
     "lightvla-star-llm1": "nano-lightvla-star-llm1",
 }
+ON_LIGHTVLA = {  # other tokens for the weights that have learnt to do with few: what LightVLA's choice is worth
+    "random-on-lightvla": "random(keep={keep})",
+    "score-lightvla-on-lightvla": "score-lightvla(keep={keep})",
+}
 
 
 def main(
@@ -50,7 +54,8 @@ def main(
     methods |= {name: ["--model", model] for name, model in MODELS.items()}
     # SparseVLM's cuts in the proportions of its smallest budget, 66/30/17; behind the last a merged token joins those that stay.
     cuts = "/".join(str(round((keep - 1) * share / 17)) for share in (66, 30, 17))
-    methods |= {name: ["--model", "nano-oft", "--pruner", text.format(keep=keep, cuts=cuts)] for name, text in PRUNERS.items()}
+    for model, texts in {"nano-oft": PRUNERS, "nano-lightvla": ON_LIGHTVLA}.items():
+        methods |= {name: ["--model", model, "--pruner", text.format(keep=keep, cuts=cuts)] for name, text in texts.items()}
     if only:
         methods = {name: methods[name] for name in only.split(",")}
     common = ["--init-states", init_states, "--assets", assets, "--video", "none", "--workers", workers]
