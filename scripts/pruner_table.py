@@ -27,6 +27,7 @@ PRUNERS = {
     "score-lightvla": "score-lightvla(keep={keep})",
     "inverse-score-lightvla": "inverse(score-lightvla(keep={keep}))",
     "inverse-fastv": "inverse(fastv(keep={keep}))",
+    "lightvla-untrained": "lightvla",
 }
 MODELS = {
     "lightvla": "nano-lightvla",
