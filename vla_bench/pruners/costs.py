@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.costs import lightvla_macs, others
+from vla_bench.pruners.shares import split
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,8 @@ class Case:
 
     @property
     def all_stay(self) -> bool:
-        """Then methods with a fixed number do not look; attention that they asked for is computed all the same."""
+        """Then methods with a fixed number do not look, and ask for no attention."""
         return self.kept >= self.config.visual_tokens
-
-    @property
-    def cameras_full(self) -> bool:
-        """The same for a number that is first shared among the cameras, and rounded."""
-        return round(self.kept / self.config.cameras) >= self.config.patches
 
     @property
     def one_pool(self) -> bool:
@@ -73,7 +69,7 @@ def lightvla_star(case: Case) -> int:
 
 def pool(case: Case) -> int:
     """A mean is the product with a matrix of shares."""
-    return 0 if case.cameras_full else case.kept * case.config.patches * case.config.llm.width
+    return 0 if case.all_stay else case.kept * case.config.patches * case.config.llm.width
 
 
 def siglip_attention(case: Case) -> int:
@@ -83,7 +79,7 @@ def siglip_attention(case: Case) -> int:
 
 
 def fastv(case: Case) -> int:
-    return case.probe(case.raters())
+    return 0 if case.all_stay else case.probe(case.raters())
 
 
 def pairs(case: Case) -> int:
@@ -106,15 +102,17 @@ def flashvla(case: Case) -> int:
 def efficientvla(case: Case) -> int:
     """The probe; and where diverse tokens are wanted, every image token against the key tokens of its set."""
     config, from_text = case.config, case.args.get("direction", "t2v") == "t2v"
-    found = case.probe(case.prompt if from_text else config.visual_tokens)
     if case.all_stay:
-        return found
+        return 0
+    found = case.probe(case.prompt if from_text else config.visual_tokens)
     if not from_text:  # the sum over the prompt's columns
         found += config.visual_tokens * (others(config, case.prompt) + config.visual_tokens)
-    share = case.kept if case.one_pool else round(case.kept / config.cameras)
-    key = min(int(case.args.get("key", 4)), share)
-    diverse = share - key - math.floor(float(case.args.get("alpha", 0.5)) * (share - key))
-    return found + (config.visual_tokens * key * config.llm.width if diverse else 0)
+    pools = 1 if case.one_pool else config.cameras
+    for share in split(case.kept, pools):
+        key = min(int(case.args.get("key", 4)), share)
+        diverse = share - key - math.floor(float(case.args.get("alpha", 0.5)) * (share - key))
+        found += config.visual_tokens // pools * key * config.llm.width if diverse else 0
+    return found
 
 
 def vla_adp(case: Case) -> int:
@@ -127,4 +125,4 @@ def vla_adp(case: Case) -> int:
 
 def vla_pruner(case: Case) -> int:
     """Both probes, and all pairs."""
-    return case.probe(case.raters() + case.config.slots) + (0 if case.cameras_full else pairs(case))
+    return 0 if case.all_stay else case.probe(case.raters() + case.config.slots) + pairs(case)

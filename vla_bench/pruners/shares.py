@@ -13,8 +13,12 @@ def count(keep: float, tokens: int) -> int:
 
 
 def count_per_camera(keep: float, patches: int, cameras: int) -> list[int]:
-    """As `count`, for every camera: a share is taken of each one's image tokens; of an odd number the first keeps one more."""
+    """As `count`, for every camera: a share is taken of each one's image tokens; a number is `split`."""
     if keep <= 1:
         return [count(keep, patches)] * cameras
-    total = count(keep, cameras * patches)
-    return [total // cameras + (camera < total % cameras) for camera in range(cameras)]
+    return split(count(keep, cameras * patches), cameras)
+
+
+def split(number: int, parts: int) -> list[int]:
+    """A number of image tokens in parts as even as can be, the larger first."""
+    return [number // parts + (part < number % parts) for part in range(parts)]

@@ -21,7 +21,7 @@ from vla_bench.pruners.base import LLM_INPUT, AttentionRows, Pruner, Rows, Selec
 from vla_bench.pruners.budget import check
 from vla_bench.pruners.raters import head_mean, positional_term, rank, rated, rater_scores, raters
 from vla_bench.pruners.recycling import Recycled, recycle
-from vla_bench.pruners.shares import count
+from vla_bench.pruners.shares import count, split
 from vla_bench.pruners.sparsevlm_releases import RELEASES, fitted, scaled
 
 FIX = "vla-bench pruners"
@@ -174,8 +174,7 @@ class SparseVLM(Pruner):
 def best_each(scores: Tensor, counts: Sequence[int], pools: Tensor) -> Tensor:
     """Mask (B, V) of the highest scores (B, V), `counts` of each sample, shared evenly by its pools (B, P, V) bool."""
     number = pools.shape[1]
-    shares = [[kept // number + (pool < kept % number) for pool in range(number)] for kept in counts]
-    shares = torch.tensor(shares, device=scores.device).unsqueeze(-1)  # (B, P, 1)
+    shares = torch.tensor([split(kept, number) for kept in counts], device=scores.device).unsqueeze(-1)  # (B, P, 1)
     inside = scores.unsqueeze(1).masked_fill(~pools, -torch.inf)
     order = torch.sort(inside, dim=-1, descending=True, stable=True).indices
     first = torch.arange(scores.shape[1], device=scores.device) < shares

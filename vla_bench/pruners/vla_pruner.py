@@ -96,7 +96,8 @@ class VLAPruner(Pruner):
 
     def select(self, view: View) -> Selection | None:
         layout = view.layout
-        if count(self.keep, layout.visual) >= layout.visual:
+        counts = count_per_camera(self.keep, layout) if self.per_camera else [count(self.keep, layout.visual)]
+        if sum(counts) >= layout.visual:
             return None
         if view.site == LLM_INPUT:
             self._embeddings = view.patches.hidden
@@ -107,7 +108,6 @@ class VLAPruner(Pruner):
             acting = self._remembered(acting, view)
         ids = view.patches.ids
         candidates = best(reading, view, self.keep, self.per_camera) | best(acting, view, self.keep, self.per_camera)
-        counts = count_per_camera(self.keep, layout) if self.per_camera else [count(self.keep, layout.visual)]
         camera = torch.div(ids, layout.visual // len(counts), rounding_mode="floor").unsqueeze(1)
         pools = candidates.unsqueeze(1) & (camera == torch.arange(len(counts), device=ids.device).view(1, -1, 1))
         embeddings, self._embeddings = self._embeddings, None

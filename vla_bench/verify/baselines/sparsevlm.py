@@ -40,7 +40,8 @@ class Watched(SparseVLM):
     def __init__(self, variant: str, counts: tuple[int, ...], layers: tuple[int, ...], whole: list[int]):
         # The first release drops positions from the end, the second one those of the tokens that leave.
         positions = "keep" if RELEASES[variant].unrotates else "renumber"
-        super().__init__(variant, counts=counts, layers=layers, positions=positions, always_drop=True, noise=0.0)
+        super().__init__(variant, counts=counts, layers=layers, positions=positions, always_drop=True)
+        self.noise = 0.0  # not an argument of a variant that merges nothing
         self.everything = tuple(Rows(layer, Span.ALL) for layer in whole)
         self.rows = (*self.rows, *self.everything)
         self.seen: list[tuple[View, Selection]] = []
