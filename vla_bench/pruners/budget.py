@@ -18,6 +18,17 @@ def count_per_camera(keep: float, layout: Layout) -> list[int]:
     return shares.count_per_camera(keep, layout.patches, layout.cameras)
 
 
+def counts(keep: float, layout: Layout, per_camera: bool) -> list[int]:
+    """How many stay of every camera's image tokens, or of all in one pool."""
+    return count_per_camera(keep, layout) if per_camera else [count(keep, layout.visual)]
+
+
+def pools(ids: Tensor, layout: Layout, number: int) -> Tensor:
+    """Which image tokens (B, V) compete with one another, (B, number, V) bool: those of a camera, or all where `number` is 1."""
+    pool = torch.div(ids, layout.visual // number, rounding_mode="floor")
+    return pool.unsqueeze(1) == torch.arange(number, device=ids.device).view(1, -1, 1)
+
+
 def keeps_all(keep: float, config: VLAConfig) -> bool:
     """Whether nothing leaves: then no attention need be read."""
     return count(keep, config.visual_tokens) >= config.visual_tokens

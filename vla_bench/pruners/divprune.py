@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vla_bench.pruners.base import LLM_INPUT, Pruner, Selection, View
-from vla_bench.pruners.budget import check, count_per_camera
+from vla_bench.pruners.budget import check, counts, pools
 from vla_bench.pruners.shares import count
 
 
@@ -72,9 +72,8 @@ class DivPrune(Pruner):
             return None
         distances = cosine_distances(patches.hidden)
         check(distances.diagonal(dim1=1, dim2=2), self.label, view)  # a token that is no number has no distance to itself
-        counts = count_per_camera(self.keep, layout) if self.quota == "per_image" else [count(self.keep, layout.visual)]
-        camera = torch.div(patches.ids, layout.visual // len(counts), rounding_mode="floor")
-        pools = camera.unsqueeze(1) == torch.arange(len(counts), device=camera.device).view(1, -1, 1)  # (B, P, V)
+        shares = counts(self.keep, layout, self.quota == "per_image")
+        among = pools(patches.ids, layout, len(shares))
         if patches.valid is not None:
-            pools = pools & patches.valid.unsqueeze(1)
-        return Selection(spread(distances, pools, counts))
+            among = among & patches.valid.unsqueeze(1)
+        return Selection(spread(distances, among, shares))

@@ -18,7 +18,7 @@ from vla_bench.errors import UsageError
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.layout import Span
 from vla_bench.pruners.base import LLM_INPUT, AttentionRows, Pruner, Rows, Selection, View, before_layer
-from vla_bench.pruners.budget import check
+from vla_bench.pruners.budget import check, pools
 from vla_bench.pruners.raters import head_mean, positional_term, rank, rated, rater_scores, raters
 from vla_bench.pruners.recycling import Recycled, recycle
 from vla_bench.pruners.shares import count, split
@@ -151,10 +151,8 @@ class SparseVLM(Pruner):
 
     def _pools(self, view: View, valid: Tensor) -> Tensor:
         """The image tokens that compete with one another: (B, 1 or cameras, V) bool."""
-        if self.quota == "global":
-            return valid.unsqueeze(1)
-        camera = torch.div(view.patches.ids, view.layout.patches, rounding_mode="floor").unsqueeze(1)
-        return (camera == torch.arange(view.layout.cameras, device=camera.device).view(1, -1, 1)) & valid.unsqueeze(1)
+        number = view.layout.cameras if self.quota == "per_image" else 1
+        return pools(view.patches.ids, view.layout, number) & valid.unsqueeze(1)
 
     def _look(self, recycled: Recycled | None) -> None:
         """Say once that the clusters mean nothing.  Looking waits for the device, so that only the first cut is looked at."""

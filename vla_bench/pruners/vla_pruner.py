@@ -15,10 +15,9 @@ from vla_bench.errors import ModelError, UsageError
 from vla_bench.model.config import VLAConfig
 from vla_bench.model.layout import Span
 from vla_bench.pruners.base import LLM_INPUT, Pruner, Rows, Selection, View, before_layer
-from vla_bench.pruners.budget import best, check, count_per_camera, keeps_all
+from vla_bench.pruners.budget import best, check, counts, keeps_all, pools
 from vla_bench.pruners.divprune import cosine_distances, spread
 from vla_bench.pruners.memory import PerEpisode
-from vla_bench.pruners.shares import count
 from vla_bench.records import EpisodeKey
 
 RATERS = {"text": Span.PROMPT, "prefill": Span.PREFILL, "last": Span.LAST}
@@ -96,8 +95,8 @@ class VLAPruner(Pruner):
 
     def select(self, view: View) -> Selection | None:
         layout = view.layout
-        counts = count_per_camera(self.keep, layout) if self.per_camera else [count(self.keep, layout.visual)]
-        if sum(counts) >= layout.visual:
+        shares = counts(self.keep, layout, self.per_camera)
+        if sum(shares) >= layout.visual:
             return None
         if view.site == LLM_INPUT:
             self._embeddings = view.patches.hidden
@@ -108,11 +107,10 @@ class VLAPruner(Pruner):
             acting = self._remembered(acting, view)
         ids = view.patches.ids
         candidates = best(reading, view, self.keep, self.per_camera) | best(acting, view, self.keep, self.per_camera)
-        camera = torch.div(ids, layout.visual // len(counts), rounding_mode="floor").unsqueeze(1)
-        pools = candidates.unsqueeze(1) & (camera == torch.arange(len(counts), device=ids.device).view(1, -1, 1))
+        among = candidates.unsqueeze(1) & pools(ids, layout, len(shares))
         embeddings, self._embeddings = self._embeddings, None
         embeddings = embeddings.gather(1, ids.unsqueeze(-1).expand(-1, -1, embeddings.shape[-1]))
-        keep = spread(cosine_distances(embeddings), pools, counts)
+        keep = spread(cosine_distances(embeddings), among, shares)
         return Selection(keep | torch.tensor(cold, device=keep.device).unsqueeze(1) if any(cold) else keep)
 
     def _remembered(self, acting: Tensor, view: View) -> Tensor:
