@@ -20,11 +20,11 @@ import torch
 import torch.nn.functional as F
 import typer
 
+from vla_bench.checkpoints.checkpoint import load
 from vla_bench.environment import cpu_name, gpu_name
-from vla_bench.model.checkpoint import load
-from vla_bench.model.config import VLAConfig
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.presets import NANO
 from vla_bench.model.initialise import random_vla
-from vla_bench.model.presets import NANO
 from vla_bench.model.vla import VLA, Inputs
 from vla_bench.pruners.lightvla import LightVLA
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from vla_bench.model.checkpoint import load
-from vla_bench.model.known import WEIGHTS
-from vla_bench.model.saving import save
+from vla_bench.checkpoints.checkpoint import load
+from vla_bench.checkpoints.known import WEIGHTS
+from vla_bench.checkpoints.saving import save
 from vla_bench.training.log import read_log
 from vla_bench.training.recipe import RECIPES
 from vla_bench.training.state import saved_recipe

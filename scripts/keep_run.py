@@ -14,9 +14,9 @@ from typing import Annotated
 
 import typer
 
-from vla_bench.outcomes.joined import joined
-from vla_bench.outcomes.kept import as_text, compact, recorded
 from vla_bench.records import write_atomically
+from vla_bench.results.joined import joined
+from vla_bench.results.kept import as_text, compact, recorded
 from vla_bench.rollout.selection import select
 from vla_bench.suites import load_suites
 

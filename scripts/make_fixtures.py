@@ -25,9 +25,9 @@ import typer
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vla_bench.model.config import DINOV2, SIGLIP, LLMConfig, TokenIds, VLAConfig
+from vla_bench.checkpoints.saving import save
+from vla_bench.interface.config import DINOV2, SIGLIP, LLMConfig, TokenIds, VLAConfig
 from vla_bench.model.images import Normalisation
-from vla_bench.model.saving import save
 from vla_bench.model.vla import VLA
 from vla_bench.report.verdicts import counts
 from vla_bench.training.labels import label_text

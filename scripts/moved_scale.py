@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from training_gap import distance, samples_for
 
-from vla_bench.model.checkpoint import load
-from vla_bench.model.saving import save
+from vla_bench.checkpoints.checkpoint import load
+from vla_bench.checkpoints.saving import save
 from vla_bench.training.data import demo_files
 from vla_bench.training.finetune import statistics
 from vla_bench.training.step import Loss

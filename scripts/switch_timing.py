@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from training_gap import SEED, samples_for
 
-from vla_bench.model.checkpoint import load
+from vla_bench.checkpoints.checkpoint import load
 from vla_bench.training.samples import GRIPPER
 
 

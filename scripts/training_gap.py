@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from vla_bench.model.checkpoint import Loaded, load
+from vla_bench.checkpoints.checkpoint import Loaded, load
 from vla_bench.model.normalisation import Statistics
 from vla_bench.model.tokenizer import Tokenizer
 from vla_bench.training.data import demo_files, prepared

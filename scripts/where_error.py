@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from training_gap import samples_for
 
-from vla_bench.model.checkpoint import load
+from vla_bench.checkpoints.checkpoint import load
 from vla_bench.training.auxiliary import METRES, WhereHead
 from vla_bench.training.samples import Batch
 from vla_bench.training.state import FILE

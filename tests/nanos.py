@@ -9,11 +9,16 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from vla_bench.model.layout import Span
-from vla_bench.model.presets import NANO
+from vla_bench.interface.layout import Span
+from vla_bench.interface.needs import Rows
+from vla_bench.interface.presets import NANO
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.selection import Selection
+from vla_bench.interface.sites import LLM_INPUT, VISION, before_layer
+from vla_bench.interface.view import Patches, Query, View
 from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
 from vla_bench.model.vla import VLA, Inputs, Output
-from vla_bench.pruners.base import LLM_INPUT, VISION, Patches, Pruner, Query, Rows, Selection, View, before_layer, top_k
+from vla_bench.pruners.budget import top_k
 from vla_bench.pruners.lightvla import LightVLA
 
 INSTRUCTIONS = (  # 5 to 20 tokens, all unequal

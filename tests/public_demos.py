@@ -5,8 +5,8 @@ from __future__ import annotations
 import h5py
 import numpy as np
 
-from vla_bench.training import demo_file
-from vla_bench.training.demo_file import LAYOUT
+from vla_bench.demonstrations import demo_file
+from vla_bench.demonstrations.demo_file import LAYOUT
 
 
 def public_file(path, frames, size=128, attributes=True, **changed):

@@ -1,8 +1,8 @@
 import pytest
 
-from vla_bench.outcomes.result_table import result_table
-from vla_bench.outcomes.summary import summarise
 from vla_bench.records import Status
+from vla_bench.results.result_table import result_table
+from vla_bench.results.summary import summarise
 from vla_bench.tables import markdown, print_table
 
 from .test_records import episode

@@ -2,7 +2,7 @@
 
 import torch
 
-from vla_bench.pruners.base import LLM_INPUT, Pruner, Selection, View
+from vla_bench import LLM_INPUT, Pruner, Selection, View
 from vla_bench.pruners.shares import count
 
 

@@ -19,9 +19,9 @@ def compare(
     format: FormatOption = Format.human,
 ):
     """Pair runs with the first, episode by episode: differences with intervals, and what is not separated."""
-    from vla_bench.outcomes.comparison import compare as paired
     from vla_bench.records import write_atomically
     from vla_bench.report.compared import comparison_markdown, print_comparison
+    from vla_bench.results.comparison import compare as paired
 
     rows = paired(runs)
     if out is not None:
@@ -44,8 +44,8 @@ def gate(
     format: FormatOption = Format.human,
 ):
     """Exit 1 where the success rate has dropped, 3 where the pairs cannot say; for CI."""
-    from vla_bench.outcomes.comparison import compare as paired
-    from vla_bench.outcomes.gate import Rule, check_whole, judge, sentences
+    from vla_bench.results.comparison import compare as paired
+    from vla_bench.results.gate import Rule, check_whole, judge, sentences
 
     for run in (base, new):
         check_whole(run)

@@ -28,7 +28,7 @@ def suites(format: FormatOption = Format.human):
 @app.command()
 def models(format: FormatOption = Format.human):
     """List the models that have a name, and where each comes from."""
-    from vla_bench.model.known import known_models
+    from vla_bench.checkpoints.known import known_models
     from vla_bench.report.listings import models_dict, print_models
 
     found = known_models()

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from vla_bench.errors import UsageError
+from vla_bench.interface.pruner import Pruner
 from vla_bench.measure import sources
 from vla_bench.measure.recorded import read_observations
 from vla_bench.policies.vla import VLAPolicy
-from vla_bench.pruners.base import Pruner
 from vla_bench.pruners.registry import NONE, make_pruner
 from vla_bench.suites import load_suites
 from vla_bench.world.observation import Observation

@@ -199,7 +199,7 @@ class Cuda(Device):
 
 def device(name: str) -> Device:
     """The device called "auto", "cpu" or "cuda".  Raises ModelError."""
-    from vla_bench.model.choices import choose_device
+    from vla_bench.checkpoints.choices import choose_device
 
     place, _ = choose_device(name)
     return Cuda() if place.type == "cuda" else Host()

@@ -7,12 +7,12 @@ from enum import Enum
 from pathlib import Path
 
 from vla_bench.errors import MeasureError, UsageError
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.presets import SEVEN_B
 from vla_bench.measure.runs import model_of, passes, recorded
 from vla_bench.measure.sizes import config_of
-from vla_bench.model.config import VLAConfig
 from vla_bench.model.costs import Lengths, Scope, macs, mean_gflops, others
 from vla_bench.model.costs_decoding import decoding_macs, others_decoding
-from vla_bench.model.presets import SEVEN_B
 from vla_bench.pruners.lengths import CUTS, NONE, path_of
 from vla_bench.pruners.spec import parse
 

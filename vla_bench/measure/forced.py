@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from vla_bench.errors import UsageError
-from vla_bench.pruners.base import Pruner, Selection, View
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.selection import Selection
+from vla_bench.interface.view import View
 from vla_bench.pruners.wrappers import Wrapper
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vla_bench.errors import MeasureError, UsageError
+from vla_bench.interface.config import VLAConfig
 from vla_bench.measure import devices
 from vla_bench.measure.devices import Device, Peak
 from vla_bench.measure.ready import make_ready
@@ -21,7 +22,6 @@ from vla_bench.measure.roofline import bound_ms, products, share
 from vla_bench.measure.spread import Ratio, Spread, ratio, spread
 from vla_bench.measure.timing import LEAST_WARM_SECONDS, interleave, warm_up
 from vla_bench.measure.variants import DENSE, Asker, Variant, parse_variant
-from vla_bench.model.config import VLAConfig
 from vla_bench.model.speed import Speed
 from vla_bench.pruners.lengths import path_of
 from vla_bench.pruners.registry import NONE

@@ -13,11 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from vla_bench.errors import UsageError
-from vla_bench.model.config import VLAConfig
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.needs import Need
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.selection import Resampling, Selection
+from vla_bench.interface.view import View
 from vla_bench.model.costs import Scope
 from vla_bench.model.vision import BLOCK_READ
 from vla_bench.model.vla import VLA, Inputs
-from vla_bench.pruners.base import Need, Pruner, Resampling, Selection, View
 from vla_bench.pruners.registry import make_pruner
 from vla_bench.pruners.spec import parse
 from vla_bench.pruners.wrappers import Wrapper

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 import torch
 
+from vla_bench.checkpoints.choices import choose_dtype
 from vla_bench.errors import ModelError
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.pruner import Pruner
 from vla_bench.measure import sources
 from vla_bench.measure.devices import Device
 from vla_bench.measure.forced import Forced
 from vla_bench.measure.variants import Asker, Variant
-from vla_bench.model.choices import choose_dtype
-from vla_bench.model.config import VLAConfig
 from vla_bench.model.fast import FastVLA
 from vla_bench.model.processor import Processor
 from vla_bench.model.speed import Speed
 from vla_bench.model.vla import VLA
-from vla_bench.pruners.base import Pruner
 from vla_bench.pruners.registry import make_pruner
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from vla_bench.demonstrations.demo_file import IMAGES, SUFFIX, read_demos, suite_name
 from vla_bench.errors import RecordError, UsageError
 from vla_bench.model.normalisation import quaternion
 from vla_bench.records import EpisodeKey
 from vla_bench.suites import SUITE_NAMES, load_suites
-from vla_bench.training.demo_file import IMAGES, SUFFIX, read_demos, suite_name
 from vla_bench.world.observation import Facts, Observation, Scene
 
 SHIPPED = Path(__file__).resolve().parent / "observations.npz"

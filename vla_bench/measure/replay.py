@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from vla_bench.errors import NotComparableError, UsageError
+from vla_bench.interface.config import VLAConfig
 from vla_bench.measure.recorded import read_observations
 from vla_bench.measure.runs import passes
-from vla_bench.model.config import VLAConfig
 from vla_bench.suites import SUITE_NAMES
 from vla_bench.world.observation import Observation
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from vla_bench.errors import MeasureError
+from vla_bench.interface.config import ViTConfig, VLAConfig
 from vla_bench.measure.devices import Peak
-from vla_bench.model.config import ViTConfig, VLAConfig
 from vla_bench.model.costs import Lengths, head_macs, layer_macs, others, projector_macs, proprio_macs
 
 

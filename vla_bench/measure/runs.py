@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from vla_bench.checkpoints.files import identity
+from vla_bench.checkpoints.known import NANO, bundled
 from vla_bench.errors import NotComparableError, RecordError, UsageError
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.presets import PRESETS
 from vla_bench.measure.sizes import config_of
-from vla_bench.model.config import VLAConfig
-from vla_bench.model.files import identity
-from vla_bench.model.known import NANO, bundled
-from vla_bench.model.presets import PRESETS
 from vla_bench.queries import Answer, read_queries
 from vla_bench.records import Run, Status, read_episodes, read_run
 from vla_bench.suites import SUITE_NAMES

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vla_bench.checkpoints.config_file import read_config
+from vla_bench.checkpoints.known import FOUR_SUITES, bundled
 from vla_bench.errors import UsageError, nearest
-from vla_bench.model.config import VLAConfig
-from vla_bench.model.config_file import read_config
-from vla_bench.model.known import FOUR_SUITES, bundled
-from vla_bench.model.presets import PRESETS, SEVEN_B
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.presets import PRESETS, SEVEN_B
 from vla_bench.suites import load_suites
 
 

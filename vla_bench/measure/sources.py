@@ -10,23 +10,23 @@ from pathlib import Path
 
 import torch
 
+from vla_bench.checkpoints.choices import choose_dtype, choose_kind, fill_pruner, own_pruner, statistics_table
+from vla_bench.checkpoints.config_file import read_config_file
+from vla_bench.checkpoints.files import origin
+from vla_bench.checkpoints.hub import find, is_hub_id
 from vla_bench.errors import CheckpointError, UsageError
-from vla_bench.model.choices import choose_dtype, choose_kind, fill_pruner, own_pruner, statistics_table
-from vla_bench.model.config import VLAConfig
-from vla_bench.model.config_file import read_config_file
-from vla_bench.model.files import origin
-from vla_bench.model.hub import find, is_hub_id
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.presets import PRESETS, preset
+from vla_bench.interface.pruner import Pruner
 from vla_bench.model.images import Normalisation
 from vla_bench.model.initialise import RANDOM_STATISTICS, random_vla
 from vla_bench.model.normalisation import choose_statistics
-from vla_bench.model.presets import PRESETS, preset
 from vla_bench.model.processor import Processor
 from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
 from vla_bench.model.vla import VLA
 from vla_bench.policies.checkpoints import make_vla_policy, source
 from vla_bench.policies.registry import ModelChoice, settle
 from vla_bench.policies.vla import VLAPolicy
-from vla_bench.pruners.base import Pruner
 from vla_bench.pruners.registry import NONE
 from vla_bench.suites import SUITE_NAMES, load_suite, load_suites
 

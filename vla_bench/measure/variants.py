@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vla_bench.checkpoints.known import bundled
 from vla_bench.errors import UsageError
+from vla_bench.interface.presets import PRESETS
+from vla_bench.interface.pruner import Pruner
 from vla_bench.measure.forced import Forced
 from vla_bench.measure.replay import Asked
 from vla_bench.measure.timing import Timed
 from vla_bench.model.fast import FastVLA
-from vla_bench.model.known import bundled
-from vla_bench.model.presets import PRESETS
 from vla_bench.model.processor import Processor
 from vla_bench.model.speed import Speed
 from vla_bench.model.stages import Stages
 from vla_bench.model.vla import Inputs, Output
-from vla_bench.pruners.base import Pruner
 from vla_bench.pruners.registry import NONE
 from vla_bench.world.observation import Observation
 

@@ -15,11 +15,12 @@ from torch import Tensor
 from transformers import AttentionInterface
 
 from vla_bench.errors import ModelError
-from vla_bench.model.layout import Layout
+from vla_bench.interface.layout import Layout
+from vla_bench.interface.needs import Rows
+from vla_bench.interface.view import AttentionRows
 from vla_bench.model.past import Past
 from vla_bench.model.sequence import Tokens
 from vla_bench.model.stages import Stages
-from vla_bench.pruners.base import AttentionRows, Rows
 
 NAME = "vla_bench"
 

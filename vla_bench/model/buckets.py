@@ -17,13 +17,17 @@ import torch
 from torch import Tensor
 
 from vla_bench.errors import ModelError
-from vla_bench.model.layout import Layout
+from vla_bench.interface.layout import Layout
+from vla_bench.interface.needs import Need
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.selection import Selection
+from vla_bench.interface.sites import LLM_INPUT
+from vla_bench.interface.view import Patches, Query, View
 from vla_bench.model.sequence import Tokens, narrow, pack
 from vla_bench.model.shortcuts import Shortcuts
 from vla_bench.model.speed import capacity
 from vla_bench.model.stages import Stages
 from vla_bench.model.vla import VLA, Inputs, Output
-from vla_bench.pruners.base import LLM_INPUT, Need, Patches, Pruner, Query, Selection, View
 
 # Queries whose largest count is provided for.  With the paper's counts, drawn at random or alike from query to query, 0.4 to
 # 4 % of queries are then answered twice, against 3 to 24 % where only the last one is looked at, for the same rows computed.

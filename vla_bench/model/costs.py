@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from vla_bench.model.config import PROJECTOR_GROWTH, RESIDUAL_BLOCKS, LLMConfig, ViTConfig, VLAConfig
+from vla_bench.interface.config import PROJECTOR_GROWTH, RESIDUAL_BLOCKS, LLMConfig, ViTConfig, VLAConfig
 from vla_bench.model.speed import BUCKET, capacity
 
 

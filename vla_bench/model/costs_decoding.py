@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vla_bench.model.config import LLMConfig, VLAConfig
+from vla_bench.interface.config import LLMConfig, VLAConfig
 from vla_bench.model.costs import Lengths, Scope, layer_macs, macs
 
 

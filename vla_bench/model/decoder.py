@@ -11,8 +11,8 @@ from transformers import DynamicCache, LlamaConfig, LlamaModel
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from vla_bench.errors import ModelError
+from vla_bench.interface.config import VLAConfig
 from vla_bench.model.attention import NAME, Probe
-from vla_bench.model.config import VLAConfig
 from vla_bench.model.past import Past
 from vla_bench.model.sequence import Tokens
 

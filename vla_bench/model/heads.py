@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vla_bench.model.config import PROJECTOR_GROWTH, RESIDUAL_BLOCKS, VLAConfig
+from vla_bench.interface.config import PROJECTOR_GROWTH, RESIDUAL_BLOCKS, VLAConfig
 
 
 class Projector(nn.Module):

@@ -11,12 +11,10 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
-from vla_bench.errors import CheckpointError, ModelError
-from vla_bench.model.files import again, read_json
+from vla_bench.errors import ModelError
 
 JPEG_QUALITY = 95  # TensorFlow's default
 CROP_AREA = 0.9  # training saw random crops of this area; evaluation takes the one in the middle
@@ -95,49 +93,6 @@ class Normalisation:
     means: tuple[Triple, Triple] = ((0.484375, 0.455078125, 0.40625), (0.5, 0.5, 0.5))
     stds: tuple[Triple, Triple] = ((0.228515625, 0.2236328125, 0.224609375), (0.5, 0.5, 0.5))
 
-    @classmethod
-    def from_preprocessor_config(cls, path: Path) -> Normalisation:
-        """From a checkpoint's `preprocessor_config.json`.  Raises CheckpointError.
-
-        The file says it twice; `tvf_normalize_params`, with the rounded numbers, is what the reference ends up using.
-        """
-        table, fix = read_json(path), again(path.parent, path.name)
-        try:
-            params = table.get("tvf_normalize_params")
-            means = table["means"] if params is None else [branch["mean"] for branch in params]
-            stds = table["stds"] if params is None else [branch["std"] for branch in params]
-            found = cls(_branches(means), _branches(stds))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{path} does not normalise two branches of three colours: {error!r}", fix) from error
-        if min(value for branch in found.stds for value in branch) <= 0:
-            raise CheckpointError(f"{path} divides by a standard deviation that is not above 0: {found.stds}", fix)
-        return found
-
-    def to_preprocessor_config(self, image_size: int) -> dict[str, object]:
-        """The content of a `preprocessor_config.json` in the public layout.
-
-        `means` and `tvf_normalize_params` hold the same numbers here, whichever of the two a reader believes.
-        """
-        both, square = range(2), [image_size, image_size]
-        return {
-            "image_processor_type": "PrismaticImageProcessor",
-            "processor_class": "PrismaticProcessor",
-            "image_resize_strategy": "resize-naive",
-            "input_sizes": [[3, *square] for _ in both],
-            "interpolations": ["bicubic" for _ in both],
-            "means": [list(mean) for mean in self.means],
-            "stds": [list(std) for std in self.stds],
-            "tvf_crop_params": [{"output_size": square} for _ in both],
-            "tvf_do_letterbox": False,
-            "tvf_letterbox_fill": None,
-            "tvf_normalize_params": [
-                {"inplace": False, "mean": list(mean), "std": list(std)} for mean, std in zip(self.means, self.stds, strict=True)
-            ],
-            # 3 is bicubic in Pillow's counting
-            "tvf_resize_params": [{"antialias": True, "interpolation": 3, "max_size": None, "size": square} for _ in both],
-            "use_fused_vision_backbone": True,
-        }
-
 
 def pixel_values(images: np.ndarray, normalisation: Normalisation) -> np.ndarray:
     """The cameras of one sample, (n, S, S, 3) uint8 -> (6n, S, S) float32: per camera three DINOv2 channels, three of SigLIP."""
@@ -158,14 +113,6 @@ def _checked(image: np.ndarray) -> np.ndarray:
         given = f"{image.shape} of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
         raise ModelError(f"expected an image (H, W, 3) of uint8, not {given}")
     return image
-
-
-def _branches(table: list[list[float]]) -> tuple[Triple, Triple]:
-    """Two branches of three finite numbers, or ValueError."""
-    values = np.array(table, np.float64)
-    if values.shape != (2, 3) or not np.isfinite(values).all():
-        raise ValueError(f"{table}")
-    return tuple(tuple(branch) for branch in values.tolist())
 
 
 def _resized_rows(values: np.ndarray, size: int) -> Iterator[tuple[slice, np.ndarray]]:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from vla_bench.model.config import VLAConfig
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.pruner import Pruner
 from vla_bench.model.vision import AttentionPool, LayerScale, ViT
 from vla_bench.model.vla import VLA
-from vla_bench.pruners.base import Pruner
 
 # Learned vectors that are added to, or stand beside, projected patches: about as large as those are.  The usual 0.02 would
 # hide them, and places and words would have to grow before anything can be learned about them.

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from vla_bench.errors import ModelError
-from vla_bench.model.config import VLAConfig
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.view import Query
 from vla_bench.model.images import Normalisation, pixel_values, prepare
 from vla_bench.model.normalisation import Statistics, env_actions, normalise_proprio, proprio_state, unnormalise_actions
 from vla_bench.model.tokenizer import Tokenizer
 from vla_bench.model.vla import Inputs
-from vla_bench.pruners.base import Query
 from vla_bench.world.observation import Observation
 
 

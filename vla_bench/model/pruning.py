@@ -7,12 +7,16 @@ from collections.abc import Callable
 from torch import Tensor
 
 from vla_bench.errors import ModelError
+from vla_bench.interface.layout import Layout
+from vla_bench.interface.needs import Need
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.selection import Selection
+from vla_bench.interface.sites import LLM_INPUT, VISION, Place, Site, before_layer
+from vla_bench.interface.view import Patches, Query, View
 from vla_bench.model.attention import Probe
-from vla_bench.model.layout import Layout
 from vla_bench.model.past import Past, recall
 from vla_bench.model.sequence import Tokens, thin
 from vla_bench.model.stages import Stages
-from vla_bench.pruners.base import LLM_INPUT, VISION, Need, Patches, Place, Pruner, Query, Selection, Site, View, before_layer
 from vla_bench.records import EpisodeKey
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from vla_bench.model.layout import Layout
-from vla_bench.pruners.base import Patches, Resampling, Selection
+from vla_bench.interface.layout import Layout
+from vla_bench.interface.selection import Resampling, Selection
+from vla_bench.interface.view import Patches
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers
 
 from vla_bench.errors import CheckpointError
-from vla_bench.model.config import TokenIds
-from vla_bench.model.presets import NANO
+from vla_bench.interface.config import TokenIds
+from vla_bench.interface.presets import NANO
 
 FILE = "tokenizer.json"
 LLAMA = "openvla/openvla-7b"  # all public checkpoints have its tokenizer

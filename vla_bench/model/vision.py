@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vla_bench.model.config import ViTConfig, VLAConfig
+from vla_bench.interface.config import ViTConfig, VLAConfig
 
 NORM_EPS = 1e-6
 BLOCK_READ = -2  # the feature is the second-to-last block's output, without the final norm

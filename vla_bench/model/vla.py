@@ -14,17 +14,19 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from vla_bench.errors import ModelError
-from vla_bench.model.config import VLAConfig
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.layout import Layout, Span
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.sites import Site
+from vla_bench.interface.view import Patches, Query
 from vla_bench.model.decoder import Decoder, Memory
 from vla_bench.model.heads import ActionHead, Projector, ProprioProjector
-from vla_bench.model.layout import Layout, Span
 from vla_bench.model.past import Past
 from vla_bench.model.pruning import Pruning
 from vla_bench.model.sequence import Tokens, assemble, narrow
 from vla_bench.model.shortcuts import Shortcuts
 from vla_bench.model.stages import Stages
 from vla_bench.model.vision import VisionBackbone
-from vla_bench.pruners.base import Patches, Pruner, Query, Site
 from vla_bench.records import EpisodeKey
 
 

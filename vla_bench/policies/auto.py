@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from vla_bench.model.known import NANO, bundled, cached
+from vla_bench.checkpoints.known import NANO, bundled, cached
 from vla_bench.suites import load_suite
 
 FREE_BYTES = 18e9  # 15.1 GB of bfloat16 weights, and room for a batch of queries

@@ -6,17 +6,18 @@ from collections.abc import Sequence
 
 import torch
 
+from vla_bench.checkpoints.checkpoint import Loaded, load
+from vla_bench.checkpoints.choices import OWN
+from vla_bench.checkpoints.known import NANO, WEIGHTS, bundled
 from vla_bench.errors import CheckpointError, UsageError
-from vla_bench.model.checkpoint import Loaded, load
-from vla_bench.model.choices import OWN
-from vla_bench.model.known import NANO, WEIGHTS, bundled
-from vla_bench.model.layout import Span
+from vla_bench.interface.layout import Span
+from vla_bench.interface.needs import Need
+from vla_bench.interface.pruner import Pruner
 from vla_bench.model.normalisation import choose_statistics
 from vla_bench.model.processor import Processor
 from vla_bench.model.tokenizer import Tokenizer
 from vla_bench.policies.registry import ModelChoice
 from vla_bench.policies.vla import VLAPolicy
-from vla_bench.pruners.base import Need, Pruner
 from vla_bench.pruners.registry import make_pruner
 from vla_bench.pruners.spec import parse_arguments
 from vla_bench.suites import SUITE_NAMES, Suite, load_suite

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vla_bench.checkpoints.known import bundled
 from vla_bench.errors import UsageError, nearest
-from vla_bench.model.known import bundled
 from vla_bench.policies.base import Policy
 
 SCRIPTED = ("expert", "noop", "random", "replay:RUN")

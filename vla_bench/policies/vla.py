@@ -11,6 +11,8 @@ import torch
 
 from vla_bench.environment import versions
 from vla_bench.errors import ModelError, UsageError
+from vla_bench.interface.needs import Need
+from vla_bench.interface.pruner import Pruner
 from vla_bench.model.action_tokens import decode
 from vla_bench.model.costs import Scope, macs
 from vla_bench.model.costs_decoding import decoding_macs
@@ -18,7 +20,6 @@ from vla_bench.model.processor import Processor
 from vla_bench.model.stages import Stages
 from vla_bench.model.vla import VLA, Inputs, Output
 from vla_bench.policies.base import Chunk, Policy
-from vla_bench.pruners.base import Need, Pruner
 from vla_bench.pruners.lengths import NONE, path_of
 from vla_bench.records import EpisodeKey
 from vla_bench.world.observation import Observation, Sight

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from vla_bench.errors import ModelError
-from vla_bench.model.config import VLAConfig
-from vla_bench.model.layout import Layout
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.layout import Layout
+from vla_bench.interface.view import View
 from vla_bench.pruners import shares
-from vla_bench.pruners.base import View, top_k
 from vla_bench.pruners.shares import count
 
 
@@ -32,6 +32,12 @@ def pools(ids: Tensor, layout: Layout, number: int) -> Tensor:
 def keeps_all(keep: float, config: VLAConfig) -> bool:
     """Whether nothing leaves: then no attention need be read."""
     return count(keep, config.visual_tokens) >= config.visual_tokens
+
+
+def top_k(scores: Tensor, k: int) -> Tensor:
+    """The k largest of each row of (B, V) as a mask; ties go to the smaller index on every device."""
+    order = torch.sort(scores, dim=-1, descending=True, stable=True).indices[:, :k]
+    return torch.zeros_like(scores, dtype=torch.bool).scatter_(1, order, True)
 
 
 def check(scores: Tensor, name: str, view: View) -> Tensor:

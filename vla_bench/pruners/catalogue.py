@@ -8,8 +8,8 @@ import typing
 from dataclasses import dataclass, field
 
 from vla_bench.errors import VlaBenchError
-from vla_bench.model.presets import SEVEN_B
-from vla_bench.pruners.base import Pruner
+from vla_bench.interface.presets import SEVEN_B
+from vla_bench.interface.pruner import Pruner
 from vla_bench.pruners.registry import NONE, make_pruner, names, plug_ins, pruner_class
 from vla_bench.pruners.spec import parameters
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vla_bench.model.config import VLAConfig
+from vla_bench.interface.config import VLAConfig
 from vla_bench.model.costs import lightvla_macs, others
 from vla_bench.pruners.shares import split
 

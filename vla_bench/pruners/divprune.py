@@ -9,7 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vla_bench.pruners.base import LLM_INPUT, Pruner, Selection, View
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.selection import Selection
+from vla_bench.interface.sites import LLM_INPUT
+from vla_bench.interface.view import View
 from vla_bench.pruners.budget import check, counts, pools
 from vla_bench.pruners.shares import count
 

@@ -14,10 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vla_bench.errors import ModelError, UsageError
-from vla_bench.model.config import VLAConfig
-from vla_bench.model.layout import Span
-from vla_bench.pruners.base import Pruner, Rows, Selection, View, before_layer, top_k
-from vla_bench.pruners.budget import check, count_per_camera, keeps_all
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.layout import Span
+from vla_bench.interface.needs import Rows
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.selection import Selection
+from vla_bench.interface.sites import before_layer
+from vla_bench.interface.view import View
+from vla_bench.pruners.budget import check, count_per_camera, keeps_all, top_k
 from vla_bench.pruners.shares import count
 
 

@@ -7,9 +7,11 @@ from typing import Literal
 from torch import Tensor
 
 from vla_bench.errors import ModelError
-from vla_bench.model.config import VLAConfig
-from vla_bench.model.layout import Span
-from vla_bench.pruners.base import Rows, View, before_layer
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.layout import Span
+from vla_bench.interface.needs import Rows
+from vla_bench.interface.sites import before_layer
+from vla_bench.interface.view import View
 from vla_bench.pruners.budget import keeps_all
 from vla_bench.pruners.scored import Order, Quota, Scored
 

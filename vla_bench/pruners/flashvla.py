@@ -15,8 +15,11 @@ import torch
 from torch import Tensor
 
 from vla_bench.errors import ModelError
-from vla_bench.model.config import VLAConfig
-from vla_bench.pruners.base import Need, Query, Selection, View, before_layer
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.needs import Need
+from vla_bench.interface.selection import Selection
+from vla_bench.interface.sites import before_layer
+from vla_bench.interface.view import Query, View
 from vla_bench.pruners.budget import best, check
 from vla_bench.pruners.memory import PerEpisode
 from vla_bench.pruners.scored import Ranked

@@ -7,7 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from vla_bench.pruners.base import LLM_INPUT, Patches, Pruner, Selection, View
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.selection import Selection
+from vla_bench.interface.sites import LLM_INPUT
+from vla_bench.interface.view import Patches, View
 from vla_bench.pruners.budget import count_per_camera
 
 

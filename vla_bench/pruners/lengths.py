@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vla_bench.errors import UsageError
-from vla_bench.model.config import VLAConfig
+from vla_bench.interface.config import VLAConfig
 from vla_bench.model.costs import Lengths, others
 from vla_bench.pruners import costs as pruner_costs
 from vla_bench.pruners.costs import Case

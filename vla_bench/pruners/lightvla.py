@@ -17,7 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vla_bench.errors import ModelError
-from vla_bench.pruners.base import LLM_INPUT, Patches, Pruner, Resampling, Selection, View
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.selection import Resampling, Selection
+from vla_bench.interface.sites import LLM_INPUT
+from vla_bench.interface.view import Patches, View
 from vla_bench.pruners.gumbel import add_noise, straight_through
 
 EPS = 1e-6

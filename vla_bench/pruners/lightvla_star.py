@@ -18,9 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from vla_bench.errors import UsageError
-from vla_bench.model.config import VLAConfig
-from vla_bench.model.layout import Span
-from vla_bench.pruners.base import VISION, Pruner, Resampling, Rows, Selection, View, before_layer
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.layout import Span
+from vla_bench.interface.needs import Rows
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.selection import Resampling, Selection
+from vla_bench.interface.sites import VISION, before_layer
+from vla_bench.interface.view import View
 from vla_bench.pruners.budget import check
 from vla_bench.pruners.gumbel import add_noise, straight_through
 from vla_bench.pruners.lightvla import EPS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vla_bench.pruners.base import AttentionRows
+from vla_bench.interface.view import AttentionRows
 
 HEADS = 14  # that the second version averages, whatever their number
 

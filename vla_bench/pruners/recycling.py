@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vla_bench.pruners.base import Patches
+from vla_bench.interface.view import Patches
 from vla_bench.pruners.sparsevlm_releases import sizes
 
 

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from vla_bench.errors import UsageError, nearest
-from vla_bench.pruners.base import Pruner
+from vla_bench.interface.pruner import Pruner
 from vla_bench.pruners.shares import count
 from vla_bench.pruners.spec import Spec, arguments, parse
 

@@ -10,7 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vla_bench.pruners.base import LLM_INPUT, Need, Pruner, Selection, View
+from vla_bench.interface.needs import Need
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.selection import Selection
+from vla_bench.interface.sites import LLM_INPUT
+from vla_bench.interface.view import View
 from vla_bench.pruners.budget import best, check
 from vla_bench.pruners.lightvla import scores as lightvla_scores
 from vla_bench.pruners.shares import count

@@ -15,9 +15,13 @@ import torch
 from torch import Tensor
 
 from vla_bench.errors import UsageError
-from vla_bench.model.config import VLAConfig
-from vla_bench.model.layout import Span
-from vla_bench.pruners.base import LLM_INPUT, AttentionRows, Pruner, Rows, Selection, View, before_layer
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.layout import Span
+from vla_bench.interface.needs import Rows
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.selection import Selection
+from vla_bench.interface.sites import LLM_INPUT, before_layer
+from vla_bench.interface.view import AttentionRows, View
 from vla_bench.pruners.budget import check, pools
 from vla_bench.pruners.raters import head_mean, positional_term, rank, rated, rater_scores, raters
 from vla_bench.pruners.recycling import Recycled, recycle

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from vla_bench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from vla_bench.pruners.base import Pruner
+    from vla_bench.interface.pruner import Pruner
 
 if sys.version_info >= (3, 11):
     import tomllib

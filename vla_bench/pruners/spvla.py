@@ -12,7 +12,11 @@ import torch
 from torch import Tensor
 
 from vla_bench.errors import ModelError, UsageError
-from vla_bench.pruners.base import VISION, Need, Pruner, Query, Selection, View
+from vla_bench.interface.needs import Need
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.selection import Selection
+from vla_bench.interface.sites import VISION
+from vla_bench.interface.view import Query, View
 from vla_bench.pruners.budget import check
 from vla_bench.pruners.edges import edge_patches
 from vla_bench.pruners.memory import PerEpisode

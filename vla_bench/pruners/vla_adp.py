@@ -14,9 +14,12 @@ import torch
 from torch import Tensor
 
 from vla_bench.errors import ModelError, UsageError
-from vla_bench.model.config import VLAConfig
-from vla_bench.pruners.base import LLM_INPUT, Need, Query, Selection, View, top_k
-from vla_bench.pruners.budget import check
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.needs import Need
+from vla_bench.interface.selection import Selection
+from vla_bench.interface.sites import LLM_INPUT
+from vla_bench.interface.view import Query, View
+from vla_bench.pruners.budget import check, top_k
 from vla_bench.pruners.memory import PerEpisode
 from vla_bench.pruners.scored import Ranked
 from vla_bench.pruners.shares import count

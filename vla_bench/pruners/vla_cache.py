@@ -19,10 +19,14 @@ import torch
 from torch import Tensor
 
 from vla_bench.errors import ModelError, UsageError
-from vla_bench.model.config import VLAConfig
-from vla_bench.model.layout import Span
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.layout import Span
+from vla_bench.interface.needs import Need, Rows
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.selection import Selection
+from vla_bench.interface.sites import before_layer
+from vla_bench.interface.view import AttentionRows, Query, View
 from vla_bench.pruners import vla_cache_rules as rules
-from vla_bench.pruners.base import AttentionRows, Need, Pruner, Query, Rows, Selection, View, before_layer
 from vla_bench.pruners.budget import check
 from vla_bench.pruners.memory import PerEpisode
 from vla_bench.records import EpisodeKey

@@ -12,9 +12,13 @@ import torch
 from torch import Tensor
 
 from vla_bench.errors import ModelError, UsageError
-from vla_bench.model.config import VLAConfig
-from vla_bench.model.layout import Span
-from vla_bench.pruners.base import LLM_INPUT, Pruner, Rows, Selection, View, before_layer
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.layout import Span
+from vla_bench.interface.needs import Rows
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.selection import Selection
+from vla_bench.interface.sites import LLM_INPUT, before_layer
+from vla_bench.interface.view import View
 from vla_bench.pruners.budget import best, check, counts, keeps_all, pools
 from vla_bench.pruners.divprune import cosine_distances, spread
 from vla_bench.pruners.memory import PerEpisode

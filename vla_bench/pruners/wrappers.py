@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from vla_bench.errors import ModelError, UsageError
-from vla_bench.model.config import VLAConfig
-from vla_bench.pruners.base import Pruner, Query, Resampling, Selection, View
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.selection import Resampling, Selection
+from vla_bench.interface.view import Query, View
 from vla_bench.pruners.scored import Ranked, draws
 from vla_bench.records import EpisodeKey
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from vla_bench.outcomes.comparison import Row
+from vla_bench.results.comparison import Row
 from vla_bench.stats import Rate
 from vla_bench.tables import markdown, print_table
 

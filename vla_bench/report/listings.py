@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 
-from vla_bench.model.known import KnownModel
-from vla_bench.outcomes.result_table import result_table
+from vla_bench.checkpoints.known import KnownModel
+from vla_bench.results.result_table import result_table
 from vla_bench.suites import Suite
 from vla_bench.tables import print_table
 

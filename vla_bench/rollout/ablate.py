@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vla_bench.checkpoints.known import NANO, bundled
 from vla_bench.errors import UsageError
-from vla_bench.model.known import NANO, bundled
-from vla_bench.outcomes.comparison import Row, compare
 from vla_bench.pruners.registry import NONE
+from vla_bench.results.comparison import Row, compare
 from vla_bench.rollout.evaluate import Result, evaluate
 from vla_bench.rollout.journal import Observer
 from vla_bench.rollout.plan import Request, prepare

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vla_bench.errors import ExitCode
-from vla_bench.outcomes.result_table import result_table
-from vla_bench.outcomes.summary import Summary, summarise
+from vla_bench.results.result_table import result_table
+from vla_bench.results.summary import Summary, summarise
 from vla_bench.rollout.engine import Engine, Event
 from vla_bench.rollout.folder import RunFolder
 from vla_bench.rollout.journal import Journal, Observer

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from vla_bench.demonstrations.attempts import PARTS
+from vla_bench.demonstrations.demo_file import SUFFIX
+from vla_bench.demonstrations.demo_folder import ABOUT
 from vla_bench.errors import RecordError
-from vla_bench.training.attempts import PARTS
-from vla_bench.training.demo_file import SUFFIX
-from vla_bench.training.demo_folder import ABOUT
 
 
 def demo_files(data: Path) -> list[Path]:

@@ -11,28 +11,28 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vla_bench.checkpoints.checkpoint import load
+from vla_bench.checkpoints.choices import choose_device
+from vla_bench.checkpoints.config_file import Kind, read_config_file
+from vla_bench.checkpoints.files import ACTION_HEAD, part_file
+from vla_bench.checkpoints.hub import find
+from vla_bench.checkpoints.known import bundled
+from vla_bench.checkpoints.saving import save
+from vla_bench.demonstrations.attempts import PARTS
+from vla_bench.demonstrations.demo_file import suite_name
 from vla_bench.errors import ExitCode, UsageError
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.presets import PRESETS
 from vla_bench.locks import locked
-from vla_bench.model.checkpoint import load
-from vla_bench.model.choices import choose_device
-from vla_bench.model.config import VLAConfig
-from vla_bench.model.config_file import Kind, read_config_file
-from vla_bench.model.files import ACTION_HEAD, part_file
-from vla_bench.model.hub import find
 from vla_bench.model.images import Normalisation
 from vla_bench.model.initialise import random_heads, random_vla
-from vla_bench.model.known import bundled
 from vla_bench.model.normalisation import Statistics
-from vla_bench.model.presets import PRESETS
-from vla_bench.model.saving import save
 from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
 from vla_bench.model.vla import VLA, ActionSlice
 from vla_bench.pruners.registry import BUILT_IN, NONE, make_pruner
 from vla_bench.pruners.spec import parse_arguments
-from vla_bench.training.attempts import PARTS
 from vla_bench.training.augment import Augmentation
 from vla_bench.training.data import demo_files, prepared, unfinished
-from vla_bench.training.demo_file import suite_name
 from vla_bench.training.frames import Frames, prepare_frames
 from vla_bench.training.lora import add_lora
 from vla_bench.training.plot import plot_log

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
+from vla_bench.demonstrations.demo_file import IMAGES, Demo, read_demos, suite_name
+from vla_bench.demonstrations.noops import kept_actions
 from vla_bench.environment import cpu_count
 from vla_bench.errors import RecordError
 from vla_bench.locks import locked
 from vla_bench.model.images import jpeg, lanczos3, upright
 from vla_bench.model.normalisation import dataset_actions
-from vla_bench.training.demo_file import IMAGES, Demo, read_demos, suite_name
-from vla_bench.training.noops import kept_actions
 
 VERSION = 3  # of what a prepared folder holds
 TARGETS = 3  # objects of interest that the auxiliary loss may look for

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vla_bench.interface.config import TokenIds
 from vla_bench.model.action_tokens import encode
-from vla_bench.model.config import TokenIds
 
 IGNORE = -100  # the label of a token that no loss is computed on
 

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vla_bench.model.config import VLAConfig
+from vla_bench.demonstrations.demo_file import chunk_starts
+from vla_bench.interface.config import VLAConfig
 from vla_bench.model.images import Normalisation
 from vla_bench.model.normalisation import Statistics, normalise_actions, normalise_proprio
 from vla_bench.model.tokenizer import Tokenizer
 from vla_bench.model.vla import Inputs
 from vla_bench.training.augment import Augmentation
-from vla_bench.training.demo_file import chunk_starts
 from vla_bench.training.frames import TARGETS, Frames
 from vla_bench.training.shares import balanced
 

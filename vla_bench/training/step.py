@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vla_bench.interface.pruner import Pruner
 from vla_bench.model.shortcuts import FastLayer, Shortcuts
 from vla_bench.model.vla import VLA, Output
-from vla_bench.pruners.base import Pruner
 from vla_bench.training.auxiliary import WhereHead, where_loss
 from vla_bench.training.samples import GRIPPER, Batch, generator_of
 

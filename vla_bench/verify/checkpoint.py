@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vla_bench.model.checkpoint import load
-from vla_bench.model.config import TokenIds
-from vla_bench.model.config_file import read_config_file
-from vla_bench.model.files import ACTION_HEAD, PROPRIO_PROJECTOR, part_file, shards
+from vla_bench.checkpoints.checkpoint import load
+from vla_bench.checkpoints.config_file import read_config_file
+from vla_bench.checkpoints.files import ACTION_HEAD, PROPRIO_PROJECTOR, part_file, shards
+from vla_bench.interface.config import TokenIds
 from vla_bench.model.images import Normalisation
 from vla_bench.model.normalisation import Statistics
 from vla_bench.model.vla import VLA

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vla_bench.demonstrations.noops import kept_actions
 from vla_bench.model.action_tokens import decode, encode
 from vla_bench.model.normalisation import axis_angle, env_actions
-from vla_bench.training.noops import kept_actions
 from vla_bench.verify.compare import EXACT, MATHS, Answer
 from vla_bench.verify.fixture import Fixture
 from vla_bench.world.env import DUMMY_ACTION

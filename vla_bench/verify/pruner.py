@@ -8,10 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from vla_bench.model.layout import Layout
+from vla_bench.interface.layout import Layout
+from vla_bench.interface.sites import LLM_INPUT
+from vla_bench.interface.view import Query, View
 from vla_bench.model.sequence import Tokens, thin
 from vla_bench.pruners import lightvla
-from vla_bench.pruners.base import LLM_INPUT, Query, View
 from vla_bench.pruners.gumbel import add_noise, straight_through
 from vla_bench.pruners.lightvla import LightVLA
 from vla_bench.verify.compare import EXACT, GRADIENTS, Answer

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from vla_bench.interface.selection import Resampling, Selection
+from vla_bench.interface.view import View
 from vla_bench.model.vla import VLA
-from vla_bench.pruners.base import Resampling, Selection, View
 from vla_bench.pruners.lightvla import LightVLA
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from vla_bench.model.config import LLMConfig, TokenIds, VLAConfig
+from vla_bench.interface.config import LLMConfig, TokenIds, VLAConfig
 from vla_bench.model.decoder import Decoder
 from vla_bench.pruners.shares import count
 from vla_bench.pruners.vla_adp import clip, importance, keep_best, shares

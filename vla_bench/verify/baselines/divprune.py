@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import torch
 
-from vla_bench.model.layout import Layout
-from vla_bench.pruners.base import LLM_INPUT, Patches, Query, View
+from vla_bench.interface.layout import Layout
+from vla_bench.interface.sites import LLM_INPUT
+from vla_bench.interface.view import Patches, Query, View
 from vla_bench.pruners.divprune import DivPrune, cosine_distances, farthest
 from vla_bench.pruners.shares import count
 from vla_bench.verify.compare import EXACT, Answer

@@ -6,8 +6,12 @@ from collections.abc import Iterator
 
 import torch
 
-from vla_bench.model.layout import Layout, Span
-from vla_bench.pruners.base import AttentionRows, Patches, Pruner, Query, Rows, Selection, View, before_layer
+from vla_bench.interface.layout import Layout, Span
+from vla_bench.interface.needs import Rows
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.selection import Selection
+from vla_bench.interface.sites import before_layer
+from vla_bench.interface.view import AttentionRows, Patches, Query, View
 from vla_bench.pruners.fastv import FastV
 from vla_bench.pruners.shares import count
 from vla_bench.verify.baselines.llama import Llama, load

@@ -15,14 +15,17 @@ from dataclasses import dataclass
 import torch
 from transformers import DynamicCache
 
-from vla_bench.model.config import LLMConfig, TokenIds, VLAConfig
+from vla_bench.interface.config import LLMConfig, TokenIds, VLAConfig
+from vla_bench.interface.layout import Layout
+from vla_bench.interface.needs import Rows
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.sites import Site
+from vla_bench.interface.view import AttentionRows, Patches, Query
 from vla_bench.model.decoder import Decoder, Memory
-from vla_bench.model.layout import Layout
 from vla_bench.model.past import Past
 from vla_bench.model.pruning import Pruning
 from vla_bench.model.sequence import Tokens
 from vla_bench.model.stages import Stages
-from vla_bench.pruners.base import AttentionRows, Patches, Pruner, Query, Rows, Site
 from vla_bench.records import EpisodeKey
 from vla_bench.verify.fixture import Array, Fixture
 

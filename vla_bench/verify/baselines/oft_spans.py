@@ -11,8 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vla_bench.model.layout import Layout, Span
-from vla_bench.pruners.base import LLM_INPUT, AttentionRows, Patches, Pruner, Query, Rows, View
+from vla_bench.interface.layout import Layout, Span
+from vla_bench.interface.needs import Rows
+from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.sites import LLM_INPUT
+from vla_bench.interface.view import AttentionRows, Patches, Query, View
 from vla_bench.pruners.fastv import FastV
 from vla_bench.pruners.vla_pruner import VLAPruner
 from vla_bench.records import EpisodeKey

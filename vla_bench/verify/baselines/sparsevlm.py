@@ -7,8 +7,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from vla_bench.model.layout import Layout, Span
-from vla_bench.pruners.base import LLM_INPUT, AttentionRows, Patches, Query, Rows, Selection, View, before_layer
+from vla_bench.interface.layout import Layout, Span
+from vla_bench.interface.needs import Rows
+from vla_bench.interface.selection import Selection
+from vla_bench.interface.sites import LLM_INPUT, before_layer
+from vla_bench.interface.view import AttentionRows, Patches, Query, View
 from vla_bench.pruners.raters import rank, rated, rater_scores
 from vla_bench.pruners.recycling import best_dropped, cluster, merge
 from vla_bench.pruners.sparsevlm import SparseVLM

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from vla_bench.interface.view import AttentionRows, Query, View
 from vla_bench.model.past import Past
 from vla_bench.pruners import vla_cache_rules as rules
-from vla_bench.pruners.base import AttentionRows, Query, View
 from vla_bench.pruners.vla_cache import State, VLACache
 from vla_bench.records import EpisodeKey
 from vla_bench.verify.baselines.llama import Run, load

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from vla_bench.pruners.base import top_k
+from vla_bench.pruners.budget import top_k
 from vla_bench.pruners.divprune import cosine_distances, farthest
 from vla_bench.pruners.shares import count
 from vla_bench.pruners.vla_pruner import decayed

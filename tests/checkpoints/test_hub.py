@@ -1,0 +1,104 @@
+"""Finding a checkpoint: folders, the hub's cache, and a hub that does not answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from vla_bench.checkpoints.files import origin
+from vla_bench.checkpoints.hub import find
+from vla_bench.errors import CheckpointError
+from vla_bench.model.vla import ActionSlice
+
+from ..made_checkpoints import PUBLIC, SHARD, assert_equal, load, make, public
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return public(tmp_path / "oft")
+
+
+def test_folders_that_are_no_checkpoints(tmp_path):
+    for missing in ("nowhere", tmp_path / "nowhere", "a/b/c"):
+        with pytest.raises(CheckpointError, match="neither a folder nor a hub id"):
+            find(str(missing))
+    with pytest.raises(CheckpointError, match="no config.json"):
+        find(tmp_path)
+
+
+def test_hub_without_connection(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(CheckpointError, match="nor in the hub's cache") as caught:
+        load("TTJiang/LightVLA-libero-goal")
+    assert "hf download TTJiang/LightVLA-libero-goal" in caught.value.fix
+
+
+def test_hub_snapshot_is_read_without_connection(tmp_path, monkeypatch):
+    """The cache's own layout, made by hand: links from a snapshot to blobs."""
+    repository = tmp_path / "models--TTJiang--LightVLA-libero-goal"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("f" * 40)
+    blobs = public(repository / "blobs")
+    snapshot = repository / "snapshots" / ("f" * 40)
+    snapshot.mkdir(parents=True)
+    for blob in blobs.iterdir():
+        (snapshot / blob.name).symlink_to(f"../../blobs/{blob.name}")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    loaded = load("TTJiang/LightVLA-libero-goal", dtype=torch.float32)
+    assert (loaded.kind, loaded.model.action_slice, loaded.folder) == ("lightvla", ActionSlice.REFERENCE, snapshot)
+    assert_equal(loaded.model, make(PUBLIC))
+    assert dict(loaded.card)["source"] == f"TTJiang/LightVLA-libero-goal ({snapshot})"
+    (snapshot / SHARD).unlink()  # a download that was interrupted
+    with pytest.raises(CheckpointError, match=SHARD) as caught:
+        load("TTJiang/LightVLA-libero-goal")
+    assert caught.value.fix == f"hf download TTJiang/LightVLA-libero-goal {SHARD} --force-download"
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "fix"),
+    [
+        ("GatedRepoError", "accepted its terms", "hf auth login"),
+        ("RepositoryNotFoundError", "no model owner/model", "vla-bench models"),
+        ("LocalEntryNotFoundError", "nor in the hub's cache", "hf download owner/model"),
+        ("HfHubHTTPError", "cannot get owner/model", "hf download owner/model"),
+        ("HFValidationError", "cannot get owner/model", "hf download owner/model"),
+    ],
+)
+def test_hub_errors(monkeypatch, name, words, fix):
+    import huggingface_hub.errors
+
+    kind = getattr(huggingface_hub.errors, name)
+
+    def fail(*_, **__):
+        raise kind.__new__(kind, "bad luck")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    with pytest.raises(CheckpointError, match=words) as caught:
+        find("owner/model")
+    assert fix in caught.value.fix
+
+
+def test_only_the_files_of_a_checkpoint_are_fetched(monkeypatch, folder):
+    from fnmatch import fnmatch
+
+    asked = {}
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda hub_id, **options: asked.update(options) or str(folder))
+    assert find("owner/model") == folder
+    wanted = {p.name for p in folder.iterdir()} - {"generation_config.json"} | {"tokenizer.model", "added_tokens.json"}
+    others = {
+        "lora_adapter/adapter_model.safetensors",
+        "training_state.pt",
+        "README.md",
+        "modeling_prismatic.py",
+    }
+    taken = {name for name in wanted | others if any(fnmatch(name, pattern) for pattern in asked["allow_patterns"])}
+    assert taken == wanted
+
+
+def test_origin():
+    assert origin(Path("/c/models--TTJiang--LightVLA-libero-10/snapshots/abc")) == "TTJiang/LightVLA-libero-10"
+    assert origin(Path("/c/LightVLA-libero-10")) == "LightVLA-libero-10"

@@ -1,0 +1,128 @@
+"""`vla-bench flops --from-run`: of the model that the run is of, and of the queries that took a pass in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from vla_bench.checkpoints.files import identity
+from vla_bench.checkpoints.known import bundled
+from vla_bench.errors import NotComparableError, RecordError, UsageError
+from vla_bench.interface.presets import NANO
+from vla_bench.measure.flops import Counter, FlopsRequest, count, explain
+from vla_bench.model.costs import Lengths, Scope
+from vla_bench.model.costs_decoding import decoding_macs
+from vla_bench.queries import Answer, write_queries
+from vla_bench.records import Episode, EpisodeKey, Run, Status, append_line, write_run
+
+
+def record(
+    folder: Path,
+    episodes: Mapping[int, Sequence[Answer]],
+    cut_off: Mapping[int, Sequence[Answer]] = {},
+    failed: Mapping[int, Sequence[Answer]] = {},
+    model: str = "nano",
+    **policy: object,
+) -> Path:
+    """A run folder with these queries, by the episodes' init states: that ended, that never did, that ended in an error."""
+    folder.mkdir()
+    identity = {"pruner": "lightvla", "decoding": "l1", "visual_tokens": 128, **policy}
+    config = {"model": model, "policy": identity}
+    write_run(folder, Run("a-run", "2026-01-01T00:00:00", "vla-bench eval", config, {}, {}, {}, None))
+    for status, found in ((Status.SUCCESS, episodes), (None, cut_off), (Status.ERROR, failed)):
+        for init, answers in found.items():
+            key = EpisodeKey("object", 0, init)
+            write_queries(folder, key, answers)
+            if status is not None:
+                numbers = {"steps": 8, "queries": len(answers), "kept_tokens_mean": None, "attempts": 1, "wall_s": 1.0}
+                where = {**key._asdict(), "task": "a_task", "init_hash": None, "policy_ms_mean": None}
+                append_line(folder / "episodes.jsonl", Episode(**where, **numbers, status=status).to_json())
+    return folder
+
+
+def answered(*kept: int, prompt: int = 11) -> list[Answer]:
+    """As VLAPolicy records them."""
+    found = [count(FlopsRequest(model="nano", pruner="lightvla", kept=k, prompt_tokens=prompt))[0].total for k in kept]
+    return [Answer.of(8 * i, (k, 0), prompt, {}, gflops) for i, (k, gflops) in enumerate(zip(kept, found, strict=True))]
+
+
+def test_it_is_the_runs_own_model(tmp_path):
+    """What the queries recorded, and not what a 7B would have cost."""
+    answers = answered(9, 30, 14)
+    (found,) = count(FlopsRequest(from_run=record(tmp_path / "run", {0: answers[:2], 1: answers[2:]})))
+    assert (found.model, found.pruner, found.queries) == ("nano", "lightvla", 3)
+    assert found.total == pytest.approx(sum(a.gflops for a in answers) / 3, abs=1e-6) and found.total < 1
+    assert found.visual_tokens == pytest.approx(53 / 3) and found.prompt_tokens == 11
+
+
+def test_only_passes_of_episodes_that_ended_count(tmp_path):
+    instead = Answer(8, (0, 0), 11, {}, 0.0)
+    run = record(tmp_path / "run", {0: [*answered(20), instead]}, {1: answered(128)}, {2: answered(100, 100)})
+    (found,) = count(FlopsRequest(from_run=run))
+    assert (found.queries, found.visual_tokens) == (1, 20)
+    with pytest.raises(UsageError, match="no query with image tokens in an episode that ended"):
+        count(FlopsRequest(from_run=record(tmp_path / "none", {0: [instead]}, {1: answered(128)})))
+
+
+def test_another_model_is_refused_and_another_name_for_it_is_not(tmp_path):
+    sha = identity(bundled("nano-lightvla"))
+    run = record(tmp_path / "run", {0: answered(9)}, checkpoint=sha)
+    for other in ("7b", "nano-oft", "lightvla", "8b"):
+        with pytest.raises(NotComparableError, match=f"is a run of nano, not of {other}") as caught:
+            count(FlopsRequest(model=other, from_run=run))
+        assert caught.value.exit_code == 4 and caught.value.fix == f"vla-bench flops --from-run {run}"
+    for same in ("nano", "nano-lightvla", str(bundled("nano-lightvla"))):
+        assert count(FlopsRequest(model=same, from_run=run))[0].total < 1
+    moved = record(tmp_path / "moved", {0: answered(9)}, model="/elsewhere/checkpoint", checkpoint=sha)
+    with pytest.raises(UsageError, match="the sizes of /elsewhere/checkpoint, whose run .* is, cannot be read") as caught:
+        count(FlopsRequest(from_run=moved))
+    assert "--model FOLDER" in caught.value.fix
+    assert count(FlopsRequest(model=str(bundled("nano-lightvla")), from_run=moved))[0].total < 1
+    with pytest.raises(NotComparableError, match="with 128 image tokens a query, and 7b has 512"):
+        count(FlopsRequest(model="7b", from_run=moved))
+
+
+def test_public_checkpoints_have_the_papers_sizes(tmp_path):
+    answers = [Answer(0, (40, 38), 28, {}, 2997.0)]
+    for model in ("lightvla", "TTJiang/LightVLA-libero-10"):
+        run = record(tmp_path / model.replace("/", "-"), {0: answers}, model=model, visual_tokens=512)
+        assert round(count(FlopsRequest(from_run=run))[0].total, 1) == 2997.0
+        assert count(FlopsRequest(from_run=run, model="7b"))[0].total == count(FlopsRequest(from_run=run))[0].total
+
+
+def test_a_folder_without_a_run_is_a_record_error(tmp_path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(RecordError, match="holds no run: there is no run.json"):
+            count(FlopsRequest(from_run=folder))
+
+
+def test_what_a_run_says_itself_cannot_be_given_beside_it(tmp_path):
+    run = record(tmp_path / "run", {0: answered(9)})
+    for given in ({"kept": 78}, {"prompt_tokens": 28}, {"counter": Counter.TORCH}):
+        with pytest.raises(UsageError, match="--" + next(iter(given)).replace("_", "-")):
+            count(FlopsRequest(from_run=run, **given))
+
+
+def test_a_run_that_was_decoded_token_by_token(tmp_path):
+    run = record(tmp_path / "run", {0: [Answer(0, (64, 64), 11, {}, None)]}, pruner="none", decoding="ar")
+    for scope in Scope:
+        (found,) = count(FlopsRequest(from_run=run, scope=scope))
+        assert found.total == pytest.approx(2e-9 * sum(decoding_macs(NANO, Lengths.even(NANO, 11, 128), scope).values()))
+        assert found.modules.keys() >= {"llm_linear", "llm_attention", "lm_head"} and "head" not in found.modules
+    assert found.to_dict()["decoding"] == "ar"
+    lines = "\n".join(explain(found, NANO))
+    assert "prompt 11 = 13" in lines and "6 passes of one row" in lines and "action slots" not in lines
+
+
+def test_the_command(cli, tmp_path):
+    run = record(tmp_path / "run", {0: answered(9, 20)})
+    found = json.loads(cli("flops", "--from-run", str(run), "--format", "json").stdout)
+    assert (found["model"], found["queries"], found["visual_tokens"]) == ("nano", 2, 14.5) and found["total_gflops"] < 1
+    explained = cli("flops", "--from-run", str(run), "--explain")
+    assert explained.exit_code == 0 and "mean query" in explained.stderr
+    assert cli("flops", "--from-run", str(run), "--model", "7b").exit_code == 4
+    assert cli("flops", "--from-run", str(run), "--kept", "78").exit_code == 2
+    assert cli("flops", "--from-run", str(tmp_path / "missing")).exit_code == 6

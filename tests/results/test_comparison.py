@@ -1,0 +1,111 @@
+"""Runs are compared episode by episode, and only where they had the same world."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from vla_bench.errors import NotComparableError, RecordError, UsageError
+from vla_bench.records import Status, append_line, write_run
+from vla_bench.report.compared import comparison_markdown
+from vla_bench.results.comparison import Pairs, Verdict, compare
+from vla_bench.results.kept import as_text, kept
+
+from ..test_records import SHA, episode, run
+
+ENDINGS = {"s": Status.SUCCESS, "f": Status.FAILURE, "e": Status.ERROR}
+
+
+def a_run(folder, outcomes, tokens=None, **config):
+    """Episodes of one task, of init states from 0 up."""
+    folder.mkdir()
+    write_run(folder, run(**config))
+    for i, outcome in reversed(list(enumerate(outcomes))):
+        append_line(folder / "episodes.jsonl", replace(episode(i, ENDINGS[outcome]), kept_tokens_mean=tokens).to_json())
+    return folder
+
+
+def test_runs_are_paired_by_init_state(tmp_path):
+    """Of 8 episodes the second run loses six that the first won, gains one, and has no answer to the last."""
+    dense, random = a_run(tmp_path / "dense", "ssssssfs"), a_run(tmp_path / "random-0.9", "ffffffse")
+    first, second = compare([dense, random])
+    assert first.pairs is None and first.rate.successes == 7 and first.name == "dense"
+    assert second.pairs == Pairs(both=0, lost=6, gained=1, neither=0, errors=1)
+    assert second.p == 2 * 8 / 2**7 and second.difference.value == pytest.approx(-5 / 7)
+    assert second.verdict is Verdict.ERRORS  # 7 of 8 pairs are not 98 %
+    table = comparison_markdown([first, second]).splitlines()
+    assert "| random-0.9 | 1/7 | 14.3 | 2.6 - 51.3 | 7 | 6 | 1 | -71.4 [" in table[3] and table[0].endswith("| verdict |")
+
+
+def test_what_is_established_and_what_is_not(tmp_path):
+    """12 lost and none gained is p 0.0005; with three rows Holm makes it 0.0015.  3 gained and none lost is nothing."""
+    base = a_run(tmp_path / "base", "s" * 17 + "f" * 3, tokens=128.0)
+    worse = a_run(tmp_path / "worse", "f" * 12 + "s" * 5 + "f" * 3, tokens=10.5)
+    better = a_run(tmp_path / "better", "s" * 20)
+    half = a_run(tmp_path / "half", "s" * 10)
+    rows = compare([base, worse, better, half])
+    assert [row.verdict for row in rows] == [None, Verdict.LOWER, Verdict.OPEN, Verdict.OPEN]
+    assert rows[1].p == pytest.approx(3 * 2 / 2**12) and rows[1].difference.high < 0
+    assert rows[3].pairs.count == 10 and rows[3].rate.n == 10
+    assert "| 128.0 |" in comparison_markdown(rows).splitlines()[2]
+    (swapped,) = compare([worse, base])[1:]
+    assert swapped.verdict is Verdict.HIGHER
+
+
+def test_a_kept_file_is_as_good_as_the_run(tmp_path):
+    folders = [a_run(tmp_path / "a", "ssfs"), a_run(tmp_path / "b", "sfff")]
+    files = [tmp_path / f"{folder.name}.json" for folder in folders]
+    for folder, file in zip(folders, files, strict=True):
+        file.write_text(as_text(kept(folder)))
+    assert compare(files) == compare(folders)
+
+
+def test_repeats_are_episodes_of_their_own(tmp_path):
+    """The other run has every init state twice, and differs in none of the first times."""
+    base, other = a_run(tmp_path / "base", "ffff"), a_run(tmp_path / "other", "ffff")
+    for i in range(4):
+        append_line(other / "episodes.jsonl", replace(episode(i), repeat=1).to_json())
+    kept_file = tmp_path / "other.json"
+    kept_file.write_text(as_text(kept(other)))
+    for again in (other, kept_file):
+        assert compare([base, again])[1].pairs == Pairs(both=0, lost=0, gained=0, neither=4, errors=0)
+
+
+def test_other_worlds_are_refused(tmp_path):
+    base = a_run(tmp_path / "base", "ss")
+    for name, config in {
+        "assets": {"assets": {"name": "official", "sha256": "1" * 64}},
+        "protocol": {"suites": {"object": "1" * 64}},
+        "renderer": {"drawn_by": "gpu"},
+        "physics": {"packages": {"mujoco": "3.3.4", "robosuite": "1.4.0", "hf-libero": "0.1.4"}},
+    }.items():
+        with pytest.raises(NotComparableError, match="another world"):
+            compare([base, a_run(tmp_path / name, "ss", **config)])
+    compare([base, a_run(tmp_path / "policy", "ss", model="expert", suites={"object": SHA, "goal": "2" * 64})])
+    with pytest.raises(NotComparableError, match="no episode in common"):
+        compare([base, a_run(tmp_path / "nothing", "")])
+
+
+def test_what_is_no_run_is_said(tmp_path):
+    base = a_run(tmp_path / "base", "ss")
+    with pytest.raises(UsageError, match="two runs"):
+        compare([base])
+    for name, text in {"x": "{", "y": "[]", "z": '{"tasks": {"a": {"init_states": [1], "outcomes": "q"}}}'}.items():
+        (tmp_path / f"{name}.json").write_text(text)
+        with pytest.raises(RecordError, match="not a kept run"):
+            compare([base, tmp_path / f"{name}.json"])
+    table = kept(base)
+    del table["totals"]["kept_tokens_mean"]
+    (tmp_path / "totals.json").write_text(json.dumps(table))
+    with pytest.raises(RecordError, match="kept_tokens_mean"):
+        compare([base, tmp_path / "totals.json"])
+    with pytest.raises(RecordError, match="not a kept run"):
+        compare([base, tmp_path / "missing"])
+
+
+def test_the_command(cli, tmp_path):
+    runs = [str(a_run(tmp_path / name, outcomes)) for name, outcomes in {"a": "ssssss", "b": "ffffff"}.items()]
+    printed = cli("compare", *runs, "--out", str(tmp_path / "table.md")).stdout
+    assert "lower" in printed and "-100.0" in printed and "| b |" in (tmp_path / "table.md").read_text()
+    rows = json.loads(cli("compare", *runs, "--format", "json").stdout)
+    assert rows[1]["verdict"] == "lower" and rows[1]["pairs"]["lost"] == 6

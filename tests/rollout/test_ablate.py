@@ -1,0 +1,67 @@
+"""`vla-bench ablate`: variants on the same episodes as the model, through the command line and real simulators."""
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from vla_bench.checkpoints.known import WEIGHTS
+from vla_bench.errors import UsageError
+from vla_bench.queries import read_queries
+from vla_bench.records import read_run
+from vla_bench.report.ablation import print_ablation
+from vla_bench.rollout import ablate as module
+from vla_bench.rollout.ablate import ablate
+from vla_bench.rollout.plan import Request
+
+ONE = ("--suite", "object", "--tasks", "0", "--init-states", "0", "--assets", "primitive", "--workers", "1")
+
+
+def test_variants_run_on_the_episodes_of_the_model(cli, tmp_path):
+    """The "other" weights are the same here, so they must act the same to the last token."""
+    for name in ("m", "m-no-noise"):
+        shutil.copytree(WEIGHTS / "nano-lightvla", tmp_path / name)
+    asked = ["ablate", *ONE, "--model", str(tmp_path / "m"), "--noise-schedule", "none", "--tokens", "0.9k"]
+    done = cli(*asked, "--out", str(tmp_path / "runs"), "--format", "json")
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    whole, same, fewer = found["rows"]
+    assert [row["name"] for row in found["rows"]] == ["whole", "noise none", "0.9k tokens"]
+    assert same["pairs"]["lost"] == same["pairs"]["gained"] == 0 and same["kept_tokens_mean"] == whole["kept_tokens_mean"]
+    assert fewer["pairs"]["errors"] == 0
+    first = [next(iter(read_queries(tmp_path / "runs" / run).values()))[0] for run in ("whole", "0.9k-tokens")]
+    kept, left = (sum(answer.kept) for answer in first)
+    assert left == kept - round(0.1 * kept) < kept
+    assert read_run(tmp_path / "runs" / "0.9k-tokens").config["policy"]["pruner"].startswith("drop-random(lightvla")
+    assert found["paper"][0] == {"success": 97.4, "tokens": 78}
+    again = cli(*asked, "--out", str(tmp_path / "runs"))  # everything is there already
+    assert again.exit_code == 0 and "97.0 %, 72" in again.stdout and "0 of 1 episodes to run" in again.stderr
+
+
+def test_what_cannot_be_varied_is_said_before_anything_runs(monkeypatch):
+    with pytest.raises(UsageError, match="looked for openvla-oft-constant-noise"):
+        ablate(Request(model="openvla-oft"), ("constant",))
+    monkeypatch.setattr(module, "evaluate", lambda *_: pytest.fail("an episode ran"))
+    for model in ("nano-oft", "noop"):
+        with pytest.raises(UsageError, match="keeps every image token"):
+            ablate(Request(model=model, assets="primitive"), tokens=("2k",))
+
+
+def test_an_interruption_ends_the_rest(monkeypatch, capsys, tmp_path):
+    asked = []
+
+    def stopped(request, observer):
+        """The model's own run ends, the variant's is stopped before its first episode does."""
+        asked.append(request)
+        ended = 0 if request.pruner else 1
+        summary = SimpleNamespace(total=SimpleNamespace(episodes=ended))
+        code = 0 if ended else 130
+        return SimpleNamespace(run_dir=tmp_path, summary=summary, exit_code=code, command="vla-bench ablate --tokens 2k")
+
+    monkeypatch.setattr(module, "evaluate", stopped)
+    ablation = ablate(Request(model="nano", assets="primitive", seed=7), tokens=("2k", "0.9k"))
+    assert ablation.rows == [] and ablation.exit_code == 130
+    assert [request.seed for request in asked] == [0, 0] and "seed=7" in asked[1].pruner
+    print_ablation(ablation)
+    assert "resume      vla-bench ablate --tokens 2k" in capsys.readouterr().err

@@ -1,0 +1,156 @@
+"""What a model reports, from its chunks to the run folder: real simulators, a model made of numbers known beforehand."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from vla_bench.errors import NotComparableError, RecordError
+from vla_bench.policies.base import Chunk
+from vla_bench.policies.simple import Noop
+from vla_bench.queries import Answer, read_queries, write_queries
+from vla_bench.records import EpisodeKey, Status, read_episodes, read_run
+from vla_bench.rollout import plan
+from vla_bench.rollout.evaluate import Request, evaluate
+from vla_bench.rollout.folder import RunFolder
+from vla_bench.rollout.progress import ProgressDisplay
+from vla_bench.suites import load_suite
+from vla_bench.world.observation import Sight
+
+from ..test_records import episode, run
+
+HORIZON = 40
+KEY = EpisodeKey("object", 3, 0)
+
+
+class Fake(Noop):
+    """Keeps 30 + n of the agent's tokens and 9 of the wrist's at its n-th query of an episode."""
+
+    name = "fake"
+    sight = Sight.STATE
+    card = (("checkpoint", "none (numbers only)"), ("pruner", "[arithmetic] (there is no other)"))
+    visual_tokens = 512
+
+    def __init__(self, dtype="float32"):
+        self.identity = {"dtype": dtype, "pruner": "arithmetic"}
+
+    def act(self, observations):
+        stages = {"preprocess": 2.00049, "vision": np.float32(10.5), "decoder": 20.25}
+        still = super().act(observations)
+        kept = [(np.int64(30 + o.step // 8), 9) for o in observations]
+        return [Chunk(c.actions, k, stages, 21, 2997.0) for c, k in zip(still, kept, strict=True)]
+
+
+@pytest.fixture
+def evaluate_fake(monkeypatch, tmp_path, capsys):
+    """Evaluate a fake model on two short episodes of Object: the result, and what was said."""
+    suite = dataclasses.replace(load_suite("object"), horizon=HORIZON)
+    monkeypatch.setattr(plan, "load_suites", lambda name: [suite])
+
+    def go(policy, trials=2, out=tmp_path / "run"):
+        monkeypatch.setattr(plan, "make_policy", lambda choice: policy)
+        how = {"pruner": "arithmetic", "assets": "primitive", "video": "none", "workers": "2", "out": out}
+        request = Request("object", "openvla-oft", trials, "0", **how)
+        return evaluate(request, ProgressDisplay()), capsys.readouterr().err
+
+    return go
+
+
+def test_a_model_s_run_holds_what_it_reported(evaluate_fake, schema):
+    result, said = evaluate_fake(Fake())
+    folder = result.run_dir
+
+    for name, file in (("episode", "episodes.jsonl"), ("queries", "queries.jsonl")):
+        lines = (folder / file).read_text().splitlines()
+        assert len(lines) == 2
+        for line in lines:
+            schema(name, json.loads(line))
+    schema("run", json.loads((folder / "run.json").read_text()))
+    config = read_run(folder).config
+    assert config["model"] == "openvla-oft" and config["pruner"] == "arithmetic"
+    assert config["policy"] == {"dtype": "float32", "pruner": "arithmetic", "visual_tokens": 512}
+
+    queries = read_queries(folder)
+    for each in read_episodes(folder):
+        assert each.queries == 5 and [answer.step for answer in queries[each.key]] == [0, 8, 16, 24, 32]
+        assert queries[each.key][3] == Answer(24, (33, 9), 21, {"preprocess": 2.0, "vision": 10.5, "decoder": 20.25}, 2997.0)
+        assert (each.kept_tokens_min, each.kept_tokens_mean, each.kept_tokens_max) == (39, 41, 43)
+        assert each.kept_tokens_by_camera == [32, 9]
+        assert each.preprocess_ms_mean == 2.0 and each.model_ms_mean == 30.75 and each.gflops_mean == 2997.0
+
+    told = result.to_dict()
+    assert told["kept_tokens_mean"] == 41 and told["visual_tokens"] == 512 and told["policy_ms_mean"] > 0
+    assert "| object | all |  | 2 | 0 | 0.0 | 0.0 - 65.8 | - | 41.0 | 2997.0 |" in (folder / "summary.md").read_text()
+    assert "  checkpoint  none (numbers only)\n  pruner      [arithmetic] (there is no other)" in said
+
+
+def test_models_of_another_identity_do_not_share_a_folder(evaluate_fake):
+    evaluate_fake(Fake(), trials=1)
+    with pytest.raises(NotComparableError, match=r"policy.dtype: 'float32' there, 'bfloat16' now"):
+        evaluate_fake(Fake("bfloat16"), trials=1)
+
+
+class Liar(Fake):
+    """Reports a time that cannot be, in one episode."""
+
+    def act(self, observations):
+        chunks = super().act(observations)
+        times = [{"vision": float("nan")} if o.episode.init_state else {} for o in observations]
+        return [Chunk(c.actions, c.kept_tokens, ms) for c, ms in zip(chunks, times, strict=True)]
+
+
+def test_numbers_that_cannot_be_spoil_their_own_episode_only(evaluate_fake):
+    result, _ = evaluate_fake(Liar())
+    fine, spoilt = sorted(read_episodes(result.run_dir), key=lambda e: e.key)
+    assert fine.status is Status.FAILURE and fine.kept_tokens_mean == 41 and fine.model_ms_mean is None
+    assert spoilt.status is Status.ERROR and "times that cannot be: {'vision': nan}" in spoilt.error["message"]
+    assert set(read_queries(result.run_dir)) == {fine.key}
+
+
+def answers(*kept):
+    return [Answer(8 * i, k, None, {}) for i, k in enumerate(kept)]
+
+
+def test_the_last_line_of_an_episode_counts_and_half_a_line_does_not(tmp_path):
+    write_queries(tmp_path, KEY, answers((1, 2)))
+    other = KEY._replace(init_state=1)
+    write_queries(tmp_path, other, answers((5, 6)))
+    write_queries(tmp_path, KEY, answers((3, 4), (7, 8)))
+    with open(tmp_path / "queries.jsonl", "a") as file:
+        file.write('{"suite": "object", "task_id": 3, "init')  # the machine stopped here
+    write_queries(tmp_path, KEY._replace(repeat=1), answers((9, 9)))
+    expected = {KEY: answers((3, 4), (7, 8)), other: answers((5, 6)), KEY._replace(repeat=1): answers((9, 9))}
+    assert read_queries(tmp_path) == expected
+
+
+def test_policies_that_report_nothing_write_nothing(tmp_path):
+    write_queries(tmp_path, KEY, answers(None, None))
+    assert read_queries(tmp_path) == {} and list(tmp_path.iterdir()) == []
+    write_queries(tmp_path, KEY, [Answer(0, None, None, {"network": 3.5})])
+    assert read_queries(tmp_path) == {KEY: [Answer(0, None, None, {"network": 3.5})]}
+
+
+@pytest.mark.parametrize(
+    "line", ['{"suite": "object"}', "[1]", '{"suite":"object","task_id":0,"init_state":0,"repeat":0,"queries":3}']
+)
+def test_whole_lines_that_hold_no_queries_are_an_error(tmp_path, line):
+    (tmp_path / "queries.jsonl").write_text(line + "\n")
+    with pytest.raises(RecordError, match=r"queries.jsonl:1 does not hold"):
+        read_queries(tmp_path)
+
+
+def test_a_recorded_episode_has_its_queries(tmp_path):
+    """Whatever stops the episode's own line from being written comes after its queries were."""
+    folder = RunFolder(tmp_path / "r", run())
+    (tmp_path / "r" / "episodes.jsonl").mkdir()
+    with pytest.raises(RecordError):
+        folder.add(episode(), None, answers((3, 4)))
+    folder.close()
+    assert read_queries(tmp_path / "r") == {KEY: answers((3, 4))}
+
+
+@pytest.mark.parametrize("kept", [(), (3, -1)])
+def test_counts_that_cannot_be(kept):
+    with pytest.raises(ValueError, match="cannot be"):
+        Answer.of(0, kept, None, {})

@@ -1,0 +1,216 @@
+"""`config.json` of a checkpoint: the public format, plus one block "vla_bench" with what that format cannot say.
+
+The public format names a Llama with few numbers (the rest are LlamaConfig's defaults) and two timm models; sizes other
+than theirs stand in `timm_overrides`, as keyword arguments of `timm.create_model`.  Where our block is absent, the files
+beside it tell how many cameras and which heads there are.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from enum import Enum
+from pathlib import Path
+
+from vla_bench.checkpoints.files import ACTION_HEAD, CONFIG, PROPRIO_PROJECTOR, part_file, read_json
+from vla_bench.checkpoints.public_format import (
+    BACKBONE,
+    LLAMA,
+    Misfit,
+    read,
+    read_llm,
+    read_vision,
+    refuse_unknown,
+    timm_overrides,
+)
+from vla_bench.errors import CheckpointError
+from vla_bench.interface.config import LLMConfig, TokenIds, VLAConfig
+
+FAMILY = "openvla"
+BLOCK = "vla_bench"
+OURS = ("name", "cameras", "camera_size", "chunk", "action_dim", "proprio_dim", "l1_head")
+
+
+class Kind(str, Enum):
+    """The published families.  LIGHTVLA is OPENVLA_OFT trained with its pruner; OPENVLA decodes action tokens only."""
+
+    OPENVLA = "openvla"
+    OPENVLA_OFT = "openvla-oft"
+    LIGHTVLA = "lightvla"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a checkpoint of ours says about its training: `pruner` is a name, `action_slice` a value of `ActionSlice`."""
+
+    kind: Kind
+    pruner: str
+    action_slice: str
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """A whole `config.json`; `origin` is None for a public checkpoint, which has no block of ours."""
+
+    config: VLAConfig
+    norm_stats: dict
+    origin: Origin | None
+
+
+def read_config(folder: Path) -> VLAConfig:
+    """The model that a checkpoint folder holds.  Raises CheckpointError."""
+    return read_config_file(folder).config
+
+
+def read_config_file(folder: Path) -> ConfigFile:
+    """Read and check `config.json`.  Raises CheckpointError for another family and for what this model cannot do."""
+    table = read_json(folder / CONFIG)
+    try:
+        return _parse(table, folder)
+    except Misfit as misfit:
+        raise CheckpointError(f"{folder / CONFIG}: {misfit}", "vla-bench models") from None
+
+
+def write_config(
+    folder: Path, config: VLAConfig, norm_stats: dict, *, kind: Kind | str, pruner: str, action_slice: str, dtype: str
+) -> None:
+    """Write `config.json`: `read_config` gives back an equal VLAConfig, and the public code finds all it looks for.
+
+    dtype: of the weights beside it, such as "bfloat16".  Raises CheckpointError for a model that cannot be written down.
+    """
+    if kind not in list(Kind):
+        raise CheckpointError(f'no kind of model "{kind}": {", ".join(known.value for known in Kind)}')
+    table = to_table(config, norm_stats, Origin(Kind(kind), pruner, action_slice), dtype)
+    try:
+        _parse(table, folder)
+    except Misfit as misfit:
+        raise CheckpointError(f"this model cannot be saved: {misfit}") from None
+    (folder / CONFIG).write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+
+
+def to_table(config: VLAConfig, norm_stats: dict, origin: Origin, dtype: str) -> dict[str, object]:
+    """The content of `config.json`."""
+    llm, tokens = config.llm, config.tokens
+    overrides = timm_overrides(config.dino, config.siglip)
+    text = {"model_type": "llama", "num_key_value_heads": llm.heads, "pad_token_id": tokens.pad, "torch_dtype": dtype}
+    text |= {"bos_token_id": tokens.bos, "eos_token_id": tokens.stop, "tie_word_embeddings": False}
+    table = {
+        "arch_specifier": "no-align+fused-gelu-mlp",
+        "architectures": ["OpenVLAForActionPrediction"],
+        "hf_llm_id": "meta-llama/Llama-2-7b-hf",
+        "image_resize_strategy": "resize-naive",
+        "image_sizes": [config.image_size] * 2,
+        "llm_backbone_id": "llama2-7b-pure",
+        "llm_max_length": llm.max_positions,
+        "model_type": FAMILY,
+        "n_action_bins": tokens.action_bins,
+        "norm_stats": norm_stats,
+        "output_projector_states": False,
+        "pad_to_multiple_of": llm.vocab - tokens.actions_end,  # the public code finds the last action bin by this
+        "pad_token_id": tokens.pad,
+        "text_config": text | {theirs: getattr(llm, ours) for theirs, ours in LLAMA.items()},
+        "timm_model_ids": [config.dino.timm_id, config.siglip.timm_id],
+        "timm_override_act_layers": [None, None],
+        "torch_dtype": dtype,
+        "use_fused_vision_backbone": True,
+        "vision_backbone_id": BACKBONE,
+        BLOCK: {
+            **{key: getattr(config, key) for key in OURS},
+            **asdict(origin),
+            "kind": origin.kind.value,
+            "tokens": asdict(tokens),
+        },
+    }
+    return table | ({"timm_overrides": overrides} if any(overrides) else {})
+
+
+def _parse(table: dict, folder: Path) -> ConfigFile:
+    # lerobot's files say "type" where transformers' say "model_type".
+    family = table.get("model_type", table.get("type"))
+    if family != FAMILY:
+        raise Misfit(f"this is a {family!r} model, and only {FAMILY!r} can be read" if family else "it names no model_type")
+    llm = read_llm(read(table, "text_config", {}))
+    sizes = table.get("image_sizes")
+    if not isinstance(sizes, list) or len(sizes) != 2 or sizes[0] != sizes[1] or type(sizes[0]) is not int:
+        raise Misfit(f"image_sizes must be two equal numbers, not {sizes!r}")
+    dino, siglip = read_vision(table)
+    public = {"image_size": sizes[0], "dino": dino, "siglip": siglip, "llm": llm}
+    block = read(table, BLOCK, {})
+    if BLOCK in table:
+        config, origin = VLAConfig(**public, **_ours(block)), _origin(block)
+    else:
+        known = VLAConfig()
+        name = known.name if (dino, siglip, llm) == (known.dino, known.siglip, known.llm) else folder.name
+        config, origin = VLAConfig(name, **public, **_beside(folder), tokens=_tokens(table, llm)), None
+    _check(config)
+    return ConfigFile(config, read(table, "norm_stats", {}) if table.get("norm_stats") is not None else {}, origin)
+
+
+def _ours(block: dict) -> dict[str, object]:
+    """What our block adds to the sizes."""
+    refuse_unknown(block, {*OURS, "tokens", *(f.name for f in fields(Origin))}, BLOCK)
+    given = read(block, "tokens", {})
+    refuse_unknown(given, asdict(TokenIds()), "tokens")
+    defaults = VLAConfig()
+    tokens = TokenIds(**{key: read(given, key, default) for key, default in asdict(defaults.tokens).items()})
+    return {**{key: read(block, key, getattr(defaults, key)) for key in OURS}, "tokens": tokens}
+
+
+def _tokens(table: dict, llm: LLMConfig) -> TokenIds:
+    defaults = TokenIds()
+    return TokenIds(
+        pad=read(table, "pad_token_id", defaults.pad),
+        actions_end=llm.vocab - read(table, "pad_to_multiple_of", 64),
+        action_bins=read(table, "n_action_bins", defaults.action_bins),
+    )
+
+
+def _beside(folder: Path) -> dict[str, object]:
+    """Cameras and heads of a public checkpoint, by the files beside its config."""
+    head, proprio = part_file(folder, ACTION_HEAD), part_file(folder, PROPRIO_PROJECTOR)
+    if head is None and proprio is None:
+        return {"cameras": 1, "proprio_dim": 0, "l1_head": False}
+    if head is None:
+        raise Misfit(f"there is {proprio.name} and no action head beside it")
+    return {} if proprio else {"proprio_dim": 0}
+
+
+def _origin(block: dict) -> Origin:
+    kind = block.get("kind")
+    if kind not in [known.value for known in Kind]:
+        raise Misfit(f'"kind" is {kind!r}, not one of {", ".join(known.value for known in Kind)}')
+    action_slice = block.get("action_slice")
+    if action_slice not in ("aligned", "reference"):
+        raise Misfit(f'"action_slice" is {action_slice!r}, neither "aligned" nor "reference"')
+    return Origin(Kind(kind), read(block, "pruner", "none"), action_slice)
+
+
+def _check(config: VLAConfig) -> None:
+    """Numbers that must fit each other."""
+    llm = config.llm
+    sizes = (
+        config.image_size,
+        config.camera_size,
+        config.cameras,
+        config.chunk,
+        config.action_dim,
+        llm.layers,
+        llm.width,
+        llm.heads,
+        llm.mlp,
+    )
+    if min(sizes) < 1 or config.proprio_dim < 0:
+        raise Misfit(f"a size is below 1: {config}")
+    for vit in (config.dino, config.siglip):
+        possible = vit.depth >= 2 and vit.patch >= 1 and vit.heads >= 1 and vit.width >= 1
+        if not possible or config.image_size % vit.patch or vit.width % vit.heads:
+            raise Misfit(f"a vision transformer that cannot be: {vit} on {config.image_size} pixels")
+    if config.dino.patch != config.siglip.patch:
+        raise Misfit(f"patches of {config.dino.patch} and {config.siglip.patch} pixels do not lie on each other")
+    if llm.width % (2 * llm.heads):
+        raise Misfit(f"a width of {llm.width} is not {llm.heads} heads of an even width")
+    tokens = config.tokens
+    if not max(tokens.bos, tokens.stop, tokens.pad, tokens.space, tokens.actions_end - 1) < config.llm.vocab:
+        raise Misfit(f"special tokens outside a vocabulary of {config.llm.vocab}: {tokens}")
+    if not 2 <= tokens.action_bins <= tokens.actions_end:
+        raise Misfit(f"{tokens.action_bins} action bins do not fit below token {tokens.actions_end}")

@@ -1,0 +1,140 @@
+"""Weights from files into a model that was built without memory, one tensor at a time.
+
+The network's names and shapes are compared with the files' headers before its first weight is read, and so is the memory; the
+heads, of which a `.pt` has no header, once they are read.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from vla_bench import environment
+from vla_bench.checkpoints.files import ACTION_HEAD, PROPRIO_PROJECTOR, PRUNER, Shape, again, part_file, read_header, shards
+from vla_bench.errors import CheckpointError, ModelError
+from vla_bench.model.vla import VLA
+
+DDP_PREFIX = "module."  # the heads were saved from inside DistributedDataParallel
+LISTED = 10
+
+
+def load_weights(model: VLA, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
+    """Fill a VLA that was built on the meta device: the network from the shards, the heads from their own files.
+
+    Raises CheckpointError for files that are damaged or do not fit, ModelError where memory does not suffice.
+    """
+    headers = shards(folder)
+    check_fit(
+        _shapes(model.openvla.state_dict()), {k: v for h in headers for k, v in h.shapes.items()}, f"{folder}", again(folder)
+    )
+    check_memory(model, device, dtype)
+    state: dict[str, Tensor] = {}
+    for header in headers:
+        state.update(_read_safetensors(header.path, device, dtype))
+    model.openvla.load_state_dict(state, assign=True)
+    for module, part in ((model.action_head, ACTION_HEAD), (model.proprio_projector, PROPRIO_PROJECTOR)):
+        if module is not None:
+            load_part(module, folder, part, device, dtype)
+    model.openvla.language_model.reset_rotary(device)
+
+
+def load_part(module: nn.Module, folder: Path, part: str, device: torch.device, dtype: torch.dtype) -> Path:
+    """Fill a head, or a trainable pruner, from its one file in the checkpoint; returns that file.  Raises CheckpointError."""
+    path = part_file(folder, part)
+    if path is None:
+        raise CheckpointError(
+            f"{folder} has no {part}: no file named like {part}--STEP_checkpoint.{'safetensors' if part == PRUNER else 'pt'}",
+            again(folder),
+        )
+    reader = _read_safetensors if path.suffix == ".safetensors" else _read_pt
+    state = reader(path, device, dtype)
+    check_fit(_shapes(module.state_dict()), _shapes(state), str(path), again(folder, path.name))
+    module.load_state_dict(state, assign=True)
+    return path
+
+
+def check_fit(expected: Mapping[str, Shape], found: Mapping[str, Shape], where: str, fix: str) -> None:
+    """Names and shapes of tensors must be those of the model.  Raises CheckpointError with the first ten that are not."""
+    wrong = [
+        f"{name} {list(found[name])}, not {list(shape)}" for name, shape in expected.items() if found.get(name, shape) != shape
+    ]
+    problems = {
+        "missing": sorted(expected.keys() - found.keys()),
+        "unexpected": sorted(found.keys() - expected.keys()),
+        "of another shape": wrong,
+    }
+    lines = [
+        f"  {len(names)} {what}: {', '.join(names[:LISTED])}{' ...' if len(names) > LISTED else ''}"
+        for what, names in problems.items()
+        if names
+    ]
+    if lines:
+        raise CheckpointError("\n".join([f"the tensors of {where} are not this model's ({len(expected)}):", *lines]), fix)
+
+
+def check_memory(model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Raises ModelError where the weights of `model` and one query do not fit into the device's free memory."""
+    counts = [parameter.numel() for parameter in model.parameters()]
+    # The largest tensor once more, in float32: it is cast on its way, and a query's activations need about as much.
+    needed = sum(counts) * dtype.itemsize + 4 * max(counts)
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else environment.available_memory()
+    if free is not None and needed > free:
+        smaller = "--device cpu" if device.type == "cuda" else "--model nano"
+        raise ModelError(
+            f"{sum(counts):,} parameters in {dtype_name(dtype)} need {needed / 1e9:.1f} GB,"
+            f" and {device} has {free / 1e9:.1f} GB free",
+            f"vla-bench eval {smaller}",
+        )
+
+
+def check_finite(tensor: Tensor, name: str, where: str) -> None:
+    """Raises CheckpointError for a tensor with a NaN or an infinity."""
+    # Minimum and maximum in one pass: both are NaN as soon as any value is.
+    if tensor.numel() and not torch.stack(torch.aminmax(tensor)).isfinite().all():
+        raise CheckpointError(
+            f"{where} holds weights that are not finite in {dtype_name(tensor.dtype)}: {name}", again(Path(where).parent)
+        )
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Such as "bfloat16"."""
+    return str(dtype).removeprefix("torch.")
+
+
+def _read_safetensors(path: Path, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+    header = read_header(path)
+    state = {}
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            for name in header.shapes:
+                # A copy even where nothing changes: the tensor is a view into the file, which may be replaced meanwhile.
+                state[name] = file.get_tensor(name).to(device, dtype, copy=True)
+                check_finite(state[name], name, str(path))
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is damaged: {error}", again(path.parent, path.name)) from error
+    return state
+
+
+def _read_pt(path: Path, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        first = str(error).strip().splitlines()[:1]
+        raise CheckpointError(
+            f"{path} is not a file of tensors: {first[0] if first else type(error).__name__}", again(path.parent, path.name)
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+        raise CheckpointError(f"{path} holds something else than named tensors", again(path.parent, path.name))
+    state = {name.removeprefix(DDP_PREFIX): value.to(device, dtype) for name, value in state.items()}
+    for name, tensor in state.items():
+        check_finite(tensor, name, str(path))
+    return state
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, Shape]:
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}

@@ -1,0 +1,33 @@
+"""What a pruner answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from vla_bench.interface.view import Patches
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The image tokens that stay: `keep` (B, V) bool over `view.patches`, any number per sample.
+
+    merged: image tokens made from some of the others; they stand behind those that stay.
+    reuse: those that leave are still seen by all others, through the keys and values of the episode's last query.
+    """
+
+    keep: Tensor
+    merged: Patches | None = None
+    reuse: bool = False
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """Image tokens remade from the old ones, K a sample, repeats allowed: what differentiable selection gives in training.
+
+    hidden: (B, K, D) new values.  picked: (B, K) the token each one stands for, an index into V, whose position it takes.
+    """
+
+    hidden: Tensor
+    picked: Tensor

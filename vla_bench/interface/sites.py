@@ -1,0 +1,33 @@
+"""The places of the model where image tokens can leave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Place(str, Enum):
+    """The three places where image tokens can be dropped."""
+
+    VISION = "vision output"  # features of both ViTs, before the projector
+    LLM_INPUT = "LLM input"  # projected patches, before decoder layer 0
+    LAYER = "before layer"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place; `layer` counts from 0 and matters for `Place.LAYER` only.  "After layer k" is before layer k + 1."""
+
+    place: Place
+    layer: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.place.value} {self.layer}" if self.place is Place.LAYER else self.place.value
+
+
+VISION = Site(Place.VISION)
+LLM_INPUT = Site(Place.LLM_INPUT)
+
+
+def before_layer(layer: int) -> Site:
+    return Site(Place.LAYER, layer)
