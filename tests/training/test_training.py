@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 
 from vla_bench.checkpoints.checkpoint import load, save
 from vla_bench.checkpoints.files import TOKENIZER_FILES
-from vla_bench.demonstrations.demo_file import LAYOUT, Demo, chunk_starts, suite_name, write_demos
+from vla_bench.demonstrations.hdf5 import LAYOUT, Demo, chunk_starts, suite_name, write_demos
 from vla_bench.errors import CheckpointError, ModelError, NotComparableError, RecordError, UsageError
 from vla_bench.interface.presets import NANO
 from vla_bench.locks import locked
