@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import signal
 import stat
@@ -18,6 +19,10 @@ from vla_bench.world.observation import Facts, Observation, Scene, Sight
 HORIZON = 16
 SUITE = dataclasses.replace(load_suite("object"), horizon=HORIZON)
 SCENE = Scene(Facts((), (), {}, {}, {}), {}, {}, {})
+
+
+def short_hash(value) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
 class Counter:
@@ -58,10 +63,10 @@ class Counter:
 
     @property
     def state_hash(self):
-        return f"{self.task.id}:{self.state.tolist()}"
+        return short_hash([self.task.id, *self.state.tolist()])
 
     def init_hash(self, init_state):
-        return f"init {init_state}"
+        return short_hash(init_state)
 
     def close(self):
         self.closed = True

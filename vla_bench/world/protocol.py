@@ -50,10 +50,10 @@ class Simulator(Protocol):
 
     @property
     def state_hash(self) -> str:
-        """Of the whole physical state: equal hashes at their ends mean equal episodes."""
+        """16 hexadecimal digits, of the whole physical state: equal hashes at their ends mean equal episodes."""
 
     def init_hash(self, init_state: int) -> str:
-        """Of an official init state: tells runs apart that began from other files."""
+        """16 hexadecimal digits, of an official init state: tells runs apart that began from other files."""
 
     def close(self) -> None:
         """Free the simulator and what it renders with; it is not used again."""
