@@ -68,9 +68,9 @@ def differences(before: dict, now: dict, prefix: str = "") -> list[str]:
     """One line per value in which two configurations differ."""
     lines = []
     for key in sorted({*before, *now}):
-        old, new, name = before.get(key), now.get(key), f"{prefix}{key}"
-        if isinstance(old, dict) and isinstance(new, dict):
-            lines += differences(old, new, f"{name}.")
-        elif old != new or (key in before) != (key in now):
-            lines.append(f"  {name}: {old!r} there, {new!r} now")
+        old, new = (repr(config[key]) if key in config else "nothing" for config in (before, now))
+        if isinstance(before.get(key), dict) and isinstance(now.get(key), dict):
+            lines += differences(before[key], now[key], f"{prefix}{key}.")
+        elif old != new:
+            lines.append(f"  {prefix}{key}: {old} there, {new} now")
     return lines

@@ -276,6 +276,6 @@ def test_noops_by_hand():
 
 
 def test_these_modules_need_no_torch():
-    names = ["model.images", "model.normalisation", "model.action_tokens", "training.noops"]
+    names = ["model.images", "model.normalisation", "model.action_tokens", "demonstrations.noops"]
     code = f"import sys, {', '.join('vla_bench.' + name for name in names)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -1,4 +1,4 @@
-"""What a model reports, from its chunks to the run folder: a model made of numbers known beforehand, a simulator of a few lines."""
+"""What a model reports, from its chunks to the run folder: a model made of known numbers, a simulator of a few lines."""
 
 import dataclasses
 import json
