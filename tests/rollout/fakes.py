@@ -25,7 +25,7 @@ def short_hash(value) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
-class Counter:
+class FakeSimulator:
     """A simulator whose state is the sum of its actions; the goal holds once the gripper has been asked to close."""
 
     def __init__(self, suite):
@@ -72,13 +72,13 @@ class Counter:
         self.closed = True
 
 
-def make_counter(suite, assets):
+def make_fake(suite, assets):
     """In place of `vla_bench.world.protocol.make_simulator`."""
-    return Counter(suite)
+    return FakeSimulator(suite)
 
 
-def counters() -> Simulators:
-    return Simulators({"object": SUITE}, Counter)
+def simulators() -> Simulators:
+    return Simulators({"object": SUITE}, FakeSimulator)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from vla_bench.world.gl import choose_gl
 from vla_bench.world.observation import Sight
 from vla_bench.world.protocol import make_simulator
 
-from .fakes import HORIZON, SUITE, Counter, counters, short_hash
+from .fakes import HORIZON, SUITE, FakeSimulator, short_hash, simulators
 
 EPISODES = [EpisodeKey("object", task, i) for task in (0, 1) for i in range(3)]
 
@@ -49,7 +49,7 @@ def results(events):
 
 
 def test_every_episode_runs_once():
-    complete, events = play(Noop(), counters())
+    complete, events = play(Noop(), simulators())
     found = results(events)
     assert complete and set(found) == set(EPISODES)
     for key, outcome in found.items():
@@ -86,7 +86,7 @@ class Closing(Noop):
 
 
 def test_an_episode_ends_where_the_goal_holds():
-    _, events = play(Closing(), counters(), EPISODES[:1])
+    _, events = play(Closing(), simulators(), EPISODES[:1])
     (outcome,) = results(events).values()
     assert outcome.success and len(outcome.actions) == 3
 
@@ -94,7 +94,7 @@ def test_an_episode_ends_where_the_goal_holds():
 def test_pictures_are_taken_at_queries_only():
     seen = []
 
-    class Watched(Counter):
+    class Watched(FakeSimulator):
         def observe(self, sight):
             seen.append(sight)
             return super().observe(sight)
@@ -108,7 +108,7 @@ def test_pictures_are_taken_at_queries_only():
 
 def test_an_exception_in_the_simulator_is_an_error_with_its_cause():
     missing = EpisodeKey("object", 0, 99)  # no such init state
-    _, events = play(Noop(), counters(), [missing, EPISODES[0]], workers=1)
+    _, events = play(Noop(), simulators(), [missing, EPISODES[0]], workers=1)
     found = results(events)
     assert found[missing].type == "WorldError" and "no init state 99" in found[missing].message
     assert "Traceback" in found[missing].trace
@@ -128,7 +128,7 @@ class Faulty(Noop):
 
 
 def test_a_failing_policy_spoils_its_own_episodes_only():
-    _, events = play(Faulty(), counters(), EPISODES[:4])
+    _, events = play(Faulty(), simulators(), EPISODES[:4])
     found = results(events)
     assert "policy noop: cannot act here" in found[EPISODES[0]].message and "ZeroDivisionError" in found[EPISODES[0]].trace
     assert "not finite" in found[EPISODES[1]].message
@@ -155,7 +155,7 @@ class Remembering(Noop):
 
 
 def test_a_failure_beside_it_does_not_change_an_episode():
-    _, events = play(Remembering(), counters(), EPISODES[2:4])
+    _, events = play(Remembering(), simulators(), EPISODES[2:4])
     found = results(events)
     assert "lost the thread" in found[EPISODES[3]].message
     assert found[EPISODES[2]].actions[:, 3].tolist() == [0.01] * 8 + [0.02] * 8
@@ -167,31 +167,31 @@ class TooFew(Noop):
 
 
 def test_a_policy_answers_every_observation():
-    _, events = play(TooFew(), counters(), EPISODES[:1])
+    _, events = play(TooFew(), simulators(), EPISODES[:1])
     assert "answered 1 observations with 0 chunks" in results(events)[EPISODES[0]].message
 
 
 def test_a_failure_that_cannot_be_filmed_stays_a_failure(tmp_path):
     (tmp_path / "videos").write_text("a file where a folder must be")
-    _, events = play(Noop(), counters(), EPISODES[:1], video="failures", video_folder=tmp_path / "videos")
+    _, events = play(Noop(), simulators(), EPISODES[:1], video="failures", video_folder=tmp_path / "videos")
     result = results(events)[EPISODES[0]]
     assert isinstance(result, Outcome) and not result.success and result.video is None
     assert result.video_error.type == "FileExistsError" and not any(isinstance(e, Retried) for e in events)
 
 
 def test_a_second_simulator_is_filmed_as_well(tmp_path):
-    simulator = Counter(SUITE)
+    simulator = FakeSimulator(SUITE)
     runner = EpisodeRunner(Sight.STATE, None, "all", tmp_path)
     outcome = runner.run(simulator, EPISODES[0], lambda observation: np.zeros((8, 7)))
     assert outcome.video == f"{EPISODES[0]}-failure.mp4" and (tmp_path / outcome.video).stat().st_size > 0
 
 
 def test_a_stop_that_came_too_late_leaves_nothing_out():
-    complete, events = play(Noop(), counters(), EPISODES[:1], on_event=lambda event, engine: engine.stop())
+    complete, events = play(Noop(), simulators(), EPISODES[:1], on_event=lambda event, engine: engine.stop())
     assert complete and set(results(events)) == {EPISODES[0]}
 
 
 def test_a_stop_finishes_what_is_in_flight():
-    complete, events = play(Noop(), counters(), on_event=lambda event, engine: isinstance(event, Started) and engine.stop())
+    complete, events = play(Noop(), simulators(), on_event=lambda event, engine: isinstance(event, Started) and engine.stop())
     started = {e.attempt.episode for e in events if isinstance(e, Started)}
     assert not complete and started == set(results(events)) and len(started) < len(EPISODES)

@@ -12,7 +12,7 @@ from vla_bench.records import EpisodeKey
 from vla_bench.rollout.pool import ATTEMPTS, KILLED_ATTEMPTS, ErrorStreak, Finished, Pool, Retried, Started
 from vla_bench.rollout.worker import ErrorReport, Simulators
 
-from .fakes import Asking, Counter, Dying, Tally, counters
+from .fakes import Asking, Dying, FakeSimulator, Tally, simulators
 
 JOBS = [EpisodeKey("object", 0, i) for i in range(4)]
 
@@ -36,14 +36,14 @@ class Queue:
 def run():
     """Run jobs in a pool; returns whether it came to its end, the events, and the queue."""
 
-    def run(runner, jobs=JOBS, workers=2, on_event=lambda event, pool: None, simulators=None, **more):
+    def run(runner, jobs=JOBS, workers=2, on_event=lambda event, pool: None, made_by=None, **more):
         events, queue = [], Queue(jobs)
 
         def record(event):
             events.append(event)
             on_event(event, pool)
 
-        pool = Pool(simulators or counters(), runner, workers=workers, on_event=record, **more)
+        pool = Pool(made_by or simulators(), runner, workers=workers, on_event=record, **more)
         return pool.run(queue), events, queue
 
     return run
@@ -169,13 +169,13 @@ def test_the_second_ctrl_c_kills_what_is_in_flight(run):
         os.kill(pids(events)[0], 0)
 
 
-class Unmade(Counter):
+class Unmade(FakeSimulator):
     def __init__(self, suite):
         raise OSError("no display")
 
 
 def test_a_simulator_that_cannot_be_made_is_an_error(run):
-    _, events, _ = run(Tally(), JOBS[:1], simulators=Simulators(counters().suites, Unmade))
+    _, events, _ = run(Tally(), JOBS[:1], made_by=Simulators(simulators().suites, Unmade))
     assert results(events)[JOBS[0]].message == "no display"
 
 

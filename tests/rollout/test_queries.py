@@ -20,7 +20,7 @@ from vla_bench.suites import load_suite
 from vla_bench.world.observation import Sight
 
 from ..test_records import episode, run
-from .fakes import make_counter
+from .fakes import make_fake
 
 HORIZON = 40
 KEY = EpisodeKey("object", 3, 0)
@@ -49,7 +49,7 @@ def evaluate_fake(monkeypatch, tmp_path, capsys):
     """Evaluate a fake model on two short episodes of Object: the result, and what was said."""
     suite = dataclasses.replace(load_suite("object"), horizon=HORIZON)
     monkeypatch.setattr(plan, "load_suites", lambda name: [suite])
-    monkeypatch.setattr(evaluate_module, "make_simulator", make_counter)
+    monkeypatch.setattr(evaluate_module, "make_simulator", make_fake)
 
     def go(policy, trials=2, out=tmp_path / "run"):
         monkeypatch.setattr(plan, "make_policy", lambda choice: policy)

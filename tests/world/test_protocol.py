@@ -2,7 +2,7 @@
 
 from vla_bench.world.protocol import RecordingSimulator, Simulator, make_simulator
 
-from ..rollout.fakes import SUITE, Counter
+from ..rollout.fakes import SUITE, FakeSimulator
 
 
 def test_libero_s_simulator_is_one(make_world):
@@ -17,12 +17,12 @@ def started(kind):
     return simulator
 
 
-class Frozen(Counter):
+class Frozen(FakeSimulator):
     step = None
 
 
 def test_a_simulator_for_evaluation_need_not_record():
-    assert isinstance(started(Counter), Simulator) and not isinstance(started(Counter), RecordingSimulator)
+    assert isinstance(started(FakeSimulator), Simulator) and not isinstance(started(FakeSimulator), RecordingSimulator)
     assert not isinstance(started(Frozen), Simulator)
 
 

@@ -14,7 +14,7 @@ from vla_bench.world.observation import Sight
 from vla_bench.world.protocol import Simulator
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """An episode that ran to its end."""
 
@@ -56,7 +56,15 @@ class EpisodeRunner:
                 video = record(simulator, job, actions, success, self.video_folder)
             except Exception as raised:  # noqa: BLE001  were it the episode's error, failures alone would vanish from a rate
                 error = ErrorReport.of(raised)
-        return Outcome(success, actions, wall_s, init_hash, state_hash, video, error)
+        return Outcome(
+            success=success,
+            actions=actions,
+            wall_s=wall_s,
+            init_hash=init_hash,
+            state_hash=state_hash,
+            video=video,
+            video_error=error,
+        )
 
 
 def run_episode(simulator: Simulator, key: EpisodeKey, sight: Sight, ask: Ask) -> tuple[bool, np.ndarray]:
