@@ -30,8 +30,8 @@ from vla_bench.policies.expert.shapes import DOOR, SHAPES, Hold, doors, obstacle
 from vla_bench.policies.expert.sides import SIDES, side_for
 from vla_bench.records import EpisodeKey
 from vla_bench.suites import load_suite
-from vla_bench.world.env import SAMPLED
 from vla_bench.world.observation import Facts, Observation, Pose, Scene
+from vla_bench.world.protocol import SAMPLED
 
 BASE = np.array([-0.6, 0.0, 0.0])
 AWAY = np.array([0.0, 0.25, 0.1])
