@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from vla_bench.errors import RecordError
+from vla_bench.metrics import group_values
 from vla_bench.records import Episode, Run, Status, read_episodes, read_run
 from vla_bench.results.summary import summarise
 
@@ -25,7 +26,7 @@ def kept(path: Path) -> dict:
                 raise ValueError(f"repeats {task['repeats']!r}")
         table["suites"], table["config"]["suites"], table["status"]
         for group in (table["totals"], *table["totals"]["suites"].values()):
-            group["successes"] + group["failures"], group["kept_tokens_mean"], group["gflops_mean"]
+            group["successes"] + group["failures"], group_values(group)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{path} is not a kept run: {error!r}", f"python scripts/keep_run.py RUN {path}") from error
     return table
@@ -50,7 +51,7 @@ def compact(run: Run, episodes: list[Episode]) -> dict:
             "outcomes": "".join(LETTERS[e.status] for e in own),
             "steps": [e.steps for e in own],
             "queries": [e.queries for e in own],
-            "kept_tokens_mean": [None if e.kept_tokens_mean is None else round(e.kept_tokens_mean, 2) for e in own],
+            "kept_tokens_mean": [_hundredths(e.metrics.get("kept_tokens_mean")) for e in own],
         }
     return {
         "command": run.command,
@@ -65,6 +66,10 @@ def compact(run: Run, episodes: list[Episode]) -> dict:
         "totals": summarise(episodes).to_dict(),
         "tasks": tasks,
     }
+
+
+def _hundredths(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
 
 
 def as_text(table: dict) -> str:
