@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from typer.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parent.parent
 MESHES = ROOT.parent / "shared" / "libero-assets"
-SCHEMAS = ROOT / "vla_bench" / "schema"
 
 
 def pytest_configure(config):
@@ -81,7 +79,9 @@ def schema():
     """Validate a document against one of the package's JSON Schemas."""
     from jsonschema import Draft202012Validator
 
+    from vla_bench import schemas
+
     def validate(name: str, document) -> None:
-        Draft202012Validator(json.loads((SCHEMAS / f"{name}.schema.json").read_text())).validate(document)
+        Draft202012Validator(schemas.schema(name)).validate(document)
 
     return validate

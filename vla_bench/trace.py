@@ -4,21 +4,17 @@ In `queries.jsonl` a trace is
 
     {"cuts": [{"site": "before layer 2", "before": 512, "kept": 128}], "kept_patches": ["<base64>", "<base64>"]}
 
-`kept_patches` holds one bit mask a camera, first patch in the highest bit (`numpy.packbits`), of the patches that reached the
-end of the decoder themselves.  `merged_patches` says the same of tokens that were made of several; it and the fields `merged`
-and `reused` of a cut are left out where there is nothing to say, and `kept_patches` where every patch reached the end.
+`kept_patches` holds one bit mask a camera (`numpy.packbits`) of the patches that reached the end of the decoder themselves;
+`merged_patches` says the same of tokens that were made of several.  It and the fields `merged` and `reused` of a cut are left out
+where there is nothing to say, and `kept_patches` where every patch reached the end.
 """
 
 from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -55,61 +51,58 @@ class QueryTrace:
     """One query's pass.
 
     cuts: at every site where the pruner chose, in the order of the pass; none where every image token went through.
-    kept: (cameras, patches) bool, the patches that reached the end of the decoder; None where all did.
-    merged: (cameras, patches) bool, where merged tokens stand; None where there are none.
+    kept: of each camera the patches that reached the end of the decoder, as a bit mask (`pack`); None where all did.
+    merged: likewise, where merged tokens stand; None where there are none.
     measures: numbers that the pruner gave beside its choice, by name.
     """
 
     cuts: tuple[Cut, ...] = ()
-    kept: np.ndarray | None = None
-    merged: np.ndarray | None = None
+    kept: tuple[bytes, ...] | None = None
+    merged: tuple[bytes, ...] | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
 
     def kept_ids(self, cameras: int, patches: int) -> list[list[int]]:
         """Of each camera, the patches (0 .. patches - 1, row by row) that reached the end."""
-        if self.kept is None:
-            return [list(range(patches)) for _ in range(cameras)]
-        return [row.nonzero()[0].tolist() for row in self.kept[:, :patches]]
+        return [list(range(patches)) for _ in range(cameras)] if self.kept is None else [unpack(mask) for mask in self.kept]
 
     def per_camera(self, cameras: int, patches: int) -> tuple[int, ...]:
         """Image tokens of each camera that reached the end, merged ones with the camera that they stand in."""
         if self.kept is None:
             return (patches,) * cameras
-        masks = [self.kept] if self.merged is None else [self.kept, self.merged]
-        return tuple(sum(int(mask[camera].sum()) for mask in masks) for camera in range(cameras))
+        masks = zip(*(self.kept, self.merged) if self.merged else (self.kept,), strict=True)
+        return tuple(sum(bin(int.from_bytes(mask, "big")).count("1") for mask in camera) for camera in masks)
 
     def to_dict(self) -> dict[str, object]:
         table: dict[str, object] = {"cuts": [cut.to_dict() for cut in self.cuts]}
-        for name, mask in (("kept_patches", self.kept), ("merged_patches", self.merged)):
-            if mask is not None:
-                table[name] = encode(mask)
-        if self.measures:
-            table["measures"] = dict(self.measures)
-        return table
+        for name, masks in (("kept_patches", self.kept), ("merged_patches", self.merged)):
+            if masks is not None:
+                table[name] = [base64.b64encode(mask).decode() for mask in masks]
+        return table | ({"measures": dict(self.measures)} if self.measures else {})
 
     @classmethod
-    def from_dict(cls, table: Mapping[str, object]) -> QueryTrace:
-        """The inverse of `to_dict`; masks come padded to whole bytes.  Raises ValueError, KeyError or TypeError."""
+    def from_dict(cls, table: Mapping) -> QueryTrace:
+        """The inverse of `to_dict`.  Raises ValueError, KeyError or TypeError."""
         cuts = tuple(Cut(**cut) for cut in table["cuts"])
-        masks = [decode(table[name]) if name in table else None for name in ("kept_patches", "merged_patches")]
+        masks = [_decoded(table[name]) if name in table else None for name in ("kept_patches", "merged_patches")]
         measures = {str(name): float(value) for name, value in table.get("measures", {}).items()}
         if not all(map(math.isfinite, measures.values())):
             raise ValueError(f"measures that are no numbers: {measures}")
         return cls(cuts, *masks, measures)
 
 
-def encode(mask: np.ndarray) -> list[str]:
-    """(cameras, patches) bool as base64, a text a camera."""
-    import numpy as np
+def pack(ids: Iterable[int], patches: int) -> bytes:
+    """Patches of one camera as a bit mask: patch 0 is the highest bit of the first byte, and what fills the last byte is 0."""
+    size = -(-patches // 8)
+    return sum(1 << (8 * size - 1 - patch) for patch in set(ids)).to_bytes(size, "big")
 
-    return [base64.b64encode(row.tobytes()).decode() for row in np.packbits(mask, axis=1)]
+
+def unpack(mask: bytes) -> list[int]:
+    """The inverse of `pack`, in ascending order."""
+    return [8 * place + bit for place, byte in enumerate(mask) for bit in range(8) if byte >> (7 - bit) & 1]
 
 
-def decode(texts: Sequence[str]) -> np.ndarray:
-    """The inverse of `encode`, with up to seven patches more, none of them kept.  Raises ValueError."""
-    import numpy as np
-
-    rows = [np.frombuffer(base64.b64decode(text, validate=True), np.uint8) for text in texts]
-    if not rows or len({len(row) for row in rows}) != 1:
-        raise ValueError("masks of unequal lengths")
-    return np.unpackbits(np.stack(rows), axis=1).astype(bool)
+def _decoded(texts: Sequence[str]) -> tuple[bytes, ...]:
+    masks = tuple(base64.b64decode(text, validate=True) for text in texts)
+    if len({len(mask) for mask in masks}) != 1:
+        raise ValueError("masks of unequal lengths, or none")
+    return masks

@@ -12,6 +12,7 @@ import torch
 
 import vla_bench.model.shortcuts as shortcuts
 from vla_bench.errors import MeasureError, ModelError, NotComparableError, RecordError, UsageError
+from vla_bench.interface.lengths import Case, Lengths
 from vla_bench.interface.presets import NANO, SEVEN_B
 from vla_bench.measure.devices import GPUS, Host, Peak, clock_moved
 from vla_bench.measure.forced import Forced, exactly
@@ -22,10 +23,11 @@ from vla_bench.measure.roofline import bound_ms, products, share
 from vla_bench.measure.spread import ratio, spread
 from vla_bench.measure.timing import Samples, Timed, ask, check_done, interleave
 from vla_bench.measure.variants import Variant, parse_variant
-from vla_bench.model.costs import Lengths, Scope, lightvla_macs, macs
+from vla_bench.model.costs import Scope, macs
 from vla_bench.model.fast import FastVLA
 from vla_bench.model.initialise import RANDOM_STATISTICS, random_vla
 from vla_bench.model.speed import Speed
+from vla_bench.pruners.lightvla import lightvla_macs
 from vla_bench.pruners.registry import make_pruner
 from vla_bench.queries import QueryRecord
 from vla_bench.suites import SUITE_NAMES
@@ -119,7 +121,7 @@ def test_bounds_of_the_design(name):
     peak = Peak(flops, bandwidth, name)
     found = tuple(
         bound_ms(products(SEVEN_B, Lengths.even(SEVEN_B, 28, visual), own), peak, 2)
-        for visual, own in ((512, 0), (78, lightvla_macs(SEVEN_B, 28)))
+        for visual, own in ((512, 0), (78, lightvla_macs(Case(SEVEN_B, 28))))
     )
     assert found == pytest.approx(BOUNDS[name], abs=0.16)
 

@@ -179,7 +179,8 @@ def test_cameras_one_by_one_see_the_same(model, batch):
 def test_rows_and_fused_do_less(use, batch):
     from torch.utils.flop_counter import FlopCounterMode
 
-    from vla_bench.model.costs import Lengths, Scope, macs
+    from vla_bench.interface.lengths import Lengths
+    from vla_bench.model.costs import Scope, macs
 
     model, one = use(None), sample(batch, 0)
 

@@ -8,7 +8,7 @@ import torch
 
 from tests.conftest import ROOT
 from tests.nanos import answer, inputs, kept, one_thread, sample
-from vla_bench.errors import ModelError
+from vla_bench.errors import ModelError, VlaBenchError
 from vla_bench.interface.layout import Layout, Span
 from vla_bench.interface.needs import Rows
 from vla_bench.interface.presets import NANO
@@ -120,7 +120,7 @@ def test_all_staying_says_nothing_and_numbers_that_are_none_raise():
 
 @pytest.mark.parametrize("layer", [0, NANO.llm.layers])
 def test_a_layer_that_is_not_there_is_refused(nano, layer):
-    with pytest.raises(ModelError, match="layer"):
+    with pytest.raises(VlaBenchError, match="layer"):
         nano.attach(FastV(layer=layer))
     nano.attach(None)
 

@@ -10,7 +10,7 @@ import torch
 
 from tests.conftest import ROOT
 from tests.nanos import answer, inputs, kept, one_thread, sample
-from vla_bench.errors import ModelError
+from vla_bench.errors import ModelError, VlaBenchError
 from vla_bench.interface.layout import Layout
 from vla_bench.interface.presets import NANO
 from vla_bench.interface.sites import before_layer
@@ -101,7 +101,7 @@ def test_hidden_states_that_are_not_numbers():
 
 def test_a_layer_that_is_not_there():
     for layer in (-1, 6):
-        with pytest.raises(ModelError, match="flashvla-ics"):
+        with pytest.raises(VlaBenchError, match="flashvla-ics"):
             random_vla(NANO, 0, FlashVLA(layer=layer))
 
 

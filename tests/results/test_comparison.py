@@ -21,7 +21,7 @@ def a_run(folder, outcomes, tokens=None, **config):
     folder.mkdir()
     write_run(folder, run(**config))
     for i, outcome in reversed(list(enumerate(outcomes))):
-        append_line(folder / "episodes.jsonl", replace(episode(i, ENDINGS[outcome]), kept_tokens_mean=tokens).to_json())
+        append_line(folder / "episodes.jsonl", episode(i, ENDINGS[outcome], kept_tokens_mean=tokens).to_json())
     return folder
 
 

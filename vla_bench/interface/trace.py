@@ -56,13 +56,15 @@ class PassTrace:
         masks = [self._masks(ids[i], valid[i] & ~merged[i], valid[i] & merged[i]) for i in range(batch)]
         return [QueryTrace(tuple(cuts[i]), *masks[i], measures[i]) for i in range(batch)]
 
-    def _masks(self, ids: np.ndarray, kept: np.ndarray, merged: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        found = []
-        for which in (kept, merged):
-            mask = np.zeros(self.layout.visual, bool)
-            mask[ids[which]] = True
-            found.append(mask.reshape(self.layout.cameras, self.layout.patches))
-        return found[0], found[1] if merged.any() else None
+    def _masks(self, ids: np.ndarray, kept: np.ndarray, merged: np.ndarray) -> tuple[tuple[bytes, ...], tuple[bytes, ...] | None]:
+        return self._packed(ids[kept]), self._packed(ids[merged]) if merged.any() else None
+
+    def _packed(self, ids: np.ndarray) -> tuple[bytes, ...]:
+        """A bit mask a camera, as `vla_bench.trace.pack` makes it."""
+        mask = np.zeros(self.layout.visual, bool)
+        mask[ids] = True
+        rows = np.packbits(mask.reshape(self.layout.cameras, self.layout.patches), axis=1)
+        return tuple(row.tobytes() for row in rows)
 
 
 def _or(mask: Tensor | None, patches: Patches, otherwise: bool) -> np.ndarray:

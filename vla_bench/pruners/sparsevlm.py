@@ -210,7 +210,7 @@ class SparseVLM(Pruner):
     def _numbers(self, visual: int) -> list[int]:
         """How many are to stay behind each cut."""
         if self.variant == "1stage":
-            return [count(self.keep, visual)]
+            return [count(self.keep, visual)] * len(self.cutting_sites)
         return [scaled(number, visual) if self.scaled else number for number in self.table]
 
 

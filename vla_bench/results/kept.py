@@ -26,7 +26,7 @@ def kept(path: Path) -> dict:
                 raise ValueError(f"repeats {task['repeats']!r}")
         table["suites"], table["config"]["suites"], table["status"]
         for group in (table["totals"], *table["totals"]["suites"].values()):
-            group["successes"] + group["failures"], group_values(group)
+            group["successes"] + group["failures"], group["kept_tokens_mean"], group_values(group)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{path} is not a kept run: {error!r}", f"python scripts/keep_run.py RUN {path}") from error
     return table
