@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from vla_bench.errors import RecordError
 
@@ -57,6 +57,13 @@ class CostRow:
     tflops: float | None
     latency_ms: float | None
     average: float
+
+
+class PublishedCost(NamedTuple):
+    """Image tokens, and TFLOPs of a query."""
+
+    tokens: int
+    tflops: float
 
 
 @dataclass(frozen=True)
@@ -121,12 +128,12 @@ def table5() -> dict[tuple[str, str], PositionRow]:
     return {(row.method, row.position): row for row in rows}
 
 
-def published_cost(pruner: str) -> tuple[int, float] | None:
-    """Image tokens and TFLOPs of one of our pruners in Table II; None where it has none that ours can stand beside."""
+def published_cost(pruner: str) -> PublishedCost | None:
+    """What Table II has for one of our pruners; None where it has nothing that ours can stand beside."""
     if pruner not in METHODS:
         return None
     row = table2()[METHODS[pruner]]
-    return None if row.tflops is None else (row.tokens, row.tflops)
+    return None if row.tflops is None else PublishedCost(row.tokens, row.tflops)
 
 
 def paper_dir() -> Path:
