@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -86,3 +88,17 @@ def test_folders_and_files_are_not_mixed_up(cli, tmp_path, ten_tasks):
     cli("keep", ten_tasks, "a.json")
     again = cli("keep", "a.json", "b.json")
     assert again.exit_code == RecordError.exit_code and "a.json is not the folder of a run" in str(again.exception)
+
+
+def test_keeping_imports_nothing_heavy(tmp_path, ten_tasks):
+    code = f"""
+import sys
+from typer.testing import CliRunner
+from vla_bench.cli import app
+result = CliRunner().invoke(app, ["keep", {ten_tasks!r}, {str(tmp_path / "a.json")!r}, "--tasks", "0"])
+assert result.exit_code == 0, result
+heavy = {{"torch", "mujoco", "robosuite", "numpy", "matplotlib", "scipy"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
