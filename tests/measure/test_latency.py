@@ -28,7 +28,7 @@ from vla_bench.model.initialise import RANDOM_STATISTICS, random_vla
 from vla_bench.model.speed import Speed
 from vla_bench.paper import table1
 from vla_bench.pruners.registry import make_pruner
-from vla_bench.queries import Answer
+from vla_bench.queries import QueryRecord
 from vla_bench.suites import SUITE_NAMES
 
 from .. import nanos
@@ -167,9 +167,9 @@ def test_fixed_counts_and_the_pruners_own():
 def test_counts_of_a_run(tmp_path):
     with pytest.raises(RecordError, match="no run.json"):
         replay(NANO, 1, "run", 0, True, tmp_path)
-    answers = [Answer(8 * i, (10 + i, 5), 11 + i, {}, 0.4) for i in range(3)]
-    instead = Answer(24, (0, 0), 11, {}, 0.0)
-    folder = record(tmp_path / "run", {0: answers, 1: [instead]}, cut_off={2: [Answer(0, (64, 64), 30, {}, 0.8)]})
+    answers = [QueryRecord(8 * i, (10 + i, 5), 11 + i, {}, 0.4) for i in range(3)]
+    instead = QueryRecord(24, (0, 0), 11, {}, 0.0)
+    folder = record(tmp_path / "run", {0: answers, 1: [instead]}, cut_off={2: [QueryRecord(0, (64, 64), 30, {}, 0.8)]})
     assert [(q.kept, q.prompt) for q in replay(NANO, 4, "run", 0, True, folder)] == [(15, 11), (16, 12), (17, 13), (15, 11)]
     with pytest.raises(UsageError, match="no query of suite goal with image tokens"):
         replay(NANO, 1, "run", 0, True, folder, ("goal",))

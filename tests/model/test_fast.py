@@ -91,10 +91,10 @@ def test_alone_and_together_they_answer_as_the_plain_path(use, batch, pruner, sp
     for i in QUERIES:
         plain, found = answer(model, sample(batch, i)), fast(sample(batch, i))
         same(found, plain)
-        for (site, patches), (expected_site, expected) in zip(found.kept, plain.kept, strict=True):
-            real = slice(None) if patches.valid is None else patches.valid[0]
-            assert site == expected_site
-            torch.testing.assert_close(patches.hidden[0, real], expected.hidden[0], **CLOSE)
+        for own, expected in zip(found.trace.sites, plain.trace.sites, strict=True):
+            real = slice(None) if own.patches.valid is None else own.patches.valid[0]
+            assert own.site == expected.site
+            torch.testing.assert_close(own.patches.hidden[0, real], expected.patches.hidden[0], **CLOSE)
         if "rows" in speed:
             assert torch.equal(found.tokens.hidden, found.slots)
         else:

@@ -336,7 +336,7 @@ def test_positions_stay_or_are_counted_anew(nano):
         nano.attach(SparseVLM(positions=positions))
         output = answer(nano, batch)
         found[positions] = output.tokens.positions[0].tolist()
-        assert [patches.ids.shape[1] for _, patches in output.kept] == [128, 67 + 2, 44 + 1, 24 + 1]
+        assert [kept.patches.ids.shape[1] for kept in output.trace.sites] == [67 + 2, 44 + 1, 24 + 1]
     length = len(found["keep"])
     assert found["renumber"] == list(range(length)) and len(set(found["keep"])) == length
     behind = len(found["keep"]) - 1 - 25

@@ -9,7 +9,7 @@ import pytest
 from vla_bench.errors import NotComparableError, RecordError
 from vla_bench.policies.base import Chunk
 from vla_bench.policies.simple import Noop
-from vla_bench.queries import Answer, read_queries, write_queries
+from vla_bench.queries import QueryRecord, read_queries, write_queries
 from vla_bench.records import EpisodeKey, Status, read_episodes, read_run
 from vla_bench.rollout import plan
 from vla_bench.rollout.evaluate import Request, evaluate
@@ -74,7 +74,7 @@ def test_a_model_s_run_holds_what_it_reported(evaluate_fake, schema):
     queries = read_queries(folder)
     for each in read_episodes(folder):
         assert each.queries == 5 and [answer.step for answer in queries[each.key]] == [0, 8, 16, 24, 32]
-        assert queries[each.key][3] == Answer(24, (33, 9), 21, {"preprocess": 2.0, "vision": 10.5, "decoder": 20.25}, 2997.0)
+        assert queries[each.key][3] == QueryRecord(24, (33, 9), 21, {"preprocess": 2.0, "vision": 10.5, "decoder": 20.25}, 2997.0)
         assert (each.kept_tokens_min, each.kept_tokens_mean, each.kept_tokens_max) == (39, 41, 43)
         assert each.kept_tokens_by_camera == [32, 9]
         assert each.preprocess_ms_mean == 2.0 and each.model_ms_mean == 30.75 and each.gflops_mean == 2997.0
@@ -109,7 +109,7 @@ def test_numbers_that_cannot_be_spoil_their_own_episode_only(evaluate_fake):
 
 
 def answers(*kept):
-    return [Answer(8 * i, k, None, {}) for i, k in enumerate(kept)]
+    return [QueryRecord(8 * i, k, None, {}) for i, k in enumerate(kept)]
 
 
 def test_the_last_line_of_an_episode_counts_and_half_a_line_does_not(tmp_path):
@@ -127,8 +127,8 @@ def test_the_last_line_of_an_episode_counts_and_half_a_line_does_not(tmp_path):
 def test_policies_that_report_nothing_write_nothing(tmp_path):
     write_queries(tmp_path, KEY, answers(None, None))
     assert read_queries(tmp_path) == {} and list(tmp_path.iterdir()) == []
-    write_queries(tmp_path, KEY, [Answer(0, None, None, {"network": 3.5})])
-    assert read_queries(tmp_path) == {KEY: [Answer(0, None, None, {"network": 3.5})]}
+    write_queries(tmp_path, KEY, [QueryRecord(0, None, None, {"network": 3.5})])
+    assert read_queries(tmp_path) == {KEY: [QueryRecord(0, None, None, {"network": 3.5})]}
 
 
 @pytest.mark.parametrize(
@@ -153,4 +153,4 @@ def test_a_recorded_episode_has_its_queries(tmp_path):
 @pytest.mark.parametrize("kept", [(), (3, -1)])
 def test_counts_that_cannot_be(kept):
     with pytest.raises(ValueError, match="cannot be"):
-        Answer.of(0, kept, None, {})
+        QueryRecord.of(0, kept, None, {})

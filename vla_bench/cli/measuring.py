@@ -24,7 +24,9 @@ def flops(
         Optional[str],
         typer.Option(help="As for eval.", show_default="all, at the paper's settings; with --from-run the run's"),
     ] = None,
-    kept: Annotated[Optional[int], typer.Option(help="Image tokens left at the end.", show_default="by the pruner")] = None,
+    kept: Annotated[
+        Optional[str], typer.Option(help="Image tokens left; of several cuts as 300/200/110.", show_default="by the pruner")
+    ] = None,
     from_run: Annotated[Optional[Path], typer.Option(help="Mean over this run's queries, each with its own counts.")] = None,
     prompt_tokens: Annotated[
         Optional[int], typer.Option(help="Length of the instruction.", show_default="28, LIBERO's mean")
@@ -41,7 +43,7 @@ def flops(
     from vla_bench.report.flops import latex, print_flops
 
     how = measure.Scope(scope.value), measure.Counter(counter.value)
-    request = measure.FlopsRequest(model, pruner, kept, from_run, prompt_tokens, *how)
+    request = measure.FlopsRequest(model, pruner, measure.parse_kept(kept), from_run, prompt_tokens, *how)
     counts = measure.count(request)
     if format is TableFormat.json:
         typer.echo(json.dumps(counts[0].to_dict() if len(counts) == 1 else {"cases": [case.to_dict() for case in counts]}))

@@ -54,11 +54,13 @@ class Patches:
     hidden: (B, V, D) their values.
     ids: (B, V) which patch each one is, 0 .. cameras * patches - 1, camera after camera, row-major.
     valid: (B, V) bool, False on tokens that only pad a sample with fewer; None when nothing is padded.
+    merged: (B, V) bool, True on tokens that were made of several; None when none was.
     """
 
     hidden: Tensor
     ids: Tensor
     valid: Tensor | None = None
+    merged: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def columns(counts: list[Count]) -> tuple[tuple[str, ...], list[list[str]]]:
         share = f"{100 * count.total / dense[count.counter]:.1f} %" if count.counter in dense else "-"
         cells = [f"{count.modules.get(name, 0):.{digits}f}" for name in modules]
         name = [count.pruner, count.counter.value] if counters else [count.pruner]
-        row = [*name, f"{count.visual_tokens:.1f}", f"{count.layer_mean:.1f}", *cells, f"{count.total:.{digits}f}", share]
+        row = [*name, f"{count.kept_tokens:.1f}", f"{count.layer_mean:.1f}", *cells, f"{count.total:.{digits}f}", share]
         rows.append([*row, "" if count.paper is None else f"{count.paper:.1f} T"] if papers else row)
     return ((*header, "paper") if papers else header), rows
 

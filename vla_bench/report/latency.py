@@ -53,7 +53,7 @@ def _cells(row: Row) -> list[str]:
         f"{row.wall.p5:.3f}",
         f"{row.wall.p95:.3f}",
         f"{row.device.median:.3f}",
-        "-" if row.gflops is None else f"{row.gflops:.3f}",
-        "-" if row.gflops is None else f"{1000 * row.tflops_per_s:.0f}",
+        f"{row.gflops:.3f}",
+        f"{1000 * row.tflops_per_s:.0f}",
         "-" if row.of_bound is None else f"{100 * row.of_bound:.1f} %",
     ]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vla_bench.errors import RecordError, UsageError
+from vla_bench.metrics import group_values
 from vla_bench.records import Episode, EpisodeKey, Run, Status, make_room, read_episodes, read_run, write_atomically
 from vla_bench.results.summary import summarise
 
@@ -26,7 +27,7 @@ def read_summary(path: Path) -> dict:
                 raise ValueError(f"repeats {task['repeats']!r}")
         table["suites"], table["config"]["suites"], table["status"]
         for group in (table["totals"], *table["totals"]["suites"].values()):
-            group["successes"] + group["failures"], group["kept_tokens_mean"], group["gflops_mean"]
+            group["successes"] + group["failures"], group_values(group)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{path} is not the summary of a run: {error!r}", f"vla-bench keep RUN {path}") from error
     return table
@@ -70,7 +71,7 @@ def summary_of(run: Run, episodes: Sequence[Episode]) -> dict:
             "outcomes": "".join(LETTERS[e.status] for e in own),
             "steps": [e.steps for e in own],
             "queries": [e.queries for e in own],
-            "kept_tokens_mean": [None if e.kept_tokens_mean is None else round(e.kept_tokens_mean, 2) for e in own],
+            "kept_tokens_mean": [_hundredths(e.metrics.get("kept_tokens_mean")) for e in own],
         }
     return {
         "command": run.command,
@@ -85,6 +86,10 @@ def summary_of(run: Run, episodes: Sequence[Episode]) -> dict:
         "totals": summarise(episodes).to_dict(),
         "tasks": tasks,
     }
+
+
+def _hundredths(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
 
 
 def summary_text(table: dict) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vla_bench.policies.base import ACTION_DIM, Chunk, Policy
-from vla_bench.queries import Answer
+from vla_bench.queries import QueryRecord
 from vla_bench.records import EpisodeKey
 from vla_bench.rollout import worker as worker_module
 from vla_bench.rollout.schedule import Schedule
@@ -35,7 +35,7 @@ class Attempt:
     number: int = 1
     started: float = field(default_factory=time.time)
     policy_s: float = 0.0
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[QueryRecord] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -277,7 +277,7 @@ class _Reply:
     """A chunk that was found to be in order."""
 
     actions: np.ndarray  # (T, 7)
-    answer: Answer
+    answer: QueryRecord
     seconds: float  # this query's share of its batch's time
 
 
@@ -288,5 +288,6 @@ def _reply(observation: Observation, chunk: Chunk, seconds: float) -> _Reply:
         raise ValueError(f"actions have shape {actions.shape}, not (T, {ACTION_DIM})")
     if not np.isfinite(actions).all():
         raise ValueError("actions are not finite numbers")
-    answer = Answer.of(observation.step, chunk.kept_tokens, chunk.prompt_tokens, chunk.stages_ms, chunk.gflops)
+    told = (chunk.kept_tokens, chunk.prompt_tokens, chunk.stages_ms, chunk.gflops, chunk.trace)
+    answer = QueryRecord.of(observation.step, *told, 1000 * seconds)
     return _Reply(actions, answer, seconds)
