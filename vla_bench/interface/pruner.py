@@ -65,7 +65,7 @@ class Pruner(nn.Module):
     resamples: bool = False
     static: bool = False
     noise_scale: float | None = None
-    draw: Callable[[Tensor], Tensor] = staticmethod(torch.rand_like)
+    draw: Callable[[Tensor], Tensor] = staticmethod(lambda scores: torch.rand_like(scores))
     once: bool = False
     keep: float | None = None
     always: Mapping[str, object] = {}

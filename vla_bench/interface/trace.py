@@ -39,7 +39,9 @@ class PassTrace:
     def read(self) -> list[QueryTrace]:
         """Sample by sample, in plain numbers: the first moment at which the host waits for the device."""
         batch = len(self.layout.prompts)
-        before, cuts, measures = [self.layout.visual] * batch, [[] for _ in range(batch)], [{} for _ in range(batch)]
+        before = [self.layout.visual] * batch
+        cuts: list[list[Cut]] = [[] for _ in range(batch)]
+        measures: list[dict[str, float]] = [{} for _ in range(batch)]
         for step in self.sites:
             valid = _or(step.patches.valid, step.patches, True)
             made = valid[:, valid.shape[1] - step.merged :].sum(axis=1).tolist()

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vla_bench.errors import ModelError
 from vla_bench.interface.layout import Layout
 from vla_bench.interface.needs import Rows
 from vla_bench.interface.sites import Site
@@ -104,7 +105,14 @@ class View:
     past: bool = False
 
     def prompt(self) -> tuple[Tensor, Tensor]:
-        """The instruction's tokens (B, T, D), padded, and which of them are real (B, T) bool."""
+        """The instruction's tokens (B, T, D), padded, and which of them are real (B, T) bool.
+
+        Raises ModelError at the vision output, where there is no instruction yet.
+        """
+        if self.task is None:
+            raise ModelError(
+                f"a pruner reads the instruction at the {self.site}", "give it the site LLM_INPUT or before_layer(N)"
+            )
         proprio, lengths = self.layout.proprio, torch.tensor(self.layout.prompts, device=self.task.device)
         longest = int(max(self.layout.prompts))
         real = torch.arange(longest, device=self.task.device) < lengths.unsqueeze(1)
