@@ -15,17 +15,17 @@ import numpy as np
 
 from vla_bench.errors import NotComparableError, UsageError
 from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.presets import SEVEN_B
 from vla_bench.measure.recorded import read_observations
 from vla_bench.measure.runs import passes
+from vla_bench.paper import table1
 from vla_bench.suites import SUITE_NAMES
 from vla_bench.world.observation import Observation
 
 OWN, PAPER, FIXED = "own", "paper", "fixed"
 
-# LightVLA's image tokens on each suite, of 512 (mean of the paper, spread as its figures suggest), and the mean length of the
-# suite's instructions with Llama's tokenizer.
-TOKENS = {"spatial": (90, 15, 31), "object": (78, 11, 26), "goal": (64, 10, 23), "long": (79, 11, 30)}
-OF = 512
+# Mean length of each suite's instructions with Llama's tokenizer.
+PROMPTS = {"spatial": 31, "object": 26, "goal": 23, "long": 30}
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,14 @@ def replay(
     if run is not None:
         counts = cycle(_recorded(run, config, suites))
         return [Asked(o, *next(counts)) for o in islice(shown, number)]
-    dice = np.random.default_rng(seed)
+    dice, tokens = np.random.default_rng(seed), table1()["LightVLA"].tokens
     found = []
     for observation in islice(shown, number):
-        mean, sd, length = TOKENS[observation.episode.suite]
-        drawn = int(np.clip(round(dice.normal(mean, sd) * config.visual_tokens / OF), 1, config.visual_tokens))
+        suite = observation.episode.suite
+        drawn = dice.normal(tokens[suite].mean, tokens[suite].sd) * config.visual_tokens / SEVEN_B.visual_tokens
+        drawn = int(np.clip(round(drawn), 1, config.visual_tokens))
         keep = {OWN: None, PAPER: drawn}.get(kept, fixed)
-        found.append(Asked(observation, None if words else length, keep))
+        found.append(Asked(observation, None if words else PROMPTS[suite], keep))
     return found
 
 

@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from vla_bench.errors import ErrorBudgetError, NotComparableError, UsageError
-from vla_bench.results.kept import kept
+from vla_bench.results.summary_file import read_summary
 from vla_bench.stats import Difference, Rate, holm, mcnemar, paired_difference, wilson
 
 LEVEL = 0.05  # of the family of tests
@@ -83,10 +83,10 @@ class Row:
 
 
 def compare(paths: list[Path]) -> list[Row]:
-    """Rows in the order of run folders or kept files.  Raises NotComparableError where two runs had not the same world."""
+    """Rows in the order of run folders or summaries.  Raises NotComparableError where two runs had not the same world."""
     if len(paths) < 2:
         raise UsageError("a comparison takes two runs or more", "vla-bench compare RUN OTHER_RUN")
-    runs = [kept(path) for path in paths]
+    runs = [read_summary(path) for path in paths]
     first, others = outcomes(runs[0]), []
     for path, run in zip(paths[1:], runs[1:], strict=True):
         check_same_world(paths[0], runs[0], path, run)

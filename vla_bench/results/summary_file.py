@@ -1,21 +1,22 @@
-"""A run made small enough to commit: what was asked, with what, the totals, and how every single episode ended."""
+"""The summary of a run, one JSON small enough to commit: what was asked, with what, the totals, and how every episode ended."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from vla_bench.errors import RecordError
-from vla_bench.records import Episode, Run, Status, read_episodes, read_run
+from vla_bench.errors import RecordError, UsageError
+from vla_bench.records import Episode, EpisodeKey, Run, Status, make_room, read_episodes, read_run, write_atomically
 from vla_bench.results.summary import summarise
 
 LETTERS = {Status.SUCCESS: "s", Status.FAILURE: "f", Status.ERROR: "e"}
 
 
-def kept(path: Path) -> dict:
-    """The small form of a run, of its folder or of the JSON file that it was kept in.  Raises RecordError."""
+def read_summary(path: Path) -> dict:
+    """The summary of a run, from its folder or from the file that it was written to.  Raises RecordError."""
     if path.is_dir():
-        return compact(*recorded(path))
+        return summary_of(*read_folder(path))
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
         for task in table["tasks"].values():
@@ -27,18 +28,37 @@ def kept(path: Path) -> dict:
         for group in (table["totals"], *table["totals"]["suites"].values()):
             group["successes"] + group["failures"], group["kept_tokens_mean"], group["gflops_mean"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RecordError(f"{path} is not a kept run: {error!r}", f"python scripts/keep_run.py RUN {path}") from error
+        raise RecordError(f"{path} is not the summary of a run: {error!r}", f"vla-bench keep RUN {path}") from error
     return table
 
 
-def recorded(folder: Path) -> tuple[Run, list[Episode]]:
+def read_folder(folder: Path) -> tuple[Run, list[Episode]]:
     """A run and its episodes, in the order of their keys.  Raises RecordError."""
+    if not folder.is_dir():
+        raise RecordError(f"{folder} is not the folder of a run", "vla-bench keep results/runs/ID FILE.json")
     if (run := read_run(folder)) is None:
         raise RecordError(f"{folder} holds no run", f"vla-bench eval --out {folder} ...")
     return run, sorted(read_episodes(folder), key=lambda episode: episode.key)
 
 
-def compact(run: Run, episodes: list[Episode]) -> dict:
+def part_of(run: Run, episodes: Sequence[Episode], keys: Sequence[EpisodeKey], every: bool = True) -> list[Episode]:
+    """The episodes of these keys: one depends on its own key alone, so a part of a run is a run.  Raises RecordError.
+
+    every: each of the keys must be there; otherwise whatever the run has of their tasks, repeats too.
+    """
+    by_key = {episode.key: episode for episode in episodes}
+    if not every:
+        tasks = {(key.suite, key.task_id) for key in keys}
+        keys = [key for key in by_key if (key.suite, key.task_id) in tasks] or keys
+    if missing := [key for key in keys if key not in by_key]:
+        raise RecordError(
+            f"{run.run_id} lacks {len(missing)} of these {len(keys)} episodes; the first is {missing[0]}",
+            "vla-bench eval with the run's own options and --out, and with these --suite, --tasks and --init-states",
+        )
+    return [by_key[key] for key in keys]
+
+
+def summary_of(run: Run, episodes: Sequence[Episode]) -> dict:
     """Everything but times of single episodes and pictures."""
     tasks: dict[str, dict[str, object]] = {}
     for suite, task_id in dict.fromkeys((e.suite, e.task_id) for e in episodes):
@@ -67,8 +87,16 @@ def compact(run: Run, episodes: list[Episode]) -> dict:
     }
 
 
-def as_text(table: dict) -> str:
+def summary_text(table: dict) -> str:
     """JSON with one line a task: short, and a change shows where it is."""
     tasks = ",\n".join(f"  {json.dumps(name)}: {json.dumps(task)}" for name, task in table["tasks"].items())
     rest = json.dumps({key: value for key, value in table.items() if key != "tasks"}, indent=1, allow_nan=False)
     return rest.removesuffix("\n}") + ',\n "tasks": {\n' + tasks + "\n }\n}\n"
+
+
+def write_summary(path: Path, table: dict) -> None:
+    """Replace `path` in one step.  Raises UsageError for a folder, RecordError where it cannot be written."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder, and the last argument is the file to write", f"vla-bench keep {path} FILE.json")
+    make_room(path)
+    write_atomically(path, summary_text(table))
