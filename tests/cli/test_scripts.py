@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from vla_bench.suites import load_suite
 from vla_bench.training.samples import Batch
 
 from ..conftest import ROOT
@@ -41,7 +42,22 @@ def test_contact_sheet(tmp_path):
 
     script("contact_sheet.py", "--suite", "goal", "--size", "64", "--out", str(tmp_path / "sheet.png"))
     with Image.open(tmp_path / "sheet.png") as picture:
-        assert picture.size == (640, 80) and len(picture.getcolors(maxcolors=100_000)) > 500
+        assert picture.width == 640 and picture.height > 64 and len(picture.getcolors(maxcolors=100_000)) > 500
+
+
+def test_captions_of_the_contact_sheet_are_whole():
+    caption = runpy.run_path(str(ROOT / "scripts" / "contact_sheet.py"))["caption"]
+    for task in load_suite("long").tasks:
+        lines = caption("long", task, 24).split("\n")
+        assert max(map(len, lines)) <= 24 and " ".join(lines) == f"long {task.id}: {task.language}"
+
+
+def test_pruners_are_drawn_from_the_committed_results(tmp_path):
+    from PIL import Image
+
+    script("plot_pruners.py", "--suite", "object", "--out", str(tmp_path / "object.png"))
+    with Image.open(tmp_path / "object.png") as picture:
+        assert picture.width > 800
 
 
 def test_bench_proves_that_looking_changes_nothing():
@@ -60,7 +76,7 @@ def test_check_python(monkeypatch, python, fine):
 
 
 def test_ways_and_waits_are_counted():
-    script = runpy.run_path(str(ROOT / "scripts" / "ambiguity.py"))
+    script = runpy.run_path(str(ROOT / "scripts" / "lab" / "ambiguity.py"))
     points = np.zeros((10, 5))
     points[7:9, 0], points[9, 3] = 0.05, 0.03  # two grasps from another side, and one with the hand turned round
     assert script["ways"](points) == pytest.approx([0.7, 0.2, 0.1])
@@ -70,21 +86,31 @@ def test_ways_and_waits_are_counted():
 
 def test_sides_are_tried():
     printed = script(
-        "grasp_sides.py", "--suite", "object", "--task", "0", "--object", "alphabet_soup_1", "--sides", "own,60", "--starts", "1"
+        "lab/grasp_sides.py",
+        "--suite",
+        "object",
+        "--task",
+        "0",
+        "--object",
+        "alphabet_soup_1",
+        "--sides",
+        "own,60",
+        "--starts",
+        "1",
     )
     assert printed.count("1 of 1") == 2 and "side   60" in printed
 
 
 def test_what_is_left_of_a_lean_is_measured():
-    script = runpy.run_path(str(ROOT / "scripts" / "cut_turns.py"))
+    script = runpy.run_path(str(ROOT / "scripts" / "lab" / "cut_turns.py"))
     actions = np.zeros((4, 7))
     actions[0, 3], actions[1, 4], actions[2, :3] = -1.0, 0.25, 9.0
     assert script["left"](actions, np.full(7, -0.5), np.full(7, 0.5)) == pytest.approx(0.75 / 1.25)
 
 
 def test_how_far_off_a_place_is_said_to_be(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    script = runpy.run_path(str(ROOT / "scripts" / "where_error.py"))
+    monkeypatch.syspath_prepend(str(ROOT / "scripts" / "lab"))
+    script = runpy.run_path(str(ROOT / "scripts" / "lab" / "where_error.py"))
     targets = torch.tensor([[0.0, 0.0, 0.0], [torch.nan] * 3]).repeat(3, 1, 1)
     said = torch.zeros(3, 2, 3)
     said[:, 0] = torch.tensor([[0.3, 0.4, 0.0], [0.0, 0.1, 0.0], [0.0, 0.0, 9.0]])  # tenths of a metre

@@ -1,6 +1,6 @@
 """How well a nano model knows where the objects are, and how far its actions are from the expert's, task by task.
 
-    python scripts/where_error.py TRAINING --data DEMOS
+    python scripts/lab/where_error.py TRAINING --data DEMOS
 
 TRAINING is the folder of a training with an auxiliary loss: the head that says where things are is in its state.pt, and in no
 checkpoint.  A task whose objects are known to a centimetre only is one in which the hand closes beside them.

@@ -1,6 +1,6 @@
 """When a model would switch the gripper, against when the expert does, on demonstrations.
 
-    python scripts/switch_timing.py vla_bench/weights/nano-oft --data DEMOS
+    python scripts/lab/switch_timing.py vla_bench/weights/nano-oft --data DEMOS
 
 For chunks that begin `before` steps ahead of a switch: the share that switches two or more steps early, or late.  Past a
 chunk's end there is no late.

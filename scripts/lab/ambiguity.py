@@ -1,6 +1,6 @@
 """What an L1 policy cannot learn from demonstrations: one thing grasped in several ways, and waiting before the gripper switches.
 
-    python scripts/ambiguity.py DEMOS
+    python scripts/lab/ambiguity.py DEMOS
 
 A line a task: for every object the shares of the grasps by way (one way are hands within 1.5 cm of each other, as seen from the
 object, and within 60 degrees), and how many steps that look alike lie before a switch, on average and at most.  The middle of

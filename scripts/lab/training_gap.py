@@ -1,6 +1,6 @@
 """How far a model's answers to demonstrations are from the expert's: without its pruner, as LightVLA evaluates, and as it trains.
 
-    python scripts/training_gap.py vla_bench/weights/nano-lightvla --data DEMOS
+    python scripts/lab/training_gap.py vla_bench/weights/nano-lightvla --data DEMOS
 
 Training repeats image tokens and evaluation keeps each once; where the last two differ, the model was trained for something
 else than it is asked.  Samples are drawn as the recipe nano-lightvla draws them, with another seed.

@@ -1,6 +1,6 @@
 """What the reference's percentiles would cut from demonstrations: how much of the hand's leaning is left, a line a task.
 
-    python scripts/cut_turns.py DEMOS
+    python scripts/lab/cut_turns.py DEMOS
 
 Actions beyond the 1st and 99th percentile of all demonstrations would be clipped to them.  A scripted expert leans its hand in
 few tasks; the figure is the share of the turning about x and y that remains, small corrections included.

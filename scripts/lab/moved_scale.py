@@ -1,6 +1,6 @@
 """What it costs a trained nano model when the scale of its actions and states moves with other demonstrations.
 
-    python scripts/moved_scale.py vla_bench/weights/nano-oft --data DEMOS --save MOVED
+    python scripts/lab/moved_scale.py vla_bench/weights/nano-oft --data DEMOS --save MOVED
     vla-bench eval --suite spatial --model MOVED --init-states 0-2 --assets primitive
 
 Prints L1 on the demonstrations with the model's own scale and with theirs; MOVED has the same weights and their scale.

@@ -1,6 +1,6 @@
 """How the expert fares when it takes an object from each of several sides: where `expert/sides.py` has its sides from.
 
-    python scripts/grasp_sides.py --suite spatial --task 5 --object akita_black_bowl_1 --sides 90,210,240,270
+    python scripts/lab/grasp_sides.py --suite spatial --task 5 --object akita_black_bowl_1 --sides 90,210,240,270
 
 A line a side: in how many of the sampled starts the task was solved, and the steps and grasps that each took.  A good side
 needs one grasp and as many steps from every start; "own" is what the expert does where the table has no entry.
