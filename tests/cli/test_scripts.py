@@ -15,7 +15,7 @@ from vla_bench.records import Status, append_line, config_hash, write_run
 from vla_bench.training.samples import Batch
 
 from ..conftest import ROOT
-from ..test_records import episode, run
+from ..made_runs import episode, run
 
 
 def start(name: str, *arguments: str) -> subprocess.CompletedProcess:

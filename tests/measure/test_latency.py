@@ -32,9 +32,8 @@ from vla_bench.suites import SUITE_NAMES
 
 from .. import nanos
 from ..made_checkpoints import TINY
-from ..policies.test_vla_policy import checkpoint
-from .test_agree import trained_star
-from .test_flops_run import record
+from ..made_runs import record
+from ..nano_checkpoints import checkpoint, trained_star
 
 
 class Sleeper(Host):
