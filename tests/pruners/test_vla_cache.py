@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,10 +30,8 @@ from vla_bench.verify.compare import Mark, judge
 from vla_bench.verify.fixture import Fixture, read
 
 from .. import nanos
-from ..conftest import ROOT
 
-FILE = ROOT.parent / "shared" / "fixtures" / "baselines_vlacache.npz"
-released = pytest.mark.skipif(not FILE.is_file(), reason="needs the shared fixtures")
+FILE = "fixtures/baselines_vlacache.npz"
 EPISODE, OTHER = EpisodeKey("spatial", 0, 0), EpisodeKey("spatial", 0, 1)
 P = NANO.patches
 
@@ -110,16 +109,14 @@ def test_numbers_of_other_models():
 # The release
 
 
-@released
-def test_release_is_reproduced_and_nothing_left_out():
-    given = read(FILE)
-    rows = judge(FILE.name, given, vlacache.answers(given))
+def test_release_is_reproduced_and_nothing_left_out(shared):
+    given = read(shared(FILE))
+    rows = judge(FILE, given, vlacache.answers(given))
     assert {row.verdict for row in rows} == {Mark.OK}, [row for row in rows if row.verdict is not Mark.OK]
     assert sum(row.tensors for row in rows) == 44
     assert given.unread() == []
 
 
-@released
 @pytest.mark.parametrize(
     "tensor",
     [
@@ -133,19 +130,18 @@ def test_release_is_reproduced_and_nothing_left_out():
         "schedule/case0/reuse_no_growth",
     ],
 )
-def test_a_wrong_value_is_noticed(tensor):
-    assert _misses(tensor) == [tensor]
+def test_a_wrong_value_is_noticed(shared, tensor):
+    assert misses(shared(FILE), tensor) == [tensor]
 
 
-@released
 @pytest.mark.parametrize("tensor", ["tokens_per_layer", "final_positions", "last_hidden", "schedule", "k_cache_layer11"])
-def test_a_wrong_value_of_a_control_step_is_noticed(tensor):
-    assert _misses(f"llm/step2/{tensor}", prefix="llm/") == [f"llm/step2/{tensor}"]
+def test_a_wrong_value_of_a_control_step_is_noticed(shared, tensor):
+    assert misses(shared(FILE), f"llm/step2/{tensor}", prefix="llm/") == [f"llm/step2/{tensor}"]
 
 
-def _misses(tensor: str, prefix: str = "") -> list[str]:
+def misses(file: Path, tensor: str, prefix: str = "") -> list[str]:
     """Tensors that miss once the last value of `tensor` is another."""
-    with np.load(FILE) as archive:
+    with np.load(file) as archive:
         prefix = prefix or tensor.split("/")[0]
         tensors = {name: archive[name] for name in archive.files if name.startswith(prefix)}
     tensors[tensor] = tensors[tensor].copy()

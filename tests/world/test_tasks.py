@@ -7,8 +7,6 @@ from vla_bench.suites import SUITE_NAMES, load_suite
 from vla_bench.world.assets import resolve_assets
 from vla_bench.world.env import World
 
-from ..conftest import MESHES
-
 
 def check_tasks(suite_name, pack):
     """Every task starts; every init state fits; no goal holds at the start."""
@@ -31,7 +29,6 @@ def test_primitive(suite, primitive):
     check_tasks(suite, primitive)
 
 
-@pytest.mark.skipif(not MESHES.is_dir(), reason="the meshes lie outside the repository")
 @pytest.mark.parametrize("suite", SUITE_NAMES)
-def test_meshes(suite):
-    check_tasks(suite, resolve_assets(str(MESHES)))
+def test_meshes(shared, suite):
+    check_tasks(suite, resolve_assets(str(shared("libero-assets"))))
