@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -15,33 +13,10 @@ from vla_bench.interface.presets import NANO
 from vla_bench.measure.flops import Counter, FlopsRequest, count, explain
 from vla_bench.model.costs import Lengths, Scope
 from vla_bench.model.costs_decoding import decoding_macs
-from vla_bench.queries import QueryRecord, write_queries
-from vla_bench.records import Episode, EpisodeKey, Run, Status, append_line, write_run
+from vla_bench.queries import QueryRecord
 from vla_bench.trace import Cut, QueryTrace
 
-
-def record(
-    folder: Path,
-    episodes: Mapping[int, Sequence[QueryRecord]],
-    cut_off: Mapping[int, Sequence[QueryRecord]] = {},
-    failed: Mapping[int, Sequence[QueryRecord]] = {},
-    model: str = "nano",
-    **policy: object,
-) -> Path:
-    """A run folder with these queries, by the episodes' init states: that ended, that never did, that ended in an error."""
-    folder.mkdir()
-    identity = {"pruner": "lightvla", "decoding": "l1", "visual_tokens": 128, **policy}
-    config = {"model": model, "policy": identity}
-    write_run(folder, Run("a-run", "2026-01-01T00:00:00", "vla-bench eval", config, {}, {}, {}, None))
-    for status, found in ((Status.SUCCESS, episodes), (None, cut_off), (Status.ERROR, failed)):
-        for init, answers in found.items():
-            key = EpisodeKey("object", 0, init)
-            write_queries(folder, key, answers)
-            if status is not None:
-                numbers = {"steps": 8, "queries": len(answers), "attempts": 1, "wall_s": 1.0}
-                where = {**key._asdict(), "task": "a_task", "init_hash": None}
-                append_line(folder / "episodes.jsonl", Episode(**where, **numbers, status=status).to_json())
-    return folder
+from ..made_runs import record
 
 
 def answered(*kept: int, prompt: int = 11) -> list[QueryRecord]:

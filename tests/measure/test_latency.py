@@ -35,9 +35,8 @@ from vla_bench.suites import SUITE_NAMES
 
 from .. import nanos
 from ..made_checkpoints import TINY
-from ..policies.test_vla_policy import checkpoint
-from .test_agree import trained_star
-from .test_flops_run import record
+from ..made_runs import record
+from ..nano_checkpoints import checkpoint, trained_star
 
 
 class Sleeper(Host):
@@ -214,7 +213,7 @@ def test_a_forced_pruner_keeps_what_it_is_told():
 
 # All of it
 
-stacked = shortcuts._stacked
+stacked = shortcuts.stacked
 QUICK = LatencyRequest(model="nano", pruner="lightvla", random_weights=True, queries=8, kept="fixed:20", warm_seconds=0.0)
 
 
@@ -313,7 +312,7 @@ def test_weights_that_do_not_fit_are_not_made():
 
 def test_copies_of_the_weights_are_made_once_and_counted(monkeypatch):
     made = []
-    monkeypatch.setattr(shortcuts, "_stacked", lambda *projections: made.append(copied := stacked(*projections)) or copied)
+    monkeypatch.setattr(shortcuts, "stacked", lambda *projections: made.append(copied := stacked(*projections)) or copied)
     dtype = torch.float32
     weights = 4 * sum(p.numel() for p in random_vla(NANO, 0).parameters())
 
@@ -405,11 +404,16 @@ def test_pruners_get_the_parameters_that_were_trained(tmp_path):
         for text in ("lightvla-star-llm1", "plus-random(lightvla-star-llm1)", "lightvla-star-llm2", "dense")
     ]
     own = [Variant(str(folder), None, "none")]
-    named, wrapped, other, dense, default = make_ready([*variants, *own], SUITE_NAMES, Host())
-    for asker in (named, default):
-        assert torch.equal(asker._pruner.queries, queries)
-    assert torch.equal(wrapped._pruner.inner.queries, queries)
-    assert not torch.equal(other._pruner.queries, queries) and dense._pruner is None
+    (query,) = replay(NANO, 1, "own", 0, words=True)
+    pruners = []
+    for asker in make_ready([*variants, *own], SUITE_NAMES, Host()):
+        asker.prepare(query)  # its pruner in the model that they share
+        pruners.append(asker.model.pruner)
+    named, wrapped, other, dense, default = pruners
+    for pruner in (named, default):
+        assert torch.equal(pruner.queries, queries)
+    assert torch.equal(wrapped.inner.queries, queries)
+    assert not torch.equal(other.queries, queries) and dense is None
 
 
 def test_what_cannot_be_timed_is_refused():

@@ -6,23 +6,12 @@ from dataclasses import replace
 import pytest
 
 from vla_bench.errors import NotComparableError, RecordError, UsageError
-from vla_bench.records import Status, append_line, write_run
+from vla_bench.records import append_line
 from vla_bench.report.compared import comparison_markdown
 from vla_bench.results.comparison import Pairs, Verdict, compare
 from vla_bench.results.summary_file import read_summary, write_summary
 
-from ..test_records import SHA, episode, run
-
-ENDINGS = {"s": Status.SUCCESS, "f": Status.FAILURE, "e": Status.ERROR}
-
-
-def a_run(folder, outcomes, tokens=None, **config):
-    """Episodes of one task, of init states from 0 up."""
-    folder.mkdir()
-    write_run(folder, run(**config))
-    for i, outcome in reversed(list(enumerate(outcomes))):
-        append_line(folder / "episodes.jsonl", episode(i, ENDINGS[outcome], kept_tokens_mean=tokens).to_json())
-    return folder
+from ..made_runs import SHA, a_run, episode
 
 
 def test_runs_are_paired_by_init_state(tmp_path):

@@ -10,7 +10,7 @@ from vla_bench.results.comparison import Pairs, Row
 from vla_bench.results.gate import Finding, Rule, judge, sentences
 from vla_bench.stats import wilson
 
-from .test_comparison import a_run
+from ..made_runs import a_run
 
 
 def finding(*pairs, rule=Rule.DETECT, margin=0.02):

@@ -12,7 +12,7 @@ from vla_bench.errors import NotComparableError, RecordError, UsageError
 from vla_bench.records import Status, append_line, config_hash, write_run
 from vla_bench.results.summary_file import read_summary
 
-from ..test_records import episode, run
+from ..made_runs import episode, run
 
 
 def recorded(folder, told, episodes):

@@ -19,7 +19,7 @@ from vla_bench.rollout.progress import ProgressDisplay
 from vla_bench.suites import load_suite
 from vla_bench.world.observation import Sight
 
-from ..test_records import episode, run
+from ..made_runs import episode, run
 
 HORIZON = 40
 KEY = EpisodeKey("object", 3, 0)

@@ -20,8 +20,8 @@ from vla_bench.verify.run import verify
 
 
 def causal(patch):
-    rows = decoder._mask
-    patch.setattr(decoder, "_mask", lambda tokens, causal: rows(tokens, causal=True))
+    rows = decoder.attention_mask
+    patch.setattr(decoder, "attention_mask", lambda tokens, causal: rows(tokens, causal=True))
 
 
 def meta_eps(patch):
@@ -83,7 +83,7 @@ def accurate_jpeg(patch):
 
 
 def space_not_appended(patch):
-    patch.setattr(evaluation, "_prompt", lambda ids, space: tuple(ids[1:]))
+    patch.setattr(evaluation, "prompt_ids", lambda ids, space: tuple(ids[1:]))
 
 
 TRAPS = {

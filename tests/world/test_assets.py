@@ -7,8 +7,6 @@ from vla_bench.errors import AssetError
 from vla_bench.world import primitives
 from vla_bench.world.assets import REQUIRED, cache_dir, manifest, missing_files, pack_hash, resolve_assets
 
-from ..conftest import MESHES
-
 
 def test_primitive_pack_is_whole_and_has_a_manifest(primitive):
     assert missing_files(primitive.root) == []
@@ -90,7 +88,6 @@ def test_official_when_the_hub_answers(monkeypatch, primitive):
     assert resolve_assets("auto").name == "official"
 
 
-@pytest.mark.skipif(not MESHES.is_dir(), reason="the meshes lie outside the repository")
-def test_the_meshes_are_a_pack():
-    pack = resolve_assets(str(MESHES))
+def test_the_meshes_are_a_pack(shared):
+    pack = resolve_assets(str(shared("libero-assets")))
     assert pack.name == "libero-partial" and len(pack.sha256) == 64

@@ -93,7 +93,7 @@ class EfficientVLATokens(Pruner):
         if count(self.keep, layout.visual) >= layout.visual:
             return None
         check(patches.hidden.float().norm(dim=-1), self.label, view)
-        relevance = check(self._relevance(view), self.label, view)
+        relevance = check(self.relevance(view), self.label, view)
         if self.quota == "global":
             return Selection(choose(relevance, patches.hidden, count(self.keep, layout.visual), self.key, self.alpha))
         # Nothing has left before: the tokens of a camera stand together, all of them.
@@ -105,8 +105,8 @@ class EfficientVLATokens(Pruner):
         )
         return Selection(torch.cat([choose(*camera, self.key, self.alpha) for camera in cameras], dim=1))
 
-    def _relevance(self, view: View) -> Tensor:
-        """(B, V)."""
+    def relevance(self, view: View) -> Tensor:
+        """How much attention joins each image token and the instruction, (B, V)."""
         rows = view.rows[self.rows[0]]
         if self.direction == "t2v":
             return rows.images()
