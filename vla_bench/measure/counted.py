@@ -51,6 +51,8 @@ def counted(text: str, config: VLAConfig, kept: Sequence[int] = (), always: bool
         innermost.keep = _as_keep(kept[0], config)
     fit(pruner, config)
     cuts = pruner.expected(config, () if told else kept)
+    if cuts is None and told:
+        cuts = pruner.expected(config, kept)
     if cuts is None:
         raise UsageError(f"how many image tokens {pruner.label} keeps depends on the input", _hint(pruner, config))
     left = cuts[-1].after if cuts else config.visual_tokens
