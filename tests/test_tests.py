@@ -90,7 +90,7 @@ def test_only_one_fixture_looks_outside_the_repository():
         'monkeypatch.setattr("vla_bench.model.decoder._mask", None)',
         "Samples.__new__(Samples)",
         "plain.__dict__ |= {}",
-        'run("from vla_bench.demonstrations.demo_file import LAYOUT, _new_file")',
+        'run("from vla_bench.demonstrations.hdf5 import LAYOUT, _new_file")',
     ],
 )
 def test_what_peeks_is_found(code):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from safetensors.torch import load_file
 
-from vla_bench.demonstrations.demo_file import LAYOUT, Demo
+from vla_bench.demonstrations.hdf5 import LAYOUT, Demo
 from vla_bench.training.finetune import TrainRequest
 from vla_bench.training.recipe import recipe
 

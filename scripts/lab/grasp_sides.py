@@ -20,9 +20,10 @@ from vla_bench.policies.expert.sides import SIDES
 from vla_bench.records import EpisodeKey
 from vla_bench.suites import load_suite
 from vla_bench.world.assets import resolve_assets
-from vla_bench.world.env import SAMPLED, World
+from vla_bench.world.env import World
 from vla_bench.world.gl import choose_gl
 from vla_bench.world.observation import Sight
+from vla_bench.world.protocol import SAMPLED
 
 
 def main(

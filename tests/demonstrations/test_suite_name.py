@@ -1,6 +1,6 @@
 """Which suite a file of demonstrations is of."""
 
-from vla_bench.demonstrations.demo_file import suite_name
+from vla_bench.demonstrations.hdf5 import suite_name
 
 
 def test_the_suite_of_a_file(tmp_path):

@@ -1,4 +1,4 @@
-"""What a model reports, from its chunks to the run folder: real simulators, a model made of numbers known beforehand."""
+"""What a model reports, from its chunks to the run folder: a model made of known numbers, a simulator of a few lines."""
 
 import dataclasses
 import json
@@ -12,6 +12,7 @@ from vla_bench.policies.base import Chunk
 from vla_bench.policies.simple import Noop
 from vla_bench.queries import QueryRecord, read_queries, write_queries
 from vla_bench.records import EpisodeKey, Status, read_episodes, read_run
+from vla_bench.rollout import evaluate as evaluate_module
 from vla_bench.rollout import plan
 from vla_bench.rollout.evaluate import Request, evaluate
 from vla_bench.rollout.folder import RunFolder
@@ -20,6 +21,7 @@ from vla_bench.suites import load_suite
 from vla_bench.world.observation import Sight
 
 from ..made_runs import episode, run
+from .fakes import make_counter
 
 HORIZON = 40
 KEY = EpisodeKey("object", 3, 0)
@@ -48,11 +50,12 @@ def evaluate_fake(monkeypatch, tmp_path, capsys):
     """Evaluate a fake model on two short episodes of Object: the result, and what was said."""
     suite = dataclasses.replace(load_suite("object"), horizon=HORIZON)
     monkeypatch.setattr(plan, "load_suites", lambda name: [suite])
+    monkeypatch.setattr(evaluate_module, "make_simulator", make_counter)
 
     def go(policy, trials=2, out=tmp_path / "run"):
         monkeypatch.setattr(plan, "make_policy", lambda choice: policy)
-        how = {"pruner": "arithmetic", "assets": "primitive", "video": "none", "workers": "2", "out": out}
-        request = Request("object", "openvla-oft", trials, "0", **how)
+        what = {"suite": "object", "model": "openvla-oft", "trials": trials, "tasks": "0", "pruner": "arithmetic"}
+        request = Request(**what, assets="primitive", video="none", workers="2", out=out)
         return evaluate(request, ProgressDisplay()), capsys.readouterr().err
 
     return go

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vla_bench.demonstrations.demo_file import write_demos
+from vla_bench.demonstrations.hdf5 import write_demos
 from vla_bench.interface.presets import NANO
 from vla_bench.model.images import Normalisation
 from vla_bench.model.normalisation import Statistics

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vla_bench.demonstrations.demo_file import write_demos
+from vla_bench.demonstrations.hdf5 import write_demos
 from vla_bench.model.images import centre_crop, prepare
 from vla_bench.training.finetune import train
 from vla_bench.training.frames import prepare_frames

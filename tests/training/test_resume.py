@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from vla_bench.checkpoints.checkpoint import load
-from vla_bench.demonstrations.demo_file import write_demos
+from vla_bench.demonstrations.hdf5 import write_demos
 from vla_bench.errors import NotComparableError, RecordError, UsageError
 from vla_bench.locks import locked
 from vla_bench.training.finetune import TrainRequest, train

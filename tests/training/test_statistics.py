@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vla_bench.checkpoints.checkpoint import load
-from vla_bench.demonstrations.demo_file import write_demos
+from vla_bench.demonstrations.hdf5 import write_demos
 from vla_bench.errors import UsageError
 from vla_bench.interface.presets import NANO
 from vla_bench.model.normalisation import Statistics, choose_statistics, normalise_actions, unnormalise_actions

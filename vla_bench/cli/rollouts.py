@@ -121,7 +121,19 @@ def ablate(
     from vla_bench.rollout.progress import ProgressDisplay
 
     command = shlex.join(["vla-bench", *sys.argv[1:]])
-    base = Request(suite, model, trials, tasks, init_states, workers, assets, video.value, out, seed=seed, device=device.value)
+    base = Request(
+        suite=suite,
+        model=model,
+        trials=trials,
+        tasks=tasks,
+        init_states=init_states,
+        workers=workers,
+        assets=assets,
+        video=video.value,
+        out=out,
+        seed=seed,
+        device=device.value,
+    )
     schedules, counts = (tuple(each.value for each in given or ()) for given in (noise_schedule, tokens))
     ablation = run(replace(base, command=command), schedules, counts, ProgressDisplay)
     if format is Format.json:

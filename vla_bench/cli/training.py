@@ -43,12 +43,24 @@ def demos(
     format: FormatOption = Format.human,
 ):
     """Record the expert from random starts, never the official ones, in LIBERO's HDF5.  The same command again resumes."""
-    from vla_bench.demonstrations.demo_progress import DemoProgress
-    from vla_bench.demonstrations.demo_report import print_report
     from vla_bench.demonstrations.demos import DemoRequest, make_demos
+    from vla_bench.demonstrations.progress import DemoProgress
+    from vla_bench.demonstrations.report import print_report
 
     command = shlex.join(["vla-bench", *sys.argv[1:]])
-    request = DemoRequest(suite, per_task, out, tasks, image_size, disturb, workers, assets, seed, learner, command)
+    request = DemoRequest(
+        suite=suite,
+        per_task=per_task,
+        out=out,
+        tasks=tasks,
+        image_size=image_size,
+        disturb=disturb,
+        workers=workers,
+        assets=assets,
+        seed=seed,
+        learner=learner,
+        command=command,
+    )
     report = make_demos(request, DemoProgress())
     if format is Format.json:
         typer.echo(json.dumps(report.to_dict(), allow_nan=False))

@@ -9,12 +9,12 @@ from datetime import datetime, timezone
 from vla_bench.metrics import of_episode
 from vla_bench.queries import QueryRecord
 from vla_bench.records import Episode, Status
-from vla_bench.rollout.engine import Event, Finished, Retried
+from vla_bench.rollout.engine import EpisodeAttempt
+from vla_bench.rollout.episode import Outcome
 from vla_bench.rollout.folder import RunFolder
-from vla_bench.rollout.worker import Outcome
+from vla_bench.rollout.pool import ErrorStreak, Event, Finished, Retried
+from vla_bench.rollout.worker import ErrorReport
 from vla_bench.suites import Task
-
-ERRORS_IN_A_ROW = 10  # this many and the cause is not the episodes
 
 
 class Observer:
@@ -35,30 +35,28 @@ class Journal:
         self.folder = folder
         self.tasks = tasks
         self.observer = observer
-        self.hopeless: str | None = None
-        self._errors_in_a_row = 0
+        self._streak = ErrorStreak("episodes")
+
+    @property
+    def hopeless(self) -> str | None:
+        return self._streak.hopeless
 
     def write(self, event: Event) -> None:
         episode = None
         if isinstance(event, Retried):
-            self._log(event.attempt, event.trouble)
+            self._log(event.attempt, event.error)
         if isinstance(event, Finished):
             episode = as_episode(event, self.tasks[event.attempt.episode[:2]].name)
-            actions = event.result.actions if isinstance(event.result, Outcome) else None
-            self.folder.add(episode, actions, event.attempt.answers)
-            if episode.status is Status.ERROR:
-                self._log(event.attempt, event.result)
-                self._errors_in_a_row += 1
-            else:
-                self._errors_in_a_row = 0
-                if event.result.trouble is not None:
-                    self._log(event.attempt, event.result.trouble)
-            if self._errors_in_a_row >= ERRORS_IN_A_ROW:
-                self.hopeless = f"{ERRORS_IN_A_ROW} episodes in a row ended in errors, the last one: {event.result.message}"
+            ended = isinstance(event.result, Outcome)
+            self.folder.add(episode, event.result.actions if ended else None, event.attempt.answers)
+            error = event.result.video_error if ended else event.result
+            if error is not None:
+                self._log(event.attempt, error)
+            self._streak.add(None if ended else error.message)
         self.observer.event(event, episode)
 
-    def _log(self, attempt, trouble) -> None:
-        self.folder.log_error(f"{attempt.episode} attempt {attempt.number}: {trouble.type}: {trouble.message}\n{trouble.trace}")
+    def _log(self, attempt: EpisodeAttempt, error: ErrorReport) -> None:
+        self.folder.log_error(f"{attempt.episode} attempt {attempt.number}: {error.type}: {error.message}\n{error.trace}")
 
 
 def as_episode(event: Finished, task: str) -> Episode:

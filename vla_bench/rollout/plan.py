@@ -26,7 +26,7 @@ WORKER_BYTES_MESHES = 2.5e9  # and on meshes
 VIDEO_MODES = ("failures", "all", "none")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """What the user asked for, as the command line takes it."""
 
@@ -74,7 +74,7 @@ def worker_count(text: str, episodes: int, assets: AssetPack) -> int:
     return max(1, min(count, episodes))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A request that was found possible: everything is known and at hand before the first episode."""
 
@@ -142,7 +142,17 @@ def prepare(request: Request) -> Plan:
     gl = choose_gl()
     # The simulators have the cores; a model's threads that wait for one of theirs wait for each other.
     choice = replace(choice, threads=max(1, environment.cpu_count() + 1 - workers))
-    return Plan(request, choice, reason, suites, episodes, make_policy(choice), assets, gl, workers)
+    return Plan(
+        request=request,
+        choice=choice,
+        reason=reason,
+        suites=suites,
+        episodes=episodes,
+        policy=make_policy(choice),
+        assets=assets,
+        gl=gl,
+        workers=workers,
+    )
 
 
 def model_choice(request: Request, suites: list[Suite]) -> ModelChoice:

@@ -19,7 +19,7 @@ from vla_bench.checkpoints.hub import find
 from vla_bench.checkpoints.known import bundled
 from vla_bench.checkpoints.saving import save
 from vla_bench.demonstrations.attempts import PARTS
-from vla_bench.demonstrations.demo_file import suite_name
+from vla_bench.demonstrations.hdf5 import suite_name
 from vla_bench.errors import ExitCode, UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.presets import PRESETS

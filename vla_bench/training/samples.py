@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vla_bench.demonstrations.demo_file import chunk_starts
+from vla_bench.demonstrations.hdf5 import chunk_starts
 from vla_bench.interface.config import VLAConfig
 from vla_bench.model.images import Normalisation
 from vla_bench.model.normalisation import Statistics, normalise_actions, normalise_proprio

@@ -21,8 +21,6 @@ from vla_bench.world.scene import SceneReader
 
 DUMMY_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])  # arm still, gripper open
 
-SAMPLED = -1  # `init_state` in the key of an episode from a start of `World.sample`: it has no official number
-
 SUBSTEPS = 25  # physics steps of 2 ms per control step, as robosuite's macros fix them
 # robosuite's observables are sampled on a clock of their own, which runs from the forced updates of `reset` and
 # `set_init_state`: in LIBERO's protocol every observation is taken after the 24th of the 25 physics steps.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vla_bench.demonstrations.attempts import Attempt, TaskBook
+from vla_bench.demonstrations.attempts import AttemptRecord, TaskProgress, overall_rate
 from vla_bench.demonstrations.demos import DemoObserver
 from vla_bench.demonstrations.recording import Ending
 from vla_bench.progress import Bar
-from vla_bench.stats import wilson
 
 
 class DemoProgress(DemoObserver):
@@ -17,19 +16,18 @@ class DemoProgress(DemoObserver):
     def __init__(self):
         self._bar = Bar("demos")
 
-    def begin(self, message: str, books: Sequence[TaskBook]) -> None:
-        self._bar.begin(message, sum(book.wanted for book in books), _done(books))
+    def begin(self, message: str, tasks: Sequence[TaskProgress]) -> None:
+        self._bar.begin(message, sum(progress.wanted for progress in tasks), _done(tasks))
 
-    def attempt(self, attempt: Attempt, books: Sequence[TaskBook]) -> None:
+    def attempt(self, attempt: AttemptRecord, tasks: Sequence[TaskProgress]) -> None:
         if attempt.ending is Ending.ERROR:
             where = f"{attempt.suite} {attempt.task_id} attempt {attempt.number}"
             self._bar.say(f"{where}: error: {attempt.error.splitlines()[0]}")
-        rates = [book.rate for book in books]
-        self._bar.moved(_done(books), str(wilson(sum(r.successes for r in rates), sum(r.n for r in rates))))
+        self._bar.moved(_done(tasks), str(overall_rate(tasks)))
 
     def end(self) -> None:
         self._bar.end()
 
 
-def _done(books: Sequence[TaskBook]) -> int:
-    return sum(len(book.kept) for book in books)
+def _done(tasks: Sequence[TaskProgress]) -> int:
+    return sum(len(progress.successes) for progress in tasks)
