@@ -28,7 +28,7 @@ from vla_bench.model.initialise import RANDOM_STATISTICS, random_vla
 from vla_bench.model.speed import Speed
 from vla_bench.pruners.registry import make_pruner
 from vla_bench.queries import Answer
-from vla_bench.suites import SUITE_NAMES
+from vla_bench.suites import suite_names
 
 from .. import nanos
 from ..made_checkpoints import TINY
@@ -232,7 +232,7 @@ def test_what_is_measured(measured):
         assert each.low <= each.ratio <= each.high
     assert not measured.comparable and measured.dtype == "float32" and measured.before["threads"] == 1
     assert all(len(times) == 8 for raw in measured.raw.values() for times in raw.values())
-    assert measured.cold_queries == 8 and measured.warm_queries == 8 + 20 + 8 and measured.suites == SUITE_NAMES
+    assert measured.cold_queries == 8 and measured.warm_queries == 8 + 20 + 8 and measured.suites == suite_names()
     assert measured.cold_seconds.keys() == {pruned.name, dense.name} and min(measured.cold_seconds.values()) > 0
     assert pruned.instead == dense.instead == 0
     json.dumps(measured.to_dict(), allow_nan=False)
@@ -322,7 +322,7 @@ def test_copies_of_the_weights_are_made_once_and_counted(monkeypatch):
     texts = ("lightvla", "dense", "random", "grid@rows", "dense@none")
     variants = [parse_variant(text, "nano", "cameras,fused") for text in texts]
     with nanos.one_thread():
-        askers = make_ready(variants, SUITE_NAMES, Limited(), seed=0)
+        askers = make_ready(variants, suite_names(), Limited(), seed=0)
     assert len(made) == 2 * NANO.llm.layers and sum(4 * copy.numel() for copy in made) == copied_bytes(NANO, dtype)
     assert [asker.name.partition(":")[2].partition("@")[0] for asker in askers] == [
         "lightvla",
@@ -334,7 +334,7 @@ def test_copies_of_the_weights_are_made_once_and_counted(monkeypatch):
     assert len({id(asker.model) for asker in askers}) == 1
     Limited.free -= 1
     with pytest.raises(ModelError, match="0.0 GB of weights and 0.0 GB of copies for speed fused") as caught:
-        make_ready(variants, SUITE_NAMES, Limited(), seed=0)
+        make_ready(variants, suite_names(), Limited(), seed=0)
     assert caught.value.fix == "vla-bench latency --speed cameras,rows"
     check_memory(NANO, Limited(), {"cameras,rows"})
     assert round(copied_bytes(SEVEN_B, torch.bfloat16) / 1e9, 1) == 9.0
@@ -366,7 +366,7 @@ def test_an_episode_asked_again_begins_anew():
     """Otherwise the arm would go on at the speed of its last answer."""
     kept = []
     with nanos.one_thread():
-        (asker,) = make_ready([parse_variant("spvla(z_thre=0, z_min=1, edges=false)", "nano", "none")], SUITE_NAMES, Host(), 0)
+        (asker,) = make_ready([parse_variant("spvla(z_thre=0, z_min=1, edges=false)", "nano", "none")], suite_names(), Host(), 0)
         queries = replay(NANO, 3, "own", 0, words=False)
         for _ in range(2):
             asker.start()
@@ -401,7 +401,7 @@ def test_pruners_get_the_parameters_that_were_trained(tmp_path):
         for text in ("lightvla-star-llm1", "plus-random(lightvla-star-llm1)", "lightvla-star-llm2", "dense")
     ]
     own = [Variant(str(folder), None, "none")]
-    named, wrapped, other, dense, default = make_ready([*variants, *own], SUITE_NAMES, Host())
+    named, wrapped, other, dense, default = make_ready([*variants, *own], suite_names(), Host())
     for asker in (named, default):
         assert torch.equal(asker._pruner.queries, queries)
     assert torch.equal(wrapped._pruner.inner.queries, queries)

@@ -13,6 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vla_bench.errors import ModelError, UsageError
+from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.layout import Span
 from vla_bench.interface.needs import Rows
 from vla_bench.interface.presets import NANO
@@ -31,7 +32,6 @@ from vla_bench.model.sequence import pack
 from vla_bench.model.shortcuts import FastLayer
 from vla_bench.model.speed import BUCKET, Speed, capacity
 from vla_bench.model.stages import Stages
-from vla_bench.model.vla import ActionSlice
 from vla_bench.pruners.lightvla import LightVLA
 from vla_bench.pruners.registry import make_pruner
 from vla_bench.records import EpisodeKey

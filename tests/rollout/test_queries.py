@@ -49,7 +49,7 @@ def evaluate_fake(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(plan, "load_suites", lambda name: [suite])
 
     def go(policy, trials=2, out=tmp_path / "run"):
-        monkeypatch.setattr(plan, "make_policy", lambda choice: policy)
+        monkeypatch.setattr(plan, "make_policy", lambda choice, model: policy)
         how = {"pruner": "arithmetic", "assets": "primitive", "video": "none", "workers": "2", "out": out}
         request = Request("object", "openvla-oft", trials, "0", **how)
         return evaluate(request, ProgressDisplay()), capsys.readouterr().err

@@ -24,13 +24,13 @@ from vla_bench.checkpoints.checkpoint import load, save
 from vla_bench.checkpoints.files import TOKENIZER_FILES
 from vla_bench.demonstrations.demo_file import LAYOUT, Demo, chunk_starts, suite_name, write_demos
 from vla_bench.errors import CheckpointError, ModelError, NotComparableError, RecordError, UsageError
+from vla_bench.interface.noise import NoiseSchedule
 from vla_bench.interface.presets import NANO
 from vla_bench.locks import locked
 from vla_bench.model.images import Normalisation, centre_crop, prepare
 from vla_bench.model.initialise import random_vla
 from vla_bench.model.normalisation import Statistics, choose_statistics, normalise_actions, unnormalise_actions
 from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
-from vla_bench.pruners.gumbel import NoiseSchedule
 from vla_bench.pruners.registry import BUILT_IN, make_pruner
 from vla_bench.training import finetune
 from vla_bench.training.augment import Augmentation, crop, scale_saturation, turn_hue
@@ -98,7 +98,7 @@ def samples(data, frames):
 
 
 def request(data, out, name="nano-oft", resume=False, **options):
-    return TrainRequest(recipe(name).with_options(**SHORT | options), data, out, "cpu", 2, resume)
+    return TrainRequest(recipe(name).with_options(**SHORT | options), data, out, "cpu", save_every=2, resume=resume)
 
 
 def weights(folder):

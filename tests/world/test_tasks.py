@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vla_bench.suites import SUITE_NAMES, load_suite
+from vla_bench.suites import load_suite, suite_names
 from vla_bench.world.assets import resolve_assets
 from vla_bench.world.env import World
 
@@ -26,12 +26,12 @@ def check_tasks(suite_name, pack):
         world.close()
 
 
-@pytest.mark.parametrize("suite", SUITE_NAMES)
+@pytest.mark.parametrize("suite", suite_names())
 def test_primitive(suite, primitive):
     check_tasks(suite, primitive)
 
 
 @pytest.mark.skipif(not MESHES.is_dir(), reason="the meshes lie outside the repository")
-@pytest.mark.parametrize("suite", SUITE_NAMES)
+@pytest.mark.parametrize("suite", suite_names())
 def test_meshes(suite):
     check_tasks(suite, resolve_assets(str(MESHES)))

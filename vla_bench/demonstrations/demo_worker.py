@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vla_bench.demonstrations.attempts import Attempt
 from vla_bench.demonstrations.recording import Ending
-from vla_bench.policies.registry import SCRIPTED
+from vla_bench.policies.resolve import ResolvedModel
 from vla_bench.signals import serve_parent
 from vla_bench.suites import Suite
 from vla_bench.world.assets import AssetPack
@@ -26,7 +26,7 @@ class Settings:
     assets: AssetPack
     environment: dict[str, str]  # set before the simulator is imported
     disturbed_share: float
-    learner: str | None = None  # a policy that acts first
+    learner: ResolvedModel | None = None  # a policy that acts first
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,15 @@ def main(connection: Connection, settings: Settings) -> None:
     os._exit(0)
 
 
-def _learner(name: str | None, suite: Suite):
+def _learner(model: ResolvedModel | None, suite: Suite):
     """On one thread of the CPU: there are as many processes as cores."""
-    if name is None:
+    if model is None:
         return None
-    from vla_bench.policies.registry import ModelChoice, make_policy
+    from vla_bench.policies.choice import ModelChoice
+    from vla_bench.policies.registry import make_policy
+    from vla_bench.values import Device
 
-    model = {} if name in SCRIPTED else {"device": "cpu", "threads": 1}
-    return make_policy(ModelChoice(name, suites=(suite.name,), **model))
+    return make_policy(ModelChoice(model.name, suites=(suite.name,), device=Device.CPU, threads=1), model=model)
 
 
 def make(world, expert, job: Job, disturbed_share: float, learner=None) -> Attempt:

@@ -18,10 +18,12 @@ from vla_bench.demonstrations.demo_report import DemoReport
 from vla_bench.demonstrations.demo_worker import Job, Settings
 from vla_bench.demonstrations.recording import Ending
 from vla_bench.errors import UsageError
-from vla_bench.policies.registry import SCRIPTED, ModelChoice, settle
+from vla_bench.policies.choice import ModelChoice
+from vla_bench.policies.registry import settle
+from vla_bench.policies.resolve import ModelKind, ResolvedModel
 from vla_bench.rollout.plan import worker_count
 from vla_bench.rollout.selection import chosen_tasks
-from vla_bench.suites import SUITE_NAMES, Suite, Task, load_suites
+from vla_bench.suites import Suite, Task, load_suites, suite_names
 from vla_bench.world.assets import AssetPack, resolve_assets
 from vla_bench.world.gl import GL, choose_gl
 
@@ -63,14 +65,14 @@ def make_demos(request: DemoRequest, observer: DemoObserver | None = None) -> De
     check(request)
     chosen = chosen_tasks(load_suites(request.suite), request.tasks)
     suites = list({suite.name: suite for suite, _ in chosen}.values())
-    assets, gl = resolve_assets(request.assets), choose_gl()
+    assets, gl = resolve_assets(request.assets, suites), choose_gl()
+    learner = None
     if request.learner is not None:
-        choice, _ = settle(ModelChoice(request.learner, suites=tuple(suite.name for suite in suites)))
-        request = replace(request, learner=choice.model)
-    folder = DemoFolder(request.out, configuration(request, suites, assets, gl), request.command)
+        learner = settle(ModelChoice(request.learner, suites=tuple(suite.name for suite in suites)))
+    folder = DemoFolder(request.out, configuration(request, suites, assets, gl, learner), request.command)
     observer = observer or DemoObserver()
     try:
-        return _run(request, chosen, assets, gl, folder, observer)
+        return _run(request, chosen, assets, gl, folder, observer, learner)
     finally:
         observer.end()
         folder.close()
@@ -88,10 +90,12 @@ def check(request: DemoRequest) -> None:
         raise UsageError(f"--seed must not be negative, not {request.seed}")
 
 
-def configuration(request: DemoRequest, suites: Sequence[Suite], assets: AssetPack, gl: GL) -> dict[str, object]:
+def configuration(
+    request: DemoRequest, suites: Sequence[Suite], assets: AssetPack, gl: GL, learner: ResolvedModel | None
+) -> dict[str, object]:
     """Everything that decides a demonstration.  How many there are, of which tasks, by how many workers is not part of it."""
     return {
-        **_learner(request.learner, suites, request.image_size),
+        **_learner(learner, suites, request.image_size),
         "policy": "expert",
         "seed": request.seed,
         "image_size": request.image_size,
@@ -104,24 +108,22 @@ def configuration(request: DemoRequest, suites: Sequence[Suite], assets: AssetPa
     }
 
 
-def _learner(name: str | None, suites: Sequence[Suite], image_size: int) -> dict[str, object]:
+def _learner(model: ResolvedModel | None, suites: Sequence[Suite], image_size: int) -> dict[str, object]:
     """Who acts first, if anybody does, and with which weights.  Raises UsageError for one used to other pictures."""
-    if name is None:
+    if model is None:
         return {}
-    if name in SCRIPTED:
-        return {"learner": name, "learner_weights": None}
-    from vla_bench.policies.checkpoints import source
-
+    if model.kind is not ModelKind.CHECKPOINT:
+        return {"learner": model.name, "learner_weights": None}
     weights = {}
     for suite in suites:
-        folder = find(source(ModelChoice(name), [suite]))
+        folder = find(model.checkpoint([suite.name], "vla-bench demos"))
         seen = read_config_file(folder).config.camera_size
         if seen != image_size:
             raise UsageError(
-                f"{name} sees pictures of {seen} pixels, the demonstrations would have {image_size}", f"--image-size {seen}"
+                f"{model.name} sees pictures of {seen} pixels, the demonstrations would have {image_size}", f"--image-size {seen}"
             )
         weights[suite.name] = identity(folder)
-    return {"learner": name, "learner_weights": weights}
+    return {"learner": model.name, "learner_weights": weights}
 
 
 class Assignments:
@@ -158,6 +160,7 @@ def _run(
     gl: GL,
     folder: DemoFolder,
     observer: DemoObserver,
+    learner: ResolvedModel | None,
 ) -> DemoReport:
     books = [TaskBook(suite, task, request.per_task) for suite, task in chosen]
     folder.resume(books)
@@ -179,7 +182,7 @@ def _run(
         observer.attempt(attempt, books)
 
     suites = {suite.name: replace(suite, image_size=request.image_size) for suite, _ in chosen}
-    settings = Settings(suites, assets, gl.environment(), request.disturb, request.learner)
+    settings = Settings(suites, assets, gl.environment(), request.disturb, learner)
     crew = Crew(settings, workers, assignments.next, on_attempt)
     wanted = sum(book.wanted for book in books)
     observer.begin(
@@ -193,6 +196,6 @@ def _run(
     # A stop that came when nothing was left to do interrupted nothing.
     interrupted = stopped is None and not all(book.done for book in books)
     report = DemoReport(folder.path, books, interrupted, stopped, seconds, ran, request.command)
-    everything = sorted([*books, *folder.others(books)], key=lambda book: (SUITE_NAMES.index(book.suite.name), book.task.id))
+    everything = sorted([*books, *folder.others(books)], key=lambda book: (suite_names().index(book.suite.name), book.task.id))
     folder.write_report(replace(report, books=everything).to_markdown())
     return report

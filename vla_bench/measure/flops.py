@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import Enum
 from pathlib import Path
 
 from vla_bench.errors import MeasureError, UsageError
@@ -15,20 +14,12 @@ from vla_bench.model.costs import Lengths, Scope, macs, mean_gflops, others
 from vla_bench.model.costs_decoding import decoding_macs, others_decoding
 from vla_bench.pruners.lengths import CUTS, NONE, path_of
 from vla_bench.pruners.spec import parse
+from vla_bench.values import Counter
 
 PROMPT = 28  # LIBERO's forty instructions have 27.5 tokens in the reference's template, on average
 
 # Table II of the paper: image tokens, TFLOPs.
 PAPER = {NONE: (512, 8.8), "lightvla": (78, 3.6), "fastv": (100, 1.9), "flashvla-ics": (192, 0.7), "spvla": (229, 3.1)}
-
-
-class Counter(str, Enum):
-    """CLOSED_FORM: formulas.  TORCH, FVCORE: the real model's operators, watched on the meta device.  ALL: one after another."""
-
-    CLOSED_FORM = "closed-form"
-    TORCH = "torch"
-    FVCORE = "fvcore"
-    ALL = "all"
 
 
 MEASURED = (Counter.TORCH, Counter.FVCORE)
