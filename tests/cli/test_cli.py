@@ -150,9 +150,9 @@ def test_world_does_not_import_torch_and_records_nothing_heavy():
 def test_public_names_are_these_and_importing_them_is_light():
     import vla_bench
 
-    expected = """AssetPack Chunk Episode EpisodeKey Inputs Observation Output Policy Pruner Rate Request Result Run Selection
-        Sight Site Status Suite Task VLA VLAConfig View VlaBenchError World evaluate load_suite load_suites make_policy
-        make_pruner read_episodes read_run resolve_assets wilson"""
+    expected = """AssetPack Chunk Episode EpisodeKey Inputs LLM_INPUT Observation Output Policy Pruner Rate Request Result Run
+        Selection Sight Site Status Suite Task VISION VLA VLAConfig View VlaBenchError World before_layer evaluate load_suite
+        load_suites make_policy make_pruner read_episodes read_run resolve_assets wilson"""
     assert sorted(set(vla_bench.__all__) - {"__version__"}) == sorted(expected.split())
     assert all(getattr(vla_bench, name) is not None for name in vla_bench.__all__)
     code = "import sys, vla_bench\nassert 'numpy' not in sys.modules"

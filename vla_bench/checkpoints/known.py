@@ -31,7 +31,7 @@ class KnownModel:
 def bundled(name: str) -> Path | None:
     """The folder of a checkpoint that ships with the package."""
     folder = WEIGHTS / name
-    return folder if (folder / "config.json").is_file() else None
+    return folder if folder.name == name and (folder / "config.json").is_file() else None
 
 
 def cached(hub_id: str) -> bool:

@@ -49,7 +49,9 @@ class Policy(ABC):
     Another package adds a policy with a class and an entry point; `vla-bench eval --model forward` then runs it:
 
         import numpy as np
+
         from vla_bench import Chunk, Policy, Sight
+
 
         class Forward(Policy):
             name = "forward"

@@ -105,7 +105,7 @@ def resolve_model(
         return ResolvedModel(name, ModelKind.CHECKPOINT, by_suite=public[name], reason=reason)
     if name in plug_ins():
         return ResolvedModel(name, ModelKind.PLUG_IN)
-    if Path(name).expanduser().is_dir() or is_hub_id(name):
+    if name and (Path(name).expanduser().is_dir() or is_hub_id(name)):
         return ResolvedModel(name, ModelKind.CHECKPOINT, place=name)
     raise _unknown(name, [AUTO, *DEFAULTS, *public], presets, command)
 

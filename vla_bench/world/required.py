@@ -28,7 +28,7 @@ def required_models(suites: Iterable[Suite]) -> dict[str, str]:
     found: dict[str, str] = {}
     for suite in suites:
         for task in suite.tasks:
-            for name in _models(suite, task):
+            for name in sorted(_models(suite, task)):
                 found.setdefault(name, f"{suite.name}/{task.id}")
     return found
 
