@@ -88,7 +88,7 @@ def test_what_cannot_be_counted_is_refused():
     for length in (-500, 0):
         with pytest.raises(UsageError, match=f"--prompt-tokens {length}: an instruction has at least 1"):
             count(FlopsRequest(pruner="fastv", prompt_tokens=length))
-    with pytest.raises(UsageError, match="no preset"):
+    with pytest.raises(UsageError, match='unknown model "8b"'):
         count(FlopsRequest(model="8b"))
     with pytest.raises(UsageError, match="the decoder has 32 layers"):
         path_of("fastv(layer=32)", SEVEN_B, 28)

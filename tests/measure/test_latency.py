@@ -17,7 +17,7 @@ from vla_bench.measure.devices import GPUS, Host, Peak, clock_moved
 from vla_bench.measure.forced import Forced, exactly
 from vla_bench.measure.latency import LatencyRequest, measure_latency
 from vla_bench.measure.ready import check_memory, copied_bytes, make_ready
-from vla_bench.measure.replay import TOKENS, replay
+from vla_bench.measure.replay import replay
 from vla_bench.measure.roofline import bound_ms, products, share
 from vla_bench.measure.spread import ratio, spread
 from vla_bench.measure.timing import Samples, Timed, ask, check_done, interleave
@@ -28,7 +28,7 @@ from vla_bench.model.initialise import RANDOM_STATISTICS, random_vla
 from vla_bench.model.speed import Speed
 from vla_bench.pruners.registry import make_pruner
 from vla_bench.queries import Answer
-from vla_bench.suites import suite_names
+from vla_bench.suites import load_suites, suite_names
 
 from .. import nanos
 from ..made_checkpoints import TINY
@@ -145,8 +145,9 @@ def test_the_papers_counts():
     queries = replay(NANO, 400, "paper", 0, words=False)
     again, other = (replay(NANO, 400, "paper", seed, words=False) for seed in (0, 1))
     assert len(queries) == 400 and [q.kept for q in queries] == [q.kept for q in again] != [q.kept for q in other]
-    for suite, (mean, sd, length) in TOKENS.items():
-        of_suite = [q for q in queries if q.observation.episode.suite == suite]
+    for suite in load_suites():
+        (mean, sd), length = suite.about.kept_tokens, suite.about.prompt_tokens
+        of_suite = [q for q in queries if q.observation.episode.suite == suite.name]
         kept = np.array([q.kept for q in of_suite])
         assert {q.prompt for q in of_suite} == {length}
         assert kept.mean() == pytest.approx(mean / 4, abs=sd / 4 / 3) and kept.std() == pytest.approx(sd / 4, rel=0.35)

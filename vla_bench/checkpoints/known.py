@@ -41,6 +41,11 @@ def cached(hub_id: str) -> bool:
     return isinstance(try_to_load_from_cache(hub_id, "model.safetensors.index.json"), str)
 
 
+def bundled_names() -> list[str]:
+    """Of the checkpoints that ship with the package."""
+    return [config.parent.name for config in sorted(WEIGHTS.glob("*/config.json"))]
+
+
 def families() -> dict[str, dict[str, str]]:
     """Hub ids of public checkpoints by family and suite, as the suites name them."""
     found: dict[str, dict[str, str]] = {}
@@ -54,10 +59,10 @@ def known_models() -> list[KnownModel]:
     """Bundled models first, then the public ones, suite by suite."""
     suites = load_suites()
     found = []
-    for config in sorted(WEIGHTS.glob("*/config.json")):
-        table = json.loads(config.read_text(encoding="utf-8"))
+    for name in bundled_names():
+        table = json.loads((WEIGHTS / name / "config.json").read_text(encoding="utf-8"))
         trained = tuple(s.name for s in suites if any(key.startswith(s.libero_name) for key in table["norm_stats"]))
-        found.append(KnownModel(config.parent.name, table["vla_bench"]["kind"], suites=trained, at_hand="bundled"))
+        found.append(KnownModel(name, table["vla_bench"]["kind"], suites=trained, at_hand="bundled"))
     for family in families():
         for suite in suites:
             if public := suite.checkpoints.get(family):

@@ -68,7 +68,8 @@ def make_demos(request: DemoRequest, observer: DemoObserver | None = None) -> De
     assets, gl = resolve_assets(request.assets, suites), choose_gl()
     learner = None
     if request.learner is not None:
-        learner = settle(ModelChoice(request.learner, suites=tuple(suite.name for suite in suites)))
+        choice = ModelChoice(request.learner, suites=tuple(suite.name for suite in suites))
+        learner = settle(choice, "vla-bench demos")
     folder = DemoFolder(request.out, configuration(request, suites, assets, gl, learner), request.command)
     observer = observer or DemoObserver()
     try:

@@ -8,16 +8,17 @@ from vla_bench.errors import UsageError
 from vla_bench.policies.base import Policy
 from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.classes import REPLAY, make_plug_in, policy_class
-from vla_bench.policies.resolve import ModelKind, ResolvedModel, resolve_model
+from vla_bench.policies.resolve import EVAL, ModelKind, ResolvedModel, resolve_model
 from vla_bench.values import Decoding, Device
 
 
-def settle(choice: ModelChoice) -> ResolvedModel:
-    """The model chosen, and that it takes every option given.
+def settle(choice: ModelChoice, command: str = EVAL) -> ResolvedModel:
+    """The model chosen, which takes every option given.
 
+    command: the command that was given, for what an error advises.
     Loads nothing, so that a wrong name or option shows at once.  Raises UsageError.
     """
-    model = resolve_model(choice.model, suites=choice.suites, device=choice.device)
+    model = resolve_model(choice.model, suites=choice.suites, device=choice.device, command=command)
     takes = () if model.kind is ModelKind.CHECKPOINT else policy_class(_class_name(model)).takes
     if choice.seed and "seed" not in takes:
         why = f"{model.name} draws nothing by itself, --seed {choice.seed} would change nothing"

@@ -17,7 +17,7 @@ from enum import Enum
 from pathlib import Path
 
 from vla_bench.checkpoints.hub import is_hub_id
-from vla_bench.checkpoints.known import DEFAULTS, WEIGHTS, bundled, families
+from vla_bench.checkpoints.known import DEFAULTS, WEIGHTS, bundled, bundled_names, families
 from vla_bench.errors import CheckpointError, UsageError, nearest
 from vla_bench.interface.presets import PRESETS
 from vla_bench.policies.auto import resolve_auto
@@ -116,4 +116,4 @@ def _unknown(name: str, models: list[str], presets: bool, command: str) -> Usage
     what = "no folder" if "/" in name else "unknown model"
     listed = f"Models: {', '.join(known)}, a checkpoint folder or a hub id"
     fix = f"{command} --model expert" if command == EVAL else "vla-bench models"
-    return UsageError(f'{what} "{name}".{nearest(name, known)} {listed}', fix)
+    return UsageError(f'{what} "{name}".{nearest(name, [*known, *bundled_names()])} {listed}', fix)
