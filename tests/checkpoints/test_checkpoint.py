@@ -17,8 +17,9 @@ from vla_bench.checkpoints.checkpoint import save
 from vla_bench.checkpoints.config_file import Kind, Origin, read_config_file, to_table
 from vla_bench.checkpoints.files import identity, read_header, shards
 from vla_bench.errors import CheckpointError, ModelError
+from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.config import VLAConfig
-from vla_bench.model.vla import VLA, ActionSlice, Inputs
+from vla_bench.model.vla import VLA, Inputs
 from vla_bench.pruners.lightvla import LightVLA
 from vla_bench.pruners.wrappers import PlusRandom
 

@@ -11,7 +11,7 @@ import torch
 from vla_bench.checkpoints.files import origin
 from vla_bench.checkpoints.hub import find
 from vla_bench.errors import CheckpointError
-from vla_bench.model.vla import ActionSlice
+from vla_bench.interface.action_slice import ActionSlice
 
 from ..made_checkpoints import PUBLIC, SHARD, assert_equal, load, make, public
 

@@ -13,9 +13,9 @@ from vla_bench.interface.lengths import Case, Lengths
 from vla_bench.interface.presets import NANO, SEVEN_B
 from vla_bench.measure.counted import counted
 from vla_bench.measure.flops import FlopsRequest, count, parse_kept
-from vla_bench.model.costs import Scope
 from vla_bench.pruners.registry import choosing, make_pruner
 from vla_bench.trace import Cut
+from vla_bench.values import Scope
 
 from .. import nanos
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_counted_is_refused():
     for length in (-500, 0):
         with pytest.raises(UsageError, match=f"--prompt-tokens {length}: an instruction has at least 1"):
             count(FlopsRequest(pruner="fastv", prompt_tokens=length))
-    with pytest.raises(UsageError, match="no preset"):
+    with pytest.raises(UsageError, match='unknown model "8b"'):
         count(FlopsRequest(model="8b"))
     with pytest.raises(UsageError, match="the decoder has 32 layers"):
         count(FlopsRequest(pruner="fastv(layer=32)"))

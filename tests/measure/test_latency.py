@@ -18,12 +18,12 @@ from vla_bench.measure.devices import GPUS, Host, Peak, clock_moved
 from vla_bench.measure.forced import Forced, exactly
 from vla_bench.measure.latency import LatencyRequest, measure_latency
 from vla_bench.measure.ready import check_memory, copied_bytes, make_ready
-from vla_bench.measure.replay import PROMPTS, replay
+from vla_bench.measure.replay import replay
 from vla_bench.measure.roofline import bound_ms, products, share
 from vla_bench.measure.spread import ratio, spread
 from vla_bench.measure.timing import Samples, Timed, ask, check_done, interleave
 from vla_bench.measure.variants import Variant, parse_variant
-from vla_bench.model.costs import Scope, macs
+from vla_bench.model.costs import macs
 from vla_bench.model.fast import FastVLA
 from vla_bench.model.initialise import RANDOM_STATISTICS, random_vla
 from vla_bench.model.speed import Speed
@@ -31,7 +31,8 @@ from vla_bench.paper import table1
 from vla_bench.pruners.lightvla import lightvla_macs
 from vla_bench.pruners.registry import make_pruner
 from vla_bench.queries import QueryRecord
-from vla_bench.suites import SUITE_NAMES
+from vla_bench.suites import load_suites, suite_names
+from vla_bench.values import Scope
 
 from .. import nanos
 from ..made_checkpoints import TINY
@@ -147,10 +148,11 @@ def test_the_papers_counts():
     queries = replay(NANO, 400, "paper", 0, words=False)
     again, other = (replay(NANO, 400, "paper", seed, words=False) for seed in (0, 1))
     assert len(queries) == 400 and [q.kept for q in queries] == [q.kept for q in again] != [q.kept for q in other]
-    for suite, tokens in table1()["LightVLA"].tokens.items():
-        of_suite = [q for q in queries if q.observation.episode.suite == suite]
+    for suite in load_suites():
+        tokens, length = table1()["LightVLA"].tokens[suite.name], suite.about.prompt_tokens
+        of_suite = [q for q in queries if q.observation.episode.suite == suite.name]
         kept = np.array([q.kept for q in of_suite])
-        assert {q.prompt for q in of_suite} == {PROMPTS[suite]}
+        assert {q.prompt for q in of_suite} == {length}
         assert kept.mean() == pytest.approx(tokens.mean / 4, abs=tokens.sd / 12)
         assert kept.std() == pytest.approx(tokens.sd / 4, rel=0.35)
     assert all(image.shape == (128, 128, 3) for q in queries[:8] for image in q.observation.images.values())
@@ -235,7 +237,7 @@ def test_what_is_measured(measured):
         assert each.low <= each.ratio <= each.high
     assert not measured.comparable and measured.dtype == "float32" and measured.before["threads"] == 1
     assert all(len(times) == 8 for raw in measured.raw.values() for times in raw.values())
-    assert measured.cold_queries == 8 and measured.warm_queries == 8 + 20 + 8 and measured.suites == SUITE_NAMES
+    assert measured.cold_queries == 8 and measured.warm_queries == 8 + 20 + 8 and measured.suites == suite_names()
     assert measured.cold_seconds.keys() == {pruned.name, dense.name} and min(measured.cold_seconds.values()) > 0
     assert pruned.instead == dense.instead == 0
     json.dumps(measured.to_dict(), allow_nan=False)
@@ -325,7 +327,7 @@ def test_copies_of_the_weights_are_made_once_and_counted(monkeypatch):
     texts = ("lightvla", "dense", "random", "grid@rows", "dense@none")
     variants = [parse_variant(text, "nano", "cameras,fused") for text in texts]
     with nanos.one_thread():
-        askers = make_ready(variants, SUITE_NAMES, Limited(), seed=0)
+        askers = make_ready(variants, suite_names(), Limited(), seed=0)
     assert len(made) == 2 * NANO.llm.layers and sum(4 * copy.numel() for copy in made) == copied_bytes(NANO, dtype)
     assert [asker.name.partition(":")[2].partition("@")[0] for asker in askers] == [
         "lightvla",
@@ -337,7 +339,7 @@ def test_copies_of_the_weights_are_made_once_and_counted(monkeypatch):
     assert len({id(asker.model) for asker in askers}) == 1
     Limited.free -= 1
     with pytest.raises(ModelError, match="0.0 GB of weights and 0.0 GB of copies for speed fused") as caught:
-        make_ready(variants, SUITE_NAMES, Limited(), seed=0)
+        make_ready(variants, suite_names(), Limited(), seed=0)
     assert caught.value.fix == "vla-bench latency --speed cameras,rows"
     check_memory(NANO, Limited(), {"cameras,rows"})
     assert round(copied_bytes(SEVEN_B, torch.bfloat16) / 1e9, 1) == 9.0
@@ -369,7 +371,7 @@ def test_an_episode_asked_again_begins_anew():
     """Otherwise the arm would go on at the speed of its last answer."""
     kept = []
     with nanos.one_thread():
-        (asker,) = make_ready([parse_variant("spvla(z_thre=0, z_min=1, edges=false)", "nano", "none")], SUITE_NAMES, Host(), 0)
+        (asker,) = make_ready([parse_variant("spvla(z_thre=0, z_min=1, edges=false)", "nano", "none")], suite_names(), Host(), 0)
         queries = replay(NANO, 3, "own", 0, words=False)
         for _ in range(2):
             asker.start()
@@ -406,7 +408,7 @@ def test_pruners_get_the_parameters_that_were_trained(tmp_path):
     own = [Variant(str(folder), None, "none")]
     (query,) = replay(NANO, 1, "own", 0, words=True)
     pruners = []
-    for asker in make_ready([*variants, *own], SUITE_NAMES, Host()):
+    for asker in make_ready([*variants, *own], suite_names(), Host()):
         asker.prepare(query)  # its pruner in the model that they share
         pruners.append(asker.model.pruner)
     named, wrapped, other, dense, default = pruners

@@ -12,7 +12,7 @@ from vla_bench.measure.replay import cycle_of, replay
 from vla_bench.measure.timing import Timed, interleave, warm_up
 from vla_bench.measure.variants import parse_variant
 from vla_bench.model.buckets import RECENT
-from vla_bench.suites import SUITE_NAMES
+from vla_bench.suites import suite_names
 
 from .. import nanos
 
@@ -59,7 +59,7 @@ def test_what_is_timed_meets_no_new_length_and_no_new_bucket(monkeypatch):
     speed = "cameras,rows,buckets"
     variants = [parse_variant(text, "nano", speed) for text in ("lightvla", "dense")]
     with nanos.one_thread():
-        askers = make_ready(variants, SUITE_NAMES, Host(), seed=0, forced=True)
+        askers = make_ready(variants, suite_names(), Host(), seed=0, forced=True)
         queries = replay(NANO, 96, "paper", 5, words=False)[::6]  # four suites, hence four lengths
         timed = [asker.timed() for asker in askers]
         warm_up(timed, cycle_of(queries), Host(), seconds=0.0)

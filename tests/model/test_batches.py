@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from vla_bench.errors import ModelError
+from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.presets import NANO
 from vla_bench.interface.pruner import Pruner
 from vla_bench.interface.selection import Selection
 from vla_bench.interface.sites import LLM_INPUT, VISION, before_layer
 from vla_bench.model.initialise import random_vla
-from vla_bench.model.vla import ActionSlice, Inputs
+from vla_bench.model.vla import Inputs
 from vla_bench.pruners.lightvla import LightVLA
 
 from ..nanos import AtVision, BeforeLightVLA, ByAttention, Everywhere, KeepAll, answer, inputs, kept, one_thread, sample

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from vla_bench.errors import ModelError
+from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.layout import Span
 from vla_bench.interface.needs import Rows
 from vla_bench.interface.presets import NANO
@@ -18,7 +19,6 @@ from vla_bench.model.fast import FastVLA
 from vla_bench.model.initialise import random_vla
 from vla_bench.model.shortcuts import FastLayer
 from vla_bench.model.speed import Speed
-from vla_bench.model.vla import ActionSlice
 from vla_bench.pruners.lightvla import LightVLA
 from vla_bench.records import EpisodeKey
 
@@ -125,7 +125,8 @@ def test_rows_and_fused_do_less(use, batch):
     from torch.utils.flop_counter import FlopCounterMode
 
     from vla_bench.interface.lengths import Lengths
-    from vla_bench.model.costs import Scope, macs
+    from vla_bench.model.costs import macs
+    from vla_bench.values import Scope
 
     model, one = use(None), sample(batch, 0)
 

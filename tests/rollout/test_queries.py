@@ -53,7 +53,7 @@ def evaluate_fake(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(evaluate_module, "make_simulator", make_counter)
 
     def go(policy, trials=2, out=tmp_path / "run"):
-        monkeypatch.setattr(plan, "make_policy", lambda choice: policy)
+        monkeypatch.setattr(plan, "make_policy", lambda choice, model: policy)
         what = {"suite": "object", "model": "openvla-oft", "trials": trials, "tasks": "0", "pruner": "arithmetic"}
         request = Request(**what, assets="primitive", video="none", workers="2", out=out)
         return evaluate(request, ProgressDisplay()), capsys.readouterr().err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vla_bench.pruners.gumbel import NoiseSchedule
+from vla_bench.interface.noise import NoiseSchedule
 from vla_bench.training.recipe import RECIPES
 from vla_bench.training.schedule import LearningRate
 

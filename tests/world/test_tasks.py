@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from vla_bench.suites import SUITE_NAMES, load_suite
+from vla_bench.suites import load_suite, suite_names
 from vla_bench.world.assets import resolve_assets
 from vla_bench.world.env import World
 from vla_bench.world.init_states import read_init_states
@@ -42,11 +42,11 @@ def check_tasks(suite_name, pack, monkeypatch):
         world.close()
 
 
-@pytest.mark.parametrize("suite", SUITE_NAMES)
+@pytest.mark.parametrize("suite", suite_names())
 def test_primitive(suite, primitive, monkeypatch):
     check_tasks(suite, primitive, monkeypatch)
 
 
-@pytest.mark.parametrize("suite", SUITE_NAMES)
+@pytest.mark.parametrize("suite", suite_names())
 def test_meshes(suite, shared, monkeypatch):
     check_tasks(suite, resolve_assets(str(shared("libero-assets"))), monkeypatch)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from pathlib import Path
 
 from vla_bench.errors import MeasureError, UsageError
@@ -16,23 +15,15 @@ from vla_bench.interface.sites import Site
 from vla_bench.measure.counted import counted, papers_count
 from vla_bench.measure.runs import model_of, passes, recorded
 from vla_bench.measure.sizes import config_of
-from vla_bench.model.costs import Scope, mean_gflops, others
+from vla_bench.model.costs import mean_gflops, others
 from vla_bench.model.costs_decoding import others_decoding
 from vla_bench.model.query_costs import query_macs
 from vla_bench.paper import published_cost
 from vla_bench.pruners.registry import NONE, choosing, make_pruner
 from vla_bench.trace import Cut
+from vla_bench.values import Counter, Scope
 
 PROMPT = 28  # LIBERO's forty instructions have 27.5 tokens in the reference's template, on average
-
-
-class Counter(str, Enum):
-    """CLOSED_FORM: formulas.  TORCH, FVCORE: the real model's operators, watched on the meta device.  ALL: one after another."""
-
-    CLOSED_FORM = "closed-form"
-    TORCH = "torch"
-    FVCORE = "fvcore"
-    ALL = "all"
 
 
 MEASURED = (Counter.TORCH, Counter.FVCORE)

@@ -8,21 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from enum import Enum
 
 from vla_bench.interface.config import PROJECTOR_GROWTH, RESIDUAL_BLOCKS, LLMConfig, ViTConfig, VLAConfig
 from vla_bench.interface.lengths import Lengths
 from vla_bench.model.speed import BUCKET, capacity
-
-
-class Scope(str, Enum):
-    """MODEL: all blocks of the reference, without lm_head, whose logits an L1 policy never reads.
-    REFERENCE: with lm_head on every row, as the reference code runs it.
-    EXECUTED: what this code runs: neither lm_head nor the last block of both ViTs; short cuts and padding see `macs`."""
-
-    MODEL = "model"
-    REFERENCE = "reference"
-    EXECUTED = "executed"
+from vla_bench.values import Scope
 
 
 def padded(config: VLAConfig, lengths: Lengths, multiple: int = BUCKET) -> Lengths:

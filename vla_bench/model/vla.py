@@ -7,13 +7,13 @@ pixels -> DINOv2 + SigLIP -> [prune] -> projector -> BOS . patches . proprio . p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
 from vla_bench.errors import ModelError
+from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.layout import Layout, Span
 from vla_bench.interface.pruner import Pruner, fit
@@ -28,22 +28,6 @@ from vla_bench.model.shortcuts import Shortcuts
 from vla_bench.model.stages import Stages
 from vla_bench.model.vision import VisionBackbone
 from vla_bench.records import EpisodeKey
-
-
-class ActionSlice(str, Enum):
-    """Which 56 hidden states the action head reads.
-
-    ALIGNED: the prompt's last token and the first 55 slots; what every model is trained with, and OpenVLA-OFT evaluated.
-    REFERENCE: slots 1 to 55 and the stop token, two places to the right; what LightVLA's published evaluation reads.
-    """
-
-    ALIGNED = "aligned"
-    REFERENCE = "reference"
-
-    @property
-    def first(self) -> int:
-        """Its first row, counted from the first slot."""
-        return -1 if self is ActionSlice.ALIGNED else 1
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from vla_bench.model.vla import VLA, Inputs, Output
 from vla_bench.policies.base import Chunk, Policy
 from vla_bench.records import EpisodeKey
 from vla_bench.trace import Cut
+from vla_bench.values import Decoding
 from vla_bench.world.observation import Observation, Sight
 
 COSTS = 4096  # cases whose cost is remembered
@@ -39,6 +40,7 @@ class VLAPolicy(Policy):
         name: str,
         model: VLA,
         processor: Processor,
+        *,
         autoregressive: bool = False,
         identity: dict[str, object] | None = None,
         card: tuple[tuple[str, str], ...] = (),
@@ -55,7 +57,7 @@ class VLAPolicy(Policy):
             **(identity or {}),
             "pruner": model.pruner.label if model.pruner else "none",
             "camera_size": self.image_size,
-            "decoding": "ar" if autoregressive else "l1",
+            "decoding": (Decoding.AR if autoregressive else Decoding.L1).value,
             "action_slice": model.action_slice.value,
             "dtype": str(self._weight.dtype).removeprefix("torch."),
             "device": self._weight.device.type,

@@ -11,14 +11,7 @@ from vla_bench.errors import ExitCode, NotComparableError, UsageError
 from vla_bench.results.comparison import Pairs, Row
 from vla_bench.results.summary_file import read_summary
 from vla_bench.stats import Difference, mcnemar_drop, paired_difference, smallest_drop
-
-
-class Rule(str, Enum):
-    """DETECT passes unless a drop is established: for every change.  NONINFERIOR passes only where a drop beyond the margin is
-    excluded: for a release.  Silence passes the first and never the second."""
-
-    DETECT = "detect"
-    NONINFERIOR = "noninferior"
+from vla_bench.values import Rule
 
 
 class Finding(str, Enum):

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vla_bench import paper
-from vla_bench.checkpoints.known import NANO, bundled
+from vla_bench.checkpoints.known import DEFAULTS
 from vla_bench.errors import UsageError
+from vla_bench.policies.resolve import resolve_model
 from vla_bench.pruners.registry import NONE
 from vla_bench.results.comparison import Row, compare
 from vla_bench.rollout.evaluate import Result, evaluate
 from vla_bench.rollout.journal import Observer
 from vla_bench.rollout.plan import Request, prepare
+from vla_bench.values import OtherNoise, OtherTokens
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,11 @@ class Published:
 
 # Table III: weights trained with another noise: the end of their name, and the table's name of them.
 SCHEDULES = {
-    "none": ("-no-noise", "without noise"),
-    "constant": ("-constant-noise", "without schedule (constant noise)"),
+    OtherNoise.NONE: ("-no-noise", "without noise"),
+    OtherNoise.CONSTANT: ("-constant-noise", "without schedule (constant noise)"),
 }
 # Table IV: the same weights, with as many tokens again at random, or without a tenth of them.
-TOKENS = {"2k": "plus-random", "0.9k": "drop-random"}
+TOKENS = {OtherTokens.MORE: "plus-random", OtherTokens.FEWER: "drop-random"}
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,13 @@ def own_pruner(base: Request) -> str:
 
 def trained_with(model: str, schedule: str) -> str:
     """The weights beside a model's that were trained with another noise: its name, or its folder's, with an ending."""
-    model = NANO if model == "nano" else model
+    model = DEFAULTS.get(model, model)
     name = model.rstrip("/") + SCHEDULES[schedule][0]
-    if bundled(name) is None and not Path(name).is_dir():
+    try:
+        there = Path(resolve_model(name).place or "").is_dir()
+    except UsageError:
+        there = False
+    if not there:
         fix = f"vla-bench train --noise-schedule {schedule} ..., and put its checkpoint there"
         raise UsageError(f'no weights of {model} trained with noise "{schedule}": looked for {name}', fix)
     return name

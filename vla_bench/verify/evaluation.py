@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.pruner import Pruner
 from vla_bench.model.action_tokens import decode
 from vla_bench.model.images import pixel_values
 from vla_bench.model.normalisation import Statistics, env_actions, normalise_proprio, unnormalise_actions
-from vla_bench.model.vla import VLA, ActionSlice, Inputs, Output
+from vla_bench.model.vla import VLA, Inputs, Output
 from vla_bench.verify.checkpoint import Subject
 from vla_bench.verify.compare import EXACT, MATHS, Answer
 from vla_bench.verify.fixture import Fixture
