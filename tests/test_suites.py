@@ -1,7 +1,11 @@
+import json
+
 import pytest
 
+from vla_bench.demonstrations.attempts import attempt_seed
 from vla_bench.errors import SuiteError
-from vla_bench.suites import SUITE_NAMES, load_suite, load_suites, read_suite, suites_dir
+from vla_bench.records import read_run
+from vla_bench.suites import ABOUT, load_suite, load_suites, read_suite, suite_names, suites_dir
 
 
 def test_protocol_of_the_four_suites():
@@ -36,7 +40,7 @@ def test_instruction_is_the_file_name_without_its_scene():
 
 def test_several_suites_come_in_one_order():
     names = [[suite.name for suite in load_suites(text)] for text in ("object,spatial", "spatial, object", "goal", "all")]
-    assert names == [["spatial", "object"], ["spatial", "object"], ["goal"], list(SUITE_NAMES)]
+    assert names == [["spatial", "object"], ["spatial", "object"], ["goal"], list(suite_names())]
     with pytest.raises(SuiteError, match='unknown suite "objct"'):
         load_suites("spatial,objct")
 
@@ -82,4 +86,96 @@ def test_bad_value_in_a_suite(tmp_path):
 
 
 def test_suite_names_cover_the_files():
-    assert sorted(SUITE_NAMES) == sorted(path.stem for path in suites_dir().glob("*.toml"))
+    assert sorted(suite_names()) == sorted(path.stem for path in suites_dir().glob("*.toml") if path.name != ABOUT)
+
+
+KITCHEN = """
+name = "kitchen"
+libero_name = "libero_90"
+title = "Two kitchens"
+horizon = 100
+settle_steps = 10
+control_hz = 20
+env_seed = 0
+init_states = 50
+chunk = 8
+cameras = ["agentview", "robot0_eye_in_hand"]
+image_size = 256
+tasks = ["KITCHEN_SCENE3_turn_on_the_stove", "KITCHEN_SCENE4_close_the_bottom_drawer_of_the_cabinet"]
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A folder of suites of one's own."""
+    folder = tmp_path / "suites"
+    folder.mkdir()
+    (folder / "kitchen.toml").write_text(KITCHEN)
+    monkeypatch.setenv("VLA_BENCH_SUITES", str(folder))
+    return folder
+
+
+def test_a_suite_of_ones_own_is_listed_and_run_without_a_line_of_code(own, cli, tmp_path, schema):
+    listed = json.loads(cli("suites", "--format", "json").stdout)
+    assert [suite["name"] for suite in listed] == ["spatial", "object", "goal", "long", "kitchen"]
+    assert [task["instruction"] for task in listed[-1]["tasks"]][0] == "turn on the stove"
+    asked = ("--suite", "kitchen", "--init-states", "0", "--assets", "primitive", "--workers", "1", "--video", "none")
+    done = cli("eval", "--model", "expert", *asked, "--out", str(tmp_path / "run"), "--format", "json")
+    assert done.exit_code == 0 and json.loads(done.stdout)["suites"]["kitchen"]["successes"] == 2, done.stderr
+    run = read_run(tmp_path / "run")
+    assert run.config["suites"] == {"kitchen": load_suite("kitchen").sha256} and run.suites["kitchen"]["horizon"] == 100
+    schema("run", json.loads((tmp_path / "run" / "run.json").read_text()))
+    for episode in (tmp_path / "run" / "episodes.jsonl").read_text().splitlines():
+        schema("episode", json.loads(episode))
+
+
+def test_all_includes_it_and_what_it_lacks_is_said(own, cli):
+    assert [suite.name for suite in load_suites()] == ["spatial", "object", "goal", "long", "kitchen"]
+    lacking = cli("eval", "--suite", "kitchen", "--model", "lightvla")
+    assert lacking.exit_code == 2 and "suite kitchen has no lightvla checkpoint" in str(lacking.exception)
+    unseen = cli("agree", "--suite", "kitchen", "--pruner", "fastv")
+    assert unseen.exit_code == 2 and "has no observation of suite kitchen" in str(unseen.exception)
+    (own / "kitchen.toml").write_text(KITCHEN.replace("KITCHEN_SCENE3_turn_on_the_stove", "STUDY_SCENE1_turn_on_the_stove"))
+    missing = cli("eval", "--suite", "kitchen", "--model", "noop")
+    assert missing.exit_code == 6 and "STUDY_SCENE1_turn_on_the_stove" in str(missing.exception)
+    tray = "LIVING_ROOM_SCENE4_stack_the_right_bowl_on_the_left_bowl_and_place_them_in_the_tray"
+    (own / "kitchen.toml").write_text(KITCHEN.replace("KITCHEN_SCENE3_turn_on_the_stove", tray))
+    lacking = cli("eval", "--suite", "kitchen", "--model", "noop", "--assets", "primitive")
+    needs = "pack primitive has no model of new_salad_dressing, which kitchen/0 needs"
+    assert lacking.exit_code == 6 and needs in str(lacking.exception)
+
+
+def test_order_and_aliases_of_ones_own(own):
+    (own / "about.toml").write_text('[kitchen]\norder = 1\naliases = ["stoves"]\n')
+    assert suite_names() == ("spatial", "kitchen", "object", "goal", "long")
+    with pytest.raises(SuiteError, match='Did you mean "kitchen"'):
+        load_suite("stoves")
+    (own / "about.toml").write_text("[kitchen]\nordre = 1\n")
+    with pytest.raises(SuiteError, match="about.toml has a wrong key"):
+        load_suite("kitchen")
+
+
+def test_names_that_cannot_be(own, monkeypatch):
+    (own / "kitchen.toml").rename(own / "goal.toml")
+    with pytest.raises(SuiteError, match="two files of one name"):
+        suite_names()
+    (own / "goal.toml").rename(own / "all.toml")
+    with pytest.raises(SuiteError, match='"all" cannot be the name of a suite'):
+        suite_names()
+    (own / "all.toml").rename(own / "stove.toml")
+    with pytest.raises(SuiteError, match='holds the suite "kitchen": name and file must be the same'):
+        load_suite("stove")
+    monkeypatch.setenv("VLA_BENCH_SUITES", str(own / "nowhere"))
+    with pytest.raises(SuiteError, match="VLA_BENCH_SUITES names .*, which is no folder"):
+        suite_names()
+
+
+def test_what_is_beside_a_protocol_does_not_change_its_hash_or_seeds(own):
+    """Committed results and demonstrations hold these."""
+    assert [suite.sha256[:8] for suite in load_suites()[:4]] == ["17ca5a12", "9e904d76", "e6cc6bc4", "42cc8883"]
+    seeds = [attempt_seed(7, suite, 3, 11) for suite in ("spatial", "object", "goal", "long")]
+    assert seeds == [4192483722, 2540861766, 2559437188, 3414936757]
+    before = load_suite("kitchen"), attempt_seed(7, "kitchen", 3, 11)
+    assert before[1] not in seeds
+    (own / "attic.toml").write_text(KITCHEN.replace('"kitchen"', '"attic"'))
+    assert (load_suite("kitchen"), attempt_seed(7, "kitchen", 3, 11)) == before

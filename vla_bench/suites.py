@@ -1,10 +1,16 @@
-"""Suites and tasks: data read from `suites/*.toml`, whose hash goes into every result."""
+"""Suites and tasks: data read from `suites/*.toml`, whose hash goes into every result.
+
+Another suite is another file in that folder, or in a folder of your own that the environment variable VLA_BENCH_SUITES names.
+`about.toml` beside them says what is no part of a protocol, see `About`.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
+import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +22,10 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover - Python 3.10
     import tomli as tomllib
 
-SUITE_NAMES = ("spatial", "object", "goal", "long")
+FOLDER = "VLA_BENCH_SUITES"  # environment variable: a folder of suites beside ours
+ABOUT = "about.toml"
+ALL = "all"
+NAME = re.compile(r"[A-Za-z0-9][\w-]*")
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,20 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class About:
+    """What does not decide how an episode ends, and may be left out.
+
+    order: place among the suites; those without one come last, by name.
+    aliases: other names that it is known by.
+    prompt_tokens: mean length of the instructions with Llama's tokenizer.
+    """
+
+    order: int | None = None
+    aliases: tuple[str, ...] = ()
+    prompt_tokens: int | None = None
+
+
+@dataclass(frozen=True)
 class Suite:
     """One LIBERO suite and the protocol it is evaluated with.  Lengths are in control steps."""
 
@@ -58,11 +81,17 @@ class Suite:
     tasks: tuple[Task, ...]
     checkpoints: dict[str, Checkpoint] = field(hash=False)
     sha256: str
+    about: About = field(default=About(), compare=False)
 
     def task(self, task_id: int) -> Task:
         if not 0 <= task_id < len(self.tasks):
             raise SuiteError(f"suite {self.name} has no task {task_id}: tasks are 0 to {len(self.tasks) - 1}", "vla-bench suites")
         return self.tasks[task_id]
+
+    @property
+    def number(self) -> int:
+        """What seeds are drawn with; it does not depend on which other suites there are."""
+        return zlib.crc32(self.name.encode()) if self.about.order is None else self.about.order
 
     @cached_property
     def protocol(self) -> dict[str, object]:
@@ -78,20 +107,53 @@ def suites_dir() -> Path:
     return checkout if (checkout / "long.toml").is_file() else package / "data" / "suites"
 
 
+def suite_files() -> dict[str, Path]:
+    """The file of every suite, by name, in the order that lists have.  Raises SuiteError."""
+    folders = [suites_dir()]
+    if own := os.environ.get(FOLDER):
+        folders.append(Path(own).expanduser())
+        if not folders[1].is_dir():
+            raise SuiteError(f"{FOLDER} names {own}, which is no folder", f"unset {FOLDER}")
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*.toml")):
+            if path.name == ABOUT:
+                continue
+            if NAME.fullmatch(path.stem) is None or path.stem == ALL:
+                raise SuiteError(f'{path}: "{path.stem}" cannot be the name of a suite', f"mv {path} {folder / 'mine.toml'}")
+            if path.stem in found:
+                raise SuiteError(f"two files of one name: {found[path.stem]} and {path}", f"mv {path} {folder / 'mine.toml'}")
+            found[path.stem] = path
+    orders = {name: about.order for folder in folders for name, about in read_about(folder).items()}
+    return dict(sorted(found.items(), key=lambda item: (orders.get(item[0]) is None, orders.get(item[0]), item[0])))
+
+
+def suite_names() -> tuple[str, ...]:
+    """Of all suites there are, in their order."""
+    return tuple(suite_files())
+
+
+def read_about(folder: Path) -> dict[str, About]:
+    """`about.toml` of a folder of suites, by suite; empty where there is none.  Raises SuiteError."""
+    path = folder / ABOUT
+    if not path.is_file():
+        return {}
+    _, table = _read_toml(path)
+    try:
+        return {name: About(**own | {"aliases": tuple(own.get("aliases", ()))}) for name, own in table.items()}
+    except (AttributeError, TypeError) as error:
+        raise SuiteError(f"{path} has a wrong key: {error}", f"compare it with {suites_dir() / ABOUT}") from error
+
+
 def read_suite(path: Path) -> Suite:
     """Read and check one suite file; raises SuiteError."""
-    try:
-        raw = path.read_bytes()
-        table = tomllib.loads(raw.decode())
-    except OSError as error:
-        raise SuiteError(f"cannot read suite file {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{path} is not valid TOML: {error}", f"edit {path}") from error
+    raw, table = _read_toml(path)
     try:
         table["tasks"] = tuple(Task(i, name) for i, name in enumerate(table["tasks"]))
         table["cameras"] = tuple(table["cameras"])
         table["checkpoints"] = {name: Checkpoint(**value) for name, value in table.get("checkpoints", {}).items()}
-        suite = Suite(**table, sha256=hashlib.sha256(raw).hexdigest())
+        about = read_about(path.parent).get(path.stem, About())
+        suite = Suite(**table, sha256=hashlib.sha256(raw).hexdigest(), about=about)
     except (KeyError, TypeError) as error:
         raise SuiteError(
             f"{path} has a wrong or missing key: {error}", f"compare it with {suites_dir() / 'long.toml'}"
@@ -102,17 +164,38 @@ def read_suite(path: Path) -> Suite:
     return suite
 
 
+def _read_toml(path: Path) -> tuple[bytes, dict]:
+    try:
+        raw = path.read_bytes()
+        return raw, tomllib.loads(raw.decode())
+    except OSError as error:
+        raise SuiteError(f"cannot read suite file {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SuiteError(f"{path} is not valid TOML: {error}", f"edit {path}") from error
+
+
 def load_suite(name: str) -> Suite:
-    """The suite called `name`: spatial, object, goal or long."""
-    if name not in SUITE_NAMES:
-        # LIBERO's own names are accepted in the hint only: one name per thing in commands and results.
-        alias = {"libero_10": "long", "10": "long", "libero_long": "long"}.get(name, name.removeprefix("libero_"))
-        hint = f' Did you mean "{alias}"?' if alias in SUITE_NAMES else nearest(name, list(SUITE_NAMES))
-        raise SuiteError(f'unknown suite "{name}".{hint} Suites: {", ".join(SUITE_NAMES)}, all', "vla-bench suites")
-    return read_suite(suites_dir() / f"{name}.toml")
+    """The suite called `name`, as its file is.  Raises SuiteError."""
+    files = suite_files()
+    if name not in files:
+        raise _unknown(name, files)
+    suite = read_suite(files[name])
+    if suite.name != name:
+        fix = f"mv {files[name]} {files[name].with_stem(suite.name)}"
+        raise SuiteError(f'{files[name]} holds the suite "{suite.name}": name and file must be the same', fix)
+    return suite
 
 
-def load_suites(name: str = "all") -> list[Suite]:
-    """The suites called `name`: one, several as in "object,spatial", or "all" four of them; always in the same order."""
-    found = {n: load_suite(n) for n in (SUITE_NAMES if name == "all" else map(str.strip, name.split(",")))}
-    return [found[n] for n in SUITE_NAMES if n in found]
+def load_suites(name: str = ALL) -> list[Suite]:
+    """The suites called `name`: one, several as in "object,spatial", or "all" of them; always in the same order."""
+    names = suite_names()
+    found = {n: load_suite(n) for n in (names if name == ALL else map(str.strip, name.split(",")))}
+    return [found[n] for n in names if n in found]
+
+
+def _unknown(name: str, files: dict[str, Path]) -> SuiteError:
+    """Other names are accepted in the hint only: one name per thing in commands and results."""
+    about = {suite: found for path in files.values() for suite, found in read_about(path.parent).items()}
+    alias = {alias: suite for suite, found in about.items() for alias in found.aliases}.get(name, name.removeprefix("libero_"))
+    hint = f' Did you mean "{alias}"?' if alias in files else nearest(name, list(files))
+    return SuiteError(f'unknown suite "{name}".{hint} Suites: {", ".join(files)}, {ALL}', "vla-bench suites")

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from vla_bench.checkpoints import saving
 from vla_bench.checkpoints.config_file import Kind, read_config_file
 from vla_bench.errors import CheckpointError, ModelError
+from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.model.images import Normalisation
-from vla_bench.model.vla import ActionSlice
 from vla_bench.pruners.lightvla import LightVLA
 
 from ..made_checkpoints import (

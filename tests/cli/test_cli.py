@@ -29,7 +29,7 @@ from typer.testing import CliRunner
 from vla_bench.cli import app
 result = CliRunner().invoke(app, ["suites"])
 assert result.exit_code == 0 and "libero_10" in result.stdout, result
-assert "not a kept run" in str(CliRunner().invoke(app, ["compare", "a", "b"]).exception)
+assert "not the summary of a run" in str(CliRunner().invoke(app, ["compare", "a", "b"]).exception)
 heavy = {"torch", "mujoco", "robosuite", "numpy", "matplotlib", "scipy"} & set(sys.modules)
 assert not heavy, heavy
 """
@@ -85,19 +85,6 @@ def test_defaults_of_eval_are_those_of_the_request(cli, monkeypatch):
     assert seen == [evaluate.Request(command=seen[0].command)] and seen[0].model == "auto"
 
 
-def test_closed_sets_are_the_same_in_the_command_line_and_in_the_library():
-    from vla_bench.cli import options as cli
-    from vla_bench.policies import registry
-    from vla_bench.results import gate
-    from vla_bench.rollout import ablate, plan
-
-    pairs = {cli.Decoding: registry.DECODINGS, cli.ActionSlice: registry.ACTION_SLICES}
-    pairs |= {cli.Device: registry.DEVICES, cli.Video: plan.VIDEO_MODES}
-    pairs |= {cli.OtherNoise: tuple(ablate.SCHEDULES), cli.OtherTokens: tuple(ablate.TOKENS)}
-    pairs |= {cli.GateRule: tuple(rule.value for rule in gate.Rule)}
-    assert all(tuple(member.value for member in enum) == values for enum, values in pairs.items())
-
-
 def test_options_of_demos_and_train_are_these():
     import typer.main
 
@@ -112,6 +99,7 @@ def test_options_of_demos_and_train_are_these():
         "latency": "model pruner vs queries device random-weights kept-distribution from-run speed suite seed out format",
         "agree": "pruner model observations suite episodes out device format",
         "verify": "fixtures format",
+        "keep": "suite tasks init-states",
         "compare": "out format",
         "gate": "rule margin alpha format",
         "ablate": "noise-schedule tokens model suite trials tasks init-states workers assets video out seed device format",
@@ -163,9 +151,9 @@ def test_world_does_not_import_torch_and_records_nothing_heavy():
 def test_public_names_are_these_and_importing_them_is_light():
     import vla_bench
 
-    expected = """AssetPack Chunk Episode EpisodeKey Inputs Observation Output Policy Pruner Rate Request Result Run Selection
-        Sight Site Status Suite Task VLA VLAConfig View VlaBenchError World evaluate load_suite load_suites make_policy
-        make_pruner read_episodes read_run resolve_assets wilson"""
+    expected = """AssetPack Chunk Episode EpisodeKey Inputs LLM_INPUT Observation Output Policy Pruner Rate Request Result Run
+        Selection Sight Site Status Suite Task VISION VLA VLAConfig View VlaBenchError World before_layer evaluate load_suite
+        load_suites make_policy make_pruner read_episodes read_run resolve_assets wilson"""
     assert sorted(set(vla_bench.__all__) - {"__version__"}) == sorted(expected.split())
     assert all(getattr(vla_bench, name) is not None for name in vla_bench.__all__)
     code = "import sys, vla_bench\nassert 'numpy' not in sys.modules"

@@ -12,29 +12,32 @@ import torch
 
 import vla_bench.model.shortcuts as shortcuts
 from vla_bench.errors import MeasureError, ModelError, NotComparableError, RecordError, UsageError
+from vla_bench.interface.lengths import Case, Lengths
 from vla_bench.interface.presets import NANO, SEVEN_B
 from vla_bench.measure.devices import GPUS, Host, Peak, clock_moved
 from vla_bench.measure.forced import Forced, exactly
 from vla_bench.measure.latency import LatencyRequest, measure_latency
 from vla_bench.measure.ready import check_memory, copied_bytes, make_ready
-from vla_bench.measure.replay import TOKENS, replay
+from vla_bench.measure.replay import replay
 from vla_bench.measure.roofline import bound_ms, products, share
 from vla_bench.measure.spread import ratio, spread
 from vla_bench.measure.timing import Samples, Timed, ask, check_done, interleave
 from vla_bench.measure.variants import Variant, parse_variant
-from vla_bench.model.costs import Lengths, Scope, lightvla_macs, macs
+from vla_bench.model.costs import macs
 from vla_bench.model.fast import FastVLA
 from vla_bench.model.initialise import RANDOM_STATISTICS, random_vla
 from vla_bench.model.speed import Speed
+from vla_bench.paper import table1
+from vla_bench.pruners.lightvla import lightvla_macs
 from vla_bench.pruners.registry import make_pruner
-from vla_bench.queries import Answer
-from vla_bench.suites import SUITE_NAMES
+from vla_bench.queries import QueryRecord
+from vla_bench.suites import load_suites, suite_names
+from vla_bench.values import Scope
 
 from .. import nanos
 from ..made_checkpoints import TINY
-from ..policies.test_vla_policy import checkpoint
-from .test_agree import trained_star
-from .test_flops_run import record
+from ..made_runs import record
+from ..nano_checkpoints import checkpoint, trained_star
 
 
 class Sleeper(Host):
@@ -119,7 +122,7 @@ def test_bounds_of_the_design(name):
     peak = Peak(flops, bandwidth, name)
     found = tuple(
         bound_ms(products(SEVEN_B, Lengths.even(SEVEN_B, 28, visual), own), peak, 2)
-        for visual, own in ((512, 0), (78, lightvla_macs(SEVEN_B, 28)))
+        for visual, own in ((512, 0), (78, lightvla_macs(Case(SEVEN_B, 28))))
     )
     assert found == pytest.approx(BOUNDS[name], abs=0.16)
 
@@ -145,11 +148,13 @@ def test_the_papers_counts():
     queries = replay(NANO, 400, "paper", 0, words=False)
     again, other = (replay(NANO, 400, "paper", seed, words=False) for seed in (0, 1))
     assert len(queries) == 400 and [q.kept for q in queries] == [q.kept for q in again] != [q.kept for q in other]
-    for suite, (mean, sd, length) in TOKENS.items():
-        of_suite = [q for q in queries if q.observation.episode.suite == suite]
+    for suite in load_suites():
+        tokens, length = table1()["LightVLA"].tokens[suite.name], suite.about.prompt_tokens
+        of_suite = [q for q in queries if q.observation.episode.suite == suite.name]
         kept = np.array([q.kept for q in of_suite])
         assert {q.prompt for q in of_suite} == {length}
-        assert kept.mean() == pytest.approx(mean / 4, abs=sd / 4 / 3) and kept.std() == pytest.approx(sd / 4, rel=0.35)
+        assert kept.mean() == pytest.approx(tokens.mean / 4, abs=tokens.sd / 12)
+        assert kept.std() == pytest.approx(tokens.sd / 4, rel=0.35)
     assert all(image.shape == (128, 128, 3) for q in queries[:8] for image in q.observation.images.values())
     assert replay(SEVEN_B, 1, "paper", 0, False)[0].observation.images["agentview"].shape == (256, 256, 3)
 
@@ -165,9 +170,9 @@ def test_fixed_counts_and_the_pruners_own():
 def test_counts_of_a_run(tmp_path):
     with pytest.raises(RecordError, match="no run.json"):
         replay(NANO, 1, "run", 0, True, tmp_path)
-    answers = [Answer(8 * i, (10 + i, 5), 11 + i, {}, 0.4) for i in range(3)]
-    instead = Answer(24, (0, 0), 11, {}, 0.0)
-    folder = record(tmp_path / "run", {0: answers, 1: [instead]}, cut_off={2: [Answer(0, (64, 64), 30, {}, 0.8)]})
+    answers = [QueryRecord(8 * i, (10 + i, 5), 11 + i, {}, 0.4) for i in range(3)]
+    instead = QueryRecord(24, (0, 0), 11, {}, 0.0)
+    folder = record(tmp_path / "run", {0: answers, 1: [instead]}, cut_off={2: [QueryRecord(0, (64, 64), 30, {}, 0.8)]})
     assert [(q.kept, q.prompt) for q in replay(NANO, 4, "run", 0, True, folder)] == [(15, 11), (16, 12), (17, 13), (15, 11)]
     with pytest.raises(UsageError, match="no query of suite goal with image tokens"):
         replay(NANO, 1, "run", 0, True, folder, ("goal",))
@@ -210,7 +215,7 @@ def test_a_forced_pruner_keeps_what_it_is_told():
 
 # All of it
 
-stacked = shortcuts._stacked
+stacked = shortcuts.stacked
 QUICK = LatencyRequest(model="nano", pruner="lightvla", random_weights=True, queries=8, kept="fixed:20", warm_seconds=0.0)
 
 
@@ -232,7 +237,7 @@ def test_what_is_measured(measured):
         assert each.low <= each.ratio <= each.high
     assert not measured.comparable and measured.dtype == "float32" and measured.before["threads"] == 1
     assert all(len(times) == 8 for raw in measured.raw.values() for times in raw.values())
-    assert measured.cold_queries == 8 and measured.warm_queries == 8 + 20 + 8 and measured.suites == SUITE_NAMES
+    assert measured.cold_queries == 8 and measured.warm_queries == 8 + 20 + 8 and measured.suites == suite_names()
     assert measured.cold_seconds.keys() == {pruned.name, dense.name} and min(measured.cold_seconds.values()) > 0
     assert pruned.instead == dense.instead == 0
     json.dumps(measured.to_dict(), allow_nan=False)
@@ -309,7 +314,7 @@ def test_weights_that_do_not_fit_are_not_made():
 
 def test_copies_of_the_weights_are_made_once_and_counted(monkeypatch):
     made = []
-    monkeypatch.setattr(shortcuts, "_stacked", lambda *projections: made.append(copied := stacked(*projections)) or copied)
+    monkeypatch.setattr(shortcuts, "stacked", lambda *projections: made.append(copied := stacked(*projections)) or copied)
     dtype = torch.float32
     weights = 4 * sum(p.numel() for p in random_vla(NANO, 0).parameters())
 
@@ -322,7 +327,7 @@ def test_copies_of_the_weights_are_made_once_and_counted(monkeypatch):
     texts = ("lightvla", "dense", "random", "grid@rows", "dense@none")
     variants = [parse_variant(text, "nano", "cameras,fused") for text in texts]
     with nanos.one_thread():
-        askers = make_ready(variants, SUITE_NAMES, Limited(), seed=0)
+        askers = make_ready(variants, suite_names(), Limited(), seed=0)
     assert len(made) == 2 * NANO.llm.layers and sum(4 * copy.numel() for copy in made) == copied_bytes(NANO, dtype)
     assert [asker.name.partition(":")[2].partition("@")[0] for asker in askers] == [
         "lightvla",
@@ -334,7 +339,7 @@ def test_copies_of_the_weights_are_made_once_and_counted(monkeypatch):
     assert len({id(asker.model) for asker in askers}) == 1
     Limited.free -= 1
     with pytest.raises(ModelError, match="0.0 GB of weights and 0.0 GB of copies for speed fused") as caught:
-        make_ready(variants, SUITE_NAMES, Limited(), seed=0)
+        make_ready(variants, suite_names(), Limited(), seed=0)
     assert caught.value.fix == "vla-bench latency --speed cameras,rows"
     check_memory(NANO, Limited(), {"cameras,rows"})
     assert round(copied_bytes(SEVEN_B, torch.bfloat16) / 1e9, 1) == 9.0
@@ -366,7 +371,7 @@ def test_an_episode_asked_again_begins_anew():
     """Otherwise the arm would go on at the speed of its last answer."""
     kept = []
     with nanos.one_thread():
-        (asker,) = make_ready([parse_variant("spvla(z_thre=0, z_min=1, edges=false)", "nano", "none")], SUITE_NAMES, Host(), 0)
+        (asker,) = make_ready([parse_variant("spvla(z_thre=0, z_min=1, edges=false)", "nano", "none")], suite_names(), Host(), 0)
         queries = replay(NANO, 3, "own", 0, words=False)
         for _ in range(2):
             asker.start()
@@ -401,11 +406,16 @@ def test_pruners_get_the_parameters_that_were_trained(tmp_path):
         for text in ("lightvla-star-llm1", "plus-random(lightvla-star-llm1)", "lightvla-star-llm2", "dense")
     ]
     own = [Variant(str(folder), None, "none")]
-    named, wrapped, other, dense, default = make_ready([*variants, *own], SUITE_NAMES, Host())
-    for asker in (named, default):
-        assert torch.equal(asker._pruner.queries, queries)
-    assert torch.equal(wrapped._pruner.inner.queries, queries)
-    assert not torch.equal(other._pruner.queries, queries) and dense._pruner is None
+    (query,) = replay(NANO, 1, "own", 0, words=True)
+    pruners = []
+    for asker in make_ready([*variants, *own], suite_names(), Host()):
+        asker.prepare(query)  # its pruner in the model that they share
+        pruners.append(asker.model.pruner)
+    named, wrapped, other, dense, default = pruners
+    for pruner in (named, default):
+        assert torch.equal(pruner.queries, queries)
+    assert torch.equal(wrapped.inner.queries, queries)
+    assert not torch.equal(other.queries, queries) and dense is None
 
 
 def test_what_cannot_be_timed_is_refused():

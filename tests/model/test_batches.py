@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from vla_bench.errors import ModelError
+from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.presets import NANO
 from vla_bench.interface.pruner import Pruner
 from vla_bench.interface.selection import Selection
 from vla_bench.interface.sites import LLM_INPUT, VISION, before_layer
 from vla_bench.model.initialise import random_vla
-from vla_bench.model.vla import ActionSlice, Inputs
+from vla_bench.model.vla import Inputs
 from vla_bench.pruners.lightvla import LightVLA
 
 from ..nanos import AtVision, BeforeLightVLA, ByAttention, Everywhere, KeepAll, answer, inputs, kept, one_thread, sample
@@ -55,7 +56,7 @@ def test_attention_is_bidirectional(model):
 
 def test_a_causal_decoder_is_refused():
     decoder = random_vla(NANO, 0).openvla.language_model
-    decoder.model.config._attn_implementation = "sdpa"  # what an attention function that nobody asks amounts to
+    decoder.model.set_attn_implementation("sdpa")  # what an attention function that nobody asks amounts to
     with pytest.raises(ModelError, match="not bidirectional"):
         decoder.check_bidirectional()
 

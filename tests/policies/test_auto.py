@@ -2,6 +2,7 @@
 
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from vla_bench.checkpoints import known
 from vla_bench.errors import UsageError
 from vla_bench.policies import auto
-from vla_bench.policies.registry import ModelChoice, make_policy, settle
+from vla_bench.policies.choice import ModelChoice
+from vla_bench.policies.registry import make_policy, settle
 
 HUB = "TTJiang/LightVLA-libero-object"
 
@@ -83,11 +85,11 @@ def test_every_branch_says_why(machine, has, suites, device, expected):
     assert auto.resolve_auto(suites, device) == expected
 
 
-def test_auto_becomes_a_named_model_and_keeps_the_rest(machine):
+def test_auto_becomes_a_named_model_with_its_reason(machine):
     machine(nano=True)
-    choice, reason = settle(ModelChoice("auto", suites=("goal",), pruner="lightvla"))
-    assert choice == ModelChoice("nano", suites=("goal",), pruner="lightvla") and "no CUDA device" in reason
-    assert settle(choice) == (choice, None)
+    model = settle(ModelChoice("auto", suites=("goal",), pruner="lightvla"))
+    assert model.name == "nano" and "no CUDA device" in model.reason
+    assert settle(ModelChoice("nano", suites=("goal",), pruner="lightvla")) == replace(model, reason=None)
 
 
 def test_auto_that_comes_to_a_script_explains_why_it_cannot_prune(machine):
@@ -147,4 +149,4 @@ def test_nano_counts_once_its_configuration_is_there(monkeypatch, tmp_path):
     assert auto.resolve_auto((), "cpu")[0] == "expert"
     (tmp_path / "nano-lightvla" / "config.json").write_text("{}")
     assert auto.resolve_auto((), "cpu")[0] == "nano"
-    assert settle(ModelChoice("nano-lightvla"))[0].model == "nano-lightvla"
+    assert settle(ModelChoice("nano-lightvla")).name == "nano-lightvla"

@@ -6,7 +6,9 @@ import pytest
 
 from vla_bench.errors import RecordError, UsageError
 from vla_bench.policies.base import ACTION_DIM, Chunk
-from vla_bench.policies.registry import ModelChoice, make_policy, settle
+from vla_bench.policies.choice import ModelChoice
+from vla_bench.policies.registry import make_policy, settle
+from vla_bench.policies.resolve import ModelKind
 from vla_bench.records import EpisodeKey, write_actions
 from vla_bench.world.observation import Facts, Observation, Scene, Sight
 
@@ -70,18 +72,18 @@ def test_a_folder_that_is_not_there_is_no_hub_id(model, tmp_path, monkeypatch):
         settle(ModelChoice(model))
 
 
-def test_models_are_handed_on_with_everything_that_was_chosen(tmp_path, monkeypatch):
+def test_checkpoints_are_handed_on_with_everything_that_was_chosen(tmp_path, monkeypatch):
     """Folders, hub ids and the three names go to `policies.checkpoints`; a stand-in for it takes them."""
     seen = []
     module = types.ModuleType("vla_bench.policies.checkpoints")
-    module.make_vla_policy = lambda choice: seen.append(choice) or "policy"
+    module.make_vla_policy = lambda choice, model: seen.append((choice, model.name, model.kind)) or "policy"
     monkeypatch.setitem(sys.modules, "vla_bench.policies.checkpoints", module)
-    choices = [
-        ModelChoice(m, 0, ("goal",), "fastv", "layer=3", "ar", "key", "aligned", "cuda")
-        for m in ("nano", "lightvla", "openvla-oft")
-    ]
+    options = {"pruner": "fastv", "pruner_args": "layer=3", "decoding": "ar", "unnorm_key": "key"}
+    options |= {"suites": ("goal",), "action_slice": "aligned", "device": "cuda"}
+    choices = [ModelChoice(m, **options) for m in ("nano", "lightvla", "openvla-oft")]
     choices += [ModelChoice(str(tmp_path)), ModelChoice("TTJiang/LightVLA-libero-10", suites=("long",))]
-    assert [make_policy(choice) for choice in choices] == ["policy"] * 5 and seen == choices
+    assert [make_policy(choice) for choice in choices] == ["policy"] * 5
+    assert seen == [(choice, choice.model, ModelKind.CHECKPOINT) for choice in choices]
     with pytest.raises(UsageError, match="--seed 4 would change nothing"):
         make_policy("openvla-oft", 4)
 

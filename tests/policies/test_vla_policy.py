@@ -7,19 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from vla_bench.checkpoints.checkpoint import save
 from vla_bench.errors import CheckpointError, ModelError, UsageError
 from vla_bench.interface.presets import NANO
-from vla_bench.model.images import Normalisation
-from vla_bench.model.initialise import RANDOM_STATISTICS, random_vla
-from vla_bench.model.tokenizer import NANO_TOKENIZER
-from vla_bench.policies.checkpoints import make_vla_policy
-from vla_bench.policies.registry import ModelChoice
+from vla_bench.model.initialise import RANDOM_STATISTICS
+from vla_bench.policies.choice import ModelChoice
+from vla_bench.policies.registry import make_policy
 from vla_bench.pruners.lightvla import LightVLA
 from vla_bench.records import EpisodeKey
 from vla_bench.world.observation import Observation
+
+from ..nano_checkpoints import checkpoint
 
 
 def observe(seed: int, suite: str = "object", instruction: str = "pick up the milk and place it in the basket") -> Observation:
@@ -28,17 +26,6 @@ def observe(seed: int, suite: str = "object", instruction: str = "pick up the mi
     quat = np.array([1.0, 0.0, 0.0, 0.0])
     place = np.array([0.1 * seed, 0.0, 1.0])
     return Observation(EpisodeKey(suite, 0, seed), 8, instruction, place, quat, np.array([0.02, -0.02]), None, frames)
-
-
-def checkpoint(folder, seed=0, statistics=RANDOM_STATISTICS, config=NANO, tokenizer=NANO_TOKENIZER, pruner=None, break_it=None):
-    model = random_vla(config, seed)
-    model.pruner = pruner
-    if break_it:
-        with torch.no_grad():
-            break_it(model)
-    kind = "lightvla" if pruner else "openvla-oft"
-    normalisation = Normalisation()
-    return save(folder, model, statistics=statistics, normalisation=normalisation, kind=kind, tokenizer_file=tokenizer)
 
 
 def choice(model, **options) -> ModelChoice:
@@ -51,7 +38,7 @@ def nano(tmp_path_factory):
 
 
 def test_a_checkpoint_acts_and_says_what_it_did(nano):
-    policy = make_vla_policy(choice(nano))
+    policy = make_policy(choice(nano))
     chunks = policy.act([observe(0), observe(1)])
     for chunk in chunks:
         assert chunk.actions.shape == (8, 7) and chunk.actions.dtype == np.float64
@@ -69,17 +56,17 @@ def test_a_checkpoint_acts_and_says_what_it_did(nano):
 
 
 def test_dense_and_decoded_tokens(nano):
-    dense = make_vla_policy(choice(nano, pruner="none"))
+    dense = make_policy(choice(nano, pruner="none"))
     assert dense.act([observe(0)])[0].kept_tokens == (64, 64) and dense.identity["pruner"] == "none"
-    decoded = make_vla_policy(choice(nano, decoding="ar")).act([observe(0)])[0]
+    decoded = make_policy(choice(nano, decoding="ar")).act([observe(0)])[0]
     assert decoded.actions.shape == (1, 7) and np.abs(decoded.actions[:, :6]).max() <= 1
-    hashes = {make_vla_policy(choice(nano, pruner=p)).identity["checkpoint"] for p in (None, "none")}
+    hashes = {make_policy(choice(nano, pruner=p)).identity["checkpoint"] for p in (None, "none")}
     assert len(hashes) == 1
 
 
 def test_proprio_and_pixels_of_the_processor(nano):
     """The robot's state goes through the suite's statistics; the frame is turned upright before anything else."""
-    processor = make_vla_policy(choice(nano)).processor
+    processor = make_policy(choice(nano)).processor
     look = observe(3)
     inputs = processor([look])
     low, high = (np.array(RANDOM_STATISTICS["random"]["proprio"][q]) for q in ("q01", "q99"))
@@ -96,39 +83,39 @@ def test_the_statistics_key_is_the_suites_or_an_error(tmp_path):
     entry = RANDOM_STATISTICS["random"]
     two = {"libero_object_no_noops": entry, "libero_goal_no_noops": entry}
     folder = checkpoint(tmp_path / "two", statistics=two)
-    assert make_vla_policy(choice(folder)).identity["unnorm_keys"] == {"object": "libero_object_no_noops"}
-    asked = make_vla_policy(choice(folder, unnorm_key="libero_goal_no_noops"))
+    assert make_policy(choice(folder)).identity["unnorm_keys"] == {"object": "libero_object_no_noops"}
+    asked = make_policy(choice(folder, unnorm_key="libero_goal_no_noops"))
     assert asked.identity["unnorm_keys"] == {"object": "libero_goal_no_noops"}
     with pytest.raises(UsageError, match="libero_object_no_noops"):
-        make_vla_policy(choice(folder, unnorm_key="libero_objetc"))
+        make_policy(choice(folder, unnorm_key="libero_objetc"))
     with pytest.raises(CheckpointError, match="libero_goal_no_noops"):
-        make_vla_policy(ModelChoice(str(folder), suites=("spatial",)))
+        make_policy(ModelChoice(str(folder), suites=("spatial",)))
 
 
 def test_what_cannot_act_is_refused_before_the_first_episode(tmp_path):
     with pytest.raises(CheckpointError, match="tokenizer.json"):
-        make_vla_policy(choice(checkpoint(tmp_path / "mute", tokenizer=None)))
+        make_policy(choice(checkpoint(tmp_path / "mute", tokenizer=None)))
     with pytest.raises(ModelError, match="3 cameras"):
-        make_vla_policy(choice(checkpoint(tmp_path / "three-eyes", config=replace(NANO, cameras=3))))
+        make_policy(choice(checkpoint(tmp_path / "three-eyes", config=replace(NANO, cameras=3))))
     with pytest.raises(UsageError, match="unknown pruner"):
-        make_vla_policy(choice(tmp_path / "three-eyes", pruner="lightvlaa"))
+        make_policy(choice(tmp_path / "three-eyes", pruner="lightvlaa"))
     plain = checkpoint(tmp_path / "plain", config=replace(NANO, l1_head=False, proprio_dim=0, cameras=1))
     with pytest.raises(UsageError, match="--decoding ar"):
-        make_vla_policy(choice(plain))
-    assert make_vla_policy(choice(plain, decoding="ar")).act([observe(0)])[0].kept_tokens == (64,)
+        make_policy(choice(plain))
+    assert make_policy(choice(plain, decoding="ar")).act([observe(0)])[0].kept_tokens == (64,)
     with pytest.raises(UsageError, match="one checkpoint per suite"):
-        make_vla_policy(ModelChoice("lightvla", suites=("object", "goal")))
+        make_policy(ModelChoice("lightvla", suites=("object", "goal")))
 
 
 def test_scores_that_are_not_numbers_stop_the_query(tmp_path):
     def overflow(model):
         model.openvla.projector.fc3.weight.fill_(3e38)
 
-    policy = make_vla_policy(choice(checkpoint(tmp_path / "huge", pruner=LightVLA(), break_it=overflow)))
+    policy = make_policy(choice(checkpoint(tmp_path / "huge", pruner=LightVLA(), break_it=overflow)))
     with pytest.raises(ModelError, match="not numbers"):
         policy.act([observe(0)])
     with pytest.raises(ModelError, match="not finite"):
-        make_vla_policy(choice(tmp_path / "huge", pruner="none")).act([observe(0)])
+        make_policy(choice(tmp_path / "huge", pruner="none")).act([observe(0)])
 
 
 def test_eval_with_the_nano_model(cli, nano, schema, tmp_path):
@@ -157,6 +144,6 @@ def test_eval_with_the_nano_model(cli, nano, schema, tmp_path):
 
 @pytest.mark.parametrize(("name", "pruner"), [("nano", "lightvla"), ("nano-oft", "none")])
 def test_bundled_weights_act(name, pruner):
-    policy = make_vla_policy(ModelChoice(name, suites=("object", "goal"), device="cpu"))
+    policy = make_policy(ModelChoice(name, suites=("object", "goal"), device="cpu"))
     assert policy.identity["pruner"] == pruner
     assert policy.act([observe(0), observe(1, "goal", "open the middle drawer of the cabinet")])[1].actions.shape == (8, 7)

@@ -4,15 +4,17 @@ import shutil
 import pytest
 
 from vla_bench.errors import AssetError
+from vla_bench.suites import load_suites
 from vla_bench.world import primitives
-from vla_bench.world.assets import REQUIRED, cache_dir, manifest, missing_files, pack_hash, resolve_assets
+from vla_bench.world.assets import cache_dir, manifest, missing_files, pack_hash, resolve_assets
+from vla_bench.world.required import by_name, required_models
 
-from ..conftest import MESHES
+RACK = "turbosquid_objects/wine_rack/wine_rack.xml"
 
 
 def test_primitive_pack_is_whole_and_has_a_manifest(primitive):
-    assert missing_files(primitive.root) == []
-    assert set(REQUIRED) <= set(manifest(primitive.root))
+    assert missing_files(primitive.root, load_suites()) == []
+    assert set(required_models(load_suites())) <= set(by_name(manifest(primitive.root)))
     listed = json.loads((primitive.root / "manifest.json").read_text())
     assert listed["sha256"] == primitive.sha256 == pack_hash(manifest(primitive.root))
     assert primitive.identity == {"name": "primitive", "sha256": primitive.sha256}
@@ -27,7 +29,7 @@ def test_primitive_pack_has_no_meshes():
 
 
 def test_a_damaged_copy_in_the_cache_is_replaced(primitive):
-    victim = primitive.root / REQUIRED[0]
+    victim = primitive.root / RACK
     whole = victim.read_bytes()
     victim.write_bytes(whole[:50])
     assert resolve_assets("primitive").sha256 == primitive.sha256
@@ -37,8 +39,8 @@ def test_a_damaged_copy_in_the_cache_is_replaced(primitive):
 
 def test_folder_with_missing_files(primitive, tmp_path):
     shutil.copytree(primitive.root, tmp_path / "pack")
-    (tmp_path / "pack" / REQUIRED[-1]).unlink()
-    with pytest.raises(AssetError, match=f"lacks {REQUIRED[-1]}") as caught:
+    (tmp_path / "pack" / RACK).unlink()
+    with pytest.raises(AssetError, match=f"lacks {RACK}") as caught:
         resolve_assets(str(tmp_path / "pack"))
     assert "--assets primitive" in caught.value.fix and caught.value.exit_code == 6
 
@@ -53,7 +55,7 @@ def test_folder_with_a_missing_mesh(primitive, tmp_path):
 
 def test_folder_that_does_not_match_its_checksums(primitive, tmp_path):
     shutil.copytree(primitive.root, tmp_path / "pack")
-    (tmp_path / "pack" / "SHA256SUMS").write_text(f"{'0' * 64}  {REQUIRED[0]}\n")
+    (tmp_path / "pack" / "SHA256SUMS").write_text(f"{'0' * 64}  {RACK}\n")
     with pytest.raises(AssetError, match="does not match SHA256SUMS"):
         resolve_assets(str(tmp_path / "pack"))
 
@@ -90,7 +92,6 @@ def test_official_when_the_hub_answers(monkeypatch, primitive):
     assert resolve_assets("auto").name == "official"
 
 
-@pytest.mark.skipif(not MESHES.is_dir(), reason="the meshes lie outside the repository")
-def test_the_meshes_are_a_pack():
-    pack = resolve_assets(str(MESHES))
+def test_the_meshes_are_a_pack(shared):
+    pack = resolve_assets(str(shared("libero-assets")))
     assert pack.name == "libero-partial" and len(pack.sha256) == 64

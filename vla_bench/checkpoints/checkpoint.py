@@ -32,10 +32,11 @@ from vla_bench.checkpoints.files import TOKENIZER, identity, origin
 from vla_bench.checkpoints.hub import find, is_hub_id
 from vla_bench.checkpoints.saving import save
 from vla_bench.checkpoints.weights import dtype_name, load_weights
+from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.pruner import Pruner
 from vla_bench.model.images import Normalisation
-from vla_bench.model.vla import VLA, ActionSlice
+from vla_bench.model.vla import VLA
 from vla_bench.pruners.registry import NONE
 
 __all__ = ["Loaded", "find", "load", "save"]

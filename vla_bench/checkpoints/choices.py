@@ -13,9 +13,9 @@ from vla_bench.checkpoints.files import PRUNER, STATISTICS, again, read_json
 from vla_bench.checkpoints.preprocessor_config import read_normalisation
 from vla_bench.checkpoints.weights import load_part
 from vla_bench.errors import CheckpointError, ModelError, UsageError
+from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.pruner import Pruner
 from vla_bench.model.images import CONFIG_NAME, Normalisation
-from vla_bench.model.vla import ActionSlice
 from vla_bench.pruners.registry import NONE, make_pruner
 from vla_bench.pruners.spec import parse
 from vla_bench.pruners.wrappers import Wrapper

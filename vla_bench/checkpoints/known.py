@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from vla_bench.suites import load_suites
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 NANO = "nano-lightvla"  # what `--model nano` means
+DEFAULTS = {"nano": NANO}  # short names of bundled checkpoints
 FOUR_SUITES = "moojink/openvla-7b-oft-finetuned-libero-spatial-object-goal-10"
 PUBLIC_PARAMETERS = 7_709_173_191  # 7B with its heads
 
@@ -19,16 +21,17 @@ class KnownModel:
 
     name: str  # what --model takes
     kind: str
-    suites: tuple[str, ...]
-    unnorm_key: str | None
-    parameters: int | None
-    at_hand: str  # bundled | cached | download
+    _: KW_ONLY
+    suites: tuple[str, ...] = ()
+    unnorm_key: str | None = None
+    parameters: int | None = None
+    at_hand: str  # bundled | cached | download | the package that brings it
 
 
 def bundled(name: str) -> Path | None:
     """The folder of a checkpoint that ships with the package."""
     folder = WEIGHTS / name
-    return folder if (folder / "config.json").is_file() else None
+    return folder if folder.name == name and (folder / "config.json").is_file() else None
 
 
 def cached(hub_id: str) -> bool:
@@ -38,26 +41,36 @@ def cached(hub_id: str) -> bool:
     return isinstance(try_to_load_from_cache(hub_id, "model.safetensors.index.json"), str)
 
 
+def bundled_names() -> list[str]:
+    """Of the checkpoints that ship with the package."""
+    return [config.parent.name for config in sorted(WEIGHTS.glob("*/config.json"))]
+
+
+def families() -> dict[str, dict[str, str]]:
+    """Hub ids of public checkpoints by family and suite, as the suites name them."""
+    found: dict[str, dict[str, str]] = {}
+    for suite in load_suites():
+        for family, public in suite.checkpoints.items():
+            found.setdefault(family, {})[suite.name] = public.hub
+    return dict(sorted(found.items()))
+
+
 def known_models() -> list[KnownModel]:
     """Bundled models first, then the public ones, suite by suite."""
     suites = load_suites()
-    names = tuple(suite.name for suite in suites)
     found = []
-    for config in sorted(WEIGHTS.glob("*/config.json")):
-        found.append(KnownModel(config.parent.name, _kind(config), names, None, None, "bundled"))
-    for kind in ("lightvla", "openvla-oft"):
+    for name in bundled_names():
+        table = json.loads((WEIGHTS / name / "config.json").read_text(encoding="utf-8"))
+        trained = tuple(s.name for s in suites if any(key.startswith(s.libero_name) for key in table["norm_stats"]))
+        found.append(KnownModel(name, table["vla_bench"]["kind"], suites=trained, at_hand="bundled"))
+    for family in families():
         for suite in suites:
-            public = suite.checkpoints[kind]
-            found.append(_public(public.hub, kind, (suite.name,), public.unnorm_key))
-    found.append(_public(FOUR_SUITES, "openvla-oft", names, None))
+            if public := suite.checkpoints.get(family):
+                found.append(_public(public.hub, family, (suite.name,), public.unnorm_key))
+    found.append(_public(FOUR_SUITES, "openvla-oft", tuple(families()["openvla-oft"]), None))
     return found
 
 
-def _public(hub_id: str, kind: str, suites: tuple[str, ...], key: str | None) -> KnownModel:
-    return KnownModel(hub_id, kind, suites, key, PUBLIC_PARAMETERS, "cached" if cached(hub_id) else "download, 15 GB")
-
-
-def _kind(config: Path) -> str:
-    import json
-
-    return json.loads(config.read_text(encoding="utf-8"))["vla_bench"]["kind"]
+def _public(hub_id: str, family: str, suites: tuple[str, ...], key: str | None) -> KnownModel:
+    at_hand = "cached" if cached(hub_id) else "download, 15 GB"
+    return KnownModel(hub_id, family, suites=suites, unnorm_key=key, parameters=PUBLIC_PARAMETERS, at_hand=at_hand)

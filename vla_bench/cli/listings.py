@@ -13,39 +13,39 @@ from vla_bench.cli.options import Format, FormatOption
 
 
 @app.command()
-def suites(format: FormatOption = Format.human):
+def suites(format: FormatOption = Format.HUMAN):
     """List the LIBERO suites and the protocol each is evaluated with."""
     from vla_bench.report.listings import print_suites, suites_dict
     from vla_bench.suites import load_suites
 
     found = load_suites()
-    if format is Format.json:
+    if format is Format.JSON:
         typer.echo(json.dumps(suites_dict(found)))
     else:
         print_suites(found)
 
 
 @app.command()
-def models(format: FormatOption = Format.human):
+def models(format: FormatOption = Format.HUMAN):
     """List the models that have a name, and where each comes from."""
-    from vla_bench.checkpoints.known import known_models
+    from vla_bench.policies import catalogue
     from vla_bench.report.listings import models_dict, print_models
 
-    found = known_models()
-    if format is Format.json:
+    found = catalogue.models()
+    if format is Format.JSON:
         typer.echo(json.dumps(models_dict(found)))
     else:
         print_models(found)
 
 
 @app.command()
-def pruners(format: FormatOption = Format.human):
+def pruners(format: FormatOption = Format.HUMAN):
     """List the pruners: where each acts, what it needs, its parameters and its source."""
     from vla_bench.pruners.catalogue import catalogue
     from vla_bench.report.pruners import print_pruners
 
     found = catalogue()
-    if format is Format.json:
+    if format is Format.JSON:
         typer.echo(json.dumps([entry.to_dict() for entry in found]))
     else:
         print_pruners(found)
@@ -54,14 +54,14 @@ def pruners(format: FormatOption = Format.human):
 @app.command()
 def verify(
     fixtures: Annotated[Optional[Path], typer.Option(help="Folder of golden tensors.", show_default="the set that ships")] = None,
-    format: FormatOption = Format.human,
+    format: FormatOption = Format.HUMAN,
 ):
     """Recompute golden tensors with this code, on this machine and these libraries.  Exits 1 on any miss."""
     from vla_bench.report.verdicts import print_verdict
     from vla_bench.verify.run import verify as run
 
     verdict = run(fixtures)
-    if format is Format.json:
+    if format is Format.JSON:
         typer.echo(json.dumps(verdict.to_dict(), allow_nan=False))
     else:
         print_verdict(verdict)

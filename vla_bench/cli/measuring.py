@@ -11,7 +11,8 @@ from typing import Annotated, Optional
 import typer
 
 from vla_bench.cli.app import app
-from vla_bench.cli.options import MODEL_HELP, Device, FlopsCounter, FlopsScope, Format, FormatOption, Suites, TableFormat
+from vla_bench.cli.options import MODEL_HELP, Format, FormatOption, Suites, TableFormat
+from vla_bench.values import Counter, Device, Scope
 
 
 @app.command()
@@ -24,28 +25,37 @@ def flops(
         Optional[str],
         typer.Option(help="As for eval.", show_default="all, at the paper's settings; with --from-run the run's"),
     ] = None,
-    kept: Annotated[Optional[int], typer.Option(help="Image tokens left at the end.", show_default="by the pruner")] = None,
+    kept: Annotated[
+        Optional[str], typer.Option(help="Image tokens left; of several cuts as 300/200/110.", show_default="by the pruner")
+    ] = None,
     from_run: Annotated[Optional[Path], typer.Option(help="Mean over this run's queries, each with its own counts.")] = None,
     prompt_tokens: Annotated[
         Optional[int], typer.Option(help="Length of the instruction.", show_default="28, LIBERO's mean")
     ] = None,
-    scope: Annotated[FlopsScope, typer.Option(help="Which parts count; see --explain.")] = FlopsScope.model,
-    counter: Annotated[FlopsCounter, typer.Option(help="Formulas, or the model's operators as a library counts them.")] = (
-        FlopsCounter.closed_form
+    scope: Annotated[Scope, typer.Option(help="Which parts count; see --explain.")] = Scope.MODEL,
+    counter: Annotated[Counter, typer.Option(help="Formulas, or the model's operators as a library counts them.")] = (
+        Counter.CLOSED_FORM
     ),
     explain: Annotated[bool, typer.Option("--explain", help="The formula with this case's numbers.")] = False,
-    format: Annotated[TableFormat, typer.Option("--format", help="A table, one JSON object, or LaTeX.")] = TableFormat.human,
+    format: Annotated[TableFormat, typer.Option("--format", help="A table, one JSON object, or LaTeX.")] = TableFormat.HUMAN,
 ):
     """Count the FLOPs of a query: multiply-adds times two, by module."""
     from vla_bench.measure import flops as measure
     from vla_bench.report.flops import latex, print_flops
 
-    how = measure.Scope(scope.value), measure.Counter(counter.value)
-    request = measure.FlopsRequest(model, pruner, kept, from_run, prompt_tokens, *how)
+    request = measure.FlopsRequest(
+        model=model,
+        pruner=pruner,
+        kept=measure.parse_kept(kept),
+        from_run=from_run,
+        prompt_tokens=prompt_tokens,
+        scope=scope,
+        counter=counter,
+    )
     counts = measure.count(request)
-    if format is TableFormat.json:
+    if format is TableFormat.JSON:
         typer.echo(json.dumps(counts[0].to_dict() if len(counts) == 1 else {"cases": [case.to_dict() for case in counts]}))
-    elif format is TableFormat.latex:
+    elif format is TableFormat.LATEX:
         typer.echo(latex(counts))
     else:
         print_flops(counts)
@@ -63,7 +73,7 @@ def latency(
         typer.Option(help="Compared with: [MODEL:]PRUNER[@SPEED]; may be given more than once.", show_default="dense"),
     ] = None,
     queries: Annotated[int, typer.Option(help="Timed, of every variant; 1000 for a report.")] = 200,
-    device: Annotated[Device, typer.Option(help="What is timed.")] = Device.auto,
+    device: Annotated[Device, typer.Option(help="What is timed.")] = Device.AUTO,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="Of a preset's sizes: needs no checkpoint.")] = False,
     kept_distribution: Annotated[
         Optional[str], typer.Option(help="own, paper or fixed:K.", show_default="own; paper with random weights")
@@ -75,7 +85,7 @@ def latency(
     suite: Suites = "all",
     seed: Annotated[int, typer.Option(help="Of random weights and drawn counts.")] = 0,
     out: Annotated[Optional[Path], typer.Option(help="JSON with every raw time.", show_default="none")] = None,
-    format: FormatOption = Format.human,
+    format: FormatOption = Format.HUMAN,
 ):
     """Time queries, variants in turn: medians, percentiles, stages, and ratios with intervals."""
     from vla_bench.measure.latency import DENSE, LatencyRequest, measure_latency
@@ -84,14 +94,14 @@ def latency(
 
     command = shlex.join(["vla-bench", *sys.argv[1:]])
     given = tuple(vs or (DENSE,))
-    what = {"model": model, "pruner": pruner, "vs": given, "suite": suite, "queries": queries, "device": device.value}
+    what = {"model": model, "pruner": pruner, "vs": given, "suite": suite, "queries": queries, "device": device}
     how = {"random_weights": random_weights, "from_run": from_run, "kept": kept_distribution, "speed": speed, "seed": seed}
     request = LatencyRequest(**what, **how, command=command)
     make_room(out)
     found = measure_latency(request)
     if out is not None:
         write_latency(found, out)
-    if format is Format.json:
+    if format is Format.JSON:
         typer.echo(json.dumps(found.to_dict(), allow_nan=False))
     else:
         print_latency(found)
@@ -107,8 +117,8 @@ def agree(
     suite: Suites = "all",
     episodes: Annotated[int, typer.Option(help="Of each demonstration file.")] = 1,
     out: Annotated[Optional[Path], typer.Option(help="PNG of distance against kept tokens.")] = None,
-    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.auto,
-    format: FormatOption = Format.human,
+    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
+    format: FormatOption = Format.HUMAN,
 ):
     """Compare pruned answers to recorded observations with the dense model's.  No simulator; no success rates either."""
     from vla_bench.measure.agree import AgreeRequest
@@ -117,8 +127,9 @@ def agree(
     from vla_bench.report.agreement import plot_agreement, print_agreement
 
     make_room(out)
-    agreed = run(AgreeRequest(model, tuple(pruner), suite, observations, episodes, device.value))
-    if format is Format.json:
+    request = AgreeRequest(model, tuple(pruner), suite=suite, observations=observations, episodes=episodes, device=device)
+    agreed = run(request)
+    if format is Format.JSON:
         typer.echo(json.dumps(agreed.to_dict(), allow_nan=False))
     else:
         print_agreement(agreed)

@@ -1,90 +1,23 @@
-"""Options that several commands have, and the closed sets of values."""
+"""Options that several commands have, and the ways to print."""
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Annotated, Optional
 
 import typer
 
-
-class Format(str, Enum):
-    human = "human"
-    json = "json"
+from vla_bench.values import Value
 
 
-class TableFormat(str, Enum):
-    human = "human"
-    json = "json"
-    latex = "latex"
+class Format(Value):
+    HUMAN = "human"
+    JSON = "json"
 
 
-class FlopsScope(str, Enum):
-    model = "model"
-    reference = "reference"
-    executed = "executed"
-
-
-class FlopsCounter(str, Enum):
-    closed_form = "closed-form"
-    torch = "torch"
-    fvcore = "fvcore"
-    all = "all"
-
-
-class Decoding(str, Enum):
-    l1 = "l1"
-    ar = "ar"
-
-
-class ActionSlice(str, Enum):
-    reference = "reference"
-    aligned = "aligned"
-
-
-class Device(str, Enum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-class NoiseSchedule(str, Enum):
-    linear = "linear"
-    constant = "constant"
-    none = "none"
-
-
-class OtherNoise(str, Enum):
-    none = "none"
-    constant = "constant"
-
-
-class OtherTokens(str, Enum):
-    more = "2k"
-    fewer = "0.9k"
-
-
-class GateRule(str, Enum):
-    detect = "detect"
-    noninferior = "noninferior"
-
-
-class Precision(str, Enum):
-    auto = "auto"
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-
-
-class RateSchedule(str, Enum):
-    step = "step"
-    cosine = "cosine"
-    trapezoid = "trapezoid"
-
-
-class Video(str, Enum):
-    failures = "failures"
-    all = "all"
-    none = "none"
+class TableFormat(Value):
+    HUMAN = "human"
+    JSON = "json"
+    LATEX = "latex"
 
 
 MODEL_HELP = (

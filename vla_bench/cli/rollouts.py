@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -16,22 +15,18 @@ from vla_bench.cli.options import (
     MODEL_HELP,
     PRUNER_HELP,
     SLICE_HELP,
-    ActionSlice,
     Assets,
-    Decoding,
-    Device,
     Format,
     FormatOption,
     InitStates,
-    OtherNoise,
-    OtherTokens,
     PrunerArgs,
     Suites,
     Tasks,
     Trials,
-    Video,
     Workers,
 )
+from vla_bench.interface.action_slice import ActionSlice
+from vla_bench.values import Decoding, Device, OtherNoise, OtherTokens, Video
 
 
 @app.command("eval")
@@ -43,17 +38,17 @@ def eval_(
     init_states: InitStates = None,
     workers: Workers = "auto",
     assets: Assets = "auto",
-    video: Annotated[Video, typer.Option(help="Which episodes to film.")] = Video.failures,
+    video: Annotated[Video, typer.Option(help="Which episodes to film.")] = Video.FAILURES,
     out: Annotated[Optional[Path], typer.Option(help="Run folder.", show_default="results/runs/ID")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over; what is recorded is set aside.")] = False,
     seed: Annotated[int, typer.Option(help="Of the policy `random`; a pruner has its own.")] = 0,
     pruner: Annotated[Optional[str], typer.Option(help=PRUNER_HELP, show_default="the checkpoint's own")] = None,
     pruner_args: PrunerArgs = None,
-    decoding: Annotated[Decoding, typer.Option(help="l1: a chunk at once; ar: one action token after another.")] = Decoding.l1,
+    decoding: Annotated[Decoding, typer.Option(help="l1: a chunk at once; ar: one action token after another.")] = Decoding.L1,
     unnorm_key: Annotated[Optional[str], typer.Option(help="Action statistics.", show_default="the suite's")] = None,
     action_slice: Annotated[Optional[ActionSlice], typer.Option(help=SLICE_HELP, show_default="by origin")] = None,
-    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.auto,
-    format: FormatOption = Format.human,
+    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
+    format: FormatOption = Format.HUMAN,
 ):
     """Run LIBERO rollouts and report success rates with 95 % intervals.  The same command again resumes."""
     from vla_bench.rollout.evaluate import Request, evaluate
@@ -68,20 +63,20 @@ def eval_(
         init_states=init_states,
         workers=workers,
         assets=assets,
-        video=video.value,
+        video=video,
         out=out,
         fresh=fresh,
         seed=seed,
         pruner=pruner,
         pruner_args=pruner_args,
-        decoding=decoding.value,
+        decoding=decoding,
         unnorm_key=unnorm_key,
-        action_slice=action_slice and action_slice.value,
-        device=device.value,
+        action_slice=action_slice,
+        device=device,
         command=command,
     )
     result = evaluate(request, ProgressDisplay())
-    if format is Format.json:
+    if format is Format.JSON:
         typer.echo(json.dumps(result.to_dict(), allow_nan=False))
     else:
         from vla_bench.report.listings import print_result
@@ -109,11 +104,11 @@ def ablate(
     init_states: InitStates = None,
     workers: Workers = "auto",
     assets: Assets = "auto",
-    video: Annotated[Video, typer.Option(help="Which episodes to film.")] = Video.none,
+    video: Annotated[Video, typer.Option(help="Which episodes to film.")] = Video.NONE,
     out: Annotated[Optional[Path], typer.Option(help="Folder of the runs' folders.", show_default="results/runs")] = None,
     seed: Annotated[int, typer.Option(help="Of the tokens that --tokens draws.")] = 0,
-    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.auto,
-    format: FormatOption = Format.human,
+    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
+    format: FormatOption = Format.HUMAN,
 ):
     """Run a pruned model and its ablations on the same episodes, paired.  The same command again resumes."""
     from vla_bench.rollout.ablate import ablate as run
@@ -129,14 +124,14 @@ def ablate(
         init_states=init_states,
         workers=workers,
         assets=assets,
-        video=video.value,
+        video=video,
         out=out,
         seed=seed,
-        device=device.value,
+        device=device,
+        command=command,
     )
-    schedules, counts = (tuple(each.value for each in given or ()) for given in (noise_schedule, tokens))
-    ablation = run(replace(base, command=command), schedules, counts, ProgressDisplay)
-    if format is Format.json:
+    ablation = run(base, tuple(noise_schedule or ()), tuple(tokens or ()), ProgressDisplay)
+    if format is Format.JSON:
         typer.echo(json.dumps(ablation.to_dict(), allow_nan=False))
     else:
         from vla_bench.report.ablation import print_ablation

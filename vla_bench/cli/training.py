@@ -13,17 +13,17 @@ import typer
 from vla_bench.cli.app import app
 from vla_bench.cli.options import (
     Assets,
-    Device,
     Format,
     FormatOption,
-    NoiseSchedule,
-    Precision,
     PrunerArgs,
-    RateSchedule,
     Suites,
     Tasks,
     Workers,
 )
+from vla_bench.interface.noise import NoiseSchedule
+from vla_bench.training.precision import Precision
+from vla_bench.training.schedule import LearningRate
+from vla_bench.values import Device
 
 
 @app.command()
@@ -40,7 +40,7 @@ def demos(
     workers: Workers = "auto",
     assets: Assets = "auto",
     seed: Annotated[int, typer.Option(help="Of the start states and the pushes.")] = 0,
-    format: FormatOption = Format.human,
+    format: FormatOption = Format.HUMAN,
 ):
     """Record the expert from random starts, never the official ones, in LIBERO's HDF5.  The same command again resumes."""
     from vla_bench.demonstrations.demos import DemoRequest, make_demos
@@ -62,7 +62,7 @@ def demos(
         command=command,
     )
     report = make_demos(request, DemoProgress())
-    if format is Format.json:
+    if format is Format.JSON:
         typer.echo(json.dumps(report.to_dict(), allow_nan=False))
     else:
         print_report(report)
@@ -92,7 +92,7 @@ def train(
     batch: Annotated[Optional[int], typer.Option(help="Samples a step, all processes together.", show_default="64")] = None,
     accumulate: Annotated[Optional[int], typer.Option(help="Micro-batches a step and process.", show_default="1")] = None,
     learning_rate: Annotated[Optional[float], typer.Option(help="At its peak.", show_default="the recipe's")] = None,
-    rate_schedule: Annotated[Optional[RateSchedule], typer.Option(help="Of the rate.", show_default="the recipe's")] = None,
+    rate_schedule: Annotated[Optional[LearningRate], typer.Option(help="Of the rate.", show_default="the recipe's")] = None,
     matrix_rate: Annotated[Optional[float], typer.Option(help="Muon's, for the matrices.", show_default="the recipe's")] = None,
     shares: Annotated[
         Optional[str], typer.Option(help="Of suites, as long=3; tasks evenly.", show_default="the recipe's")
@@ -105,7 +105,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed training stands.")] = False,
     save_every: Annotated[int, typer.Option(help="Steps that a kill may cost.", min=1)] = 500,
     export: Annotated[Optional[Path], typer.Option(help="Write the checkpoint of where --out stands, and stop.")] = None,
-    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
 ):
     """Fine-tune as the paper does, or train a nano model.  Several processes: torchrun -m -- vla_bench train ..."""
     from vla_bench.training import recipe as recipes
@@ -117,21 +117,22 @@ def train(
         start=start,
         pruner=pruner,
         pruner_args=pruner_args,
-        noise_schedule=noise_schedule and recipes.NoiseSchedule(noise_schedule.value),
+        noise_schedule=noise_schedule,
         kept_once=kept_once,
         steps=steps,
         batch=batch,
         accumulate=accumulate,
         learning_rate=learning_rate,
-        rate_schedule=rate_schedule and recipes.LearningRate(rate_schedule.value),
+        rate_schedule=rate_schedule,
         matrix_rate=matrix_rate,
         shares=shares,
         auxiliary=auxiliary,
         lora_rank=lora_rank,
-        precision=precision and recipes.Precision(precision.value),
+        precision=precision,
         seed=seed,
     )
-    trained = run(TrainRequest(chosen, data, out, device.value, save_every, resume, export), TrainProgress(chosen.batch))
+    request = TrainRequest(chosen, data, out, device, save_every=save_every, resume=resume, export=export)
+    trained = run(request, TrainProgress(chosen.batch))
     if trained.checkpoint is not None:
         typer.echo(trained.checkpoint)
     elif not trained.finished:

@@ -16,7 +16,7 @@ import numpy as np
 from vla_bench.demonstrations.recording import Ending
 from vla_bench.errors import RecordError
 from vla_bench.stats import Rate, wilson
-from vla_bench.suites import SUITE_NAMES, Suite, Task
+from vla_bench.suites import Suite, Task, load_suite
 
 PARTS = "parts"  # below the folder of the data set: demonstrations of tasks that are not complete
 HOPELESS = 20  # attempts without one success after which a task is given up
@@ -80,7 +80,7 @@ def read_attempts(path: Path) -> list[AttemptRecord]:
 
 def attempt_seed(seed: int, suite: str, task_id: int, number: int) -> int:
     """The seed of one attempt, below 2**32: its own, whatever else is made, and another one in a data set of another seed."""
-    return int(np.random.SeedSequence([seed, SUITE_NAMES.index(suite), task_id, number]).generate_state(1)[0])
+    return int(np.random.SeedSequence([seed, load_suite(suite).number, task_id, number]).generate_state(1)[0])
 
 
 @dataclass

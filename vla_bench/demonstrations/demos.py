@@ -19,12 +19,14 @@ from vla_bench.demonstrations.report import DemoReport
 from vla_bench.demonstrations.runner import DemoRunner
 from vla_bench.demonstrations.schedule import DemoSchedule
 from vla_bench.errors import UsageError
-from vla_bench.policies.registry import SCRIPTED, ModelChoice, settle
+from vla_bench.policies.choice import ModelChoice
+from vla_bench.policies.registry import settle
+from vla_bench.policies.resolve import ModelKind, ResolvedModel
 from vla_bench.rollout.plan import worker_count
 from vla_bench.rollout.pool import ErrorStreak, Event, Finished, Pool, Retried
 from vla_bench.rollout.selection import chosen_tasks
 from vla_bench.rollout.worker import ErrorReport, Simulators
-from vla_bench.suites import SUITE_NAMES, Suite, Task, load_suites
+from vla_bench.suites import Suite, Task, load_suites, suite_names
 from vla_bench.world.assets import AssetPack, resolve_assets
 from vla_bench.world.gl import GL, choose_gl
 from vla_bench.world.protocol import make_simulator
@@ -66,14 +68,15 @@ def make_demos(request: DemoRequest, observer: DemoObserver | None = None) -> De
     check(request)
     chosen = chosen_tasks(load_suites(request.suite), request.tasks)
     suites = list({suite.name: suite for suite, _ in chosen}.values())
-    assets, gl = resolve_assets(request.assets), choose_gl()
+    assets, gl = resolve_assets(request.assets, suites), choose_gl()
+    learner = None
     if request.learner is not None:
-        choice, _ = settle(ModelChoice(request.learner, suites=tuple(suite.name for suite in suites)))
-        request = replace(request, learner=choice.model)
-    folder = DemoFolder(request.out, configuration(request, suites, assets, gl), request.command)
+        choice = ModelChoice(request.learner, suites=tuple(suite.name for suite in suites))
+        learner = settle(choice, "vla-bench demos")
+    folder = DemoFolder(request.out, configuration(request, suites, assets, gl, learner), request.command)
     observer = observer or DemoObserver()
     try:
-        return _run(request, chosen, assets, gl, folder, observer)
+        return _run(request, chosen, assets, gl, folder, observer, learner)
     finally:
         observer.end()
         folder.close()
@@ -91,10 +94,12 @@ def check(request: DemoRequest) -> None:
         raise UsageError(f"--seed must not be negative, not {request.seed}")
 
 
-def configuration(request: DemoRequest, suites: Sequence[Suite], assets: AssetPack, gl: GL) -> dict[str, object]:
+def configuration(
+    request: DemoRequest, suites: Sequence[Suite], assets: AssetPack, gl: GL, learner: ResolvedModel | None
+) -> dict[str, object]:
     """Everything that decides a demonstration.  How many there are, of which tasks, by how many workers is not part of it."""
     return {
-        **_learner(request.learner, suites, request.image_size),
+        **_learner(learner, suites, request.image_size),
         "policy": "expert",
         "seed": request.seed,
         "image_size": request.image_size,
@@ -107,24 +112,22 @@ def configuration(request: DemoRequest, suites: Sequence[Suite], assets: AssetPa
     }
 
 
-def _learner(name: str | None, suites: Sequence[Suite], image_size: int) -> dict[str, object]:
+def _learner(model: ResolvedModel | None, suites: Sequence[Suite], image_size: int) -> dict[str, object]:
     """Who acts first, if anybody does, and with which weights.  Raises UsageError for one used to other pictures."""
-    if name is None:
+    if model is None:
         return {}
-    if name in SCRIPTED:
-        return {"learner": name, "learner_weights": None}
-    from vla_bench.policies.checkpoints import source
-
+    if model.kind is not ModelKind.CHECKPOINT:
+        return {"learner": model.name, "learner_weights": None}
     weights = {}
     for suite in suites:
-        folder = find(source(ModelChoice(name), [suite]))
+        folder = find(model.checkpoint([suite.name], "vla-bench demos"))
         seen = read_config_file(folder).config.camera_size
         if seen != image_size:
             raise UsageError(
-                f"{name} sees pictures of {seen} pixels, the demonstrations would have {image_size}", f"--image-size {seen}"
+                f"{model.name} sees pictures of {seen} pixels, the demonstrations would have {image_size}", f"--image-size {seen}"
             )
         weights[suite.name] = identity(folder)
-    return {"learner": name, "learner_weights": weights}
+    return {"learner": model.name, "learner_weights": weights}
 
 
 def _run(
@@ -134,6 +137,7 @@ def _run(
     gl: GL,
     folder: DemoFolder,
     observer: DemoObserver,
+    learner: ResolvedModel | None,
 ) -> DemoReport:
     tasks = [TaskProgress(suite, task, request.per_task) for suite, task in chosen]
     folder.resume(tasks)
@@ -162,7 +166,7 @@ def _run(
 
     suites = {suite.name: replace(suite, image_size=request.image_size) for suite, _ in chosen}
     simulators = Simulators(suites, partial(make_simulator, assets=assets), gl.environment())
-    pool = Pool(simulators, DemoRunner(request.disturb, request.learner), workers=workers, on_event=on_event)
+    pool = Pool(simulators, DemoRunner(request.disturb, learner), workers=workers, on_event=on_event)
     wanted = sum(progress.wanted for progress in tasks)
     observer.begin(
         f"{left} of {wanted} demonstrations to make (expert, {request.image_size} px, assets {assets.name}: {assets.reason}; "
@@ -183,7 +187,7 @@ def _run(
         command=request.command,
     )
     everything = [*tasks, *folder.others(tasks)]
-    everything.sort(key=lambda progress: (SUITE_NAMES.index(progress.suite.name), progress.task.id))
+    everything.sort(key=lambda progress: (suite_names().index(progress.suite.name), progress.task.id))
     folder.write_text("report.md", replace(report, tasks=everything).to_markdown())
     return report
 

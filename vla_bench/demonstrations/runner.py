@@ -8,8 +8,11 @@ from pathlib import Path
 
 from vla_bench.demonstrations.attempts import AttemptRecord
 from vla_bench.policies.base import Policy
-from vla_bench.policies.registry import SCRIPTED, ModelChoice, make_policy
+from vla_bench.policies.choice import ModelChoice
+from vla_bench.policies.registry import make_policy
+from vla_bench.policies.resolve import ResolvedModel
 from vla_bench.rollout.worker import Ask
+from vla_bench.values import Device
 from vla_bench.world.protocol import RecordingSimulator
 
 
@@ -28,11 +31,11 @@ class DemoJob:
 class DemoRunner:
     """Makes an attempt; a success is on the disk when it returns.
 
-    disturbed_share: of the attempts.  learner: name of a policy that acts first; None for none.
+    disturbed_share: of the attempts.  learner: a policy that acts first; None for none.
     """
 
     disturbed_share: float
-    learner: str | None = None
+    learner: ResolvedModel | None = None
 
     def run(self, simulator: RecordingSimulator, job: DemoJob, ask: Ask | None = None) -> AttemptRecord:
         from vla_bench.demonstrations.hdf5 import write_demos
@@ -51,7 +54,6 @@ class DemoRunner:
 
 
 @lru_cache(maxsize=1)  # a process has one simulator at a time, too
-def learner_policy(name: str, suite: str) -> Policy:
+def learner_policy(model: ResolvedModel, suite: str) -> Policy:
     """On one thread of the CPU: there are as many processes as cores."""
-    model = {} if name in SCRIPTED else {"device": "cpu", "threads": 1}
-    return make_policy(ModelChoice(name, suites=(suite,), **model))
+    return make_policy(ModelChoice(model.name, suites=(suite,), device=Device.CPU, threads=1), model=model)

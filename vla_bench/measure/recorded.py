@@ -17,7 +17,7 @@ from vla_bench.demonstrations.hdf5 import IMAGES, SUFFIX, read_demos, suite_name
 from vla_bench.errors import RecordError, UsageError
 from vla_bench.model.normalisation import quaternion
 from vla_bench.records import EpisodeKey
-from vla_bench.suites import SUITE_NAMES, load_suites
+from vla_bench.suites import load_suite, load_suites, suite_names
 from vla_bench.world.observation import Facts, Observation, Scene
 
 SHIPPED = Path(__file__).resolve().parent / "observations.npz"
@@ -26,13 +26,14 @@ ARRAYS = ("images", "eef_pos", "eef_quat", "gripper_qpos", "path", "step", "task
 
 
 def read_observations(
-    source: Path | None = None, episodes: int = 1, suites: Sequence[str] = SUITE_NAMES
+    source: Path | None = None, episodes: int = 1, suites: Sequence[str] | None = None
 ) -> list[list[Observation]]:
     """Episodes of observations in order: of a .npz file, of a folder of demonstrations, or by default those that ship.
 
-    episodes: how many of each demonstration file.  suites: whose are wanted.  Raises RecordError, UsageError.
+    episodes: how many of each demonstration file.  suites: whose are wanted, None for all.  Raises RecordError, UsageError.
     """
     source = SHIPPED if source is None else source
+    suites = suite_names() if suites is None else suites
     if source.is_dir():
         files = sorted(source.rglob(f"*{SUFFIX}"))
         if not files:
@@ -114,7 +115,7 @@ def _task_of(file: Path):
 
 def _observation(arrays: dict[str, np.ndarray], i: int) -> Observation:
     key = EpisodeKey(str(arrays["suite"][i]), int(arrays["task"][i]), int(arrays["episode"][i]))
-    cameras = next(suite.cameras for suite in load_suites() if suite.name == key.suite)
+    cameras = load_suite(key.suite).cameras
     path = arrays["path"][i]
     return Observation(
         episode=key,

@@ -15,17 +15,14 @@ import numpy as np
 
 from vla_bench.errors import NotComparableError, UsageError
 from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.presets import SEVEN_B
 from vla_bench.measure.recorded import read_observations
 from vla_bench.measure.runs import passes
-from vla_bench.suites import SUITE_NAMES
+from vla_bench.paper import table1
+from vla_bench.suites import ABOUT, load_suites
 from vla_bench.world.observation import Observation
 
 OWN, PAPER, FIXED = "own", "paper", "fixed"
-
-# LightVLA's image tokens on each suite, of 512 (mean of the paper, spread as its figures suggest), and the mean length of the
-# suite's instructions with Llama's tokenizer.
-TOKENS = {"spatial": (90, 15, 31), "object": (78, 11, 26), "goal": (64, 10, 23), "long": (79, 11, 30)}
-OF = 512
 
 
 @dataclass(frozen=True)
@@ -66,13 +63,13 @@ def replay(
     seed: int,
     words: bool,
     run: Path | None = None,
-    suites: Sequence[str] = SUITE_NAMES,
+    suites: Sequence[str] | None = None,
 ) -> list[Asked]:
     """`number` queries on the observations that ship, again from the first when they run out.
 
     words: the model's tokenizer knows the instruction; otherwise prompts are as long as Llama's would be.
     run: take the counts and lengths of its recorded queries, in order.
-    suites: whose observations are shown, and whose queries of the run are taken.
+    suites: whose observations are shown, and whose queries of the run are taken; None for all.
     Raises VlaBenchError.
     """
     fixed = None if run is not None else check_kept(kept, config)
@@ -82,13 +79,30 @@ def replay(
         counts = cycle(_recorded(run, config, suites))
         return [Asked(o, *next(counts)) for o in islice(shown, number)]
     dice = np.random.default_rng(seed)
+    about = {suite.name: suite.about for suite in load_suites()}
     found = []
     for observation in islice(shown, number):
-        mean, sd, length = TOKENS[observation.episode.suite]
-        drawn = int(np.clip(round(dice.normal(mean, sd) * config.visual_tokens / OF), 1, config.visual_tokens))
-        keep = {OWN: None, PAPER: drawn}.get(kept, fixed)
-        found.append(Asked(observation, None if words else length, keep))
+        suite = observation.episode.suite
+        keep = _drawn(suite, config.visual_tokens, dice) if kept == PAPER else fixed
+        found.append(Asked(observation, None if words else _length(suite, about[suite].prompt_tokens), keep))
     return found
+
+
+def _drawn(suite: str, visual: int, dice: np.random.Generator) -> int:
+    """A number of image tokens of `visual`, as LightVLA might keep, by the paper's Table I."""
+    published = table1()["LightVLA"].tokens.get(suite)
+    if published is None:
+        raise UsageError(f"the paper has no kept tokens of suite {suite}", f"--kept-distribution {FIXED}:{visual // 6}")
+    drawn = dice.normal(published.mean, published.sd) * visual / SEVEN_B.visual_tokens
+    return int(np.clip(round(drawn), 1, visual))
+
+
+def _length(suite: str, published: int | None) -> int:
+    if published is None:
+        raise UsageError(
+            f"{ABOUT} beside the suites says no prompt_tokens of {suite}", "vla-bench latency without --random-weights"
+        )
+    return published
 
 
 def cycle_of(queries: Sequence[Asked]) -> Sequence[Asked]:

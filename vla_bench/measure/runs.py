@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from vla_bench.checkpoints.files import identity
-from vla_bench.checkpoints.known import NANO, bundled
 from vla_bench.errors import NotComparableError, RecordError, UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.presets import PRESETS
 from vla_bench.measure.sizes import config_of
-from vla_bench.queries import Answer, read_queries
+from vla_bench.policies.resolve import ModelKind, resolve_model
+from vla_bench.queries import QueryRecord, read_queries
 from vla_bench.records import Run, Status, read_episodes, read_run
-from vla_bench.suites import SUITE_NAMES
+from vla_bench.suites import suite_names
 
 
 def recorded(folder: Path) -> Run:
@@ -28,18 +28,18 @@ def recorded(folder: Path) -> Run:
     return run
 
 
-def passes(folder: Path, suites: Sequence[str] = SUITE_NAMES) -> list[Answer]:
+def passes(folder: Path, suites: Sequence[str] | None = None) -> list[QueryRecord]:
     """The answers that image tokens went through the model for, in the order of the episodes.
 
     Episodes that were cut off or ended in an error are left out, and so are answers that a pruner gave in the model's place.
-    Raises RecordError, and UsageError where nothing is left.
+    suites: whose; None for all.  Raises RecordError, and UsageError where nothing is left.
     """
     recorded(folder)
-    ended = {e.key for e in read_episodes(folder) if e.status is not Status.ERROR and e.suite in suites}
+    ended = {e.key for e in read_episodes(folder) if e.status is not Status.ERROR and (suites is None or e.suite in suites)}
     answers = [answer for key, found in read_queries(folder).items() if key in ended for answer in found]
     found = [answer for answer in answers if answer.kept is not None and answer.prompt_tokens is not None and answer.gflops != 0]
     if not found:
-        of = "" if set(suites) == set(SUITE_NAMES) else f" of suite {', '.join(suites)}"
+        of = "" if suites is None or set(suites) == set(suite_names()) else f" of suite {', '.join(suites)}"
         raise UsageError(
             f"{folder} has no query{of} with image tokens in an episode that ended",
             f"vla-bench eval --model nano --out {folder.with_name(folder.name + '-nano')}",
@@ -73,10 +73,13 @@ def model_of(run: Run, folder: Path, asked: str | None) -> tuple[str, VLAConfig]
 
 def _the_same(asked: str, own: str, run: Run) -> bool:
     """Whether `asked` is another name for the run's model: its checkpoint by the hash, or a preset by the sizes."""
-    folder = bundled(NANO if asked == "nano" else asked) or Path(asked)
-    if folder.is_dir():
+    try:
+        found = resolve_model(asked, presets=True)
+    except UsageError:  # what stands for nothing is not this
+        return False
+    if found.place is not None and (folder := Path(found.place).expanduser()).is_dir():
         return identity(folder) == run.config["policy"].get("checkpoint")
-    if asked not in PRESETS:
+    if found.kind is not ModelKind.PRESET:
         return False
     try:
         return replace(config_of(own), name=asked) == PRESETS[asked]

@@ -5,30 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 
 from vla_bench.checkpoints.config_file import read_config
-from vla_bench.checkpoints.known import FOUR_SUITES, bundled
-from vla_bench.errors import UsageError, nearest
+from vla_bench.checkpoints.known import FOUR_SUITES, families
+from vla_bench.errors import UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.presets import PRESETS, SEVEN_B
-from vla_bench.suites import load_suites
+from vla_bench.policies.resolve import ModelKind, resolve_model
+
+COMMAND = "vla-bench flops"
 
 
 def config_of(model: str) -> VLAConfig:
     """Of a preset, a bundled model, a checkpoint folder, or a public checkpoint.  Raises UsageError, CheckpointError."""
-    if model in PRESETS:
-        return PRESETS[model]
-    folder = bundled(model) or Path(model)
-    if folder.is_dir():
-        return read_config(folder)
-    if model in _public():
+    found = resolve_model(model, presets=True, command=COMMAND)
+    if found.kind is ModelKind.PRESET:
+        return PRESETS[found.name]
+    if found.kind is not ModelKind.CHECKPOINT:
+        raise UsageError(f"{model} is a {found.kind.value} without a network to count", f"{COMMAND} --model {SEVEN_B.name}")
+    # All public checkpoints have the paper's sizes.
+    if found.place is None or found.place in _public():
         return SEVEN_B
-    known = [*PRESETS, *_public()]
-    raise UsageError(
-        f'"{model}" is no preset ({", ".join(PRESETS)}), bundled model, folder or public checkpoint.{nearest(model, known)}',
-        "vla-bench flops --model 7b",
-    )
+    folder = Path(found.place).expanduser()
+    if not folder.is_dir():
+        what = f"the sizes of {model} are not known here: nothing is fetched from the hub to be counted"
+        raise UsageError(what, f"hf download {model} config.json --local-dir FOLDER, and {COMMAND} --model FOLDER")
+    return read_config(folder)
 
 
 def _public() -> set[str]:
-    """What `--model` calls the public checkpoints, all of which have the paper's sizes: by family, and by hub id."""
-    checkpoints = [(name, found.hub) for suite in load_suites() for name, found in suite.checkpoints.items()]
-    return {FOUR_SUITES, *(name for pair in checkpoints for name in pair)}
+    """Hub ids."""
+    return {FOUR_SUITES, *(hub for by_suite in families().values() for hub in by_suite.values())}

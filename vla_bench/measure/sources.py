@@ -5,7 +5,7 @@ weights of a preset's sizes; and pruners for it, with the parameters that the ch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 import torch
@@ -24,11 +24,12 @@ from vla_bench.model.normalisation import choose_statistics
 from vla_bench.model.processor import Processor
 from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
 from vla_bench.model.vla import VLA
-from vla_bench.policies.checkpoints import make_vla_policy, source
-from vla_bench.policies.registry import ModelChoice, settle
+from vla_bench.policies.checkpoints import make_vla_policy
+from vla_bench.policies.choice import ModelChoice
+from vla_bench.policies.resolve import ModelKind, ResolvedModel, resolve_model
 from vla_bench.policies.vla import VLAPolicy
 from vla_bench.pruners.registry import NONE
-from vla_bench.suites import SUITE_NAMES, load_suite, load_suites
+from vla_bench.suites import load_suite, load_suites, suite_names
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,14 @@ class Source:
     name: str
     config: VLAConfig
     own: str
+    _: KW_ONLY
     folder: Path | None = None
     choice: ModelChoice | None = field(default=None, repr=False)
+    resolved: ResolvedModel | None = field(default=None, repr=False)
 
     def policy(self) -> VLAPolicy:
         """The checkpoint without its pruner, as eval has it.  Raises VlaBenchError."""
-        return make_vla_policy(self.choice)
+        return make_vla_policy(self.choice, self.resolved)
 
     def attach(self, model: VLA, pruner: Pruner | None) -> None:
         """Fit a pruner to the model, in whose type and on whose device it gets the parameters that the checkpoint has for it.
@@ -65,16 +68,17 @@ def checkpoint(model: str, suites: Sequence[str], device: str, again: str) -> So
     again: the command that was given, up to --suite and --model, for what an error advises.
     Raises VlaBenchError for what is no model, and where the suites have no checkpoint or action statistics in common.
     """
-    choice, _ = settle(ModelChoice(model, suites=tuple(suites), device=device))
-    if choice.scripted:
-        raise UsageError(f"{choice.model} is no model, it has no image tokens to prune", f"{again} --model nano")
-    place = source(choice, [load_suite(name) for name in suites], again)
+    found = resolve_model(model, suites=suites, device=device, command=again)
+    if found.kind is not ModelKind.CHECKPOINT:
+        raise UsageError(f"{found.name} is no model, it has no image tokens to prune", f"{again} --model nano")
+    place = found.checkpoint(suites, again)
     folder = find(place)
     file = read_config_file(folder)
     kind, _ = choose_kind(file, folder, place if is_hub_id(place) else origin(folder))
     table, _ = statistics_table(file, folder)
-    _check_statistics(choice.model, table, suites, again)
-    return Source(choice.model, file.config, own_pruner(file, kind), folder, replace(choice, pruner=NONE))
+    _check_statistics(found.name, table, suites, again)
+    choice = ModelChoice(model, suites=tuple(suites), device=device, pruner=NONE)
+    return Source(found.name, file.config, own_pruner(file, kind), folder=folder, choice=choice, resolved=found)
 
 
 def random_weights(model: str) -> Source:
@@ -96,11 +100,11 @@ def make_random(source: Source, seed: int, device: torch.device) -> tuple[VLA, P
 
 def _check_statistics(model: str, table: dict[str, dict], suites: Sequence[str], again: str) -> None:
     """Raises UsageError where other suites than these have action statistics, CheckpointError where none has."""
-    lacking = {name: error for name in SUITE_NAMES if (error := _without(table, name)) is not None}
+    lacking = {name: error for name in suite_names() if (error := _without(table, name)) is not None}
     missing = [name for name in suites if name in lacking]
     if not missing:
         return
-    others = [name for name in suites if name not in lacking] or [name for name in SUITE_NAMES if name not in lacking]
+    others = [name for name in suites if name not in lacking] or [name for name in suite_names() if name not in lacking]
     if not others:
         raise CheckpointError(lacking[missing[0]].message, f"{again} --model nano")
     raise UsageError(

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vla_bench.records import EpisodeKey
+from vla_bench.trace import QueryTrace
 from vla_bench.world.observation import Observation, Sight
 
 ACTION_DIM = 7  # dx dy dz (1.0 = 5 cm), three rotations (1.0 = 0.5 rad), gripper (-1 open, +1 close)
+OPTIONS = ("seed", "suites", "device")  # of the command line, which a policy may take
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Chunk:
         model, every other stage (vision, prune, decoder, head) is the model.
     prompt_tokens: length of the instruction as the model read it; None for a policy that reads none.
     gflops: what the answer cost in the scope `model` of `vla_bench.model.costs`; None where that cannot be counted.
+    trace: what the pass did to the image tokens; None for a policy that does not tell.
     """
 
     actions: np.ndarray
@@ -32,6 +35,7 @@ class Chunk:
     stages_ms: Mapping[str, float] = field(default_factory=dict)
     prompt_tokens: int | None = None
     gflops: float | None = None
+    trace: QueryTrace | None = None
 
     @property
     def kept_total(self) -> int | None:
@@ -45,6 +49,25 @@ class Policy(ABC):
     State that outlives a query belongs to an episode: it is made in `reset` and found again through
     `observation.episode`.
 
+    Another package adds a policy with a class and an entry point; `vla-bench eval --model forward` then runs it:
+
+        import numpy as np
+
+        from vla_bench import Chunk, Policy, Sight
+
+
+        class Forward(Policy):
+            name = "forward"
+            sight = Sight.STATE
+
+            def act(self, observations):
+                return [Chunk(np.tile([0.3, 0, 0, 0, 0, 0, -1.0], (8, 1))) for _ in observations]
+
+        [project.entry-points."vla_bench.policies"]
+        forward = "forward:Forward"
+
+    takes: those of OPTIONS that its constructor has as keywords: `suites` is a tuple of short names, `device` is auto, cpu or
+        cuda.  Others are refused on the command line.
     identity: what decides its answers beyond name and seed (checkpoint hash, pruner, dtype, device type, versions), as JSON
         has it.  It is part of a run's configuration: runs of unequal identities never share a folder.
     card: lines "what", "value (why)" that the user sees before the first episode.
@@ -54,6 +77,7 @@ class Policy(ABC):
 
     name: str
     sight: Sight  # what an observation must contain
+    takes: tuple[str, ...] = ()
     identity: dict[str, object] = {}
     card: tuple[tuple[str, str], ...] = ()
     visual_tokens: int | None = None

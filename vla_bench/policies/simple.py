@@ -31,6 +31,7 @@ class Random(Policy):
 
     name = "random"
     sight = Sight.STATE
+    takes = ("seed",)
 
     def __init__(self, seed: int = 0):
         self.seed = seed

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vla_bench.checkpoints.known import NANO, bundled
+from vla_bench import paper
+from vla_bench.checkpoints.known import DEFAULTS
 from vla_bench.errors import UsageError
+from vla_bench.policies.resolve import resolve_model
 from vla_bench.pruners.registry import NONE
 from vla_bench.results.comparison import Row, compare
 from vla_bench.rollout.evaluate import Result, evaluate
 from vla_bench.rollout.journal import Observer
 from vla_bench.rollout.plan import Request, prepare
+from vla_bench.values import OtherNoise, OtherTokens
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,13 @@ class Published:
     tokens: int | None = None
 
 
-WHOLE = Published(97.4, 78)
-# Table III: weights trained with another noise, by the end of their name.
-SCHEDULES = {"none": ("-no-noise", Published(97.0, 72)), "constant": ("-constant-noise", Published(97.0, 112))}
+# Table III: weights trained with another noise: the end of their name, and the table's name of them.
+SCHEDULES = {
+    OtherNoise.NONE: ("-no-noise", "without noise"),
+    OtherNoise.CONSTANT: ("-constant-noise", "without schedule (constant noise)"),
+}
 # Table IV: the same weights, with as many tokens again at random, or without a tenth of them.
-TOKENS = {"2k": ("plus-random", Published(96.8)), "0.9k": ("drop-random", Published(96.6))}
+TOKENS = {OtherTokens.MORE: "plus-random", OtherTokens.FEWER: "drop-random"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,9 @@ def ablate(
     if not schedules and not tokens:
         schedules, tokens = tuple(SCHEDULES), tuple(TOKENS)
     names = ["whole", *(f"noise {schedule}" for schedule in schedules), *(f"{much} tokens" for much in tokens)]
-    published = [WHOLE, *(SCHEDULES[schedule][1] for schedule in schedules), *(TOKENS[much][1] for much in tokens)]
+    variants = ["LightVLA", *(SCHEDULES[schedule][1] for schedule in schedules)]
+    published = [Published(row.average, row.tokens) for row in (paper.table3()[name] for name in variants)]
+    published += [Published(paper.table4()[much].average) for much in tokens]
 
     seed = base.seed
     if tokens:
@@ -68,7 +75,7 @@ def ablate(
     others = [replace(base, model=trained_with(base.model, schedule)) for schedule in schedules]
     if tokens:
         inner = own_pruner(base)
-        others += [replace(base, pruner=f"{TOKENS[much][0]}({inner},seed={seed})", pruner_args=None) for much in tokens]
+        others += [replace(base, pruner=f"{TOKENS[much]}({inner},seed={seed})", pruner_args=None) for much in tokens]
     runs = []
     for name, request in zip(names, [base, *others], strict=True):
         last = evaluate(within(request, name), observer())
@@ -90,9 +97,13 @@ def own_pruner(base: Request) -> str:
 
 def trained_with(model: str, schedule: str) -> str:
     """The weights beside a model's that were trained with another noise: its name, or its folder's, with an ending."""
-    model = NANO if model == "nano" else model
+    model = DEFAULTS.get(model, model)
     name = model.rstrip("/") + SCHEDULES[schedule][0]
-    if bundled(name) is None and not Path(name).is_dir():
+    try:
+        there = Path(resolve_model(name).place or "").is_dir()
+    except UsageError:
+        there = False
+    if not there:
         fix = f"vla-bench train --noise-schedule {schedule} ..., and put its checkpoint there"
         raise UsageError(f'no weights of {model} trained with noise "{schedule}": looked for {name}', fix)
     return name

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vla_bench.policies.base import ACTION_DIM, Chunk, Policy
-from vla_bench.queries import Answer
+from vla_bench.queries import QueryRecord
 from vla_bench.records import EpisodeKey
 from vla_bench.rollout.episode import EpisodeRunner
 from vla_bench.rollout.pool import HANG_S, RECYCLE, Attempt, Event, Pool, Started
@@ -24,7 +24,7 @@ class EpisodeAttempt(Attempt):
     """One try at an episode, and what the policy told in it."""
 
     policy_s: float = 0.0
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[QueryRecord] = field(default_factory=list)
 
     @property
     def episode(self) -> EpisodeKey:
@@ -122,7 +122,7 @@ class _Reply:
     """A chunk that was found to be in order."""
 
     actions: np.ndarray  # (T, 7)
-    answer: Answer
+    answer: QueryRecord
     seconds: float  # this query's share of its batch's time
 
 
@@ -133,5 +133,6 @@ def _reply(observation: Observation, chunk: Chunk, seconds: float) -> _Reply:
         raise ValueError(f"actions have shape {actions.shape}, not (T, {ACTION_DIM})")
     if not np.isfinite(actions).all():
         raise ValueError("actions are not finite numbers")
-    answer = Answer.of(observation.step, chunk.kept_tokens, chunk.prompt_tokens, chunk.stages_ms, chunk.gflops)
+    told = (chunk.kept_tokens, chunk.prompt_tokens, chunk.stages_ms, chunk.gflops, chunk.trace)
+    answer = QueryRecord.of(observation.step, *told, 1000 * seconds)
     return _Reply(actions, answer, seconds)

@@ -112,8 +112,8 @@ def greeting(plan: Plan, folder: RunFolder, todo: int) -> str:
     """What the user should know before the first episode."""
     what = f"{plan.policy.name}, assets {plan.assets.name}: {plan.assets.reason}; GL {plan.gl.backend}, {plan.gl.renderer}"
     lines = [f"{todo} of {len(plan.episodes)} episodes to run ({what}; workers: {plan.workers}) -> {folder.path}"]
-    if plan.reason:
-        lines.append(plan.reason)
+    if plan.model.reason:
+        lines.append(plan.model.reason)
     width = max((len(name) for name, _ in plan.policy.card), default=0)
     lines += [f"  {name:{width}}  {value}" for name, value in plan.policy.card]
     if folder.replaced:

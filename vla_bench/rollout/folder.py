@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vla_bench.errors import VlaBenchError
 from vla_bench.folders import OutputFolder
-from vla_bench.queries import Answer, write_queries
+from vla_bench.queries import QueryRecord, write_queries
 from vla_bench.records import (
     Episode,
     EpisodeKey,
@@ -49,7 +49,7 @@ class RunFolder(OutputFolder):
         self.run.status = status
         write_run(self.path, self.run)
 
-    def add(self, episode: Episode, actions=None, answers: Sequence[Answer] = ()) -> None:
+    def add(self, episode: Episode, actions=None, answers: Sequence[QueryRecord] = ()) -> None:
         """Record a finished episode; its actions and queries first, so that a recorded episode always has them."""
         if actions is not None:
             write_actions(self.path, episode.key, actions)

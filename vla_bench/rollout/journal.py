@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from vla_bench.queries import Answer
+from vla_bench.metrics import of_episode
+from vla_bench.queries import QueryRecord
 from vla_bench.records import Episode, Status
 from vla_bench.rollout.engine import EpisodeAttempt
 from vla_bench.rollout.episode import Outcome
@@ -64,7 +65,6 @@ def as_episode(event: Finished, task: str) -> Episode:
     key, queries = attempt.episode, len(attempt.answers)
     what = {"suite": key.suite, "task_id": key.task_id, "task": task, "init_state": key.init_state, "repeat": key.repeat}
     how = {"queries": queries, "attempts": attempt.number, "started": timestamp(attempt.started), "ended": timestamp(time.time())}
-    how["policy_ms_mean"] = round(1000 * attempt.policy_s / queries, 3) if queries else None
     how |= reported(attempt.answers)
     if not isinstance(result, Outcome):
         error = {"type": result.type, "message": result.message}
@@ -82,28 +82,12 @@ def as_episode(event: Finished, task: str) -> Episode:
     )
 
 
-def reported(answers: list[Answer]) -> dict[str, object]:
-    """An episode's kept tokens and times, over the queries that told them."""
-    kept = [answer.kept for answer in answers if answer.kept is not None]
-    totals = [sum(cameras) for cameras in kept]
+def reported(queries: Sequence[QueryRecord]) -> dict[str, object]:
+    """What a policy told of an episode's queries."""
+    kept = [query.kept for query in queries if query.kept is not None]
     same_cameras = len({len(cameras) for cameras in kept}) == 1
-    preprocess = _mean([answer.preprocess_ms for answer in answers])
-    model = _mean([answer.model_ms for answer in answers])
-    gflops = _mean([answer.gflops for answer in answers])
-    return {
-        "kept_tokens_mean": _mean(totals),
-        "kept_tokens_min": min(totals, default=None),
-        "kept_tokens_max": max(totals, default=None),
-        "kept_tokens_by_camera": [_mean(camera) for camera in zip(*kept, strict=True)] if same_cameras else None,
-        "preprocess_ms_mean": None if preprocess is None else round(preprocess, 3),
-        "model_ms_mean": None if model is None else round(model, 3),
-        "gflops_mean": None if gflops is None else round(gflops, 6),
-    }
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    by_camera = [sum(camera) / len(camera) for camera in zip(*kept, strict=True)] if same_cameras else None
+    return {"kept_tokens_by_camera": by_camera, "metrics": of_episode(queries)}
 
 
 def timestamp(seconds: float) -> str:

@@ -9,12 +9,16 @@ from pathlib import Path
 
 from vla_bench import environment
 from vla_bench.errors import UsageError
+from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.policies.base import Policy
-from vla_bench.policies.registry import ModelChoice, make_policy, settle
+from vla_bench.policies.choice import ModelChoice
+from vla_bench.policies.registry import make_policy, settle
+from vla_bench.policies.resolve import ResolvedModel
 from vla_bench.records import EpisodeKey, Run, config_hash
 from vla_bench.rollout.journal import timestamp
 from vla_bench.rollout.selection import select
 from vla_bench.suites import Suite, load_suites
+from vla_bench.values import Decoding, Device, Video, one_of
 from vla_bench.world.assets import AssetPack, resolve_assets
 from vla_bench.world.gl import GL, choose_gl
 from vla_bench.world.init_states import read_init_states
@@ -22,8 +26,6 @@ from vla_bench.world.libero import bddl_file, init_states_file
 
 WORKER_BYTES = 0.6e9  # resident size of a simulator, measured and rounded up: on the embedded pack
 WORKER_BYTES_MESHES = 2.5e9  # and on meshes
-
-VIDEO_MODES = ("failures", "all", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +39,16 @@ class Request:
     init_states: str | None = None
     workers: str = "auto"
     assets: str = "auto"
-    video: str = "failures"
+    video: Video = Video.FAILURES
     out: Path | None = None
     fresh: bool = False
     seed: int = 0
     pruner: str | None = None
     pruner_args: str | None = None
-    decoding: str = "l1"
+    decoding: Decoding = Decoding.L1
     unnorm_key: str | None = None
-    action_slice: str | None = None
-    device: str = "auto"
+    action_slice: ActionSlice | None = None
+    device: Device = Device.AUTO
     command: str = "vla-bench eval"
 
 
@@ -79,8 +81,8 @@ class Plan:
     """A request that was found possible: everything is known and at hand before the first episode."""
 
     request: Request
-    choice: ModelChoice  # with the name that "auto" came to
-    reason: str | None  # why "auto" came to it; None where the model was named
+    choice: ModelChoice
+    model: ResolvedModel
     suites: list[Suite]
     episodes: list[EpisodeKey]
     policy: Policy
@@ -93,7 +95,7 @@ class Plan:
         """Everything that decides how an episode ends.  How many episodes, workers or videos is not part of it."""
         visual = {} if self.policy.visual_tokens is None else {"visual_tokens": self.policy.visual_tokens}
         return {
-            "model": self.choice.model,
+            "model": self.model.name,
             "seed": self.choice.seed,
             "pruner": self.pruner,
             "policy": self.policy.identity | visual,
@@ -113,7 +115,7 @@ class Plan:
     def run_id(self) -> str:
         """The same for the same configuration, so that the same command finds its run again."""
         suites = [self.request.suite] if self.request.suite == "all" else [suite.name for suite in self.suites]
-        words = (self.choice.model, self.pruner, *suites, self.assets.name, config_hash(self.config)[:8])
+        words = (self.model.name, self.pruner, *suites, self.assets.name, config_hash(self.config)[:8])
         return re.sub(r"[^\w.-]+", "-", "-".join(filter(None, words))).strip("-")
 
     def describe(self) -> Run:
@@ -131,13 +133,13 @@ class Plan:
 
 def prepare(request: Request) -> Plan:
     """Check everything that can be checked without running, what is quick before what is slow.  Raises VlaBenchError."""
-    if request.video not in VIDEO_MODES:
-        raise UsageError(f'--video takes {", ".join(VIDEO_MODES)}, not "{request.video}"')
+    one_of(Video, request.video, "--video")
     suites = load_suites(request.suite)
     episodes = select(suites, request.tasks, request.init_states, request.trials)
-    choice, reason = settle(model_choice(request, suites))
+    choice = model_choice(request, suites)
+    model = settle(choice)
     check_files(suites, episodes)
-    assets = resolve_assets(request.assets)
+    assets = resolve_assets(request.assets, suites)
     workers = worker_count(request.workers, len(episodes), assets)
     gl = choose_gl()
     # The simulators have the cores; a model's threads that wait for one of theirs wait for each other.
@@ -145,10 +147,10 @@ def prepare(request: Request) -> Plan:
     return Plan(
         request=request,
         choice=choice,
-        reason=reason,
+        model=model,
         suites=suites,
         episodes=episodes,
-        policy=make_policy(choice),
+        policy=make_policy(choice, model=model),
         assets=assets,
         gl=gl,
         workers=workers,
@@ -157,5 +159,14 @@ def prepare(request: Request) -> Plan:
 
 def model_choice(request: Request, suites: list[Suite]) -> ModelChoice:
     names = tuple(suite.name for suite in suites)
-    how = (request.pruner, request.pruner_args, request.decoding, request.unnorm_key, request.action_slice, request.device)
-    return ModelChoice(request.model, request.seed, names, *how)
+    return ModelChoice(
+        request.model,
+        seed=request.seed,
+        suites=names,
+        pruner=request.pruner,
+        pruner_args=request.pruner_args,
+        decoding=request.decoding,
+        unnorm_key=request.unnorm_key,
+        action_slice=request.action_slice,
+        device=request.device,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,11 @@ from vla_bench.checkpoints.choices import choose_device
 from vla_bench.checkpoints.config_file import Kind, read_config_file
 from vla_bench.checkpoints.files import ACTION_HEAD, part_file
 from vla_bench.checkpoints.hub import find
-from vla_bench.checkpoints.known import bundled
 from vla_bench.checkpoints.saving import save
 from vla_bench.demonstrations.attempts import PARTS
 from vla_bench.demonstrations.hdf5 import suite_name
 from vla_bench.errors import ExitCode, UsageError
+from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.presets import PRESETS
 from vla_bench.locks import locked
@@ -28,7 +28,8 @@ from vla_bench.model.images import Normalisation
 from vla_bench.model.initialise import random_heads, random_vla
 from vla_bench.model.normalisation import Statistics
 from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
-from vla_bench.model.vla import VLA, ActionSlice
+from vla_bench.model.vla import VLA
+from vla_bench.policies.resolve import ModelKind, resolve_model
 from vla_bench.pruners.registry import BUILT_IN, NONE, make_pruner
 from vla_bench.pruners.spec import parse_arguments
 from vla_bench.training.augment import Augmentation
@@ -43,6 +44,7 @@ from vla_bench.training.state import FILE as STATE
 from vla_bench.training.state import is_training, saved_recipe
 from vla_bench.training.statistics import dataset_statistics
 from vla_bench.training.trainer import Processes, Trainer
+from vla_bench.values import Device
 
 CHECKPOINT = "checkpoint"  # in a training's folder: its result
 
@@ -57,7 +59,8 @@ class TrainRequest:
     recipe: Recipe
     data: Path
     out: Path
-    device: str = "auto"
+    device: Device = Device.AUTO
+    _: KW_ONLY
     save_every: int = 500
     resume: bool = False
     export: Path | None = None
@@ -162,6 +165,7 @@ class Start:
     model: VLA
     normalisation: Normalisation
     tokenizer_file: Path
+    _: KW_ONLY
     heads: str = "safetensors"
     sha256: str = ""
     statistics: dict[str, dict] | None = None
@@ -170,7 +174,7 @@ class Start:
 def start(recipe: Recipe, device: torch.device) -> Start:
     """Load or draw it.  Weights that are trained themselves are float32: in bfloat16 small steps would round away."""
     pruner = make_pruner(recipe.pruner, parse_arguments(recipe.pruner_args))
-    source = None if recipe.start in PRESETS else _checkpoint(recipe.start)
+    source = _checkpoint(recipe.start)
     check_learner(recipe, PRESETS[recipe.start] if source is None else read_config_file(find(source)).config)
     if source is None:
         if recipe.lora_rank:
@@ -183,7 +187,14 @@ def start(recipe: Recipe, device: torch.device) -> Start:
     if recipe.fresh_heads:
         random_heads(loaded.model, recipe.seed)
     heads = "pt" if recipe.lora_rank else part_file(loaded.folder, ACTION_HEAD).suffix.removeprefix(".")
-    return Start(loaded.model, loaded.normalisation, loaded.tokenizer_file, heads, loaded.sha256, loaded.statistics)
+    return Start(
+        loaded.model,
+        loaded.normalisation,
+        loaded.tokenizer_file,
+        heads=heads,
+        sha256=loaded.sha256,
+        statistics=loaded.statistics,
+    )
 
 
 def check_learner(recipe: Recipe, config: VLAConfig) -> None:
@@ -209,10 +220,20 @@ def adapt(model: VLA, rank: int) -> None:
         part.float()
 
 
-def _checkpoint(start: str) -> str:
-    """Of a training's folder its result, of a bundled model's name its folder; anything else is a checkpoint already."""
+def _checkpoint(start: str) -> str | None:
+    """Folder or hub id; of a training's folder its result.  None for a preset, whose weights are drawn.  Raises UsageError."""
     if not is_training(start):
-        return str(bundled(start) or start)
+        found = resolve_model(start, presets=True, command="vla-bench train")
+        if found.kind is ModelKind.PRESET:
+            return None
+        if found.by_suite:
+            hub = next(iter(found.by_suite.values()))
+            raise UsageError(
+                f"{start} has one checkpoint per suite: a training starts from one", f"vla-bench train --start {hub}"
+            )
+        if found.kind is not ModelKind.CHECKPOINT:
+            raise UsageError(f"{start} is a {found.kind.value}, and a training starts from weights", "vla-bench models")
+        return found.place
     if not (folder := Path(start) / CHECKPOINT).exists():
         raise UsageError(f"the training in {start} has not ended", f"vla-bench train --out {start} --resume ...")
     return str(folder)

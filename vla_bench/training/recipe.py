@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, replace
 
+from vla_bench.checkpoints.known import FOUR_SUITES
 from vla_bench.errors import UsageError, nearest
-from vla_bench.pruners.gumbel import NoiseSchedule
+from vla_bench.interface.noise import NoiseSchedule
 from vla_bench.training.precision import Precision
 from vla_bench.training.schedule import LearningRate
 from vla_bench.training.shares import parse_shares
@@ -107,7 +108,6 @@ class Recipe:
         return replace(self, **{name: value for name, value in options.items() if value is not None})
 
 
-OFT = "moojink/openvla-7b-oft-finetuned-libero-spatial-object-goal-10"
 _NANO = {
     "batch": 32,
     "lora_rank": 0,
@@ -126,7 +126,7 @@ _NANO = {
 }
 
 RECIPES = {
-    "paper": Recipe(OFT, "lightvla"),
+    "paper": Recipe(FOUR_SUITES, "lightvla"),
     # From random weights, with eyes that are taught: a small model has not seen the internet.  Without augmentation: pictures
     # of one renderer vary in nothing but the scene, and an unknown crop only hides where things are.
     "nano-oft": Recipe(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from enum import Enum
+
+from vla_bench.values import Value
 
 WARM_UP = 200  # steps of the trapezoid's first slope: a number, not a share, so that a longer training begins the same
 DECAY = 0.3  # share of all steps in the trapezoid's last slope
 
 
-class LearningRate(str, Enum):
+class LearningRate(Value):
     """STEP: the paper's, constant and then a tenth of it.  COSINE: warm-up, then half a cosine down to a tenth.
     TRAPEZOID: warm-up, constant, a line down to 0; while it is constant, a training can still be made longer."""
 

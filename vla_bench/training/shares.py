@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from vla_bench.errors import UsageError
-from vla_bench.suites import SUITE_NAMES, load_suites
+from vla_bench.suites import load_suites, suite_names
 
 FIX = "vla-bench train --shares long=3 ..."
 
 
 def parse_shares(text: str) -> dict[str, float]:
     """`long=3,object=0.5` as a dictionary; a suite that is not named has share 1.  Raises UsageError."""
-    shares = dict.fromkeys(SUITE_NAMES, 1.0)
+    shares = dict.fromkeys(suite_names(), 1.0)
     for part in filter(None, text.split(",")):
         name, _, value = (piece.strip() for piece in part.partition("="))
         try:
@@ -23,7 +23,7 @@ def parse_shares(text: str) -> dict[str, float]:
         except ValueError:
             share = math.nan
         if name not in shares or not 0 < share < math.inf:
-            raise UsageError(f'"{part}" gives no suite a share: SUITE=NUMBER with {", ".join(SUITE_NAMES)}', FIX)
+            raise UsageError(f'"{part}" gives no suite a share: SUITE=NUMBER with {", ".join(shares)}', FIX)
         shares[name] = share
     return shares
 
@@ -33,7 +33,7 @@ def balanced(weights: np.ndarray, task: np.ndarray, suites: Sequence[str], share
 
     task: (N,) index into `suites`, LIBERO's name of every task's suite.
     """
-    names = {suite.libero_name: suite.name for suite in load_suites("all")}
+    names = {suite.libero_name: suite.name for suite in reversed(load_suites())}  # ours before others of the same tasks
     there = np.bincount(task, weights, minlength=len(suites))
     share = np.array([shares.get(names.get(suite, suite), 1.0) / suites.count(suite) for suite in suites])
     return weights * (share / np.maximum(there, np.finfo(float).tiny))[task]

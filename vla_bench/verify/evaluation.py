@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.pruner import Pruner
 from vla_bench.model.action_tokens import decode
 from vla_bench.model.images import pixel_values
 from vla_bench.model.normalisation import Statistics, env_actions, normalise_proprio, unnormalise_actions
-from vla_bench.model.vla import VLA, ActionSlice, Inputs, Output
+from vla_bench.model.vla import VLA, Inputs, Output
 from vla_bench.verify.checkpoint import Subject
 from vla_bench.verify.compare import EXACT, MATHS, Answer
 from vla_bench.verify.fixture import Fixture
@@ -28,7 +29,7 @@ def answers(subject: Subject, given: Fixture) -> Iterator[Answer]:
     model, config = subject.model.eval(), subject.model.config
     statistics = _statistics(subject, given)
     pixels = torch.as_tensor(pixel_values(images, subject.normalisation)).unsqueeze(0)
-    prompt = _prompt(given["input_ids"][given["attention_mask"].bool()].tolist(), config.tokens.space)
+    prompt = prompt_ids(given["input_ids"][given["attention_mask"].bool()].tolist(), config.tokens.space)
     yield Answer("pixel_values", pixels)
     yield Answer("num_prompt_tokens", len(prompt), EXACT)
     proprio = None
@@ -73,7 +74,7 @@ def _statistics(subject: Subject, given: Fixture) -> Statistics:
     return first
 
 
-def _prompt(ids: Sequence[int], space: int) -> tuple[int, ...]:
+def prompt_ids(ids: Sequence[int], space: int) -> tuple[int, ...]:
     """Without BOS, ending in the lone space piece."""
     return (*ids[1:],) if ids[-1] == space else (*ids[1:], space)
 

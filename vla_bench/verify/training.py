@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.pruner import Pruner
-from vla_bench.model.vla import VLA, ActionSlice, Inputs
+from vla_bench.model.vla import VLA, Inputs
 from vla_bench.training.labels import action_masks, label_text, prompts_of, readout_mask
 from vla_bench.verify.checkpoint import Subject
 from vla_bench.verify.compare import EXACT, GRADIENTS, Answer

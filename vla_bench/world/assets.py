@@ -15,34 +15,18 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from vla_bench.errors import AssetError, nearest
+from vla_bench.suites import Suite, load_suites
+from vla_bench.world.required import by_name, required_models
 
 HUB_REPOSITORY = "lerobot/libero-assets"
 USE_PRIMITIVE = "vla-bench eval --assets primitive"
-
-_CATEGORIES = {
-    "scenes": ["libero_floor", "libero_tabletop", "libero_kitchen_tabletop", "libero_living_room_tabletop", "libero_study"],
-    "articulated_objects": ["flat_stove", "microwave", "white_cabinet", "wooden_cabinet"],
-    "stable_hope_objects": ["alphabet_soup", "bbq_sauce", "butter", "chocolate_pudding", "cookies", "cream_cheese"]
-    + ["ketchup", "milk", "orange_juice", "salad_dressing", "tomato_sauce"],
-    "stable_scanned_objects": ["akita_black_bowl", "basket", "chefmate_8_frypan", "glazed_rim_porcelain_ramekin", "plate"],
-    "turbosquid_objects": ["black_book", "desk_caddy", "moka_pot", "porcelain_mug", "red_coffee_mug", "white_yellow_mug"]
-    + ["wine_bottle", "wine_rack"],
-}
-
-
-def _model_file(folder: str, name: str) -> str:
-    if folder == "scenes":
-        return f"scenes/{name}_base_style.xml"
-    return f"{folder}/{name}.xml" if folder == "articulated_objects" else f"{folder}/{name}/{name}.xml"
-
-
-REQUIRED = tuple(_model_file(folder, name) for folder, names in _CATEGORIES.items() for name in names)
-"""The models that the 40 tasks load."""
+USE_OFFICIAL = "vla-bench eval --assets official"
 
 
 @dataclass(frozen=True)
@@ -65,21 +49,25 @@ class AssetPack:
         return {"name": self.name, "sha256": self.sha256}
 
 
-def resolve_assets(spec: str = "auto") -> AssetPack:
-    """The pack called `spec`: auto, primitive, official or a folder.  Raises AssetError."""
+def resolve_assets(spec: str = "auto", suites: Sequence[Suite] | None = None) -> AssetPack:
+    """The pack called `spec`: auto, primitive, official or a folder.  Raises AssetError.
+
+    suites: what it must have everything for; None for all suites.
+    """
+    suites = load_suites() if suites is None else suites
     if spec == "primitive":
-        return _primitive("asked for")
+        return _primitive("asked for", suites)
     if spec == "official":
-        return _official(_find_official(download=True), "asked for")
+        return _folder("official", _find_official(download=True), "asked for", suites)
     if spec == "auto":
         root = _find_official(download=False)
         if root is not None:
-            return _official(root, "LIBERO's meshes are on this machine")
-        return _primitive("LIBERO's meshes are not on this machine")
+            return _folder("official", root, "LIBERO's meshes are on this machine", suites)
+        return _primitive("LIBERO's meshes are not on this machine", suites)
     root = Path(spec).expanduser()
     if not root.is_dir():
         raise AssetError(f'no asset pack "{spec}".{nearest(spec, ["auto", "primitive", "official"])}', USE_PRIMITIVE)
-    return _folder("libero-partial", root.resolve(), reason="asked for")
+    return _folder("libero-partial", root.resolve(), "asked for", suites)
 
 
 def manifest(root: Path) -> dict[str, str]:
@@ -96,26 +84,34 @@ def pack_hash(files: dict[str, str]) -> str:
     return hashlib.sha256("".join(f"{digest}  {path}\n" for path, digest in sorted(files.items())).encode()).hexdigest()
 
 
-def missing_files(root: Path) -> list[str]:
-    """What the 40 tasks need and `root` lacks: models, and the meshes and textures that they name."""
+def missing_files(root: Path, suites: Sequence[Suite]) -> list[str]:
+    """What the suites' tasks need and `root` lacks: models, and the meshes and textures that they name."""
+    models = by_name(path.relative_to(root).as_posix() for path in root.rglob("*.xml"))
     missing = []
-    for model in REQUIRED:
-        path = root / model
+    for name, task in required_models(suites).items():
+        if name not in models:
+            missing.append(_described(name, task))
+            continue
+        path = root / models[name]
         try:
             references = [node.get("file") for node in ET.parse(path).iter() if node.get("file")]
-        except FileNotFoundError:
-            missing.append(model)
-            continue
         except ET.ParseError as error:
             raise AssetError(f"{path} is not XML: {error}", USE_PRIMITIVE) from error
         for reference in references:
             if not (path.parent / reference).exists():
-                missing.append(os.path.normpath(f"{Path(model).parent}/{reference}"))
+                missing.append(os.path.normpath(f"{path.parent.relative_to(root).as_posix()}/{reference}"))
     return sorted(set(missing))
 
 
-def _folder(name: str, root: Path, reason: str) -> AssetPack:
-    missing = missing_files(root)
+def _described(name: str, task: str) -> str:
+    """A model that is missing: by its path where the embedded pack knows it, else by who needs it."""
+    from vla_bench.world import primitives
+
+    return by_name(primitives.files()).get(name) or f"a model of {name}, which {task} needs"
+
+
+def _folder(name: str, root: Path, reason: str, suites: Sequence[Suite]) -> AssetPack:
+    missing = missing_files(root, suites)
     if missing:
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise AssetError(f"asset folder {root} lacks {', '.join(missing[:5])}{more}", USE_PRIMITIVE)
@@ -132,11 +128,15 @@ def _folder(name: str, root: Path, reason: str) -> AssetPack:
     return AssetPack(name, root, pack_hash(files), reason)
 
 
-def _primitive(reason: str) -> AssetPack:
+def _primitive(reason: str, suites: Sequence[Suite]) -> AssetPack:
     """Write the embedded pack to the user's cache, once per content, and check what is there."""
     from vla_bench.world import primitives
 
     content = primitives.files()
+    there = by_name(content)
+    for name, task in required_models(suites).items():
+        if name not in there:
+            raise AssetError(f"pack primitive has no model of {name}, which {task} needs", USE_OFFICIAL)
     files = {path: hashlib.sha256(data).hexdigest() for path, data in content.items()}
     digest = pack_hash(files)
     root = cache_dir() / "packs" / f"primitive-{digest[:16]}"
@@ -159,10 +159,6 @@ def _primitive(reason: str) -> AssetPack:
             if manifest(root) != files:
                 raise AssetError(f"cannot write the primitive pack to {root}", f"rm -r {root}") from None
     return AssetPack("primitive", root, digest, reason)
-
-
-def _official(root: Path, reason: str) -> AssetPack:
-    return _folder("official", root, reason)
 
 
 def _find_official(download: bool) -> Path | None:

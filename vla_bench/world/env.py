@@ -92,6 +92,7 @@ class World:
         self._scene = SceneReader(self._env)
         self._sampler = StartSampler(self._env, self._states)
         self._arm = SteadyArm(self._env.sim, self._env.robots[0])
+        self._xml = portable_xml(self._env, self.assets.root)  # now: MuJoCo writes out whichever model was built last
         self.task = task
 
     def reset(self, init_state: int, sight: Sight = Sight.STATE, repeat: int = 0) -> Observation | None:
@@ -214,7 +215,7 @@ class World:
     @property
     def model_xml(self) -> str:
         """The model as MJCF; its asset files are named relative to the pack and to robosuite."""
-        return portable_xml(self._env, self.assets.root)
+        return self._xml
 
     def close(self) -> None:
         """Free the simulator and its OpenGL context."""

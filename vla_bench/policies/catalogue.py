@@ -1,0 +1,11 @@
+"""Every model that has a name: bundled and public checkpoints, and policies of other packages, none of which is imported."""
+
+from __future__ import annotations
+
+from vla_bench.checkpoints.known import KnownModel, known_models
+from vla_bench.policies.classes import plug_ins
+
+
+def models() -> list[KnownModel]:
+    """One line each of `vla-bench models`."""
+    return [*known_models(), *(KnownModel(name, "plug-in", at_hand=entry.value) for name, entry in sorted(plug_ins().items()))]

@@ -1,0 +1,60 @@
+"""Policies that are a class and no checkpoint: our scripts, and those of other packages, by name.
+
+Packages add theirs through entry points of the group `vla_bench.policies`; names are listed without importing any of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from vla_bench.errors import UsageError
+from vla_bench.policies.base import OPTIONS, Policy
+from vla_bench.world.observation import Sight
+
+GROUP = "vla_bench.policies"
+REPLAY = "replay"  # the only one that needs to be told more: replay:RUN
+
+_HERE = "vla_bench.policies."
+SCRIPTS = {
+    "expert": _HERE + "expert:Expert",
+    "noop": _HERE + "simple:Noop",
+    "random": _HERE + "simple:Random",
+    REPLAY: _HERE + "replay:Replay",
+}
+
+
+@cache
+def plug_ins() -> dict[str, EntryPoint]:
+    """Policies of other packages, by name; our scripts win over theirs."""
+    return {found.name: found for found in entry_points(group=GROUP) if found.name not in SCRIPTS}
+
+
+def policy_class(name: str) -> type[Policy]:
+    """The class behind the name of a script or a plug-in.  Raises UsageError where another package's cannot be used."""
+    if name in SCRIPTS:
+        module, _, attribute = SCRIPTS[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    entry = plug_ins()[name]
+    try:
+        found = entry.load()
+    except Exception as error:  # noqa: BLE001  whatever a foreign package raises while it is imported
+        raise UsageError(f'policy "{name}" of {entry.value} cannot be imported: {error}', "vla-bench models") from error
+    if not (isinstance(found, type) and issubclass(found, Policy)):
+        raise UsageError(f'policy "{name}": {entry.value} is no subclass of vla_bench.Policy')
+    if wrong := [option for option in found.takes if option not in OPTIONS]:
+        raise UsageError(f'policy "{name}" takes the option {wrong[0]}: there are {", ".join(OPTIONS)}')
+    return found
+
+
+def make_plug_in(name: str, options: dict[str, object]) -> Policy:
+    """A policy of another package.  Raises UsageError where it cannot be made, or does not say what it must."""
+    kind = policy_class(name)
+    try:
+        policy = kind(**options)
+    except Exception as error:  # noqa: BLE001  whatever a foreign class raises
+        raise UsageError(f'policy "{name}" of {plug_ins()[name].value} cannot be made: {error!r}', "vla-bench models") from error
+    if not isinstance(getattr(policy, "name", None), str) or not isinstance(getattr(policy, "sight", None), Sight):
+        raise UsageError(f'policy "{name}" of {plug_ins()[name].value} must have a name, and a sight of vla_bench.Sight')
+    return policy

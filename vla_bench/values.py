@@ -1,0 +1,99 @@
+"""Closed sets of values that the command line and the library share; those with a method stand beside what they decide.
+
+A member is its text, too: `Device.CPU == "cpu"`, printed as `cpu`.  Imports nothing heavy: `--help` lists them.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TypeVar
+
+from vla_bench.errors import UsageError
+
+
+class Value(str, Enum):
+    """A member of a closed set."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+Member = TypeVar("Member", bound=Value)
+
+
+def one_of(kind: type[Member], value: str, option: str) -> Member:
+    """The member of `kind` called `value`.  Raises UsageError, which lists them all."""
+    try:
+        return kind(value)
+    except ValueError:
+        raise UsageError(f'{option} takes {", ".join(kind)}, not "{value}"') from None
+
+
+class Device(Value):
+    """Where a model runs.  AUTO: CUDA where there is one."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Decoding(Value):
+    """L1: a chunk at once from the L1 head.  AR: action tokens one after another, autoregressively."""
+
+    L1 = "l1"
+    AR = "ar"
+
+
+class Video(Value):
+    """Which episodes are filmed."""
+
+    FAILURES = "failures"
+    ALL = "all"
+    NONE = "none"
+
+
+class Scope(Value):
+    """Which parts of a model count as FLOPs.
+
+    MODEL: all blocks of the reference, without lm_head, whose logits an L1 policy never reads.
+    REFERENCE: with lm_head on every row, as the reference code runs it.
+    EXECUTED: what this code runs: neither lm_head nor the last block of both ViTs; short cuts and padding see `costs.macs`.
+    """
+
+    MODEL = "model"
+    REFERENCE = "reference"
+    EXECUTED = "executed"
+
+
+class Counter(Value):
+    """Who counts FLOPs.
+
+    CLOSED_FORM: formulas.  TORCH, FVCORE: the real model's operators, watched on the meta device.  ALL: one after another.
+    """
+
+    CLOSED_FORM = "closed-form"
+    TORCH = "torch"
+    FVCORE = "fvcore"
+    ALL = "all"
+
+
+class Rule(Value):
+    """DETECT passes unless a drop is established: for every change.  NONINFERIOR passes only where a drop beyond the margin is
+    excluded: for a release.  Silence passes the first and never the second."""
+
+    DETECT = "detect"
+    NONINFERIOR = "noninferior"
+
+
+class OtherNoise(Value):
+    """Noise other than the linear schedule that the paper's Table III trains with."""
+
+    NONE = "none"
+    CONSTANT = "constant"
+
+
+class OtherTokens(Value):
+    """How many of the pruner's tokens the paper's Table IV keeps: as many again at random, or a tenth less."""
+
+    MORE = "2k"
+    FEWER = "0.9k"
