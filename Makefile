@@ -1,6 +1,4 @@
-# Two commands do everything on a fresh Debian or Ubuntu machine:
-#   make eval   install, then run the main job: the bundled LightVLA on LIBERO-Long with the embedded assets, a table and videos
-#   make test   install, then run the tests
+# On a fresh Debian or Ubuntu machine `make` and `make test` do everything; `make help` lists the rest.
 # EVAL holds the arguments of the main job, e.g. make eval EVAL="--suite object --model expert --trials 10"
 
 PYTHON ?= python3
@@ -8,28 +6,43 @@ VENV := .venv
 EVAL ?= --suite long --model nano --trials 2 --assets primitive --video all
 PYTEST ?=
 
-.PHONY: eval test install system clean
+.PHONY: eval test lint wheel check-wheel install system clean help
 .DEFAULT_GOAL := eval
 
-eval: install
+eval: install ## install, then run the bundled LightVLA on LIBERO-Long with the embedded assets: a table and videos
 	$(VENV)/bin/vla-bench eval $(EVAL)
 
-test: install
+test: install ## install, then run the tests; PYTEST holds more arguments, e.g. PYTEST=tests/pruners
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --dist worksteal $(PYTEST)
 
-install: system $(VENV)/.installed
+lint: install ## rules and format of the code, types of the rooms that pyproject.toml names
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+wheel: install ## build dist/vla_bench-VERSION-py3-none-any.whl
+	rm -f dist/vla_bench-*.whl
+	$(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+check-wheel: wheel ## install the wheel in an environment of its own and run it outside the checkout
+	PYTHON="$(PYTHON)" sh scripts/check_wheel.sh dist/vla_bench-*.whl
+
+install: system $(VENV)/.installed ## everything into .venv, with the versions of constraints.txt
 
 # hf-libero comes without its dependencies; pyproject.toml says why.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) scripts/check_python.py
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	$(VENV)/bin/python -m pip install --quiet --no-deps hf-libero==0.1.4
 	touch $@
 
-system:
+system: ## OpenGL, with apt where that is allowed
 	@sh scripts/system_libraries.sh
 
-clean:
-	rm -rf $(VENV)
+clean: ## remove .venv and what was built
+	rm -rf $(VENV) dist
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' Makefile | while IFS='|' read -r target text; do printf '%-12s  %s\n' "$$target" "$$text"; done

@@ -1,5 +1,6 @@
 """A picture of the 40 tasks: what a policy sees at its first query, one asset pack above the other.
 
+python scripts/contact_sheet.py --out docs/tasks.png
 python scripts/contact_sheet.py --assets primitive --assets PATH/libero-assets --out contact-sheet.png
 python scripts/contact_sheet.py --suite long --camera robot0_eye_in_hand --out wrist.png
 """
@@ -7,20 +8,22 @@ python scripts/contact_sheet.py --suite long --camera robot0_eye_in_hand --out w
 from __future__ import annotations
 
 import os
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
-from vla_bench.suites import load_suites
+from vla_bench.suites import Task, load_suites
 from vla_bench.world.assets import resolve_assets
 from vla_bench.world.env import World
 from vla_bench.world.gl import choose_gl
 from vla_bench.world.observation import Sight
 
 COLUMNS = 10
+LINE = 1.25  # of the letters' height
 
 
 def first_views(suite, pack, camera: str, size: int) -> list[Image.Image]:
@@ -35,6 +38,11 @@ def first_views(suite, pack, camera: str, size: int) -> list[Image.Image]:
     return pictures
 
 
+def caption(suite: str, task: Task, letters: int) -> str:
+    """The whole instruction in lines of at most so many letters."""
+    return textwrap.fill(f"{suite} {task.id}: {task.language}", letters)
+
+
 def main(
     assets: Annotated[list[str], typer.Option(help="Asset packs, top to bottom.")] = ["primitive"],  # noqa: B006
     suite: str = "all",
@@ -45,16 +53,21 @@ def main(
     os.environ.update(choose_gl().environment())
     packs = [resolve_assets(spec) for spec in assets]
     suites = load_suites(suite)
-    label = 16
-    block = len(packs) * size + label
-    sheet = Image.new("RGB", (COLUMNS * size, len(suites) * block), "white")
-    draw = ImageDraw.Draw(sheet)
-    for row, each in enumerate(suites):
-        for line, pack in enumerate(packs):
+    font = ImageFont.load_default(size=max(5, size // 14))
+    letters, line = int((size - 6) / font.getlength("n")), round(LINE * font.size)
+    captions = {each.name: [caption(each.name, task, letters) for task in each.tasks] for each in suites}
+    heads = {name: line * max(text.count("\n") + 2 for text in texts) for name, texts in captions.items()}
+    sheet = Image.new("RGB", (COLUMNS * size, len(suites) * len(packs) * size + sum(heads.values())), "white")
+    draw, top = ImageDraw.Draw(sheet), 0
+    for each in suites:
+        top += heads[each.name]
+        for column, text in enumerate(captions[each.name]):
+            place = column * size + 3, top - line // 3
+            draw.multiline_text(place, text, fill="black", font=font, anchor="ld", spacing=line - font.size)
+        for pack in packs:
             for column, picture in enumerate(first_views(each, pack, camera, size)):
-                sheet.paste(picture, (column * size, row * block + label + line * size))
-        for column, task in enumerate(each.tasks):
-            draw.text((column * size + 3, row * block + 2), f"{each.name} {task.id}: {task.language}"[: size // 6], fill="black")
+                sheet.paste(picture, (column * size, top))
+            top += size
     sheet.save(out)
     print(f"{out}: {len(suites)} suites x 10 tasks, top to bottom {', '.join(pack.name for pack in packs)}")
 

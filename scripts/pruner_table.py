@@ -4,7 +4,7 @@
 
 A method is one `vla-bench eval` a suite, so the same command goes on where it was stopped.  Under OUT are a compact JSON of every
 run, SUITE/METHOD.json, and the tables, SUITE.md, as `vla-bench compare` writes them with the dense model as their base.  A JSON
-that is there is taken as it is: a part of a longer run (scripts/keep_run.py --suite --init-states) need not be run again.
+that is there is taken as it is: a part of a longer run (vla-bench keep --suite --init-states) need not be run again.
 """
 
 from __future__ import annotations
@@ -70,17 +70,14 @@ def main(
                 print(f"{file} is there, of: {json.loads(file.read_text())['command']}")
             else:
                 vla_bench("eval", "--suite", each, *options, *common, "--out", run)
-                call(sys.executable, Path(__file__).with_name("keep_run.py"), run, file)
+                vla_bench("keep", run, file)
             files.append(file)
         vla_bench("compare", *files, "--out", out / f"{each}.md")
 
 
 def vla_bench(*arguments: str | Path) -> None:
-    call(Path(sys.executable).with_name("vla-bench"), *arguments)
-
-
-def call(*command: str | Path) -> None:
-    """Run `command`, and end with its exit code where it fails."""
+    """Run a command, and end with its exit code where it fails."""
+    command = [Path(sys.executable).with_name("vla-bench"), *arguments]
     if code := subprocess.run([str(part) for part in command]).returncode:
         raise SystemExit(code)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -10,8 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parent.parent
-MESHES = ROOT.parent / "shared" / "libero-assets"
-SCHEMAS = ROOT / "vla_bench" / "schema"
+OUTSIDE = ROOT.parent / "shared"
 
 
 def pytest_configure(config):
@@ -29,6 +27,23 @@ def private_cache(tmp_path_factory):
     os.environ.pop("VLA_BENCH_CACHE")
     if before is not None:
         os.environ["VLA_BENCH_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The one way to what lies outside the repository: `shared("fixtures/utils.npz")` is its path, or skips the test.
+
+    Beside the checkout may stand a folder `shared` with tensors of the reference code (fixtures) and LIBERO's own meshes
+    (libero-assets), which are not ours to ship.
+    """
+
+    def find(name: str) -> Path:
+        path = OUTSIDE / name
+        if not path.exists():
+            pytest.skip(f"needs {name}, which is no part of the repository; it would be {path}")
+        return path
+
+    return find
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +96,9 @@ def schema():
     """Validate a document against one of the package's JSON Schemas."""
     from jsonschema import Draft202012Validator
 
+    from vla_bench import schemas
+
     def validate(name: str, document) -> None:
-        Draft202012Validator(json.loads((SCHEMAS / f"{name}.schema.json").read_text())).validate(document)
+        Draft202012Validator(schemas.schema(name)).validate(document)
 
     return validate

@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.conftest import ROOT
 from vla_bench.checkpoints import checkpoint
 from vla_bench.checkpoints.checkpoint import save
 from vla_bench.interface.config import DINOV2, SIGLIP, LLMConfig, TokenIds, VLAConfig
@@ -24,7 +23,6 @@ from vla_bench.model.vla import VLA, Inputs
 from vla_bench.pruners.budget import top_k
 
 load = partial(checkpoint.load, device="cpu")  # whatever else the machine has
-GOLDEN = ROOT.parent / "shared" / "fixtures"
 TINY = VLAConfig(
     name="tiny",
     image_size=28,

@@ -73,7 +73,8 @@ def answer(model: VLA, batch: Inputs) -> Output:
 def kept(output: Output, i: int) -> list[list[int]]:
     """Which patches sample i kept, site by site."""
     return [
-        (patches.ids[i] if patches.valid is None else patches.ids[i][patches.valid[i]]).tolist() for _, patches in output.kept
+        (kept.patches.ids[i] if kept.patches.valid is None else kept.patches.ids[i][kept.patches.valid[i]]).tolist()
+        for kept in output.trace.sites
     ]
 
 

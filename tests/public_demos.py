@@ -5,8 +5,8 @@ from __future__ import annotations
 import h5py
 import numpy as np
 
-from vla_bench.demonstrations import demo_file
-from vla_bench.demonstrations.demo_file import LAYOUT
+from vla_bench.demonstrations import hdf5
+from vla_bench.demonstrations.hdf5 import LAYOUT
 
 
 def public_file(path, frames, size=128, attributes=True, **changed):
@@ -17,8 +17,8 @@ def public_file(path, frames, size=128, attributes=True, **changed):
         for name, length in frames.items():
             demo = data.create_group(name)
             for array, row in LAYOUT.items():
-                shape = (length, *(size if n is None and array in demo_file.IMAGES else 77 if n is None else n for n in row))
-                value = random.integers(0, 255, shape).astype(np.uint8) if array in demo_file.IMAGES else random.random(shape)
+                shape = (length, *(size if n is None and array in hdf5.IMAGES else 77 if n is None else n for n in row))
+                value = random.integers(0, 255, shape).astype(np.uint8) if array in hdf5.IMAGES else random.random(shape)
                 demo[array] = changed.get(array, value) if name == "demo_10" else value
             for gone in changed.get("gone", ()):
                 del demo[gone]

@@ -7,47 +7,10 @@ import numpy as np
 import pytest
 
 from vla_bench.errors import NotComparableError, RecordError
-from vla_bench.records import Episode, EpisodeKey, Run, Status, append_line, read_actions, read_episodes, read_run, write_actions
+from vla_bench.records import Episode, EpisodeKey, Status, append_line, read_actions, read_episodes, read_run, write_actions
 from vla_bench.rollout.folder import RunFolder
 
-SHA = "0" * 64
-
-
-def episode(init_state=0, status=Status.SUCCESS, **more) -> Episode:
-    ended = status is not Status.ERROR
-    values = {
-        "suite": "object",
-        "task_id": 3,
-        "task": "pick_up_the_bbq_sauce",
-        "init_state": init_state,
-        "repeat": 0,
-        "status": status,
-    }
-    values |= {"init_hash": "0" * 16 if ended else None, "state_hash": "1" * 16 if ended else None}
-    values |= {"steps": 120 if ended else 0, "queries": 15, "kept_tokens_mean": None, "attempts": 1 if ended else 2}
-    values |= {"wall_s": 3.5, "policy_ms_mean": 0.1, "error": None if ended else {"type": "Crash", "message": "SIGSEGV"}}
-    values |= {"started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:00:04+00:00"}
-    return Episode(**values | more)
-
-
-def run(**config) -> Run:
-    assets = {"name": "primitive", "sha256": SHA}
-    packages = {"mujoco": "3.3.3", "robosuite": "1.4.0", "hf-libero": "0.1.4"}
-    always = {"model": "noop", "seed": 0, "suites": {"object": SHA}, "assets": assets, "packages": packages}
-    always |= {"gl_backend": "egl", "drawn_by": "cpu"}
-    suite = {
-        "name": "object",
-        "libero_name": "libero_object",
-        "horizon": 280,
-        "settle_steps": 10,
-        "control_hz": 20,
-        "env_seed": 0,
-    }
-    suite |= {"chunk": 8, "image_size": 256, "sha256": SHA, "cameras": ["agentview"]}
-    environment = {"python": "3.11", "platform": "Linux", "cpu": "x", "cores": 2, "gpu": None, "packages": {}}
-    environment |= {"gl_backend": "egl", "gl_renderer": "llvmpipe"}
-    created = "2026-01-01T00:00:00+00:00"
-    return Run("id", created, "vla-bench eval", always | config, {"object": suite}, assets, environment, None, "complete")
+from .made_runs import SHA, episode, run
 
 
 def test_episodes_and_runs_fit_their_schemas(schema):

@@ -5,7 +5,7 @@ from vla_bench.results.result_table import result_table
 from vla_bench.results.summary import summarise
 from vla_bench.tables import markdown, print_table
 
-from .test_records import episode
+from .made_runs import episode
 
 INSTRUCTIONS = {("object", 3): "pick up the bbq sauce and place it in the basket"}
 

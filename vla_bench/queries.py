@@ -9,18 +9,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from vla_bench.errors import RecordError
 from vla_bench.records import EpisodeKey, append_line
+from vla_bench.trace import QueryTrace
 
 FILE = "queries.jsonl"
 PREPROCESS = "preprocess"  # the one stage that is not the model's
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryRecord:
     """What a policy told about one query.
 
     step: control step after settling at which it was asked.
@@ -28,13 +29,17 @@ class Answer:
     prompt_tokens: length of the instruction as the model read it.
     stages_ms: this query's share of its batch's time by stage, in milliseconds.
     gflops: what it cost in the scope `model`; None where that cannot be counted.
+    trace: what its pass did to the image tokens; None where the policy does not tell, and in runs of version 0.1.
+    policy_ms: its share of the time that its batch took in the policy, in milliseconds.
     """
 
     step: int
     kept: tuple[int, ...] | None
     prompt_tokens: int | None
-    stages_ms: dict[str, float]
+    stages_ms: Mapping[str, float]
     gflops: float | None = None
+    trace: QueryTrace | None = None
+    policy_ms: float | None = None
 
     @classmethod
     def of(
@@ -44,18 +49,22 @@ class Answer:
         prompt_tokens: int | None,
         stages_ms: Mapping[str, float],
         gflops: float | None = None,
-    ) -> Answer:
+        trace: QueryTrace | None = None,
+        policy_ms: float | None = None,
+    ) -> QueryRecord:
         """Plain numbers from whatever the policy counts with.  Raises ValueError for counts and times that cannot be."""
         kept = None if kept is None else tuple(int(k) for k in kept)
         prompt_tokens = None if prompt_tokens is None else int(prompt_tokens)
         if kept == () or any(count < 0 for count in (*(kept or ()), prompt_tokens or 0)):
             raise ValueError(f"token counts that cannot be: kept {kept}, prompt {prompt_tokens}")
-        stages_ms = {stage: round(float(ms), 3) for stage, ms in stages_ms.items()}
-        if not all(math.isfinite(ms) and ms >= 0 for ms in stages_ms.values()):
-            raise ValueError(f"times that cannot be: {stages_ms}")
+        times = {stage: round(float(ms), 3) for stage, ms in stages_ms.items()}
+        policy_ms = None if policy_ms is None else round(float(policy_ms), 3)
+        if not all(math.isfinite(ms) and ms >= 0 for ms in (*times.values(), policy_ms or 0.0)):
+            raise ValueError(f"times that cannot be: {times}, in all {policy_ms}")
         if gflops is not None and not (math.isfinite(gflops) and gflops >= 0):
             raise ValueError(f"a cost that cannot be: {gflops} GFLOP")
-        return cls(int(step), kept, prompt_tokens, stages_ms, None if gflops is None else round(float(gflops), 6))
+        gflops = None if gflops is None else round(float(gflops), 6)
+        return cls(int(step), kept, prompt_tokens, times, gflops, trace, policy_ms)
 
     @property
     def reported(self) -> bool:
@@ -72,18 +81,36 @@ class Answer:
         times = [ms for stage, ms in self.stages_ms.items() if stage != PREPROCESS]
         return sum(times) if times else None
 
+    def to_dict(self) -> dict[str, object]:
+        table = {
+            "step": self.step,
+            "kept": None if self.kept is None else list(self.kept),
+            "prompt_tokens": self.prompt_tokens,
+            "stages_ms": dict(self.stages_ms),
+            "gflops": self.gflops,
+            "policy_ms": self.policy_ms,
+        }
+        return table if self.trace is None else table | {"trace": self.trace.to_dict()}
 
-def write_queries(folder: Path, key: EpisodeKey, answers: Sequence[Answer]) -> None:
+    @classmethod
+    def from_dict(cls, table: Mapping) -> QueryRecord:
+        """The inverse of `to_dict`.  Raises KeyError, TypeError or ValueError."""
+        trace = None if table.get("trace") is None else QueryTrace.from_dict(table["trace"])
+        told = (table[name] for name in ("step", "kept", "prompt_tokens", "stages_ms"))
+        return cls.of(*told, table.get("gflops"), trace, table.get("policy_ms"))
+
+
+def write_queries(folder: Path, key: EpisodeKey, queries: Sequence[QueryRecord]) -> None:
     """Append the episode's line, if the policy told anything.  Raises RecordError."""
-    if any(answer.reported for answer in answers):
-        line = {**key._asdict(), "queries": [asdict(answer) for answer in answers]}
-        append_line(folder / FILE, json.dumps(line, allow_nan=False))
+    if any(query.reported for query in queries):
+        line = {**key._asdict(), "queries": [query.to_dict() for query in queries]}
+        append_line(folder / FILE, json.dumps(line, allow_nan=False, separators=(",", ":")))
 
 
-def read_queries(folder: Path) -> dict[EpisodeKey, list[Answer]]:
-    """The answers of every episode that has a line, finished or not: `read_episodes` says which are.  Raises RecordError."""
+def read_queries(folder: Path) -> dict[EpisodeKey, list[QueryRecord]]:
+    """The queries of every episode that has a line, finished or not: `read_episodes` says which are.  Raises RecordError."""
     path = folder / FILE
-    found: dict[EpisodeKey, list[Answer]] = {}
+    found: dict[EpisodeKey, list[QueryRecord]] = {}
     if not path.exists():
         return found
     for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
@@ -95,9 +122,7 @@ def read_queries(folder: Path) -> dict[EpisodeKey, list[Answer]]:
             continue  # the half line of a crash: its episode was never finished
         try:
             key = EpisodeKey(*(table[name] for name in EpisodeKey._fields))
-            found[key] = [
-                Answer.of(q["step"], q["kept"], q["prompt_tokens"], q["stages_ms"], q.get("gflops")) for q in table["queries"]
-            ]
+            found[key] = [QueryRecord.from_dict(query) for query in table["queries"]]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RecordError(
                 f"{path}:{number} does not hold an episode's queries: {error!r}", f"vla-bench eval --fresh --out {folder} ..."

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vla_bench.errors import RecordError
+from vla_bench.metrics import from_json
 
 SCHEMA_VERSION = 1
 
@@ -61,35 +62,30 @@ class Episode:
     status: Status
     steps: int  # control steps after settling
     queries: int
-    kept_tokens_mean: float | None  # per query, all cameras; null for a policy without image tokens
     attempts: int  # more than 1 when earlier ones ended in errors
     wall_s: float
-    policy_ms_mean: float | None  # per query
     error: dict[str, str] | None = None  # {"type", "message"}
     video: str | None = None  # relative to the run folder
     state_hash: str | None = None  # of the last simulator state: equal hashes mean equal episodes
     started: str = ""
     ended: str = ""
-    # What only models report; null for other policies.  All per query; the total is of all cameras together.
-    kept_tokens_min: int | None = None
-    kept_tokens_max: int | None = None
-    kept_tokens_by_camera: list[float] | None = None  # means
-    preprocess_ms_mean: float | None = None
-    model_ms_mean: float | None = None
-    gflops_mean: float | None = None  # in the scope `model`
+    kept_tokens_by_camera: list[float] | None = None  # means over the queries; null for a policy without image tokens
+    metrics: dict[str, float | None] = field(default_factory=dict)  # over the queries, by key as in `vla_bench.metrics`
 
     @property
     def key(self) -> EpisodeKey:
         return EpisodeKey(self.suite, self.task_id, self.init_state, self.repeat)
 
     def to_json(self) -> str:
-        return json.dumps({**asdict(self), "status": self.status.value}, allow_nan=False)
+        table = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "metrics"}
+        return json.dumps({**table, "status": self.status.value, **self.metrics}, allow_nan=False)
 
     @classmethod
     def from_json(cls, line: str) -> Episode:
         table = json.loads(line)
-        names = {f.name for f in fields(cls)}
-        return cls(**{k: v for k, v in table.items() if k in names} | {"status": Status(table["status"])})
+        names = {f.name for f in fields(cls)} - {"metrics"}
+        known = {key: value for key, value in table.items() if key in names}
+        return cls(**known | {"status": Status(table["status"]), "metrics": from_json(table)})
 
 
 def config_hash(config: dict) -> str:

@@ -21,7 +21,7 @@ class Rate:
     high: float | None
 
     def __str__(self) -> str:
-        if self.n == 0:
+        if self.rate is None or self.low is None or self.high is None:
             return "no episodes"
         return f"{100 * self.rate:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}], n={self.n}"
 
@@ -30,14 +30,17 @@ def wilson(successes: int, n: int, z: float = Z95) -> Rate:
     """Success rate with its Wilson score interval (Wilson, JASA 1927): stays inside [0, 1], sound near both ends."""
     if not 0 <= successes <= n:
         raise ValueError(f"{successes} successes of {n}")
-    if n == 0:
-        return Rate(0, 0, None, None, None)
+    return Rate(0, 0, None, None, None) if n == 0 else Rate(successes, n, *_score_interval(successes, n, z))
+
+
+def _score_interval(successes: int, n: int, z: float) -> tuple[float, float, float]:
+    """The rate and both bounds of `wilson`, for n above 0."""
     p = successes / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     low = 0.0 if successes == 0 else centre - half
     high = 1.0 if successes == n else centre + half
-    return Rate(successes, n, p, low, high)
+    return p, low, high
 
 
 def mcnemar(lost: int, gained: int) -> float:
@@ -65,10 +68,11 @@ def paired_difference(both: int, lost: int, gained: int, neither: int, z: float 
     n = both + lost + gained + neither
     if n == 0:
         raise ValueError("no pairs")
-    first, second = wilson(both + lost, n, z), wilson(both + gained, n, z)
+    first, first_low, first_high = _score_interval(both + lost, n, z)
+    second, second_low, second_high = _score_interval(both + gained, n, z)
     value = (gained - lost) / n
     product = (both + lost) * (gained + neither) * (both + gained) * (lost + neither)
-    excess = both * neither - lost * gained
+    excess: float = both * neither - lost * gained
     # Continuity correction towards no correlation, of positive ones only, as in the paper.
     excess = max(excess - n / 2, 0) if excess > 0 else excess
     phi = excess / math.sqrt(product) if product else 0.0
@@ -76,15 +80,15 @@ def paired_difference(both: int, lost: int, gained: int, neither: int, z: float 
     def reach(a: float, b: float) -> float:
         return math.sqrt(max(a * a - 2 * phi * a * b + b * b, 0))
 
-    low = value - reach(second.rate - second.low, first.high - first.rate)
-    high = value + reach(second.high - second.rate, first.rate - first.low)
+    low = value - reach(second - second_low, first_high - first)
+    high = value + reach(second_high - second, first - first_low)
     return Difference(value, low, high)
 
 
 def mcnemar_drop(lost: int, gained: int) -> float:
     """One-sided exact p that the second run is worse."""
     n = lost + gained
-    return sum(math.comb(n, i) for i in range(gained + 1)) / 2**n
+    return sum(math.comb(n, i) for i in range(gained + 1)) / (1 << n)
 
 
 def pairs_needed(drop: float, discordant: float, alpha: float = 0.05, power: float = 0.8) -> int:

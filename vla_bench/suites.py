@@ -56,13 +56,11 @@ class About:
     order: place among the suites; those without one come last, by name.
     aliases: other names that it is known by.
     prompt_tokens: mean length of the instructions with Llama's tokenizer.
-    kept_tokens: LightVLA's image tokens of 512, mean and standard deviation over queries.
     """
 
     order: int | None = None
     aliases: tuple[str, ...] = ()
     prompt_tokens: int | None = None
-    kept_tokens: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -142,8 +140,7 @@ def read_about(folder: Path) -> dict[str, About]:
         return {}
     _, table = _read_toml(path)
     try:
-        lists = ("aliases", "kept_tokens")
-        return {name: About(**{k: tuple(v) if k in lists else v for k, v in own.items()}) for name, own in table.items()}
+        return {name: About(**own | {"aliases": tuple(own.get("aliases", ()))}) for name, own in table.items()}
     except (AttributeError, TypeError) as error:
         raise SuiteError(f"{path} has a wrong key: {error}", f"compare it with {suites_dir() / ABOUT}") from error
 

@@ -24,7 +24,6 @@ from vla_bench.pruners.lightvla import LightVLA
 from vla_bench.pruners.wrappers import PlusRandom
 
 from ..made_checkpoints import (
-    GOLDEN,
     HEAD,
     PROPRIO,
     SHARD,
@@ -245,19 +244,15 @@ def test_7b_memory_is_asked_for_before_loading(monkeypatch):
         check_memory(model, torch.device("cpu"), torch.float32)
 
 
-golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="no golden fixtures")
-
-
-@golden
-def test_golden_checkpoint_gives_the_golden_answers():
-    folder = GOLDEN / "tiny_ckpt"
+def test_golden_checkpoint_gives_the_golden_answers(shared):
+    folder = shared("fixtures/tiny_ckpt")
     dense, light = (
         load(folder, dtype=torch.float32),
         load(folder, dtype=torch.float32, pruner="lightvla", action_slice="reference"),
     )
     assert dense.kind == "openvla-oft" and list(dense.statistics) == ["libero_spatial_no_noops"]
     for case in "ab":
-        expected = load_file(GOLDEN / f"e2e_eval_{case}.safetensors")
+        expected = load_file(shared(f"fixtures/e2e_eval_{case}.safetensors"))
         prompt = expected["input_ids"][0].tolist()[1:]
         prompt += [] if prompt[-1] == dense.config.tokens.space else [dense.config.tokens.space]
         inputs = Inputs(expected["pixel_values"], (tuple(prompt),), expected["proprio_norm"].float()[None])
@@ -265,11 +260,10 @@ def test_golden_checkpoint_gives_the_golden_answers():
         assert (answer(light.model, inputs)[0] - expected["light.actions_normalized"]).abs().max() < 1e-5
 
 
-@golden
-def test_golden_config_is_written_again_word_for_word():
+def test_golden_config_is_written_again_word_for_word(shared):
     """What we write for the golden model holds every public key with the public value."""
-    theirs = json.loads((GOLDEN / "tiny_ckpt" / "config.json").read_text())
-    file = read_config_file(GOLDEN / "tiny_ckpt")
+    theirs = json.loads((shared("fixtures/tiny_ckpt/config.json")).read_text())
+    file = read_config_file(shared("fixtures/tiny_ckpt"))
     ours = to_table(file.config, file.norm_stats, Origin(Kind.OPENVLA_OFT, "none", "aligned"), "bfloat16")
     text = theirs.pop("text_config")
     theirs.pop("transformers_version")
@@ -277,13 +271,12 @@ def test_golden_config_is_written_again_word_for_word():
     assert theirs == {key: ours[key] for key in theirs}
 
 
-@golden
-def test_golden_shards_are_rewritten_bit_for_bit(tmp_path):
-    loaded = load(GOLDEN / "tiny_ckpt", dtype=torch.bfloat16)
+def test_golden_shards_are_rewritten_bit_for_bit(shared, tmp_path):
+    loaded = load(shared("fixtures/tiny_ckpt"), dtype=torch.bfloat16)
     again = save(
         tmp_path / "again", loaded.model, statistics=loaded.statistics, normalisation=loaded.normalisation, kind=loaded.kind
     )
-    theirs = {k: v for header in shards(GOLDEN / "tiny_ckpt") for k, v in load_file(header.path).items()}
+    theirs = {k: v for header in shards(shared("fixtures/tiny_ckpt")) for k, v in load_file(header.path).items()}
     ours = load_file(again / "model.safetensors")
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert read_header(again / "model.safetensors").shapes == {name: tuple(t.shape) for name, t in theirs.items()}

@@ -97,7 +97,7 @@ def test_missing_and_unexpected_tensors_are_listed_and_counted(folder):
 
 def test_another_size_of_the_family_is_refused_before_a_weight_is_read(folder, monkeypatch):
     change_config(folder, lambda t: t["text_config"].update(hidden_size=16, num_attention_heads=2))
-    monkeypatch.setattr("vla_bench.checkpoints.weights._read_safetensors", lambda *_: pytest.fail("read a shard"))
+    monkeypatch.setattr("vla_bench.checkpoints.weights.safe_open", lambda *_, **__: pytest.fail("read a shard"))
     with pytest.raises(CheckpointError, match="of another shape"):
         load(folder)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -59,22 +60,25 @@ def test_hub_snapshot_is_read_without_connection(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "fix"),
+    ("name", "answered", "words", "fix"),
     [
-        ("GatedRepoError", "accepted its terms", "hf auth login"),
-        ("RepositoryNotFoundError", "no model owner/model", "vla-bench models"),
-        ("LocalEntryNotFoundError", "nor in the hub's cache", "hf download owner/model"),
-        ("HfHubHTTPError", "cannot get owner/model", "hf download owner/model"),
-        ("HFValidationError", "cannot get owner/model", "hf download owner/model"),
+        ("GatedRepoError", True, "accepted its terms", "hf auth login"),
+        ("RepositoryNotFoundError", True, "no model owner/model", "vla-bench models"),
+        ("LocalEntryNotFoundError", False, "nor in the hub's cache", "hf download owner/model"),
+        ("HfHubHTTPError", True, "cannot get owner/model", "hf download owner/model"),
+        ("HFValidationError", False, "cannot get owner/model", "hf download owner/model"),
     ],
 )
-def test_hub_errors(monkeypatch, name, words, fix):
+def test_hub_errors(monkeypatch, name, answered, words, fix):
     import huggingface_hub.errors
 
     kind = getattr(huggingface_hub.errors, name)
 
+    # Of the hub's answer, such an error reads these two.
+    answer = {"response": SimpleNamespace(headers={}, request=None)} if answered else {}
+
     def fail(*_, **__):
-        raise kind.__new__(kind, "bad luck")
+        raise kind("bad luck", **answer)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
     with pytest.raises(CheckpointError, match=words) as caught:

@@ -29,7 +29,7 @@ from typer.testing import CliRunner
 from vla_bench.cli import app
 result = CliRunner().invoke(app, ["suites"])
 assert result.exit_code == 0 and "libero_10" in result.stdout, result
-assert "not a kept run" in str(CliRunner().invoke(app, ["compare", "a", "b"]).exception)
+assert "not the summary of a run" in str(CliRunner().invoke(app, ["compare", "a", "b"]).exception)
 heavy = {"torch", "mujoco", "robosuite", "numpy", "matplotlib", "scipy"} & set(sys.modules)
 assert not heavy, heavy
 """
@@ -99,6 +99,7 @@ def test_options_of_demos_and_train_are_these():
         "latency": "model pruner vs queries device random-weights kept-distribution from-run speed suite seed out format",
         "agree": "pruner model observations suite episodes out device format",
         "verify": "fixtures format",
+        "keep": "suite tasks init-states",
         "compare": "out format",
         "gate": "rule margin alpha format",
         "ablate": "noise-schedule tokens model suite trials tasks init-states workers assets video out seed device format",

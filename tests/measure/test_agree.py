@@ -8,29 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from vla_bench.checkpoints.checkpoint import save
 from vla_bench.errors import UsageError
-from vla_bench.interface.presets import NANO
 from vla_bench.measure import sources
 from vla_bench.measure.agree import AgreeRequest, agree, over_episodes
 from vla_bench.measure.recorded import read_observations, write_observations
-from vla_bench.model.images import Normalisation
-from vla_bench.model.initialise import RANDOM_STATISTICS, random_vla
-from vla_bench.model.tokenizer import NANO_TOKENIZER
-from vla_bench.pruners.registry import make_pruner
+from vla_bench.model.initialise import RANDOM_STATISTICS
 
 from .. import nanos
-from ..policies.test_vla_policy import checkpoint
-
-
-def trained_star(folder, name: str = "lightvla-star-llm1"):
-    """A checkpoint with a pruner that has learned something, and what it has learned."""
-    pruner = make_pruner(name)
-    model = random_vla(NANO, 0, pruner)
-    with torch.no_grad():
-        pruner.queries.normal_(generator=torch.Generator().manual_seed(7))
-    what = {"statistics": RANDOM_STATISTICS, "normalisation": Normalisation(), "tokenizer_file": NANO_TOKENIZER}
-    return save(folder, model, kind="lightvla", **what), pruner.queries.detach().clone()
+from ..nano_checkpoints import checkpoint, trained_star
 
 
 @pytest.fixture(scope="module")

@@ -10,16 +10,19 @@ import pytest
 import torch
 
 from vla_bench.errors import MeasureError, UsageError
+from vla_bench.interface.lengths import Case
 from vla_bench.interface.presets import NANO, SEVEN_B
 from vla_bench.measure import counters
+from vla_bench.measure.counted import counted
 from vla_bench.measure.flops import Counter, FlopsRequest, count
 from vla_bench.measure.meta import Sized, Watched, key_of, meta_query
-from vla_bench.model.costs import Scope, macs
-from vla_bench.pruners import lengths
-from vla_bench.pruners.lengths import CUTS, path_of
-from vla_bench.pruners.registry import make_pruner
+from vla_bench.model.costs import Scope
+from vla_bench.model.query_costs import pruner_macs, query_macs
+from vla_bench.pruners.lightvla import LightVLA
+from vla_bench.pruners.registry import choosing
 
-BY_VALUE = ("pool", "sparsevlm")
+BY_VALUE = ("pool", "sparsevlm", "vla-cache")  # cannot be watched without values
+FIXED = ("blind",)  # keep as many as they keep
 ARGUMENTS = (
     "fastv(rater=prefill, layer=3)",
     "fastv(rater=last)",
@@ -37,14 +40,19 @@ ARGUMENTS = (
 )
 
 
+def pruned(config, pruner: str, kept: int):
+    return counted(pruner, config, () if pruner in FIXED else (kept,), always=True)
+
+
 def closed(config, pruner: str, prompt: int, kept: int, scope: Scope) -> dict[str, int]:
-    path = path_of(pruner, config, prompt, kept)
-    return {name: 2 * cost for name, cost in macs(config, path.lengths, scope, path.own).items()}
+    ready = pruned(config, pruner, kept)
+    costs = query_macs(ready.pruner, Case(config, prompt, ready.cuts), scope)
+    return {name: 2 * cost for name, cost in costs.items()}
 
 
 def by_torch(config, pruner: str, prompt: int, kept: int, scope: Scope = Scope.MODEL) -> dict[str, int]:
     with torch.no_grad():
-        return counters.count_torch(meta_query(config, pruner, scope, prompt, kept))
+        return counters.count_torch(meta_query(config, pruned(config, pruner, kept), scope, prompt))
 
 
 def test_nothing_is_missed_in_any_scope():
@@ -54,7 +62,7 @@ def test_nothing_is_missed_in_any_scope():
             assert {**dict.fromkeys(expected, 0), **counted} == expected, (scope, pruner)
 
 
-@pytest.mark.parametrize("pruner", [*(name for name in CUTS if name not in BY_VALUE), *ARGUMENTS])
+@pytest.mark.parametrize("pruner", ["none", *(name for name in choosing() if name not in BY_VALUE), *ARGUMENTS])
 def test_every_pruner_costs_what_the_closed_form_says(pruner):
     expected = closed(NANO, pruner, 9, 31 if pruner != "none" else 128, Scope.MODEL)
     counted = by_torch(NANO, pruner, 9, 31 if pruner != "none" else 128)
@@ -76,16 +84,14 @@ class Whole(Sized):
         return self.apart(self.inner.select, view)
 
 
-@pytest.mark.parametrize(
-    ("pruner", "kept"),
-    [("pool", 32), ("pool(keep=0.4)", 50), ("sparsevlm", None), ("sparsevlm(variant=v2)", None), ("sparsevlm(budget=64)", None)],
-)
-def test_pruners_that_need_values_cost_what_the_closed_form_says(pruner, kept):
+@pytest.mark.parametrize("pruner", ["pool", "pool(keep=0.4)", "sparsevlm", "sparsevlm(variant=v2)", "sparsevlm(budget=64)"])
+def test_pruners_that_need_values_cost_what_the_closed_form_says(pruner):
     torch.manual_seed(0)
-    query = Watched(NANO, Whole(make_pruner(pruner), None), Scope.EXECUTED, 9).eval()
+    query = Watched(NANO, Whole(counted(pruner, NANO).pruner, ()), Scope.EXECUTED, 9).eval()
     query.example = lambda: (torch.randn(1, 12, 112, 112), torch.randn(1, 8))
+    ready = counted(pruner, NANO)
     with torch.no_grad():
-        assert counters.count_torch(query)["pruner"] == 2 * path_of(pruner, NANO, 9, kept).own > 0
+        assert counters.count_torch(query)["pruner"] == 2 * pruner_macs(ready.pruner, Case(NANO, 9, ready.cuts)) > 0
 
 
 @pytest.mark.parametrize(
@@ -95,7 +101,7 @@ def test_pruners_that_need_values_cost_what_the_closed_form_says(pruner, kept):
 def test_fvcore_counts_the_same(scope, pruner, kept):
     expected = closed(NANO, pruner, 12, kept, scope)
     with torch.no_grad():
-        counted = counters.count_fvcore(meta_query(NANO, pruner, scope, 12, kept))
+        counted = counters.count_fvcore(meta_query(NANO, pruned(NANO, pruner, kept), scope, 12))
     assert {name: counted.get(name, 0) for name in expected} == pytest.approx(expected, rel=0.005)
     assert sum(counted.values()) == pytest.approx(sum(expected.values()), rel=0.005)
 
@@ -114,14 +120,18 @@ def test_the_7b(scope, pruner, prompt, kept):
 
 
 def test_a_closed_form_that_is_wrong_is_an_error(monkeypatch):
-    monkeypatch.setitem(lengths.CUTS, "lightvla", lengths.Cut(None))
+    monkeypatch.setattr(LightVLA, "macs", lambda self, case: 0)
     with pytest.raises(MeasureError, match="different FLOPs: pruner 0 and 9,830,400\n"):
-        count(FlopsRequest("nano", "lightvla", 30, counter=Counter.TORCH))
+        count(FlopsRequest("nano", "lightvla", (30,), counter=Counter.TORCH))
 
 
 def test_what_cannot_be_watched_is_refused(tmp_path):
-    for pruner, kept in (("pool", 32), ("sparsevlm", None)):
-        with pytest.raises(UsageError, match=f"{pruner} decides by values.*\n.*--counter closed-form"):
+    for pruner, kept, why in (
+        ("pool", (32,), "decides by values"),
+        ("sparsevlm", (), "decides by values"),
+        ("vla-cache", (78,), "sees what is left of the query before"),
+    ):
+        with pytest.raises(UsageError, match=f"{pruner} {why}.*\n.*--counter closed-form"):
             count(FlopsRequest("nano", pruner, kept, counter=Counter.TORCH))
     with pytest.raises(UsageError, match="a run has many"):
         count(FlopsRequest("nano", from_run=tmp_path, counter=Counter.TORCH))
@@ -137,7 +147,7 @@ def test_all_counters_side_by_side(cli):
 
 def test_without_a_pruner_the_papers_two_are_watched():
     found = count(FlopsRequest("nano", counter=Counter.TORCH))
-    assert [(case.pruner, case.visual_tokens, case.difference) for case in found] == [("none", 128, 0), ("lightvla", 20, 0)]
+    assert [(case.pruner, case.kept_tokens, case.difference) for case in found] == [("none", 128, 0), ("lightvla", 20, 0)]
 
 
 def test_all_counters_on_the_7b_in_seconds_and_little_memory():

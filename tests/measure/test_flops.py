@@ -9,15 +9,16 @@ import sys
 import pytest
 
 from vla_bench.errors import UsageError
+from vla_bench.interface.lengths import Case, Lengths
 from vla_bench.interface.presets import NANO, SEVEN_B
-from vla_bench.measure.flops import FlopsRequest, count
+from vla_bench.measure.counted import counted
+from vla_bench.measure.flops import FlopsRequest, count, parse_kept
 from vla_bench.model.costs import Scope
-from vla_bench.pruners.lengths import CUTS, path_of
-from vla_bench.pruners.registry import BUILT_IN, make_pruner
+from vla_bench.pruners.registry import choosing, make_pruner
+from vla_bench.trace import Cut
 
 from .. import nanos
 
-BY_INPUT = {"vla-cache", "blind", "inverse", "plus-random", "drop-random"}  # no path of their own in closed form
 STAGED = ("sparsevlm", "sparsevlm(variant=v2, budget=64)", "sparsevlm(counts=90/50/9, layers=0/2/3)")
 
 # Shares that come to another number for each of two cameras than for both together.
@@ -25,8 +26,8 @@ UNEVEN = ("random(keep=0.07)", "grid(keep=5)", "divprune(keep=0.07)", "vla-adp(k
           "score-norm(keep=0.07, quota=global)", "flashvla-ics(keep=0.18)", "vla-pruner(keep=0.18)")  # fmt: skip
 
 
-def lengths_while_running(text: str) -> tuple[list[int], int]:
-    """Tokens entering each decoder layer, and image tokens that were projected."""
+def running(text: str) -> tuple[list[int], int, tuple[Cut, ...]]:
+    """Tokens entering each decoder layer, image tokens that were projected, and what the pass says of itself."""
     from vla_bench.model.initialise import random_vla
 
     model = random_vla(NANO, 0, make_pruner(text)).eval()
@@ -34,52 +35,74 @@ def lengths_while_running(text: str) -> tuple[list[int], int]:
     for layer in model.openvla.language_model.model.layers:
         layer.register_forward_pre_hook(lambda module, args: entering.append(args[0].shape[1]))
     model.openvla.projector.register_forward_pre_hook(lambda module, args: projected.append(args[0].shape[1]))
-    nanos.answer(model, nanos.sample(nanos.inputs(8), 3))
-    return entering, projected[0]
-
-
-def test_every_pruner_has_a_path_or_is_known_to_have_none():
-    assert CUTS.keys() - {"none"} | {"sparsevlm"} == BUILT_IN.keys() - BY_INPUT
+    (trace,) = nanos.answer(model, nanos.sample(nanos.inputs(8), 3)).trace.read()
+    return entering, projected[0], trace.cuts
 
 
 @pytest.mark.parametrize(
-    "name", [*CUTS, *STAGED, "fastv(layer=3, keep=20)", "vla-pruner(layer=4)", "inverse(fastv)", "grid(keep=0.5)", *UNEVEN]
-)
+    "name",
+    ["none", *choosing(), *STAGED, "fastv(layer=3, keep=20)", "vla-pruner(layer=4)", "inverse(fastv)", "grid(keep=0.5)",
+     "plus-random(fastv)", "drop-random(grid(keep=35))", *UNEVEN],
+)  # fmt: skip
 def test_tokens_are_those_of_a_running_model(name):
+    """The trace says what entered every layer; and where arguments decide, they say it before anything runs."""
+    always = name.replace("vla-adp(", "vla-adp(gate=off, ") if "(" in name else name.replace("vla-adp", "vla-adp(gate=off)")
     with nanos.one_thread():
-        running = name.replace("vla-adp(", "vla-adp(gate=off, ") if "(" in name else name.replace("vla-adp", "vla-adp(gate=off)")
-        entering, projected = lengths_while_running(running)
+        entering, projected, cuts = running(always)
     prompt = len(nanos.inputs(8).prompts[3])
-    rest = prompt + 59
-    adaptive = CUTS.get(name) is not None and CUTS[name].keep is None
-    path = path_of(name, NANO, prompt, entering[-1] - rest if adaptive else None)
-    assert [visual + rest for visual in path.lengths.visual] == entering and path.lengths.projected == projected
+    lengths = Lengths.after(NANO, prompt, cuts)
+    assert [visual + prompt + 59 for visual in lengths.visual] == entering and lengths.projected == projected
+    if (pruner := make_pruner(always)) is not None:
+        pruner.fit(NANO)
+        assert pruner.expected(NANO) in (cuts, None)
+        assert pruner.adaptive == (pruner.expected(NANO) is None) or name == "lightvla-star-vision"
 
 
 def test_the_papers_two_figures():
-    dense, pruned = (count(FlopsRequest(pruner=name, kept=kept))[0] for name, kept in (("none", 512), ("lightvla", 78)))
+    dense, pruned = (count(FlopsRequest(pruner=name, kept=kept))[0] for name, kept in (("none", (512,)), ("lightvla", (78,))))
     assert round(dense.total, 1) == 8789.1 and round(pruned.total, 1) == 2997.0
-    reference = count(FlopsRequest(pruner="lightvla", kept=78, scope=Scope.REFERENCE))[0]
+    reference = count(FlopsRequest(pruner="lightvla", kept=(78,), scope=Scope.REFERENCE))[0]
     assert round(reference.total, 1) == 3040.3
 
 
+def visual(text: str, config=SEVEN_B) -> tuple[int, ...]:
+    return Case(config, 35, counted(text, config).cuts).lengths.visual
+
+
 def test_sparsevlms_stages_are_the_designs():
-    path = path_of("sparsevlm(counts=300/200/110)", SEVEN_B, 35)
-    assert path.lengths.visual == (512,) * 3 + (307,) * 4 + (204,) * 9 + (113,) * 16
-    assert path_of("sparsevlm(budget=64)", SEVEN_B, 35).lengths.visual[::8] == (512, 29, 16, 16)
+    assert visual("sparsevlm(counts=300/200/110)") == (512,) * 3 + (307,) * 4 + (204,) * 9 + (113,) * 16
+    assert visual("sparsevlm(budget=64)")[::8] == (512, 29, 16, 16)
+
+
+def test_several_cuts_take_several_numbers():
+    cuts = counted("sparsevlm(variant=rank)", SEVEN_B, (300, 200, 100, 50)).cuts
+    assert [(cut.before, cut.kept) for cut in cuts] == [(512, 300), (300, 200), (200, 100), (100, 50)]
+    (cached,) = count(FlopsRequest(pruner="vla-cache", kept=(400, 300, 200, 200)))
+    (pruned,) = count(FlopsRequest(pruner="sparsevlm(variant=rank, layers=1/5/8/10)", kept=(400, 300, 200, 200)))
+    assert cached.kept_tokens == pruned.kept_tokens == 200 and cached.layer_mean == pruned.layer_mean
+    assert cached.modules["llm_attention"] > pruned.modules["llm_attention"]  # what is not computed again is still seen
+    with pytest.raises(UsageError, match="cuts 4 times, and 2 numbers"):
+        count(FlopsRequest(pruner="vla-cache", kept=(300, 200)))
+    with pytest.raises(UsageError, match="300 image tokens kept before layer 6, where 200 come"):
+        count(FlopsRequest(pruner="vla-cache", kept=(200, 300, 200, 100)))
 
 
 def test_what_cannot_be_counted_is_refused():
-    with pytest.raises(UsageError, match="--kept 78"):
+    with pytest.raises(UsageError, match="depends on the input\n.*--kept 78, the paper's number for LightVLA"):
         count(FlopsRequest(pruner="lightvla"))
+    with pytest.raises(UsageError, match="depends on the input\n.*--model nano .*--kept 20$"):
+        count(FlopsRequest(model="nano", pruner="lightvla"))
     with pytest.raises(UsageError, match="not between 0 and the model's 512"):
-        count(FlopsRequest(pruner="lightvla", kept=513))
-    with pytest.raises(UsageError, match="depends on the input"):
+        count(FlopsRequest(pruner="lightvla", kept=(513,)))
+    with pytest.raises(UsageError, match="depends on the input\n.*--kept 78/78/78/78"):
         count(FlopsRequest(pruner="vla-cache"))
-    with pytest.raises(UsageError, match="changes how many tokens are kept"):
-        count(FlopsRequest(pruner="plus-random(grid)"))
-    with pytest.raises(UsageError, match="its lattice asks for"):
-        count(FlopsRequest(pruner="pool(keep=0.3)"))
+    with pytest.raises(UsageError, match="keeps 101 of 512 image tokens, and cannot keep 100"):
+        count(FlopsRequest(pruner="sparsevlm", kept=(100,)))
+    with pytest.raises(UsageError, match="without a pruner 512 image tokens are kept, not 78"):
+        count(FlopsRequest(pruner="none", kept=(78,)))
+    for text in ("many", "78/", "-1", "7.5"):
+        with pytest.raises(UsageError, match="is no number of image tokens"):
+            parse_kept(text)
     with pytest.raises(UsageError, match='no argument "layr"'):
         count(FlopsRequest(pruner="fastv(layr=3)"))
     for typo in ("fasvt", "plus-random(fasvt)"):
@@ -91,29 +114,35 @@ def test_what_cannot_be_counted_is_refused():
     with pytest.raises(UsageError, match='unknown model "8b"'):
         count(FlopsRequest(model="8b"))
     with pytest.raises(UsageError, match="the decoder has 32 layers"):
-        path_of("fastv(layer=32)", SEVEN_B, 28)
-    third = path_of("fastv(layer=3)", SEVEN_B, 28)
-    assert path_of("fastv(k=3)", SEVEN_B, 28) == path_of("fastv", SEVEN_B, 28, args={"k": 3}) == third
-    assert path_of("random(keep=21)", NANO, 28).lengths.visual == (21,) * NANO.llm.layers
+        count(FlopsRequest(pruner="fastv(layer=32)"))
+    assert visual("fastv(k=3)") == visual("fastv(layer=3)") != visual("fastv")
+    assert visual("random(keep=21)", NANO) == (21,) * NANO.llm.layers
 
 
-def test_the_command_needs_no_torch_and_says_what_it_counts():
-    code = (
-        "import sys; from vla_bench.cli import app; app(sys.argv[1:], standalone_mode=False); assert 'torch' not in sys.modules"
-    )
+@pytest.mark.parametrize("kept", [0, 1, 2, 51, 127, 128])
+def test_a_number_is_kept_exactly(kept):
+    for name in ("fastv", "grid", "divprune", "vla-pruner", "efficientvla-tokens", "lightvla"):
+        assert count(FlopsRequest(model="nano", pruner=name, kept=(kept,)))[0].kept_tokens == kept
+
+
+def test_the_command_answers_in_seconds_and_says_what_it_counts():
     done = subprocess.run(
-        [sys.executable, "-c", code, "flops", "--kept", "78", "--format", "json"], capture_output=True, text=True
+        [sys.executable, "-X", "importtime", "-m", "vla_bench", "flops", "--kept", "78", "--format", "json"],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not {"transformers", "mujoco", "matplotlib", "scipy"} & imported
     found = json.loads(done.stdout)
     assert found["scope"] == "model" and found["unit"] == "FLOP = 2 x MAC" and found["counter"] == "closed-form"
-    assert (found["visual_tokens"], found["prompt_tokens"]) == (78, 28)
+    assert (found["visual_tokens"], found["kept_tokens"], found["prompt_tokens"]) == (512, 78, 28)
     assert sum(found["modules"].values()) == pytest.approx(found["total_gflops"])
 
 
 def test_a_profile_counts_as_what_it_stands_for():
     named, spelled = (count(FlopsRequest(pruner=text))[0] for text in ("fastv(profile=release)", "fastv(keep=0.5, rater=last)"))
-    assert named.visual_tokens == spelled.visual_tokens == 256 and named.modules == spelled.modules
+    assert named.kept_tokens == spelled.kept_tokens == 256 and named.modules == spelled.modules
     assert named.modules["pruner"] < count(FlopsRequest(pruner="fastv(keep=0.5)"))[0].modules["pruner"]  # one rater, not 28
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -15,38 +13,16 @@ from vla_bench.interface.presets import NANO
 from vla_bench.measure.flops import Counter, FlopsRequest, count, explain
 from vla_bench.model.costs import Lengths, Scope
 from vla_bench.model.costs_decoding import decoding_macs
-from vla_bench.queries import Answer, write_queries
-from vla_bench.records import Episode, EpisodeKey, Run, Status, append_line, write_run
+from vla_bench.queries import QueryRecord
+from vla_bench.trace import Cut, QueryTrace
+
+from ..made_runs import record
 
 
-def record(
-    folder: Path,
-    episodes: Mapping[int, Sequence[Answer]],
-    cut_off: Mapping[int, Sequence[Answer]] = {},
-    failed: Mapping[int, Sequence[Answer]] = {},
-    model: str = "nano",
-    **policy: object,
-) -> Path:
-    """A run folder with these queries, by the episodes' init states: that ended, that never did, that ended in an error."""
-    folder.mkdir()
-    identity = {"pruner": "lightvla", "decoding": "l1", "visual_tokens": 128, **policy}
-    config = {"model": model, "policy": identity}
-    write_run(folder, Run("a-run", "2026-01-01T00:00:00", "vla-bench eval", config, {}, {}, {}, None))
-    for status, found in ((Status.SUCCESS, episodes), (None, cut_off), (Status.ERROR, failed)):
-        for init, answers in found.items():
-            key = EpisodeKey("object", 0, init)
-            write_queries(folder, key, answers)
-            if status is not None:
-                numbers = {"steps": 8, "queries": len(answers), "kept_tokens_mean": None, "attempts": 1, "wall_s": 1.0}
-                where = {**key._asdict(), "task": "a_task", "init_hash": None, "policy_ms_mean": None}
-                append_line(folder / "episodes.jsonl", Episode(**where, **numbers, status=status).to_json())
-    return folder
-
-
-def answered(*kept: int, prompt: int = 11) -> list[Answer]:
+def answered(*kept: int, prompt: int = 11) -> list[QueryRecord]:
     """As VLAPolicy records them."""
-    found = [count(FlopsRequest(model="nano", pruner="lightvla", kept=k, prompt_tokens=prompt))[0].total for k in kept]
-    return [Answer.of(8 * i, (k, 0), prompt, {}, gflops) for i, (k, gflops) in enumerate(zip(kept, found, strict=True))]
+    found = [count(FlopsRequest(model="nano", pruner="lightvla", kept=(k,), prompt_tokens=prompt))[0].total for k in kept]
+    return [QueryRecord.of(8 * i, (k, 0), prompt, {}, gflops) for i, (k, gflops) in enumerate(zip(kept, found, strict=True))]
 
 
 def test_it_is_the_runs_own_model(tmp_path):
@@ -55,14 +31,14 @@ def test_it_is_the_runs_own_model(tmp_path):
     (found,) = count(FlopsRequest(from_run=record(tmp_path / "run", {0: answers[:2], 1: answers[2:]})))
     assert (found.model, found.pruner, found.queries) == ("nano", "lightvla", 3)
     assert found.total == pytest.approx(sum(a.gflops for a in answers) / 3, abs=1e-6) and found.total < 1
-    assert found.visual_tokens == pytest.approx(53 / 3) and found.prompt_tokens == 11
+    assert found.kept_tokens == pytest.approx(53 / 3) and found.prompt_tokens == 11
 
 
 def test_only_passes_of_episodes_that_ended_count(tmp_path):
-    instead = Answer(8, (0, 0), 11, {}, 0.0)
+    instead = QueryRecord(8, (0, 0), 11, {}, 0.0)
     run = record(tmp_path / "run", {0: [*answered(20), instead]}, {1: answered(128)}, {2: answered(100, 100)})
     (found,) = count(FlopsRequest(from_run=run))
-    assert (found.queries, found.visual_tokens) == (1, 20)
+    assert (found.queries, found.kept_tokens) == (1, 20)
     with pytest.raises(UsageError, match="no query with image tokens in an episode that ended"):
         count(FlopsRequest(from_run=record(tmp_path / "none", {0: [instead]}, {1: answered(128)})))
 
@@ -86,7 +62,7 @@ def test_another_model_is_refused_and_another_name_for_it_is_not(tmp_path):
 
 
 def test_public_checkpoints_have_the_papers_sizes(tmp_path):
-    answers = [Answer(0, (40, 38), 28, {}, 2997.0)]
+    answers = [QueryRecord(0, (40, 38), 28, {}, 2997.0)]
     for model in ("lightvla", "TTJiang/LightVLA-libero-10"):
         run = record(tmp_path / model.replace("/", "-"), {0: answers}, model=model, visual_tokens=512)
         assert round(count(FlopsRequest(from_run=run))[0].total, 1) == 2997.0
@@ -101,13 +77,13 @@ def test_a_folder_without_a_run_is_a_record_error(tmp_path):
 
 def test_what_a_run_says_itself_cannot_be_given_beside_it(tmp_path):
     run = record(tmp_path / "run", {0: answered(9)})
-    for given in ({"kept": 78}, {"prompt_tokens": 28}, {"counter": Counter.TORCH}):
+    for given in ({"kept": (78,)}, {"prompt_tokens": 28}, {"counter": Counter.TORCH}):
         with pytest.raises(UsageError, match="--" + next(iter(given)).replace("_", "-")):
             count(FlopsRequest(from_run=run, **given))
 
 
 def test_a_run_that_was_decoded_token_by_token(tmp_path):
-    run = record(tmp_path / "run", {0: [Answer(0, (64, 64), 11, {}, None)]}, pruner="none", decoding="ar")
+    run = record(tmp_path / "run", {0: [QueryRecord(0, (64, 64), 11, {}, None)]}, pruner="none", decoding="ar")
     for scope in Scope:
         (found,) = count(FlopsRequest(from_run=run, scope=scope))
         assert found.total == pytest.approx(2e-9 * sum(decoding_macs(NANO, Lengths.even(NANO, 11, 128), scope).values()))
@@ -117,10 +93,21 @@ def test_a_run_that_was_decoded_token_by_token(tmp_path):
     assert "prompt 11 = 13" in lines and "6 passes of one row" in lines and "action slots" not in lines
 
 
+def test_the_trace_says_the_path(tmp_path):
+    """What a run recorded, also of a pruner that cuts several times and of which the last count says too little."""
+    cuts = (Cut("before layer 1", 128, 90), Cut("before layer 2", 90, 40, 2), Cut("before layer 4", 42, 30))
+    told = QueryRecord.of(0, (16, 14), 11, {}, 1.0, QueryTrace(cuts))
+    policy = {"pruner": "sparsevlm(variant=rank)"}
+    (found,) = count(FlopsRequest(from_run=record(tmp_path / "run", {0: [told]}, **policy)))
+    assert found.layer_mean == (128 + 90 + 42 + 42 + 30 + 30) / 6 and found.kept_tokens == 30 and found.cuts == cuts
+    with pytest.raises(UsageError, match="recorded the tokens left at the end alone, and .* cuts 4 times"):
+        count(FlopsRequest(from_run=record(tmp_path / "old", {0: [QueryRecord.of(0, (16, 14), 11, {})]}, **policy)))
+
+
 def test_the_command(cli, tmp_path):
     run = record(tmp_path / "run", {0: answered(9, 20)})
     found = json.loads(cli("flops", "--from-run", str(run), "--format", "json").stdout)
-    assert (found["model"], found["queries"], found["visual_tokens"]) == ("nano", 2, 14.5) and found["total_gflops"] < 1
+    assert (found["model"], found["queries"], found["kept_tokens"]) == ("nano", 2, 14.5) and found["total_gflops"] < 1
     explained = cli("flops", "--from-run", str(run), "--explain")
     assert explained.exit_code == 0 and "mean query" in explained.stderr
     assert cli("flops", "--from-run", str(run), "--model", "7b").exit_code == 4

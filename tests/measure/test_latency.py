@@ -12,6 +12,7 @@ import torch
 
 import vla_bench.model.shortcuts as shortcuts
 from vla_bench.errors import MeasureError, ModelError, NotComparableError, RecordError, UsageError
+from vla_bench.interface.lengths import Case, Lengths
 from vla_bench.interface.presets import NANO, SEVEN_B
 from vla_bench.measure.devices import GPUS, Host, Peak, clock_moved
 from vla_bench.measure.forced import Forced, exactly
@@ -22,19 +23,20 @@ from vla_bench.measure.roofline import bound_ms, products, share
 from vla_bench.measure.spread import ratio, spread
 from vla_bench.measure.timing import Samples, Timed, ask, check_done, interleave
 from vla_bench.measure.variants import Variant, parse_variant
-from vla_bench.model.costs import Lengths, Scope, lightvla_macs, macs
+from vla_bench.model.costs import Scope, macs
 from vla_bench.model.fast import FastVLA
 from vla_bench.model.initialise import RANDOM_STATISTICS, random_vla
 from vla_bench.model.speed import Speed
+from vla_bench.paper import table1
+from vla_bench.pruners.lightvla import lightvla_macs
 from vla_bench.pruners.registry import make_pruner
-from vla_bench.queries import Answer
-from vla_bench.suites import load_suites, suite_names
+from vla_bench.queries import QueryRecord
+from vla_bench.suites import load_suite, suite_names
 
 from .. import nanos
 from ..made_checkpoints import TINY
-from ..policies.test_vla_policy import checkpoint
-from .test_agree import trained_star
-from .test_flops_run import record
+from ..made_runs import record
+from ..nano_checkpoints import checkpoint, trained_star
 
 
 class Sleeper(Host):
@@ -119,7 +121,7 @@ def test_bounds_of_the_design(name):
     peak = Peak(flops, bandwidth, name)
     found = tuple(
         bound_ms(products(SEVEN_B, Lengths.even(SEVEN_B, 28, visual), own), peak, 2)
-        for visual, own in ((512, 0), (78, lightvla_macs(SEVEN_B, 28)))
+        for visual, own in ((512, 0), (78, lightvla_macs(Case(SEVEN_B, 28))))
     )
     assert found == pytest.approx(BOUNDS[name], abs=0.16)
 
@@ -145,12 +147,12 @@ def test_the_papers_counts():
     queries = replay(NANO, 400, "paper", 0, words=False)
     again, other = (replay(NANO, 400, "paper", seed, words=False) for seed in (0, 1))
     assert len(queries) == 400 and [q.kept for q in queries] == [q.kept for q in again] != [q.kept for q in other]
-    for suite in load_suites():
-        (mean, sd), length = suite.about.kept_tokens, suite.about.prompt_tokens
-        of_suite = [q for q in queries if q.observation.episode.suite == suite.name]
+    for suite, tokens in table1()["LightVLA"].tokens.items():
+        of_suite = [q for q in queries if q.observation.episode.suite == suite]
         kept = np.array([q.kept for q in of_suite])
-        assert {q.prompt for q in of_suite} == {length}
-        assert kept.mean() == pytest.approx(mean / 4, abs=sd / 4 / 3) and kept.std() == pytest.approx(sd / 4, rel=0.35)
+        assert {q.prompt for q in of_suite} == {load_suite(suite).about.prompt_tokens}
+        assert kept.mean() == pytest.approx(tokens.mean / 4, abs=tokens.sd / 12)
+        assert kept.std() == pytest.approx(tokens.sd / 4, rel=0.35)
     assert all(image.shape == (128, 128, 3) for q in queries[:8] for image in q.observation.images.values())
     assert replay(SEVEN_B, 1, "paper", 0, False)[0].observation.images["agentview"].shape == (256, 256, 3)
 
@@ -166,9 +168,9 @@ def test_fixed_counts_and_the_pruners_own():
 def test_counts_of_a_run(tmp_path):
     with pytest.raises(RecordError, match="no run.json"):
         replay(NANO, 1, "run", 0, True, tmp_path)
-    answers = [Answer(8 * i, (10 + i, 5), 11 + i, {}, 0.4) for i in range(3)]
-    instead = Answer(24, (0, 0), 11, {}, 0.0)
-    folder = record(tmp_path / "run", {0: answers, 1: [instead]}, cut_off={2: [Answer(0, (64, 64), 30, {}, 0.8)]})
+    answers = [QueryRecord(8 * i, (10 + i, 5), 11 + i, {}, 0.4) for i in range(3)]
+    instead = QueryRecord(24, (0, 0), 11, {}, 0.0)
+    folder = record(tmp_path / "run", {0: answers, 1: [instead]}, cut_off={2: [QueryRecord(0, (64, 64), 30, {}, 0.8)]})
     assert [(q.kept, q.prompt) for q in replay(NANO, 4, "run", 0, True, folder)] == [(15, 11), (16, 12), (17, 13), (15, 11)]
     with pytest.raises(UsageError, match="no query of suite goal with image tokens"):
         replay(NANO, 1, "run", 0, True, folder, ("goal",))
@@ -211,7 +213,7 @@ def test_a_forced_pruner_keeps_what_it_is_told():
 
 # All of it
 
-stacked = shortcuts._stacked
+stacked = shortcuts.stacked
 QUICK = LatencyRequest(model="nano", pruner="lightvla", random_weights=True, queries=8, kept="fixed:20", warm_seconds=0.0)
 
 
@@ -310,7 +312,7 @@ def test_weights_that_do_not_fit_are_not_made():
 
 def test_copies_of_the_weights_are_made_once_and_counted(monkeypatch):
     made = []
-    monkeypatch.setattr(shortcuts, "_stacked", lambda *projections: made.append(copied := stacked(*projections)) or copied)
+    monkeypatch.setattr(shortcuts, "stacked", lambda *projections: made.append(copied := stacked(*projections)) or copied)
     dtype = torch.float32
     weights = 4 * sum(p.numel() for p in random_vla(NANO, 0).parameters())
 
@@ -402,11 +404,16 @@ def test_pruners_get_the_parameters_that_were_trained(tmp_path):
         for text in ("lightvla-star-llm1", "plus-random(lightvla-star-llm1)", "lightvla-star-llm2", "dense")
     ]
     own = [Variant(str(folder), None, "none")]
-    named, wrapped, other, dense, default = make_ready([*variants, *own], suite_names(), Host())
-    for asker in (named, default):
-        assert torch.equal(asker._pruner.queries, queries)
-    assert torch.equal(wrapped._pruner.inner.queries, queries)
-    assert not torch.equal(other._pruner.queries, queries) and dense._pruner is None
+    (query,) = replay(NANO, 1, "own", 0, words=True)
+    pruners = []
+    for asker in make_ready([*variants, *own], suite_names(), Host()):
+        asker.prepare(query)  # its pruner in the model that they share
+        pruners.append(asker.model.pruner)
+    named, wrapped, other, dense, default = pruners
+    for pruner in (named, default):
+        assert torch.equal(pruner.queries, queries)
+    assert torch.equal(wrapped.inner.queries, queries)
+    assert not torch.equal(other.queries, queries) and dense is None
 
 
 def test_what_cannot_be_timed_is_refused():

@@ -161,9 +161,8 @@ def embeddings(model, one, ids=None) -> tuple[torch.Tensor, torch.Tensor]:
 
 def llama(model, attention: str) -> LlamaForCausalLM:
     """transformers' own model with the same weights."""
-    config = llama_config(NANO)
-    config._attn_implementation = attention
-    other = LlamaForCausalLM(config).eval()
+    other = LlamaForCausalLM(llama_config(NANO)).eval()
+    other.set_attn_implementation(attention)
     other.load_state_dict(model.openvla.language_model.state_dict())
     return other
 

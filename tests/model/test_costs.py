@@ -8,27 +8,28 @@ import sys
 import pytest
 
 from vla_bench.interface.config import DINOV2, SIGLIP, LLMConfig
+from vla_bench.interface.lengths import Case, Lengths
 from vla_bench.interface.presets import SEVEN_B
 from vla_bench.model.costs import (
-    Lengths,
     Scope,
     head_macs,
     layer_macs,
-    lightvla_macs,
     macs,
     mean_gflops,
     others,
+    padded,
     projector_macs,
     proprio_macs,
     vit_macs,
 )
+from vla_bench.pruners.lightvla import lightvla_macs
 
 LLM = LLMConfig()
 DENSE = 512
 
 
 def total(prompt: int, visual: int, scope: Scope) -> float:
-    pruner = 0 if visual == DENSE else lightvla_macs(SEVEN_B, prompt)
+    pruner = 0 if visual == DENSE else lightvla_macs(Case(SEVEN_B, prompt))
     return sum(mean_gflops([macs(SEVEN_B, Lengths.even(SEVEN_B, prompt, visual), scope, pruner)]).values())
 
 
@@ -107,7 +108,7 @@ def test_the_last_layer_for_the_rows_that_are_read(visual, linear, attention):
 
 def test_padding_is_executed_and_fills_a_bucket():
     rest = others(SEVEN_B, 28)
-    lengths = {v: Lengths.even(SEVEN_B, 28, v).padded(SEVEN_B) for v in (1, 73, 74, 105, 106, 511, 512)}
+    lengths = {v: padded(SEVEN_B, Lengths.even(SEVEN_B, 28, v)) for v in (1, 73, 74, 105, 106, 511, 512)}
     entering = {v: {rest + padded for padded in found.visual} for v, found in lengths.items()}
     # 87 other tokens; a full house is not padded, and no bucket is larger.
     assert entering == {1: {96}, 73: {160}, 74: {192}, 105: {192}, 106: {224}, 511: {599}, 512: {599}}

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from vla_bench.interface.config import LLMConfig
+from vla_bench.interface.lengths import Lengths
 from vla_bench.interface.presets import NANO, SEVEN_B
-from vla_bench.model.costs import Lengths, Scope, head_macs, layer_macs, projector_macs, vit_macs
+from vla_bench.model.costs import Scope, head_macs, layer_macs, projector_macs, vit_macs
 from vla_bench.model.costs_decoding import decoding_macs, steps_macs
 
 LLM = LLMConfig()
@@ -86,10 +87,11 @@ def test_torch_counts_the_same_while_the_model_decodes(scope, kept):
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    from vla_bench.measure.counted import counted
     from vla_bench.measure.meta import meta_query
     from vla_bench.model.vla import Inputs
 
-    model = meta_query(NANO, "random", scope, 12, kept)
+    model = meta_query(NANO, counted("random", NANO, (kept,)), scope, 12)
     counter = FlopCounterMode(display=False)
     if scope is Scope.MODEL:  # the logits are read here, whatever the scope
         with torch.device("meta"):

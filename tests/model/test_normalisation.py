@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vla_bench.demonstrations.noops import kept_actions
-from vla_bench.errors import CheckpointError, ModelError, UsageError, VlaBenchError
+from vla_bench.errors import CheckpointError, ModelError, UsageError
 from vla_bench.model.action_tokens import decode, encode
 from vla_bench.model.normalisation import (
     Statistics,
@@ -23,9 +22,6 @@ from vla_bench.model.normalisation import (
 )
 
 from ..conftest import ROOT
-
-FIXTURES = ROOT.parent / "shared" / "fixtures"
-golden = pytest.mark.skipif(not FIXTURES.is_dir(), reason="no golden fixtures beside the checkout")
 
 
 def entry() -> dict:
@@ -43,17 +39,16 @@ def statistics():
 
 
 @pytest.fixture(scope="module")
-def utils():
-    return dict(np.load(FIXTURES / "utils.npz"))
+def utils(shared):
+    return dict(np.load(shared("fixtures/utils.npz")))
 
 
-@golden
 @pytest.mark.parametrize("case", "ab")
-def test_states_and_actions_are_the_references(case):
+def test_states_and_actions_are_the_references(shared, case):
     from safetensors.numpy import load_file
 
-    tensors = load_file(FIXTURES / f"e2e_eval_{case}.safetensors")
-    table = json.loads((FIXTURES / "tiny_ckpt" / "dataset_statistics.json").read_text())
+    tensors = load_file(shared(f"fixtures/e2e_eval_{case}.safetensors"))
+    table = json.loads(shared("fixtures/tiny_ckpt/dataset_statistics.json").read_text())
     statistics = choose_statistics(table, "libero_spatial")[1]
     assert np.array_equal(normalise_proprio(tensors["state_raw"], statistics), tensors["proprio_norm"])
     for model in ("dense", "light"):
@@ -65,15 +60,11 @@ def test_states_and_actions_are_the_references(case):
     assert np.array_equal(spoken, tensors["dense.discrete_actions"])
 
 
-@golden
 def test_small_rules_are_the_references(utils):
     assert np.array_equal(encode(utils["tok.actions"]), utils["tok.ids"])
     assert np.array_equal(decode(utils["tok.ids"]), utils["tok.decoded"])
     assert axis_angle(utils["quat.xyzw"]) == pytest.approx(utils["quat.axisangle"], abs=1e-12)
     assert np.array_equal(env_actions(utils["grip.actions"]), utils["grip.env_actions"])
-    kept = kept_actions(utils["noop.actions"])
-    assert np.array_equal(kept, ~utils["noop.skipped"])
-    assert np.array_equal(utils["noop.actions"][kept], utils["noop.kept"])
 
 
 def test_parsing(statistics):
@@ -253,29 +244,7 @@ def test_action_tokens_there_and_back():
         encode([0.0, math.nan])
 
 
-def test_noops_by_hand():
-    move, still, nudge = [0.5, 0, 0, 0, 0, 0], [0.0] * 6, [9e-5, 0, 0, 0, 0, 0]
-    demo = [
-        (still, 1),  # dropped: nothing was kept before, so its gripper says nothing
-        (still, -1),  # dropped for the same reason, though its gripper differs from the step before
-        (move, -1),  # kept
-        (nudge, -1),  # dropped: too small
-        (still, 1),  # kept: the gripper closes
-        (still, 1),  # dropped
-        ([1e-4, 0, 0, 0, 0, 0], 1),  # kept: not below the limit
-        ([7e-5, 7e-5, 7e-5, 0, 0, 0], 1),  # kept: the length counts, not each number
-        (still, -1),  # kept: opens
-        (still, 1),  # kept: differs from the last kept step
-    ]
-    actions = np.array([[*arm, gripper] for arm, gripper in demo])
-    assert kept_actions(actions).tolist() == [False, False, True, False, True, False, True, True, True, True]
-    assert kept_actions(np.zeros((0, 7))).tolist() == []
-    for wrong in (np.zeros(7), np.zeros((3, 6)), np.full((2, 7), np.nan)):
-        with pytest.raises(VlaBenchError, match=r"\(T, 7\)"):
-            kept_actions(wrong)
-
-
 def test_these_modules_need_no_torch():
-    names = ["model.images", "model.normalisation", "model.action_tokens", "training.noops"]
+    names = ["model.images", "model.normalisation", "model.action_tokens", "demonstrations.noops"]
     code = f"import sys, {', '.join('vla_bench.' + name for name in names)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -7,19 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from vla_bench.checkpoints.checkpoint import save
 from vla_bench.errors import CheckpointError, ModelError, UsageError
 from vla_bench.interface.presets import NANO
-from vla_bench.model.images import Normalisation
-from vla_bench.model.initialise import RANDOM_STATISTICS, random_vla
-from vla_bench.model.tokenizer import NANO_TOKENIZER
+from vla_bench.model.initialise import RANDOM_STATISTICS
 from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.registry import make_policy
 from vla_bench.pruners.lightvla import LightVLA
 from vla_bench.records import EpisodeKey
 from vla_bench.world.observation import Observation
+
+from ..nano_checkpoints import checkpoint
 
 
 def observe(seed: int, suite: str = "object", instruction: str = "pick up the milk and place it in the basket") -> Observation:
@@ -28,17 +26,6 @@ def observe(seed: int, suite: str = "object", instruction: str = "pick up the mi
     quat = np.array([1.0, 0.0, 0.0, 0.0])
     place = np.array([0.1 * seed, 0.0, 1.0])
     return Observation(EpisodeKey(suite, 0, seed), 8, instruction, place, quat, np.array([0.02, -0.02]), None, frames)
-
-
-def checkpoint(folder, seed=0, statistics=RANDOM_STATISTICS, config=NANO, tokenizer=NANO_TOKENIZER, pruner=None, break_it=None):
-    model = random_vla(config, seed)
-    model.pruner = pruner
-    if break_it:
-        with torch.no_grad():
-            break_it(model)
-    kind = "lightvla" if pruner else "openvla-oft"
-    normalisation = Normalisation()
-    return save(folder, model, statistics=statistics, normalisation=normalisation, kind=kind, tokenizer_file=tokenizer)
 
 
 def choice(model, **options) -> ModelChoice:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.conftest import ROOT
 from tests.nanos import answer, inputs, kept, one_thread, sample
 from vla_bench.errors import ModelError
 from vla_bench.interface.layout import Layout
@@ -19,8 +18,7 @@ from vla_bench.verify.baselines import divprune
 from vla_bench.verify.compare import Mark, judge
 from vla_bench.verify.fixture import Fixture, read
 
-FIXTURE = ROOT.parent / "shared" / "fixtures" / "baselines_divprune.npz"
-present = pytest.mark.skipif(not FIXTURE.exists(), reason="the fixtures are not here")
+FIXTURE = "fixtures/baselines_divprune.npz"
 
 
 @pytest.fixture(scope="module")
@@ -53,16 +51,14 @@ def stays(pruner: DivPrune, given: View) -> list[int]:
 # What the release found
 
 
-@present
-def test_the_release_is_reproduced_and_nothing_is_left_unread():
-    rows = judge("divprune", given := read(FIXTURE), divprune.answers(given))
+def test_the_release_is_reproduced_and_nothing_is_left_unread(shared):
+    rows = judge("divprune", given := read(shared(FIXTURE)), divprune.answers(given))
     assert [(row.verdict, row.tensors) for row in rows] == [(Mark.OK, 5)]
 
 
-@present
 @pytest.mark.parametrize("case", range(5))
-def test_two_picks_swapped_or_changed_miss(case):
-    given = read(FIXTURE)
+def test_two_picks_swapped_or_changed_miss(shared, case):
+    given = read(shared(FIXTURE))
     name = f"case{case}/selected_in_order"
     changed = given[name][::-1].copy() if len(given[name]) > 1 else given[name] + 1
     broken = Fixture({**{name: given[name] for name in given.names()}, name: changed})

@@ -69,13 +69,13 @@ def test_the_two_directions_and_prompts_of_unequal_length():
     paid = torch.tensor([[[[0.1, 0.6, 0.3, 0, 0], [0, 0.0, 1.0, 0, 0]]], [[[0, 0.1, 0.2, 0, 0], [0, 0.5, 0.2, 0, 0]]]])
     found = AttentionRows(paid, torch.tensor([[True, False], [True, True]]), range(1, 3))
     # Token 0 gets 0.6 of 0.9 in the first sample, whose second row is padding; 0.6 against 0.4 in the second.
-    assert pruner._relevance(view(rows, found, hidden, layout)).argmax(dim=1).tolist() == [0, 0]
+    assert pruner.relevance(view(rows, found, hidden, layout)).argmax(dim=1).tolist() == [0, 0]
 
     pruner = EfficientVLATokens(keep=1.5, key=1, direction="v2t")
     rows = pruner.rows[0]
     assert rows == Rows(1, Span.IMAGES)
     paid = torch.tensor([[[[0.5, 0.2, 0, 0.3, 0], [0.1, 0.5, 0, 0.4, 0]]], [[[0.5, 0, 0, 0.2, 0.3], [0.1, 0.5, 0, 0.3, 0.1]]]])
-    relevance = pruner._relevance(view(rows, AttentionRows(paid, None, range(1, 3)), hidden, layout))
+    relevance = pruner.relevance(view(rows, AttentionRows(paid, None, range(1, 3)), hidden, layout))
     torch.testing.assert_close(relevance, torch.tensor([[0.3, 0.4], [0.5, 0.4]]))
 
 

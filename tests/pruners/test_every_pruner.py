@@ -3,17 +3,24 @@ episodes know nothing of each other.  A pruner that is new here has to be entere
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from vla_bench.errors import ModelError
+from vla_bench.interface.lengths import Case
 from vla_bench.interface.needs import Need
 from vla_bench.interface.presets import NANO
+from vla_bench.model.costs import Scope
+from vla_bench.model.query_costs import query_macs
 from vla_bench.pruners.registry import BUILT_IN, make_pruner
 from vla_bench.records import EpisodeKey
+from vla_bench.trace import QueryTrace
 
 from .. import nanos
 
@@ -211,3 +218,53 @@ def test_episodes_know_nothing_of_each_other(model, name):
     for first, second, third in zip(alone, beside, again, strict=True):
         assert torch.equal(first.actions, second.actions) and torch.equal(first.actions, third.actions)
         assert nanos.kept(first, 0) == nanos.kept(second, 0) == nanos.kept(third, 0)
+
+
+COUNTED = [
+    *DEFAULT.values(),
+    *WITH_A_MEMORY,
+    "vla-cache(schedule=constant)",
+    "sparsevlm(variant=rank)",
+    "sparsevlm(variant=v2)",
+    "sparsevlm(variant=1stage)",
+    "flashvla-ics(quota=global)",
+    "efficientvla-tokens(direction=v2t)",
+    "fastv(keep=1)",
+]
+
+
+@pytest.mark.parametrize("text", ["none", *COUNTED])
+def test_the_cost_from_the_trace_is_torchs_count_to_the_last_digit(model, text):
+    """At every query of an episode, also of those that decide by what was before."""
+    use(model, text)
+    for query in episode():
+        counter = FlopCounterMode(display=False)
+        with sdpa_kernel(SDPBackend.MATH), counter:  # other kernels of attention are not counted
+            output = nanos.answer(model, query)
+        if model.pruner is not None:
+            model.pruner.observe(query.queries[0], output.actions[0].double().clamp(-1, 1).numpy())
+        (trace,) = output.trace.read()
+        macs = query_macs(model.pruner, Case(NANO, len(query.prompts[0]), trace.cuts), Scope.EXECUTED)
+        assert counter.get_total_flops() == 2 * sum(macs.values())
+
+
+@pytest.mark.parametrize("text", ["none", *COUNTED])
+def test_the_trace_is_what_went_on(model, text):
+    """Patches by camera, merged ones apart, and numbers that fit from cut to cut; written down and read back the same."""
+    use(model, text)
+    for query in episode(3):
+        output = nanos.answer(model, query)
+        (trace,), sites = output.trace.read(), output.trace.sites
+        before = NANO.visual_tokens
+        for cut, site in zip(trace.cuts, sites, strict=True):
+            assert cut.before == before and cut.site == str(site.site) and cut.after == site.patches.ids.shape[1]
+            before = cut.after
+        assert sum(trace.per_camera(2, 64)) == before and output.kept_per_camera() == [trace.per_camera(2, 64)]
+        if trace.cuts:
+            last = sites[-1].patches
+            own = torch.ones_like(last.ids, dtype=torch.bool) if last.merged is None else ~last.merged
+            ids = [64 * camera + patch for camera, row in enumerate(trace.kept_ids(2, 64)) for patch in row]
+            assert ids == sorted(last.ids[own].tolist())
+            assert (trace.merged is not None) == bool(trace.cuts[-1].after - len(ids))
+        again = QueryTrace.from_dict(json.loads(json.dumps(trace.to_dict())))
+        assert again.cuts == trace.cuts and again.kept_ids(2, 64) == trace.kept_ids(2, 64)

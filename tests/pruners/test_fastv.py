@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import ROOT
 from tests.nanos import answer, inputs, kept, one_thread, sample
-from vla_bench.errors import ModelError
+from vla_bench.errors import ModelError, VlaBenchError
 from vla_bench.interface.layout import Layout, Span
 from vla_bench.interface.needs import Rows
 from vla_bench.interface.presets import NANO
@@ -21,8 +20,7 @@ from vla_bench.verify.baselines import fastv
 from vla_bench.verify.compare import Mark, judge
 from vla_bench.verify.fixture import Fixture, read
 
-FIXTURE = ROOT.parent / "shared" / "fixtures" / "baselines_fastv.npz"
-present = pytest.mark.skipif(not FIXTURE.exists(), reason="the fixtures are not here")
+FIXTURE = "fixtures/baselines_fastv.npz"
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +46,11 @@ def stays(pruner: FastV, given: View) -> list[int]:
 # What the release found
 
 
-@present
-def test_the_release_is_reproduced_and_nothing_is_left_unread():
-    rows = judge("fastv", given := read(FIXTURE), fastv.answers(given))
+def test_the_release_is_reproduced_and_nothing_is_left_unread(shared):
+    rows = judge("fastv", given := read(shared(FIXTURE)), fastv.answers(given))
     assert [row for row in rows if row.verdict is not Mark.OK] == [] and len(rows) == 9
 
 
-@present
 @pytest.mark.parametrize(
     "tensor",
     [
@@ -69,8 +65,8 @@ def test_the_release_is_reproduced_and_nothing_is_left_unread():
         "inplace/case4/keep_indices",
     ],
 )
-def test_a_changed_value_misses(tensor):
-    given = read(FIXTURE)
+def test_a_changed_value_misses(shared, tensor):
+    given = read(shared(FIXTURE))
     changed = given[tensor].copy()
     changed.reshape(-1)[-1] += np.asarray(0.01 * np.abs(changed).max() if changed.dtype.kind == "f" else 1).astype(changed.dtype)
     broken = Fixture({**{name: given[name] for name in given.names()}, tensor: changed})
@@ -78,11 +74,10 @@ def test_a_changed_value_misses(tensor):
     assert len(missed) == 1 and tensor in missed[0].reason
 
 
-@present
 @pytest.mark.parametrize("keep", [0, 1, 16])
-def test_the_ends_of_the_scale_can_be_checked(keep):
+def test_the_ends_of_the_scale_can_be_checked(shared, keep):
     """Other files may keep nothing, one token or all of them."""
-    given = {name: array for name, array in np.load(FIXTURE).items() if not name.startswith("inplace/")}
+    given = {name: array for name, array in np.load(shared(FIXTURE)).items() if not name.startswith("inplace/")}
     attention = np.random.default_rng(0).random((1, 2, 20, 20)).astype(np.float32)
     score = attention[0].mean(axis=0)[-1, 1:17]
     order = np.argsort(-score)[:keep] + 1
@@ -120,7 +115,7 @@ def test_all_staying_says_nothing_and_numbers_that_are_none_raise():
 
 @pytest.mark.parametrize("layer", [0, NANO.llm.layers])
 def test_a_layer_that_is_not_there_is_refused(nano, layer):
-    with pytest.raises(ModelError, match="layer"):
+    with pytest.raises(VlaBenchError, match="layer"):
         nano.attach(FastV(layer=layer))
     nano.attach(None)
 

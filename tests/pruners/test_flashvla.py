@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import ROOT
 from tests.nanos import answer, inputs, kept, one_thread, sample
-from vla_bench.errors import ModelError
+from vla_bench.errors import ModelError, VlaBenchError
 from vla_bench.interface.layout import Layout
 from vla_bench.interface.presets import NANO
 from vla_bench.interface.sites import before_layer
@@ -22,7 +21,7 @@ from vla_bench.verify.baselines import flashvla_ics
 from vla_bench.verify.compare import Mark, judge
 from vla_bench.verify.fixture import Fixture, read
 
-GOLDEN = ROOT.parent / "shared" / "fixtures" / "baselines_flashvla_ics.npz"
+GOLDEN = "fixtures/baselines_flashvla_ics.npz"
 EPISODE = EpisodeKey("goal", 0, 0)
 
 
@@ -101,7 +100,7 @@ def test_hidden_states_that_are_not_numbers():
 
 def test_a_layer_that_is_not_there():
     for layer in (-1, 6):
-        with pytest.raises(ModelError, match="flashvla-ics"):
+        with pytest.raises(VlaBenchError, match="flashvla-ics"):
             random_vla(NANO, 0, FlashVLA(layer=layer))
 
 
@@ -163,12 +162,11 @@ def test_an_episode_does_not_see_another_nor_an_earlier_attempt():
     assert not any(run(0.5, episode=None) for _ in range(4))
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="the golden tensors are not here")
-def test_the_golden_scores():
-    given = read(GOLDEN)
-    rows = judge(GOLDEN.name, given, flashvla_ics.answers(given))
+def test_the_golden_scores(shared):
+    given = read(shared(GOLDEN))
+    rows = judge(GOLDEN, given, flashvla_ics.answers(given))
     assert {row.verdict for row in rows} == {Mark.OK} and sum(row.tensors for row in rows) == 8
-    tensors = {name: read(GOLDEN)[name] for name in read(GOLDEN).names()}
+    tensors = {name: given[name] for name in given.names()}
     for name in ("ics/case2/score", "ics/case3/singular_values"):
         wrong = Fixture({**tensors, name: tensors[name] * (1 + 1e-4)})
         assert Mark.MISS in {row.verdict for row in judge("wrong", wrong, flashvla_ics.answers(wrong))}

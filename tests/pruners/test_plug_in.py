@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from vla_bench.queries import read_queries
+
 from ..conftest import ROOT
 
 
@@ -43,6 +45,29 @@ def test_it_prunes_and_can_be_wrapped(environment):
     assert rows["keep-first(keep=10)"]["kept"] == 10 and rows["keep-first(keep=10)"]["distance"] > 0
     assert rows["plus-random(keep-first, share=0.5)"]["kept"] == 96
     assert rows["keep-first(keep=1)"]["kept"] == 128 and rows["keep-first(keep=1)"]["distance"] == 0
+
+
+def test_its_pass_is_traced_and_counted_like_any_other(environment, tmp_path):
+    """Which patches it kept, and GFLOP in every command: of a package that says of itself no more than what it keeps."""
+    out, pruner = tmp_path / "run", "keep-first(keep=10)"
+    what = ["--suite", "object", "--tasks", "0", "--init-states", "0", "--model", "nano-oft", "--assets", "primitive"]
+    done = run(environment, "eval", *what, "--pruner", pruner, "--video", "none", "--workers", "1", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    (queries,) = read_queries(out).values()
+    assert all(query.trace.kept_ids(2, 64) == [list(range(10)), []] and query.kept == (10, 0) for query in queries)
+    prompt = str(queries[0].prompt_tokens)
+    counted = ["flops", "--model", "nano-oft", "--pruner", "keep-first", "--kept", "10", "--prompt-tokens", prompt]
+    closed = json.loads(run(environment, *counted, "--format", "json").stdout)
+    of_run = json.loads(run(environment, "flops", "--from-run", str(out), "--format", "json").stdout)
+    assert closed["kept_tokens"] == of_run["kept_tokens"] == 10
+    assert closed["total_gflops"] == pytest.approx(of_run["total_gflops"]) == pytest.approx(queries[0].gflops, abs=1e-6)
+    refused = run(environment, "flops", "--pruner", "keep-first")
+    assert refused.returncode == 2 and "--kept 78" in refused.stderr
+    timed = run(environment, "latency", "--model", "nano-oft", "--pruner", pruner, "--queries", "8", "--format", "json")
+    rows = json.loads(timed.stdout)["rows"]
+    assert rows[0]["kept"][0] == 10 and 0 < rows[0]["gflops"] < rows[1]["gflops"]
+    (row, _) = json.loads(run(environment, "compare", str(out), str(out), "--format", "json").stdout)
+    assert row["gflops_mean"] == pytest.approx(queries[0].gflops) and row["kept_tokens_sd"] == 0
 
 
 def test_one_that_cannot_be_imported_harms_nobody_else(environment, tmp_path):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import ROOT
 from tests.nanos import answer, inputs, kept, one_thread, sample
 from vla_bench.errors import ModelError, UsageError
 from vla_bench.interface.layout import Layout
@@ -27,13 +26,8 @@ from vla_bench.verify.baselines import sparsevlm
 from vla_bench.verify.compare import Mark, judge
 from vla_bench.verify.fixture import Fixture, read
 
-FIXTURES = ROOT.parent / "shared" / "fixtures"
 FILES = {"v15": 13, "v2": 10, "rank": 5}
-present = pytest.mark.skipif(not (FIXTURES / "baselines_sparsevlm_v15.npz").exists(), reason="the fixtures are not here")
-
-
-def fixture(variant: str) -> Fixture:
-    return read(FIXTURES / f"baselines_sparsevlm_{variant}.npz")
+FIXTURE = "fixtures/baselines_sparsevlm_{}.npz"
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +39,12 @@ def nano():
 # What the releases found
 
 
-@present
 @pytest.mark.parametrize("variant", FILES)
-def test_the_releases_are_reproduced_and_nothing_is_left_unread(variant):
-    rows = judge(variant, given := fixture(variant), sparsevlm.answers(given))
+def test_the_releases_are_reproduced_and_nothing_is_left_unread(shared, variant):
+    rows = judge(variant, given := read(shared(FIXTURE.format(variant))), sparsevlm.answers(given))
     assert [row for row in rows if row.verdict is not Mark.OK] == [] and len(rows) == FILES[variant]
 
 
-@present
 @pytest.mark.parametrize(
     "variant, tensor",
     [
@@ -75,8 +67,8 @@ def test_the_releases_are_reproduced_and_nothing_is_left_unread(variant):
         ("rank", "cluster/case3/out"),
     ],
 )
-def test_a_changed_value_misses(variant, tensor):
-    given = fixture(variant)
+def test_a_changed_value_misses(shared, variant, tensor):
+    given = read(shared(FIXTURE.format(variant)))
     changed = given[tensor].copy()
     last = changed.reshape(-1)[-1:]  # a view
     last[:] = ~last if changed.dtype == bool else last + (0.01 * np.abs(changed).max() if changed.dtype.kind == "f" else 1)
@@ -336,7 +328,7 @@ def test_positions_stay_or_are_counted_anew(nano):
         nano.attach(SparseVLM(positions=positions))
         output = answer(nano, batch)
         found[positions] = output.tokens.positions[0].tolist()
-        assert [patches.ids.shape[1] for _, patches in output.kept] == [128, 67 + 2, 44 + 1, 24 + 1]
+        assert [kept.patches.ids.shape[1] for kept in output.trace.sites] == [67 + 2, 44 + 1, 24 + 1]
     length = len(found["keep"])
     assert found["renumber"] == list(range(length)) and len(set(found["keep"])) == length
     behind = len(found["keep"]) - 1 - 25

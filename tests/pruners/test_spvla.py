@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import ROOT
 from tests.nanos import answer, inputs, kept, one_thread, sample
 from vla_bench.errors import ModelError, UsageError
 from vla_bench.interface.presets import NANO
@@ -29,7 +28,7 @@ from vla_bench.verify.compare import Mark, judge
 from vla_bench.verify.fixture import Fixture, read
 from vla_bench.world.observation import Observation
 
-GOLDEN = ROOT.parent / "shared" / "fixtures" / "baselines_spvla.npz"
+GOLDEN = "fixtures/baselines_spvla.npz"
 CAMERAS = ("agentview", "robot0_eye_in_hand")
 
 
@@ -250,12 +249,11 @@ def test_the_scheduler_inside_a_policy():
     assert [len(policy(SPVLA()).act([look(i)])[0].actions) for i in range(2)] == [8, 8]
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="the golden tensors are not here")
-def test_the_golden_tensors():
-    given = read(GOLDEN)
-    rows = judge(GOLDEN.name, given, spvla.answers(given))
+def test_the_golden_tensors(shared):
+    given = read(shared(GOLDEN))
+    rows = judge(GOLDEN, given, spvla.answers(given))
     assert {row.verdict for row in rows} == {Mark.OK} and all("transcription" in row.family for row in rows)
-    tensors = {name: read(GOLDEN)[name] for name in read(GOLDEN).names()}
+    tensors = {name: given[name] for name in given.names()}
     for name in (
         "prune/case1/threshold",
         "prune/case2/n_attn_tokens",

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import ROOT
 from tests.nanos import answer, inputs, kept, sample
 from vla_bench.errors import ModelError, UsageError
 from vla_bench.interface.presets import NANO
@@ -25,7 +24,7 @@ from vla_bench.verify.baselines.adp import answers
 from vla_bench.verify.compare import Mark, judge
 from vla_bench.verify.fixture import Fixture, read
 
-FIXTURE = ROOT.parent / "shared" / "fixtures" / "baselines_adp.npz"
+FIXTURE = "fixtures/baselines_adp.npz"
 FIRST, SECOND = EpisodeKey("spatial", 0, 0), EpisodeKey("spatial", 0, 1)
 
 
@@ -46,16 +45,14 @@ def line(*lengths: float) -> np.ndarray:
 # What the release found
 
 
-@pytest.mark.skipif(not FIXTURE.exists(), reason="the fixtures of the baselines are not here")
-def test_the_release_is_reproduced_and_nothing_is_left_unread():
-    rows = judge("adp", given := read(FIXTURE), answers(given))
+def test_the_release_is_reproduced_and_nothing_is_left_unread(shared):
+    rows = judge("adp", given := read(shared(FIXTURE)), answers(given))
     assert [row for row in rows if row.verdict is not Mark.OK] == [] and len(rows) == 4
 
 
-@pytest.mark.skipif(not FIXTURE.exists(), reason="the fixtures of the baselines are not here")
 @pytest.mark.parametrize("ending", ["importance", "per_image_keep", "keep_idx", "state_used_per_window"])
-def test_a_changed_value_misses(ending):
-    given = read(FIXTURE)
+def test_a_changed_value_misses(shared, ending):
+    given = read(shared(FIXTURE))
     name = next(name for name in given.names() if name.endswith(ending))
     tensors = {each: given[each].copy() for each in given.names()}
     tensors[name][0] += 1e-4 if ending == "importance" else 1

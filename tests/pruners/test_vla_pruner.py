@@ -9,7 +9,6 @@ from functools import cache
 import pytest
 import torch
 
-from tests.conftest import ROOT
 from tests.nanos import answer, inputs, kept, sample
 from vla_bench.errors import ModelError, UsageError
 from vla_bench.interface.layout import Layout
@@ -25,12 +24,8 @@ from vla_bench.verify.baselines import oft_spans, vlapruner
 from vla_bench.verify.compare import Mark, judge
 from vla_bench.verify.fixture import Fixture, read
 
-FIXTURES = ROOT.parent / "shared" / "fixtures"
 CHECKS = {"baselines_vlapruner.npz": vlapruner.answers, "baselines_oft_spans.npz": oft_spans.answers}
 FIRST, SECOND = EpisodeKey("spatial", 0, 0), EpisodeKey("spatial", 0, 1)
-
-present = pytest.mark.skipif(not all((FIXTURES / name).exists() for name in CHECKS), reason="the fixtures are not here")
-
 
 NANO_MODEL = cache(lambda: random_vla(NANO, 0).eval())  # drawing its weights takes longer than all its answers
 
@@ -44,15 +39,13 @@ def model(**options) -> VLA:
 # What the release found
 
 
-@present
 @pytest.mark.parametrize("name, families", [("baselines_vlapruner.npz", 4), ("baselines_oft_spans.npz", 2)])
-def test_the_release_is_reproduced_and_nothing_is_left_unread(name, families):
-    rows = judge(name, given := read(FIXTURES / name), CHECKS[name](given))
+def test_the_release_is_reproduced_and_nothing_is_left_unread(shared, name, families):
+    rows = judge(name, given := read(shared(f"fixtures/{name}")), CHECKS[name](given))
     assert [row for row in rows if row.verdict is not Mark.OK] == [] and len(rows) == families
     assert all(("transcription" in row.family) == ("oft_spans" in name) for row in rows)
 
 
-@present
 @pytest.mark.parametrize(
     "name, tensor",
     [
@@ -64,8 +57,8 @@ def test_the_release_is_reproduced_and_nothing_is_left_unread(name, families):
         ("baselines_oft_spans.npz", "case4/keep_indices"),
     ],
 )
-def test_a_changed_value_misses(name, tensor):
-    given = read(FIXTURES / name)
+def test_a_changed_value_misses(shared, name, tensor):
+    given = read(shared(f"fixtures/{name}"))
     tensors = {each: given[each].copy() for each in given.names()}
     tensors[tensor][0] += 1e-6 if "history" in tensor else 1
     rows = judge(name, changed := Fixture(tensors), CHECKS[name](changed))

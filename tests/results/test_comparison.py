@@ -6,23 +6,12 @@ from dataclasses import replace
 import pytest
 
 from vla_bench.errors import NotComparableError, RecordError, UsageError
-from vla_bench.records import Status, append_line, write_run
+from vla_bench.records import append_line
 from vla_bench.report.compared import comparison_markdown
 from vla_bench.results.comparison import Pairs, Verdict, compare
-from vla_bench.results.kept import as_text, kept
+from vla_bench.results.summary_file import read_summary, write_summary
 
-from ..test_records import SHA, episode, run
-
-ENDINGS = {"s": Status.SUCCESS, "f": Status.FAILURE, "e": Status.ERROR}
-
-
-def a_run(folder, outcomes, tokens=None, **config):
-    """Episodes of one task, of init states from 0 up."""
-    folder.mkdir()
-    write_run(folder, run(**config))
-    for i, outcome in reversed(list(enumerate(outcomes))):
-        append_line(folder / "episodes.jsonl", replace(episode(i, ENDINGS[outcome]), kept_tokens_mean=tokens).to_json())
-    return folder
+from ..made_runs import SHA, a_run, episode
 
 
 def test_runs_are_paired_by_init_state(tmp_path):
@@ -52,11 +41,11 @@ def test_what_is_established_and_what_is_not(tmp_path):
     assert swapped.verdict is Verdict.HIGHER
 
 
-def test_a_kept_file_is_as_good_as_the_run(tmp_path):
+def test_a_summary_is_as_good_as_the_run(tmp_path):
     folders = [a_run(tmp_path / "a", "ssfs"), a_run(tmp_path / "b", "sfff")]
     files = [tmp_path / f"{folder.name}.json" for folder in folders]
     for folder, file in zip(folders, files, strict=True):
-        file.write_text(as_text(kept(folder)))
+        write_summary(file, read_summary(folder))
     assert compare(files) == compare(folders)
 
 
@@ -65,9 +54,9 @@ def test_repeats_are_episodes_of_their_own(tmp_path):
     base, other = a_run(tmp_path / "base", "ffff"), a_run(tmp_path / "other", "ffff")
     for i in range(4):
         append_line(other / "episodes.jsonl", replace(episode(i), repeat=1).to_json())
-    kept_file = tmp_path / "other.json"
-    kept_file.write_text(as_text(kept(other)))
-    for again in (other, kept_file):
+    file = tmp_path / "other.json"
+    write_summary(file, read_summary(other))
+    for again in (other, file):
         assert compare([base, again])[1].pairs == Pairs(both=0, lost=0, gained=0, neither=4, errors=0)
 
 
@@ -92,14 +81,14 @@ def test_what_is_no_run_is_said(tmp_path):
         compare([base])
     for name, text in {"x": "{", "y": "[]", "z": '{"tasks": {"a": {"init_states": [1], "outcomes": "q"}}}'}.items():
         (tmp_path / f"{name}.json").write_text(text)
-        with pytest.raises(RecordError, match="not a kept run"):
+        with pytest.raises(RecordError, match="not the summary of a run"):
             compare([base, tmp_path / f"{name}.json"])
-    table = kept(base)
+    table = read_summary(base)
     del table["totals"]["kept_tokens_mean"]
     (tmp_path / "totals.json").write_text(json.dumps(table))
     with pytest.raises(RecordError, match="kept_tokens_mean"):
         compare([base, tmp_path / "totals.json"])
-    with pytest.raises(RecordError, match="not a kept run"):
+    with pytest.raises(RecordError, match="not the summary of a run"):
         compare([base, tmp_path / "missing"])
 
 

@@ -10,11 +10,11 @@ from vla_bench.results.comparison import Pairs, Row
 from vla_bench.results.gate import Finding, Rule, judge, sentences
 from vla_bench.stats import wilson
 
-from .test_comparison import a_run
+from ..made_runs import a_run
 
 
 def finding(*pairs, rule=Rule.DETECT, margin=0.02):
-    return judge(Row("new", wilson(0, 0), {}, None, None, Pairs(*pairs)), rule, margin, 0.05).finding
+    return judge(Row("new", wilson(0, 0), {}, {}, Pairs(*pairs)), rule, margin, 0.05).finding
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_run_without_a_verdict_is_no_pass(cli, tmp_path):
 
 
 def test_words_and_bad_values():
-    row = Row("new", wilson(0, 0), {}, None, None, Pairs(2, 1, 0, 1, 0))
+    row = Row("new", wilson(0, 0), {}, {}, Pairs(2, 1, 0, 1, 0))
     text = sentences(judge(row, Rule.NONINFERIOR, 0.02, 0.05))
     assert "could have shown no drop at all" in text and "above -2 points" in text and "90 % interval" in text
     for margin, alpha in ((0, 0.05), (0.02, 1)):

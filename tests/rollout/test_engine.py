@@ -1,10 +1,7 @@
-"""Real worker processes that crash, hang and fail for real: signals from outside, never a switch inside."""
+"""The engine: policies that fail, answer nonsense or remember, on a simulator of a few lines; and LIBERO's where that matters."""
 
-import multiprocessing
-import os
-import signal
-import subprocess
-from types import SimpleNamespace
+import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,35 +9,37 @@ import pytest
 from vla_bench.policies.base import Chunk
 from vla_bench.policies.simple import Noop
 from vla_bench.records import EpisodeKey
-from vla_bench.rollout.engine import Engine, Finished, Retried, Started, _read
-from vla_bench.rollout.worker import Outcome, Settings, Trouble
+from vla_bench.rollout.engine import Engine
+from vla_bench.rollout.episode import EpisodeRunner, Outcome, run_episode
+from vla_bench.rollout.pool import Finished, Retried, Started
+from vla_bench.rollout.worker import Simulators
 from vla_bench.suites import load_suite
 from vla_bench.world.gl import choose_gl
 from vla_bench.world.observation import Sight
+from vla_bench.world.protocol import make_simulator
+
+from .fakes import HORIZON, SUITE, Counter, counters, short_hash
 
 EPISODES = [EpisodeKey("object", task, i) for task in (0, 1) for i in range(3)]
 
 
+def play(policy, simulators, episodes=EPISODES, workers=2, on_event=lambda event, engine: None, **more):
+    """Run episodes: whether all were finished, and the events."""
+    events = []
+
+    def record(event):
+        events.append(event)
+        on_event(event, engine)
+
+    engine = Engine(policy, simulators, workers=workers, on_event=record, **more)
+    return engine.run(episodes), events
+
+
 @pytest.fixture
-def run(primitive):
-    """Run episodes of a shortened Object suite; returns the events."""
-    import dataclasses
-
-    suite = dataclasses.replace(load_suite("object"), horizon=16)
-    settings = Settings({"object": suite}, primitive, choose_gl().environment(), Sight.STATE)
-
-    def run(policy, episodes=EPISODES, workers=2, on_event=lambda event, engine: None, **more):
-        events = []
-
-        def record(event):
-            events.append(event)
-            on_event(event, engine)
-
-        engine = Engine(policy, settings, workers, record, **more)
-        complete = engine.run(episodes)
-        return complete, events
-
-    return run
+def libero(primitive):
+    """LIBERO's simulators of a shortened Object suite."""
+    suite = dataclasses.replace(load_suite("object"), horizon=HORIZON)
+    return Simulators({"object": suite}, partial(make_simulator, assets=primitive), choose_gl().environment())
 
 
 def results(events):
@@ -49,56 +48,67 @@ def results(events):
     return {e.attempt.episode: e.result for e in finished}
 
 
-def test_every_episode_runs_once(run):
-    complete, events = run(Noop())
+def test_every_episode_runs_once():
+    complete, events = play(Noop(), counters())
     found = results(events)
     assert complete and set(found) == set(EPISODES)
-    assert all(isinstance(r, Outcome) and len(r.actions) == 16 and not r.success for r in found.values())
-    assert len({r.state_hash for r in found.values()}) == len(EPISODES)
+    for key, outcome in found.items():
+        assert isinstance(outcome, Outcome) and not outcome.success and outcome.video is None
+        assert outcome.actions.tolist() == [[0, 0, 0, 0, 0, 0, -1]] * HORIZON
+        assert outcome.init_hash == short_hash(key.init_state)
+        assert outcome.state_hash == short_hash([key.task_id, *[float(key.init_state)] * 6, key.init_state - 16.0])
+    (answers,) = {tuple(a.step for a in e.attempt.answers) for e in events if isinstance(e, Finished)}
+    assert answers == (0, 8)
 
 
-def test_workers_are_recycled_and_results_do_not_notice(run):
-    _, events = run(Noop(), workers=1)
-    _, again = run(Noop(), workers=1, recycle=2)
-    assert len({e.pid for e in again if isinstance(e, Started)}) == 3
-    assert {k: r.state_hash for k, r in results(events).items()} == {k: r.state_hash for k, r in results(again).items()}
+def test_another_process_ends_in_the_same_state(libero):
+    """LIBERO's simulator: bit for bit, whatever its worker simulated before."""
+    complete, events = play(Noop(), libero, workers=1)
+    _, again = play(Noop(), libero, workers=2, recycle=2)
+    assert complete and len({e.pid for e in again if isinstance(e, Started)}) >= 3
+    hashes = {key: outcome.state_hash for key, outcome in results(events).items()}
+    assert {key: outcome.state_hash for key, outcome in results(again).items()} == hashes
+    assert len(set(hashes.values())) == len(EPISODES)
 
 
-def test_segfault_and_hang_become_errors_and_the_run_completes(run):
-    """SIGSEGV kills one episode's worker at each attempt, SIGSTOP freezes another's."""
-    crash, hang = EPISODES[1], EPISODES[4]
+class Closing(Noop):
+    """Closes the gripper in the third action of an episode; shows how large the pictures are that it is given."""
 
-    def strike(event, engine):
-        if isinstance(event, Started) and event.episode in (crash, hang):
-            os.kill(event.pid, signal.SIGSEGV if event.episode == crash else signal.SIGSTOP)
+    sight = Sight.IMAGES
+    image_size = 24
 
-    complete, events = run(Noop(), on_event=strike, hang_s=20)
-    found = results(events)
-    assert complete and set(found) == set(EPISODES)
-    assert found[crash] == Trouble("Crash", "the simulator process died: SIGSEGV", "")
-    assert found[hang].type == "Hang" and "20 s" in found[hang].message
-    assert {e.attempt.episode for e in events if isinstance(e, Retried)} == {crash, hang}
-    assert sum(isinstance(r, Outcome) for r in found.values()) == len(EPISODES) - 2
+    def act(self, observations):
+        assert {image.shape for o in observations for image in o.images.values()} == {(24, 24, 3)}
+        chunks = super().act(observations)
+        for chunk in chunks:
+            chunk.actions[2, 6] = 1.0
+        return chunks
 
 
-def test_an_error_is_tried_once_more_in_a_fresh_worker(run):
-    victim, pids = EPISODES[0], []
-
-    def strike(event, engine):
-        if isinstance(event, Started) and event.episode == victim:
-            pids.append(event.pid)
-            if len(pids) == 1:
-                os.kill(event.pid, signal.SIGKILL)
-
-    _, events = run(Noop(), episodes=EPISODES[:2], on_event=strike)
-    (again,) = [e for e in events if isinstance(e, Finished) and e.attempt.episode == victim]
-    assert isinstance(again.result, Outcome) and again.attempt.number == 2
-    assert len(set(pids)) == 2
+def test_an_episode_ends_where_the_goal_holds():
+    _, events = play(Closing(), counters(), EPISODES[:1])
+    (outcome,) = results(events).values()
+    assert outcome.success and len(outcome.actions) == 3
 
 
-def test_an_exception_in_the_simulator_is_an_error_with_its_cause(run):
+def test_pictures_are_taken_at_queries_only():
+    seen = []
+
+    class Watched(Counter):
+        def observe(self, sight):
+            seen.append(sight)
+            return super().observe(sight)
+
+    simulator = Watched(SUITE)
+    simulator.start(SUITE.task(0))
+    success, actions = run_episode(simulator, EPISODES[0], Sight.IMAGES, lambda observation: np.zeros((5, 7)))
+    assert not success and len(actions) == HORIZON
+    assert [step for step, sight in enumerate(seen) if sight is Sight.IMAGES] == [0, 5, 10, 15]
+
+
+def test_an_exception_in_the_simulator_is_an_error_with_its_cause():
     missing = EpisodeKey("object", 0, 99)  # no such init state
-    _, events = run(Noop(), episodes=[missing, EPISODES[0]], workers=1)
+    _, events = play(Noop(), counters(), [missing, EPISODES[0]], workers=1)
     found = results(events)
     assert found[missing].type == "WorldError" and "no init state 99" in found[missing].message
     assert "Traceback" in found[missing].trace
@@ -117,10 +127,10 @@ class Faulty(Noop):
         ]
 
 
-def test_a_failing_policy_spoils_its_own_episodes_only(run):
-    _, events = run(Faulty(), episodes=EPISODES[:4])
+def test_a_failing_policy_spoils_its_own_episodes_only():
+    _, events = play(Faulty(), counters(), EPISODES[:4])
     found = results(events)
-    assert "cannot act here" in found[EPISODES[0]].message and "ZeroDivisionError" in found[EPISODES[0]].trace
+    assert "policy noop: cannot act here" in found[EPISODES[0]].message and "ZeroDivisionError" in found[EPISODES[0]].trace
     assert "not finite" in found[EPISODES[1]].message
     assert all(isinstance(found[key], Outcome) for key in EPISODES[2:4])
 
@@ -144,43 +154,44 @@ class Remembering(Noop):
         return chunks
 
 
-def test_a_failure_beside_it_does_not_change_an_episode(run):
-    _, events = run(Remembering(), episodes=EPISODES[2:4])
+def test_a_failure_beside_it_does_not_change_an_episode():
+    _, events = play(Remembering(), counters(), EPISODES[2:4])
     found = results(events)
     assert "lost the thread" in found[EPISODES[3]].message
     assert found[EPISODES[2]].actions[:, 3].tolist() == [0.01] * 8 + [0.02] * 8
 
 
-def test_a_failure_that_cannot_be_filmed_stays_a_failure(run, tmp_path):
+class TooFew(Noop):
+    def act(self, observations):
+        return []
+
+
+def test_a_policy_answers_every_observation():
+    _, events = play(TooFew(), counters(), EPISODES[:1])
+    assert "answered 1 observations with 0 chunks" in results(events)[EPISODES[0]].message
+
+
+def test_a_failure_that_cannot_be_filmed_stays_a_failure(tmp_path):
     (tmp_path / "videos").write_text("a file where a folder must be")
-    _, events = run(Noop(), episodes=EPISODES[:1], video="failures", video_folder=tmp_path / "videos")
+    _, events = play(Noop(), counters(), EPISODES[:1], video="failures", video_folder=tmp_path / "videos")
     result = results(events)[EPISODES[0]]
     assert isinstance(result, Outcome) and not result.success and result.video is None
-    assert result.trouble.type == "FileExistsError" and not any(isinstance(e, Retried) for e in events)
+    assert result.video_error.type == "FileExistsError" and not any(isinstance(e, Retried) for e in events)
 
 
-def test_a_worker_killed_in_the_middle_of_a_message_is_a_crash():
-    ours, theirs = multiprocessing.Pipe()
-    os.write(theirs.fileno(), (1000).to_bytes(4, "big") + b"half a message")
-    theirs.close()
-    process = subprocess.Popen(["false"])
-    process.wait()
-    process.join, process.exitcode = lambda: None, process.returncode
-    assert _read(SimpleNamespace(connection=ours, process=process)) == Trouble(
-        "Crash", "the simulator process died: exit code 1", ""
-    )
+def test_a_second_simulator_is_filmed_as_well(tmp_path):
+    simulator = Counter(SUITE)
+    runner = EpisodeRunner(Sight.STATE, None, "all", tmp_path)
+    outcome = runner.run(simulator, EPISODES[0], lambda observation: np.zeros((8, 7)))
+    assert outcome.video == f"{EPISODES[0]}-failure.mp4" and (tmp_path / outcome.video).stat().st_size > 0
 
 
-def test_a_stop_that_came_too_late_leaves_nothing_out(run):
-    complete, events = run(Noop(), episodes=EPISODES[:1], on_event=lambda event, engine: engine.stop())
+def test_a_stop_that_came_too_late_leaves_nothing_out():
+    complete, events = play(Noop(), counters(), EPISODES[:1], on_event=lambda event, engine: engine.stop())
     assert complete and set(results(events)) == {EPISODES[0]}
 
 
-def test_stop_finishes_what_is_in_flight(run):
-    def strike(event, engine):
-        if isinstance(event, Started):
-            engine.stop()
-
-    complete, events = run(Noop(), on_event=strike)
-    started = {e.episode for e in events if isinstance(e, Started)}
+def test_a_stop_finishes_what_is_in_flight():
+    complete, events = play(Noop(), counters(), on_event=lambda event, engine: isinstance(event, Started) and engine.stop())
+    started = {e.attempt.episode for e in events if isinstance(e, Started)}
     assert not complete and started == set(results(events)) and len(started) < len(EPISODES)

@@ -1,7 +1,8 @@
-"""What a model reports, from its chunks to the run folder: real simulators, a model made of numbers known beforehand."""
+"""What a model reports, from its chunks to the run folder: a model made of known numbers, a simulator of a few lines."""
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from vla_bench.errors import NotComparableError, RecordError
 from vla_bench.policies.base import Chunk
 from vla_bench.policies.simple import Noop
-from vla_bench.queries import Answer, read_queries, write_queries
+from vla_bench.queries import QueryRecord, read_queries, write_queries
 from vla_bench.records import EpisodeKey, Status, read_episodes, read_run
+from vla_bench.rollout import evaluate as evaluate_module
 from vla_bench.rollout import plan
 from vla_bench.rollout.evaluate import Request, evaluate
 from vla_bench.rollout.folder import RunFolder
@@ -18,7 +20,8 @@ from vla_bench.rollout.progress import ProgressDisplay
 from vla_bench.suites import load_suite
 from vla_bench.world.observation import Sight
 
-from ..test_records import episode, run
+from ..made_runs import episode, run
+from .fakes import make_counter
 
 HORIZON = 40
 KEY = EpisodeKey("object", 3, 0)
@@ -47,11 +50,12 @@ def evaluate_fake(monkeypatch, tmp_path, capsys):
     """Evaluate a fake model on two short episodes of Object: the result, and what was said."""
     suite = dataclasses.replace(load_suite("object"), horizon=HORIZON)
     monkeypatch.setattr(plan, "load_suites", lambda name: [suite])
+    monkeypatch.setattr(evaluate_module, "make_simulator", make_counter)
 
     def go(policy, trials=2, out=tmp_path / "run"):
         monkeypatch.setattr(plan, "make_policy", lambda choice, model: policy)
-        how = {"pruner": "arithmetic", "assets": "primitive", "video": "none", "workers": "2", "out": out}
-        request = Request("object", "openvla-oft", trials, "0", **how)
+        what = {"suite": "object", "model": "openvla-oft", "trials": trials, "tasks": "0", "pruner": "arithmetic"}
+        request = Request(**what, assets="primitive", video="none", workers="2", out=out)
         return evaluate(request, ProgressDisplay()), capsys.readouterr().err
 
     return go
@@ -74,14 +78,23 @@ def test_a_model_s_run_holds_what_it_reported(evaluate_fake, schema):
     queries = read_queries(folder)
     for each in read_episodes(folder):
         assert each.queries == 5 and [answer.step for answer in queries[each.key]] == [0, 8, 16, 24, 32]
-        assert queries[each.key][3] == Answer(24, (33, 9), 21, {"preprocess": 2.0, "vision": 10.5, "decoder": 20.25}, 2997.0)
-        assert (each.kept_tokens_min, each.kept_tokens_mean, each.kept_tokens_max) == (39, 41, 43)
-        assert each.kept_tokens_by_camera == [32, 9]
-        assert each.preprocess_ms_mean == 2.0 and each.model_ms_mean == 30.75 and each.gflops_mean == 2997.0
+        times = {"preprocess": 2.0, "vision": 10.5, "decoder": 20.25}
+        expected = QueryRecord(24, (33, 9), 21, times, 2997.0, policy_ms=queries[each.key][3].policy_ms)
+        assert queries[each.key][3] == expected and expected.policy_ms > 0
+        told = each.metrics
+        assert [told[f"kept_tokens_{name}"] for name in ("min", "mean", "max")] == [39, 41, 43]
+        assert told["kept_tokens_sd"] == math.sqrt(2) and each.kept_tokens_by_camera == [32, 9]
+        assert (told["preprocess_ms_mean"], told["model_ms_mean"], told["gflops_mean"]) == (2.0, 30.75, 2997.0)
+        assert (told["vision_ms_mean"], told["prune_ms_mean"], told["decoder_ms_mean"]) == (10.5, None, 20.25)
 
     told = result.to_dict()
-    assert told["kept_tokens_mean"] == 41 and told["visual_tokens"] == 512 and told["policy_ms_mean"] > 0
-    assert "| object | all |  | 2 | 0 | 0.0 | 0.0 - 65.8 | - | 41.0 | 2997.0 |" in (folder / "summary.md").read_text()
+    assert (
+        told["kept_tokens_mean"] == 41
+        and told["visual_tokens"] == 512
+        and told["policy_ms_mean"] > 0
+        and told["kept_tokens_sd"] == math.sqrt(2)
+    )
+    assert "| object | all |  | 2 | 0 | 0.0 | 0.0 - 65.8 | - | 41.0 ± 1.4 | 2997.0 |" in (folder / "summary.md").read_text()
     assert "  checkpoint  none (numbers only)\n  pruner      [arithmetic] (there is no other)" in said
 
 
@@ -103,13 +116,13 @@ class Liar(Fake):
 def test_numbers_that_cannot_be_spoil_their_own_episode_only(evaluate_fake):
     result, _ = evaluate_fake(Liar())
     fine, spoilt = sorted(read_episodes(result.run_dir), key=lambda e: e.key)
-    assert fine.status is Status.FAILURE and fine.kept_tokens_mean == 41 and fine.model_ms_mean is None
+    assert fine.status is Status.FAILURE and fine.metrics["kept_tokens_mean"] == 41 and fine.metrics["model_ms_mean"] is None
     assert spoilt.status is Status.ERROR and "times that cannot be: {'vision': nan}" in spoilt.error["message"]
     assert set(read_queries(result.run_dir)) == {fine.key}
 
 
 def answers(*kept):
-    return [Answer(8 * i, k, None, {}) for i, k in enumerate(kept)]
+    return [QueryRecord(8 * i, k, None, {}) for i, k in enumerate(kept)]
 
 
 def test_the_last_line_of_an_episode_counts_and_half_a_line_does_not(tmp_path):
@@ -127,8 +140,8 @@ def test_the_last_line_of_an_episode_counts_and_half_a_line_does_not(tmp_path):
 def test_policies_that_report_nothing_write_nothing(tmp_path):
     write_queries(tmp_path, KEY, answers(None, None))
     assert read_queries(tmp_path) == {} and list(tmp_path.iterdir()) == []
-    write_queries(tmp_path, KEY, [Answer(0, None, None, {"network": 3.5})])
-    assert read_queries(tmp_path) == {KEY: [Answer(0, None, None, {"network": 3.5})]}
+    write_queries(tmp_path, KEY, [QueryRecord(0, None, None, {"network": 3.5})])
+    assert read_queries(tmp_path) == {KEY: [QueryRecord(0, None, None, {"network": 3.5})]}
 
 
 @pytest.mark.parametrize(
@@ -153,4 +166,4 @@ def test_a_recorded_episode_has_its_queries(tmp_path):
 @pytest.mark.parametrize("kept", [(), (3, -1)])
 def test_counts_that_cannot_be(kept):
     with pytest.raises(ValueError, match="cannot be"):
-        Answer.of(0, kept, None, {})
+        QueryRecord.of(0, kept, None, {})

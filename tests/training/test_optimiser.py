@@ -54,9 +54,9 @@ def test_averages_stay_float32_beside_bfloat16_weights():
 def test_every_weight_has_one_optimiser():
     model = random_vla(NANO, 0)
     optimisers = Optimisers(RECIPES["nano-oft"], model)
-    groups = [[id(p) for p in member.param_groups[0]["params"]] for member in optimisers._members]
+    groups = [[id(p) for p in member.param_groups[0]["params"]] for member in optimisers.members]
     assert sorted(groups[0] + groups[1]) == sorted(map(id, model.parameters()))
-    assert len(Optimisers(RECIPES["paper"], model)._members) == 1
+    assert len(Optimisers(RECIPES["paper"], model).members) == 1
     names = dict(model.named_parameters())
     assert is_matrix("openvla.projector.fc1.weight", names["openvla.projector.fc1.weight"])
     for name in (
@@ -73,5 +73,5 @@ def test_one_factor_moves_both_rates():
     for p in model.parameters():
         p.grad = torch.ones_like(p)
     optimisers.step(0.5)
-    assert [member.param_groups[0]["lr"] for member in optimisers._members] == [5e-4, 0.0035]
+    assert [member.param_groups[0]["lr"] for member in optimisers.members] == [5e-4, 0.0035]
     assert all(p.grad is None for p in model.parameters())

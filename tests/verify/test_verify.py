@@ -24,8 +24,6 @@ from vla_bench.verify.run import GOLDEN, Verdict, verify
 
 from ..conftest import ROOT
 
-REFERENCE = ROOT.parent / "shared" / "fixtures"
-
 
 def misses(verdict: Verdict) -> list[tuple[str, str]]:
     return [(row.file, row.family) for row in verdict.rows if row.verdict is Mark.MISS]
@@ -75,9 +73,8 @@ def test_the_shipped_set_is_small():
     assert sum(sizes) <= 400_000
 
 
-@pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference's tensors are not here")
-def test_the_tensors_of_the_reference_pass():
-    verdict = verify(REFERENCE)
+def test_the_tensors_of_the_reference_pass(shared):
+    verdict = verify(shared("fixtures"))
     assert misses(verdict) == []
     assert not [row for row in verdict.rows if row.verdict is Mark.UNCHECKED]
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from vla_bench.checkpoints import choices
 from vla_bench.model import decoder, vision, vla
 from vla_bench.model.images import Normalisation
 from vla_bench.model.sequence import Tokens
@@ -19,8 +20,8 @@ from vla_bench.verify.run import verify
 
 
 def causal(patch):
-    rows = decoder._mask
-    patch.setattr(decoder, "_mask", lambda tokens, causal: rows(tokens, causal=True))
+    rows = decoder.attention_mask
+    patch.setattr(decoder, "attention_mask", lambda tokens, causal: rows(tokens, causal=True))
 
 
 def meta_eps(patch):
@@ -65,7 +66,7 @@ def action_slice_ignored(patch):
 
 def means_not_rounded(patch):
     exact = Normalisation(((0.485, 0.456, 0.406), (0.5,) * 3), ((0.229, 0.224, 0.225), (0.5,) * 3))
-    patch.setattr(Normalisation, "from_preprocessor_config", classmethod(lambda cls, path: exact))
+    patch.setattr(choices, "read_normalisation", lambda path: exact)
 
 
 def accurate_jpeg(patch):
@@ -82,7 +83,7 @@ def accurate_jpeg(patch):
 
 
 def space_not_appended(patch):
-    patch.setattr(evaluation, "_prompt", lambda ids, space: tuple(ids[1:]))
+    patch.setattr(evaluation, "prompt_ids", lambda ids, space: tuple(ids[1:]))
 
 
 TRAPS = {

@@ -9,8 +9,6 @@ from vla_bench.world import primitives
 from vla_bench.world.assets import cache_dir, manifest, missing_files, pack_hash, resolve_assets
 from vla_bench.world.required import by_name, required_models
 
-from ..conftest import MESHES
-
 RACK = "turbosquid_objects/wine_rack/wine_rack.xml"
 
 
@@ -94,7 +92,6 @@ def test_official_when_the_hub_answers(monkeypatch, primitive):
     assert resolve_assets("auto").name == "official"
 
 
-@pytest.mark.skipif(not MESHES.is_dir(), reason="the meshes lie outside the repository")
-def test_the_meshes_are_a_pack():
-    pack = resolve_assets(str(MESHES))
+def test_the_meshes_are_a_pack(shared):
+    pack = resolve_assets(str(shared("libero-assets")))
     assert pack.name == "libero-partial" and len(pack.sha256) == 64

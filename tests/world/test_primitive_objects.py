@@ -14,7 +14,6 @@ mujoco = pytest.importorskip("mujoco")
 
 MODELS = {**groceries.MODELS, **tableware.MODELS, **household.MODELS}
 BY_NAME = {Path(path).stem: model for path, model in MODELS.items()}
-OFFICIAL = Path(__file__).resolve().parents[3] / "shared" / "libero-assets"
 
 # Measured on the official models: lowest and highest corner of the collision shape in the object's frame (mm), mass (g).
 SIZES = {
@@ -184,10 +183,9 @@ def skeleton(xml: str | bytes) -> list[tuple[str, str | None, list[list[float]]]
     return rows
 
 
-@pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the official assets are not beside this checkout")
 @pytest.mark.parametrize("path", MODELS)
-def test_same_bodies_and_sites_as_the_official_model(path: str) -> None:
-    ours, theirs = skeleton(MODELS[path]()), skeleton((OFFICIAL / path).read_bytes())
+def test_same_bodies_and_sites_as_the_official_model(shared, path: str) -> None:
+    ours, theirs = skeleton(MODELS[path]()), skeleton(shared(f"libero-assets/{path}").read_bytes())
     assert [row[:2] for row in ours] == [row[:2] for row in theirs]
     for (_, name, a), (_, _, b) in zip(ours, theirs, strict=False):
         for mine, official in zip(a, b, strict=False):

@@ -16,10 +16,7 @@ from PIL import Image
 from vla_bench.world.primitives import arenas, fixtures, textures
 from vla_bench.world.primitives.quality import QUALITY, draw_coarsely
 
-OFFICIAL = Path(__file__).resolve().parents[3] / "shared" / "libero-assets"
 MODELS = {**arenas.MODELS, **fixtures.MODELS}
-
-needs_official = pytest.mark.skipif(not OFFICIAL.is_dir(), reason="LIBERO's own assets are not beside this checkout")
 
 
 @pytest.fixture(scope="module")
@@ -195,10 +192,9 @@ def outline(xml: str) -> list[tuple[object, ...]]:
     return moving + sorted(item for item in items if item not in moving)
 
 
-@needs_official
 @pytest.mark.parametrize("path", MODELS)
-def test_outline_is_the_official_one(path):
-    ours, official = outline(MODELS[path]()), outline((OFFICIAL / path).read_text())
+def test_outline_is_the_official_one(shared, path):
+    ours, official = outline(MODELS[path]()), outline(shared(f"libero-assets/{path}").read_text())
     assert [item[:3] for item in ours] == [item[:3] for item in official]
     for mine, theirs in zip(ours, official, strict=True):
         for a, b in zip(mine[3], theirs[3], strict=True):

@@ -10,7 +10,8 @@ from vla_bench.policies.registry import make_policy
 from vla_bench.records import EpisodeKey
 from vla_bench.suites import load_suite
 from vla_bench.world.env import World
-from vla_bench.world.libero import bddl_file, use_assets
+from vla_bench.world.init_states import read_init_states
+from vla_bench.world.libero import bddl_file, init_states_file, use_assets
 from vla_bench.world.observation import Sight
 from vla_bench.world.primitives.quality import draw_coarsely
 
@@ -51,7 +52,7 @@ def libero_s_own(world, init_state, **more):
     try:
         stock.seed(0)
         stock.reset()
-        stock.set_init_state(world._states[init_state])
+        stock.set_init_state(read_init_states(init_states_file(world.suite, world.task))[init_state])
         for _ in range(world.suite.settle_steps):
             observation, *_ = stock.step([0, 0, 0, 0, 0, 0, -1])
         yield stock, observation
@@ -117,7 +118,7 @@ def run_states(world, init_state):
     return np.array([(world.step(action), world.state)[1] for action in ACTIONS])
 
 
-def test_two_worlds_in_one_process_draw_their_own_scene(make_world):
+def test_two_worlds_in_one_process_draw_and_describe_their_own_scene(make_world):
     kitchen, floor = make_world("goal", 0), make_world("object", 0)
     kitchen.reset(0)
     before = kitchen.draw()
@@ -126,6 +127,7 @@ def test_two_worlds_in_one_process_draw_their_own_scene(make_world):
     after = kitchen.draw()
     assert np.array_equal(before["agentview"], after["agentview"])
     assert not np.array_equal(before["agentview"], other["agentview"])
+    assert "flat_stove" in kitchen.model_xml and "flat_stove" not in floor.model_xml
 
 
 def test_observation(make_world):

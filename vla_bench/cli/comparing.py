@@ -14,8 +14,36 @@ from vla_bench.values import Rule
 
 
 @app.command()
+def keep(
+    runs: Annotated[list[Path], typer.Argument(help="A run folder; or several, of the same policy on one suite each.")],
+    out: Annotated[Path, typer.Argument(help="The JSON to write.")],
+    suite: Annotated[Optional[str], typer.Option(help="Only episodes of these suites.", show_default="all of the run")] = None,
+    tasks: Annotated[
+        Optional[str], typer.Option(help='Only of these tasks, as in "0,3" or "0-4".', show_default="all of the run")
+    ] = None,
+    init_states: Annotated[
+        Optional[str], typer.Option(help='Only from these, as in "0-9"; all must be there.', show_default="all of the run")
+    ] = None,
+):
+    """Write the summary of a run, small enough to commit: what was asked, the totals, and how every episode ended."""
+    from vla_bench.results.joined import joined
+    from vla_bench.results.summary_file import part_of, read_folder, summary_of, write_summary
+    from vla_bench.rollout.selection import select
+    from vla_bench.suites import load_suites
+
+    run, episodes = joined([read_folder(folder) for folder in runs])
+    part = {"suite": suite, "init_states": init_states} | ({"tasks": tasks} if tasks else {})
+    table: dict = {}
+    if any(part.values()):
+        keys = select(load_suites(suite or ",".join(run.suites)), tasks, init_states, None)
+        episodes, table = part_of(run, episodes, keys, every=init_states is not None), {"command": run.command, "kept": part}
+    write_summary(out, table | summary_of(run, episodes))
+    typer.echo(f"{out}: {len(episodes)} episodes, {out.stat().st_size / 1e3:.0f} kB")
+
+
+@app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders, or files of scripts/keep_run.py; the first is the base.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, or summaries of them; the first is the base.")],
     out: Annotated[Optional[Path], typer.Option(help="The table as Markdown, too.", show_default="none")] = None,
     format: FormatOption = Format.HUMAN,
 ):
@@ -35,7 +63,7 @@ def compare(
 
 @app.command()
 def gate(
-    base: Annotated[Path, typer.Argument(help="The run that must not be fallen short of: a folder or a kept file.")],
+    base: Annotated[Path, typer.Argument(help="The run that must not be fallen short of: a folder or a summary.")],
     new: Annotated[Path, typer.Argument(help="The run that is judged, on the same init states.")],
     rule: Annotated[Rule, typer.Option(help="detect: fail on an established drop; noninferior: pass only without one.")] = (
         Rule.DETECT

@@ -25,7 +25,9 @@ def flops(
         Optional[str],
         typer.Option(help="As for eval.", show_default="all, at the paper's settings; with --from-run the run's"),
     ] = None,
-    kept: Annotated[Optional[int], typer.Option(help="Image tokens left at the end.", show_default="by the pruner")] = None,
+    kept: Annotated[
+        Optional[str], typer.Option(help="Image tokens left; of several cuts as 300/200/110.", show_default="by the pruner")
+    ] = None,
     from_run: Annotated[Optional[Path], typer.Option(help="Mean over this run's queries, each with its own counts.")] = None,
     prompt_tokens: Annotated[
         Optional[int], typer.Option(help="Length of the instruction.", show_default="28, LIBERO's mean")
@@ -44,7 +46,7 @@ def flops(
     request = measure.FlopsRequest(
         model=model,
         pruner=pruner,
-        kept=kept,
+        kept=measure.parse_kept(kept),
         from_run=from_run,
         prompt_tokens=prompt_tokens,
         scope=scope,

@@ -43,9 +43,9 @@ def demos(
     format: FormatOption = Format.HUMAN,
 ):
     """Record the expert from random starts, never the official ones, in LIBERO's HDF5.  The same command again resumes."""
-    from vla_bench.demonstrations.demo_progress import DemoProgress
-    from vla_bench.demonstrations.demo_report import print_report
     from vla_bench.demonstrations.demos import DemoRequest, make_demos
+    from vla_bench.demonstrations.progress import DemoProgress
+    from vla_bench.demonstrations.report import print_report
 
     command = shlex.join(["vla-bench", *sys.argv[1:]])
     request = DemoRequest(

@@ -1,4 +1,4 @@
-"""What a folder of demonstrations knows of each task: the attempts that were made, and which comes next.
+"""The attempts at demonstrations of each task: those that were made, and which comes next.
 
 Whatever the number of workers and however often the command was interrupted, the attempts made are the same: numbers 0,
 1, 2, ... up to the one with which the task has what was asked for.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import KW_ONLY, asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +21,18 @@ from vla_bench.suites import Suite, Task, load_suite
 PARTS = "parts"  # below the folder of the data set: demonstrations of tasks that are not complete
 HOPELESS = 20  # attempts without one success after which a task is given up
 MOST_PER_DEMO = 4  # attempts for every demonstration asked for
+JSON_KEYS = {"learner_steps": "led"}  # where a line's key is not the attribute's name
 
 
 @dataclass(frozen=True)
-class Attempt:
+class AttemptRecord:
     """One finished attempt: a line of `attempts.jsonl`.
 
-    `steps` and `pushes` took place, the first `led` steps by a learner; `frames` were kept.  `disturbed`: the arm trembled.
+    steps: control steps, the first `learner_steps` of them by a learner policy.
+    frames: of the demonstration.
+    noops: actions left out because they did nothing.
+    pushes: that took place.
+    disturbed: the arm trembled.
     """
 
     suite: str
@@ -35,34 +40,37 @@ class Attempt:
     number: int
     seed: int
     ending: Ending
+    _: KW_ONLY
     steps: int = 0
     frames: int = 0
     noops: int = 0
     pushes: int = 0
-    led: int = 0
+    learner_steps: int = 0  # "led" in the file
     disturbed: bool = False
     wall_s: float = 0.0
     error: str | None = None
 
     def to_json(self) -> str:
-        return json.dumps({**asdict(self), "ending": self.ending.value}, allow_nan=False)
+        table = {JSON_KEYS.get(name, name): value for name, value in asdict(self).items()}
+        return json.dumps({**table, "ending": self.ending.value}, allow_nan=False)
 
     @classmethod
-    def from_json(cls, line: str) -> Attempt:
+    def from_json(cls, line: str) -> AttemptRecord:
         """The inverse of `to_json`; an earlier version, which did not say who trembled, still says who was pushed."""
         table = json.loads(line)
         table.setdefault("disturbed", table.get("pushes", 0) > 0)
-        names = {f.name for f in fields(cls)}
-        return cls(**{k: v for k, v in table.items() if k in names} | {"ending": Ending(table["ending"])})
+        keys = {f.name: JSON_KEYS.get(f.name, f.name) for f in fields(cls)}
+        values = {name: table[key] for name, key in keys.items() if key in table}
+        return cls(**values | {"ending": Ending(table["ending"])})
 
 
-def read_attempts(path: Path) -> list[Attempt]:
+def read_attempts(path: Path) -> list[AttemptRecord]:
     """Every whole line; the half line of a crash was never an attempt.  Raises RecordError."""
     found = []
     lines = path.read_bytes().split(b"\n") if path.exists() else []
     for number, line in enumerate(lines, 1):
         try:
-            found += [Attempt.from_json(line.decode())] if line.strip() else []
+            found += [AttemptRecord.from_json(line.decode())] if line.strip() else []
         except (UnicodeDecodeError, json.JSONDecodeError):
             continue
         except (KeyError, TypeError, ValueError) as error:
@@ -76,13 +84,13 @@ def attempt_seed(seed: int, suite: str, task_id: int, number: int) -> int:
 
 
 @dataclass
-class TaskBook:
-    """The attempts at one task, until it has `wanted` demonstrations or is given up."""
+class TaskProgress:
+    """The attempts at one task, by number, until it has `wanted` demonstrations or is given up."""
 
     suite: Suite
     task: Task
     wanted: int
-    attempts: dict[int, Attempt] = field(default_factory=dict)
+    attempts: dict[int, AttemptRecord] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, int]:
@@ -98,27 +106,27 @@ class TaskBook:
         return Path(PARTS) / self.suite.libero_name / self.task.name / f"attempt_{number:04d}.hdf5"
 
     @property
-    def kept(self) -> list[Attempt]:
+    def successes(self) -> list[AttemptRecord]:
         return [a for _, a in sorted(self.attempts.items()) if a.ending is Ending.SUCCESS]
 
     @property
     def rate(self) -> Rate:
         """Successes of what the expert tried: starts that were rejected and errors say nothing about it."""
         tried = [a for a in self.attempts.values() if a.ending in (Ending.SUCCESS, Ending.FAILURE)]
-        return wilson(len(self.kept), len(tried))
+        return wilson(len(self.successes), len(tried))
 
     @property
     def limit(self) -> int:
         """How many attempts there may be."""
-        return HOPELESS if not self.kept else max(HOPELESS, MOST_PER_DEMO * self.wanted)
+        return HOPELESS if not self.successes else max(HOPELESS, MOST_PER_DEMO * self.wanted)
 
     @property
     def done(self) -> bool:
-        return len(self.kept) >= self.wanted or self._first_missing(()) is None
+        return len(self.successes) >= self.wanted or self._first_missing(()) is None
 
     def next(self, in_flight: Collection[int]) -> int | None:
         """The number of the next attempt that is needed even if all those in flight succeed; None when there is none."""
-        if len(self.kept) + len(in_flight) >= self.wanted:
+        if len(self.successes) + len(in_flight) >= self.wanted:
             return None
         return self._first_missing(in_flight)
 
@@ -131,9 +139,15 @@ class TaskBook:
         return next((n for n in range(self.limit) if n not in self.attempts and n not in in_flight), None)
 
 
-def fill(books: Iterable[TaskBook], attempts: Iterable[Attempt]) -> None:
-    """Enter recorded attempts into the books of their tasks; what was recorded twice counts as it was last."""
-    by_key = {book.key: book for book in books}
+def overall_rate(tasks: Iterable[TaskProgress]) -> Rate:
+    """The expert's success rate over several tasks."""
+    rates = [progress.rate for progress in tasks]
+    return wilson(sum(rate.successes for rate in rates), sum(rate.n for rate in rates))
+
+
+def enter(attempts: Iterable[AttemptRecord], tasks: Iterable[TaskProgress]) -> None:
+    """Enter recorded attempts into the progress of their tasks; what was recorded twice counts as it was last."""
+    by_key = {progress.key: progress for progress in tasks}
     for attempt in attempts:
-        if book := by_key.get((attempt.suite, attempt.task_id)):
-            book.attempts[attempt.number] = attempt
+        if progress := by_key.get((attempt.suite, attempt.task_id)):
+            progress.attempts[attempt.number] = attempt

@@ -5,33 +5,36 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from vla_bench import environment
 from vla_bench.checkpoints.config_file import read_config_file
 from vla_bench.checkpoints.files import identity
 from vla_bench.checkpoints.hub import find
-from vla_bench.demonstrations.attempts import Attempt, TaskBook, attempt_seed
-from vla_bench.demonstrations.crew import Crew
-from vla_bench.demonstrations.demo_folder import DemoFolder
-from vla_bench.demonstrations.demo_report import DemoReport
-from vla_bench.demonstrations.demo_worker import Job, Settings
+from vla_bench.demonstrations.attempts import AttemptRecord, TaskProgress
+from vla_bench.demonstrations.folder import DemoFolder
 from vla_bench.demonstrations.recording import Ending
+from vla_bench.demonstrations.report import DemoReport
+from vla_bench.demonstrations.runner import DemoRunner
+from vla_bench.demonstrations.schedule import DemoSchedule
 from vla_bench.errors import UsageError
 from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.registry import settle
 from vla_bench.policies.resolve import ModelKind, ResolvedModel
 from vla_bench.rollout.plan import worker_count
+from vla_bench.rollout.pool import ErrorStreak, Event, Finished, Pool, Retried
 from vla_bench.rollout.selection import chosen_tasks
+from vla_bench.rollout.worker import ErrorReport, Simulators
 from vla_bench.suites import Suite, Task, load_suites, suite_names
 from vla_bench.world.assets import AssetPack, resolve_assets
 from vla_bench.world.gl import GL, choose_gl
+from vla_bench.world.protocol import make_simulator
 
 IMAGE_SIZES = (128, 256)  # LIBERO's files, and those that were drawn again for the public checkpoints
-ERRORS_IN_A_ROW = 10  # this many and the cause is not the attempts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DemoRequest:
     """What the user asked for, as the command line takes it.
 
@@ -55,8 +58,8 @@ class DemoRequest:
 class DemoObserver:
     """Is told what happens; the progress display is one."""
 
-    def begin(self, message: str, books: Sequence[TaskBook]) -> None: ...
-    def attempt(self, attempt: Attempt, books: Sequence[TaskBook]) -> None: ...
+    def begin(self, message: str, tasks: Sequence[TaskProgress]) -> None: ...
+    def attempt(self, attempt: AttemptRecord, tasks: Sequence[TaskProgress]) -> None: ...
     def end(self) -> None: ...
 
 
@@ -127,33 +130,6 @@ def _learner(model: ResolvedModel | None, suites: Sequence[Suite], image_size: i
     return {"learner": model.name, "learner_weights": weights}
 
 
-class Assignments:
-    """Which attempt comes next, and which are being made."""
-
-    def __init__(self, books: Sequence[TaskBook], seed: int, folder: Path):
-        self._books = books
-        self._seed = seed
-        self._folder = folder
-        self._in_flight: dict[tuple[str, int], set[int]] = {book.key: set() for book in books}
-
-    def next(self, current: tuple[str, int] | None) -> Job | None:
-        """A process stays with its task (starting one takes seconds), then opens the longest that nobody has, then helps."""
-        for book in sorted(self._books, key=lambda book: self._rank(book, current)):
-            number = book.next(self._in_flight[book.key])
-            if number is not None:
-                self._in_flight[book.key].add(number)
-                seed = attempt_seed(self._seed, *book.key, number)
-                return Job(*book.key, number, seed, self._folder / book.part(number))
-        return None
-
-    def ended(self, attempt: Attempt) -> None:
-        self._in_flight[attempt.suite, attempt.task_id].remove(attempt.number)
-
-    def _rank(self, book: TaskBook, current: tuple[str, int] | None) -> tuple:
-        work = (book.wanted - len(book.kept)) * book.suite.horizon
-        return (book.key != current, len(self._in_flight[book.key]), -work, book.key)
-
-
 def _run(
     request: DemoRequest,
     chosen: list[tuple[Suite, Task]],
@@ -163,40 +139,66 @@ def _run(
     observer: DemoObserver,
     learner: ResolvedModel | None,
 ) -> DemoReport:
-    books = [TaskBook(suite, task, request.per_task) for suite, task in chosen]
-    folder.resume(books)
-    left = sum(max(0, book.wanted - len(book.kept)) for book in books if not book.done)
+    tasks = [TaskProgress(suite, task, request.per_task) for suite, task in chosen]
+    folder.resume(tasks)
+    left = sum(max(0, progress.wanted - len(progress.successes)) for progress in tasks if not progress.done)
     workers = worker_count(request.workers, max(1, left), assets)
-    assignments = Assignments(books, request.seed, folder.path)
-    by_key = {book.key: book for book in books}
-    ran, in_a_row, stopped = 0, 0, None
+    schedule = DemoSchedule(tasks, request.seed, folder.path)
+    streak = ErrorStreak("attempts")
+    by_key = {progress.key: progress for progress in tasks}
+    ran = 0
 
-    def on_attempt(attempt: Attempt) -> None:
-        nonlocal ran, in_a_row, stopped
-        assignments.ended(attempt)
+    def on_event(event: Event) -> None:
+        nonlocal ran
+        if isinstance(event, Retried):
+            job = event.attempt.job
+            folder.log_error(f"{job.suite} {job.task_id} attempt {job.number}, tried again: {_text(event.error)}")
+        if not isinstance(event, Finished):
+            return
+        attempt = as_record(event)
+        schedule.ended(event.attempt.job)
         folder.add(attempt, by_key[attempt.suite, attempt.task_id])
         ran += 1
-        in_a_row = in_a_row + 1 if attempt.ending is Ending.ERROR else 0
-        if in_a_row >= ERRORS_IN_A_ROW:
-            stopped = f"{in_a_row} attempts in a row ended in errors, the last one: {attempt.error.splitlines()[0]}"
-            crew.stop()
-        observer.attempt(attempt, books)
+        streak.add(attempt.error and attempt.error.splitlines()[0])
+        if streak.hopeless:
+            pool.stop()
+        observer.attempt(attempt, tasks)
 
     suites = {suite.name: replace(suite, image_size=request.image_size) for suite, _ in chosen}
-    settings = Settings(suites, assets, gl.environment(), request.disturb, learner)
-    crew = Crew(settings, workers, assignments.next, on_attempt)
-    wanted = sum(book.wanted for book in books)
+    simulators = Simulators(suites, partial(make_simulator, assets=assets), gl.environment())
+    pool = Pool(simulators, DemoRunner(request.disturb, learner), workers=workers, on_event=on_event)
+    wanted = sum(progress.wanted for progress in tasks)
     observer.begin(
         f"{left} of {wanted} demonstrations to make (expert, {request.image_size} px, assets {assets.name}: {assets.reason}; "
         f"GL {gl.backend}, {gl.renderer}; workers: {workers}) -> {folder.path}",
-        books,
+        tasks,
     )
     started = time.monotonic()
-    crew.run()
+    pool.run(schedule)
     seconds = time.monotonic() - started
-    # A stop that came when nothing was left to do interrupted nothing.
-    interrupted = stopped is None and not all(book.done for book in books)
-    report = DemoReport(folder.path, books, interrupted, stopped, seconds, ran, request.command)
-    everything = sorted([*books, *folder.others(books)], key=lambda book: (suite_names().index(book.suite.name), book.task.id))
-    folder.write_report(replace(report, books=everything).to_markdown())
+    report = DemoReport(
+        folder=folder.path,
+        tasks=tasks,
+        # A stop that came when nothing was left to do interrupted nothing.
+        interrupted=streak.hopeless is None and not all(progress.done for progress in tasks),
+        stopped=streak.hopeless,
+        seconds=seconds,
+        ran=ran,
+        command=request.command,
+    )
+    everything, order = [*tasks, *folder.others(tasks)], suite_names()
+    everything.sort(key=lambda progress: (order.index(progress.suite.name), progress.task.id))
+    folder.write_text("report.md", replace(report, tasks=everything).to_markdown())
     return report
+
+
+def as_record(event: Finished) -> AttemptRecord:
+    """The line of `attempts.jsonl` for an attempt that is over."""
+    job, wall_s = event.attempt.job, round(time.time() - event.attempt.started, 3)
+    if isinstance(event.result, ErrorReport):
+        return AttemptRecord(job.suite, job.task_id, job.number, job.seed, Ending.ERROR, wall_s=wall_s, error=_text(event.result))
+    return replace(event.result, wall_s=wall_s)
+
+
+def _text(error: ErrorReport) -> str:
+    return f"{error.type}: {error.message}\n{error.trace}".rstrip()

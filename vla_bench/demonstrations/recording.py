@@ -7,15 +7,15 @@ from enum import Enum
 
 import numpy as np
 
-from vla_bench.demonstrations.demo_file import IMAGES, Demo
+from vla_bench.demonstrations.dagger import roll_out
 from vla_bench.demonstrations.disturbance import Disturbance
-from vla_bench.demonstrations.leading import lead
+from vla_bench.demonstrations.hdf5 import IMAGES, Demo
 from vla_bench.demonstrations.noops import kept_actions
 from vla_bench.model.normalisation import axis_angle
 from vla_bench.policies.base import Policy
 from vla_bench.records import EpisodeKey
-from vla_bench.world.env import SAMPLED, World
 from vla_bench.world.observation import Observation, Scene, Sight
+from vla_bench.world.protocol import SAMPLED, RecordingSimulator
 
 
 class Ending(str, Enum):
@@ -27,102 +27,125 @@ class Ending(str, Enum):
     ERROR = "error"
 
 
-@dataclass(frozen=True)
-class Recording:
-    """What came of an attempt.  `steps` of the simulator, the first `led` of them a learner's, `noops` left out of them,
-    `pushes` that took place; `disturbed`: the arm trembled, whether or not there was time for a push."""
+@dataclass
+class Counts:
+    """Of one attempt.
 
-    ending: Ending
+    steps: control steps, the first `learner_steps` of them by a learner policy.
+    noops: actions left out because they did nothing.
+    pushes: that took place.
+    disturbed: the arm trembled, whether or not there was time for a push.
+    """
+
     steps: int = 0
     noops: int = 0
     pushes: int = 0
-    led: int = 0
+    learner_steps: int = 0
     disturbed: bool = False
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A finished attempt, with its demonstration where it was a success."""
+
+    ending: Ending
+    counts: Counts
     demo: Demo | None = None
 
 
 @dataclass
-class Kept:
-    """The frames kept so far."""
+class Frames:
+    """The frames recorded so far."""
 
     actions: list[np.ndarray] = field(default_factory=list)
     states: list[np.ndarray] = field(default_factory=list)
-    seen: list[Observation] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
     segment: list[int] = field(default_factory=list)
 
-    def add(self, action: np.ndarray, state: np.ndarray, seen: Observation, segment: int) -> None:
+    def add(self, action: np.ndarray, state: np.ndarray, observation: Observation, segment: int) -> None:
         self.actions.append(action)
         self.states.append(state)
-        self.seen.append(seen)
+        self.observations.append(observation)
         self.segment.append(segment)
 
 
 def record(
-    world: World, expert: Policy, attempt: int, seed: int, disturbed_share: float, learner: Policy | None = None
+    simulator: RecordingSimulator,
+    expert: Policy,
+    attempt: int,
+    seed: int,
+    disturbed_share: float,
+    learner: Policy | None = None,
 ) -> Recording:
-    """Let `expert` try the running task from the start that belongs to `seed`, and keep what it saw and did.
+    """Let `expert` try the loaded task from the start that belongs to `seed`, and record what it saw and did.
 
-    As in the reference's data, an action that does nothing is neither executed nor kept.  While the arm is pushed, the
-    expert goes on watching and deciding, its gripper is obeyed, and nothing is kept; nor of what a `learner` did before.
-    Where the arm trembles, what the expert asked for is kept.
+    As in the reference's data, an action that does nothing is neither executed nor recorded.  While the arm is pushed, the
+    expert goes on watching and deciding, its gripper is obeyed, and nothing is recorded; nor of what a `learner` did before.
+    Where the arm trembles, what the expert asked for is recorded.
     """
-    start = world.sample(seed)
-    disturbance = Disturbance(seed, disturbed_share, world.suite.horizon)
-    disturbed = disturbance.disturbed
-    key = EpisodeKey(world.suite.name, world.task.id, SAMPLED, attempt)
+    start, horizon = simulator.sample(seed), simulator.suite.horizon
+    disturbance = Disturbance(seed, disturbed_share, horizon)
+    counts = Counts(disturbed=disturbance.disturbed)
+    key = EpisodeKey(simulator.suite.name, simulator.task.id, SAMPLED, attempt)
     expert.reset(key)
-    seen = world.begin(key, start, Sight.IMAGES if learner or not disturbance.at(0) else Sight.STATE)
-    if not world.is_sound(start):
-        return Recording(Ending.REJECTED, disturbed=disturbed)
-    led = 0
+    seen = simulator.begin(key, start, Sight.IMAGES if learner or not disturbance.at(0) else Sight.STATE)
+    if not simulator.is_sound(start):
+        return Recording(Ending.REJECTED, counts)
     if learner is not None:
-        outcome = lead(world, learner, seen, seed)
-        if outcome.over:
-            return Recording(Ending.REJECTED, outcome.steps, led=outcome.steps, disturbed=disturbed)
-        seen, led = outcome.seen, outcome.steps
+        rollout = roll_out(simulator, learner, seen, seed)
+        seen, counts.steps, counts.learner_steps = rollout.observation, rollout.steps, rollout.steps
+        if rollout.done:
+            return Recording(Ending.REJECTED, counts)
         expert.reset(key)
-    frames, noops, segment, pushed = Kept(), 0, 0, 0
-    for step in range(world.suite.horizon):
+    frames, segment = Frames(), 0
+    for step in range(horizon):
         action = expert.act([seen])[0].actions[0]
         push = disturbance.at(step)
         if push is None:
             while not kept_actions(np.array([*frames.actions, action]))[-1]:
-                noops += 1
-                if noops > world.suite.horizon:
-                    return Recording(Ending.FAILURE, led + step, noops, pushed, led, disturbed)  # it has given up
+                counts.noops += 1
+                if counts.noops > horizon:
+                    return Recording(Ending.FAILURE, counts)  # it has given up
                 action = expert.act([seen])[0].actions[0]
-            frames.add(action, world.state, seen, segment)
+            frames.add(action, simulator.state, seen, segment)
             action = disturbance.shaken(step, action)
         else:
-            pushed += step == push.start
+            counts.pushes += step == push.start
             segment = frames.segment[-1] + 1 if frames.segment else 0
             action = np.array([*push.move, action[6]])
-        done, seen = world.step(action, Sight.STATE if disturbance.at(step + 1) else Sight.IMAGES)
+        done, seen = simulator.step(action, Sight.STATE if disturbance.at(step + 1) else Sight.IMAGES)
+        counts.steps += 1
         if done:
             break
-    counts = (led + step + 1, noops, pushed, led, disturbed)
     if not done:
-        return Recording(Ending.FAILURE, *counts)
+        return Recording(Ending.FAILURE, counts)
     if push is not None:
-        return Recording(Ending.REJECTED, *counts)
-    return Recording(Ending.SUCCESS, *counts, as_demo(world, frames, start, attempt, seed, pushed, led, disturbed))
+        return Recording(Ending.REJECTED, counts)
+    if not counts.learner_steps:
+        # As in LIBERO's files the first state is the start before settling: whoever replays a demonstration settles again.
+        frames.states[0] = start
+    attributes = {
+        "model_file": simulator.model_xml,
+        "init_state": start,
+        "attempt": attempt,
+        "seed": seed,
+        "pushes": counts.pushes,
+        "led": counts.learner_steps,
+        "disturbed": counts.disturbed,
+    }
+    return Recording(Ending.SUCCESS, counts, as_demo(simulator, frames, attributes))
 
 
-def as_demo(
-    world: World, frames: Kept, start: np.ndarray, attempt: int, seed: int, pushes: int, led: int, disturbed: bool
-) -> Demo:
+def as_demo(simulator: RecordingSimulator, frames: Frames, attributes: dict[str, object]) -> Demo:
     """The frames as LIBERO's arrays."""
     states = np.array(frames.states)
-    if not led:
-        # As in LIBERO's files the first state is the start before settling: whoever replays a demonstration settles again.
-        states[0] = start
     last = np.zeros(len(states), np.uint8)
     last[-1] = 1
-    eef_pos = np.array([o.eef_pos for o in frames.seen])
-    eef_quat = np.array([o.eef_quat for o in frames.seen])
-    gripper = np.array([o.gripper_qpos for o in frames.seen])
+    eef_pos = np.array([o.eef_pos for o in frames.observations])
+    eef_quat = np.array([o.eef_quat for o in frames.observations])
+    gripper = np.array([o.gripper_qpos for o in frames.observations])
     eef_ori = np.array([axis_angle(quat) for quat in eef_quat])
-    names, positions = objects_of_interest([o.scene for o in frames.seen])
+    names, positions = objects_of_interest([o.scene for o in frames.observations])
     arrays = {
         "actions": np.array(frames.actions),
         "states": states,
@@ -133,26 +156,18 @@ def as_demo(
         "obs/ee_pos": eef_pos,
         "obs/ee_ori": eef_ori,
         "obs/gripper_states": gripper,
-        "obs/joint_states": np.array([o.joint_pos for o in frames.seen]),
+        "obs/joint_states": np.array([o.joint_pos for o in frames.observations]),
     }
-    for name, camera in zip(IMAGES, world.suite.cameras, strict=True):
-        arrays[name] = np.array([o.images[camera] for o in frames.seen])
+    for name, camera in zip(IMAGES, simulator.suite.cameras, strict=True):
+        arrays[name] = np.array([o.images[camera] for o in frames.observations])
     return Demo(
         name="demo_0",
-        instruction=world.task.language.lower(),
+        instruction=simulator.task.language.lower(),
         arrays=arrays,
         segment=np.array(frames.segment, np.int32),
         object_pos=positions,
         object_names=names,
-        attributes={
-            "model_file": world.model_xml,
-            "init_state": start,
-            "attempt": attempt,
-            "seed": seed,
-            "pushes": pushes,
-            "led": led,
-            "disturbed": disturbed,
-        },
+        attributes=attributes,
     )
 
 

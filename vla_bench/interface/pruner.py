@@ -14,17 +14,21 @@ The model gathers, pads, masks and keeps every token's original position; a prun
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
+from vla_bench.errors import UsageError
 from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.lengths import Case
 from vla_bench.interface.needs import Need, Rows
 from vla_bench.interface.selection import Resampling, Selection
 from vla_bench.interface.sites import Site
 from vla_bench.interface.view import AttentionRows, Query, View
 from vla_bench.records import EpisodeKey
+from vla_bench.trace import Cut
 
 
 class Pruner(nn.Module):
@@ -35,10 +39,16 @@ class Pruner(nn.Module):
     source: where the method was published.
     renumber: positions count over what is left, as some releases do; otherwise every token keeps its own.
     merges: may return image tokens made from others, `Selection.merged`.
-    wraps: works on the choice of another pruner, the first argument of `__init__`.
+    wraps: works on the choice of another pruner, the first argument of `__init__`, and `innermost` is another than itself.
+    changes_the_count: keeps another number of image tokens than the pruner that it wraps.
     resamples: answers with a `Resampling` in training, through which a model learns without parameters of the pruner.
     static: `choose` gives the same choice without waiting for the device, so that it can be part of a recorded pass.
     label: name and arguments, by which runs are told apart.
+    noise_scale: what a training sets before every step: the upper bound of the noise on the scores; None for no noise.
+    keep: share, or number above 1, of image tokens that stay, where that is an argument; None where it is not.
+    always: arguments with which it prunes every query, where it otherwise decides by several.
+    draw: what a training sets to make that noise its own: scores -> uniform numbers of their shape.
+    once: what a training sets for steps in which every image token is kept at most once, as in evaluation.
     """
 
     name: str
@@ -54,6 +64,12 @@ class Pruner(nn.Module):
     renumber: bool = False
     resamples: bool = False
     static: bool = False
+    noise_scale: float | None = None
+    draw: Callable[[Tensor], Tensor] = staticmethod(lambda scores: torch.rand_like(scores))
+    once: bool = False
+    keep: float | None = None
+    always: Mapping[str, object] = {}
+    changes_the_count: bool = False
 
     def __init_subclass__(cls, **options: object):
         super().__init_subclass__(**options)
@@ -64,6 +80,16 @@ class Pruner(nn.Module):
     def learns(self) -> bool:
         """Whether a training changes what it chooses; asked after `fit`."""
         return self.resamples or next(self.parameters(), None) is not None
+
+    @property
+    def innermost(self) -> Pruner:
+        """The pruner that chooses, inside all that wrap it."""
+        return self
+
+    @property
+    def cutting_sites(self) -> Sequence[Site]:
+        """Those of `sites` where image tokens can leave; at others a pruner may only look."""
+        return self.sites
 
     def fit(self, config: VLAConfig) -> None:  # noqa: B027  most fit any model
         """Called once with the model's sizes, before anything is asked.  Raises ModelError where it cannot work there."""
@@ -88,3 +114,42 @@ class Pruner(nn.Module):
 
     def observe(self, query: Query, actions: np.ndarray) -> None:  # noqa: B027
         """The query was answered with these actions (T, 7), as the robot takes them."""
+
+    def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...] | None:
+        """The cuts of a query in which image tokens leave, as its trace would say; None where only an input can decide them.
+
+        kept: what somebody says instead, the image tokens behind each of `cutting_sites`, one number standing for all of them.
+        Raises UsageError for numbers that cannot be.
+        """
+        return cuts_at(self, config, kept) if kept else None
+
+    def macs(self, case: Case) -> int:
+        """Multiply-adds of the method's own matrix products in a query with these cuts.
+
+        Attention that it asks for (`rows`, `needs`) is not among them: the model computes that, and counts it.
+        """
+        return 0
+
+
+def fit(pruner: Pruner, config: VLAConfig) -> None:
+    """`Pruner.fit`, and a look whether all of its sites are there.  Raises UsageError where one is not."""
+    pruner.fit(config)
+    for site in pruner.sites:
+        if not 0 <= site.layer < config.llm.layers:
+            raise UsageError(f"{pruner.label} prunes {site}, and the decoder has {config.llm.layers} layers", "vla-bench pruners")
+
+
+def cuts_at(pruner: Pruner, config: VLAConfig, kept: Sequence[int]) -> tuple[Cut, ...]:
+    """Cuts at all of a pruner's `cutting_sites`; see `Pruner.expected`."""
+    sites, before, cuts = pruner.cutting_sites, config.visual_tokens, []
+    if len(kept) not in (1, len(sites)):
+        raise UsageError(
+            f"{pruner.label} cuts {len(sites)} times, and {len(kept)} numbers of kept tokens were given",
+            f'vla-bench flops --pruner "{pruner.label}" --kept {"/".join([str(kept[0])] * len(sites))}',
+        )
+    for site, number in zip(sites, kept if len(kept) > 1 else [*kept] * len(sites), strict=True):
+        if not 0 <= number <= before:
+            raise UsageError(f"{number} image tokens kept {site}, where {before} come", f"--kept {before // 2}")
+        cuts.append(Cut(str(site), before, number, reused=Need.PAST in pruner.needs))
+        before = number
+    return tuple(cuts)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -13,13 +14,15 @@ from vla_bench.interface.view import Patches
 class Selection:
     """The image tokens that stay: `keep` (B, V) bool over `view.patches`, any number per sample.
 
-    merged: image tokens made from some of the others; they stand behind those that stay.
+    merged: image tokens made from some of the others, each with the id of another patch; they stand behind those that stay.
     reuse: those that leave are still seen by all others, through the keys and values of the episode's last query.
+    measures: (B,) numbers by name that are worth recording with each query, such as how sure the choice was.
     """
 
     keep: Tensor
     merged: Patches | None = None
     reuse: bool = False
+    measures: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,17 @@ class Site:
     def __str__(self) -> str:
         return f"{self.place.value} {self.layer}" if self.place is Place.LAYER else self.place.value
 
+    @property
+    def order(self) -> tuple[int, int]:
+        """Sites of one pass sort by it."""
+        return list(Place).index(self.place), self.layer
+
+    @classmethod
+    def parse(cls, text: str) -> Site:
+        """The inverse of `str`.  Raises ValueError."""
+        words, _, layer = text.rpartition(" ")
+        return cls(Place.LAYER, int(layer)) if words == Place.LAYER.value else cls(Place(text))
+
 
 VISION = Site(Place.VISION)
 LLM_INPUT = Site(Place.LLM_INPUT)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vla_bench.errors import ModelError
 from vla_bench.interface.layout import Layout
 from vla_bench.interface.needs import Rows
 from vla_bench.interface.sites import Site
@@ -53,11 +54,13 @@ class Patches:
     hidden: (B, V, D) their values.
     ids: (B, V) which patch each one is, 0 .. cameras * patches - 1, camera after camera, row-major.
     valid: (B, V) bool, False on tokens that only pad a sample with fewer; None when nothing is padded.
+    merged: (B, V) bool, True on tokens that were made of several; None when none was.
     """
 
     hidden: Tensor
     ids: Tensor
     valid: Tensor | None = None
+    merged: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,14 @@ class View:
     past: bool = False
 
     def prompt(self) -> tuple[Tensor, Tensor]:
-        """The instruction's tokens (B, T, D), padded, and which of them are real (B, T) bool."""
+        """The instruction's tokens (B, T, D), padded, and which of them are real (B, T) bool.
+
+        Raises ModelError at the vision output, where there is no instruction yet.
+        """
+        if self.task is None:
+            raise ModelError(
+                f"a pruner reads the instruction at the {self.site}", "give it the site LLM_INPUT or before_layer(N)"
+            )
         proprio, lengths = self.layout.proprio, torch.tensor(self.layout.prompts, device=self.task.device)
         longest = int(max(self.layout.prompts))
         real = torch.arange(longest, device=self.task.device) < lengths.unsqueeze(1)

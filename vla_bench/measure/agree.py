@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,7 @@ class Agreement:
     low, high: its 95 % interval, from a bootstrap over episodes; of a single episode there is none, and both are the mean.
     gripper: share of steps in which the gripper is told otherwise, mean over the queries.
     kept: image tokens kept, mean over the queries, 0 where the pruner answered by itself; of all, `visual`.
+    gflops: cost of a query in the scope `model`, mean over the queries.
     ms, prune_ms: median time of a query behind the pictures' preparation, and of the pruner in it.
 
     A pruner that answers by itself may answer fewer steps than a chunk has: the steps that both answered are compared.
@@ -62,6 +63,7 @@ class Agreement:
     gripper: float
     kept: float
     visual: int
+    gflops: float
     ms: float
     prune_ms: float
 
@@ -86,10 +88,11 @@ class Agreed:
 class _Seen:
     """Answers of one pruner, one entry a query."""
 
-    actions: list[np.ndarray]
-    kept: list[int]
-    ms: list[float]
-    prune_ms: list[float]
+    actions: list[np.ndarray] = field(default_factory=list)
+    kept: list[int] = field(default_factory=list)
+    gflops: list[float] = field(default_factory=list)
+    ms: list[float] = field(default_factory=list)
+    prune_ms: list[float] = field(default_factory=list)
 
 
 def agree(request: AgreeRequest, on_query: Callable[[int, int], None] = lambda *_: None) -> Agreed:
@@ -108,7 +111,7 @@ def agree(request: AgreeRequest, on_query: Callable[[int, int], None] = lambda *
     policy = source.policy()
     for pruner in pruners:
         source.attach(policy.model, pruner)
-    seen = [_Seen([], [], [], []) for _ in pruners]
+    seen = [_Seen() for _ in pruners]
     total, done = sum(map(len, episodes)), 0
     for episode in episodes:
         for pruner in pruners:
@@ -131,6 +134,7 @@ def _ask(policy: VLAPolicy, observation: Observation, record: _Seen) -> None:
     (chunk,) = policy.act([observation])
     record.actions.append(chunk.actions)
     record.kept.append(chunk.kept_total)
+    record.gflops.append(chunk.gflops)
     record.ms.append(sum(lap for stage, lap in chunk.stages_ms.items() if stage != "preprocess"))
     record.prune_ms.append(chunk.stages_ms.get("prune", 0.0))
 
@@ -148,6 +152,7 @@ def _row(pruner: Pruner | None, record: _Seen, dense: _Seen, lengths: Sequence[i
         gripper=float(np.mean([(found != expected)[:, GRIPPER].mean() for found, expected in pairs])),
         kept=float(np.mean(record.kept)),
         visual=visual,
+        gflops=float(np.mean(record.gflops)),
         ms=float(np.median(record.ms)),
         prune_ms=float(np.median(record.prune_ms)),
     )

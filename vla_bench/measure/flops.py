@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vla_bench.errors import MeasureError, UsageError
 from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.lengths import Case, Lengths
 from vla_bench.interface.presets import SEVEN_B
+from vla_bench.interface.pruner import Pruner, fit
+from vla_bench.interface.sites import Site
+from vla_bench.measure.counted import counted, papers_count
 from vla_bench.measure.runs import model_of, passes, recorded
 from vla_bench.measure.sizes import config_of
-from vla_bench.model.costs import Lengths, Scope, macs, mean_gflops, others
-from vla_bench.model.costs_decoding import decoding_macs, others_decoding
-from vla_bench.pruners.lengths import CUTS, NONE, path_of
-from vla_bench.pruners.spec import parse
+from vla_bench.model.costs import Scope, mean_gflops, others
+from vla_bench.model.costs_decoding import others_decoding
+from vla_bench.model.query_costs import query_macs
+from vla_bench.paper import published_cost
+from vla_bench.pruners.registry import NONE, choosing, make_pruner
+from vla_bench.trace import Cut
 from vla_bench.values import Counter
 
 PROMPT = 28  # LIBERO's forty instructions have 27.5 tokens in the reference's template, on average
-
-# Table II of the paper: image tokens, TFLOPs.
-PAPER = {NONE: (512, 8.8), "lightvla": (78, 3.6), "fastv": (100, 1.9), "flashvla-ics": (192, 0.7), "spvla": (229, 3.1)}
 
 
 MEASURED = (Counter.TORCH, Counter.FVCORE)
@@ -33,13 +37,14 @@ class FlopsRequest:
     model: None for 7b, or with a run for the model that it is of.
     pruner: None for every one, at the paper's settings; with a counter other than the closed form, for the paper's two;
         with a run, the run's.
+    kept: image tokens left behind each of the pruner's cuts, one number standing for all; empty where its arguments say it.
     from_run: count the queries of a run, each as long as it was; then nothing is left for `kept` and `prompt_tokens` to say.
     prompt_tokens: None for PROMPT.
     """
 
     model: str | None = None
     pruner: str | None = None
-    kept: int | None = None
+    kept: tuple[int, ...] = ()
     from_run: Path | None = None
     prompt_tokens: int | None = None
     scope: Scope = Scope.MODEL
@@ -50,8 +55,9 @@ class FlopsRequest:
 class Count:
     """One counted case.
 
-    visual_tokens, prompt_tokens: means over the queries.
+    visual_tokens: image tokens before pruning.  kept_tokens, prompt_tokens: means over the queries.
     layer_mean: image tokens computed, mean over the decoder's layers.
+    cuts: where image tokens left; of several queries, on average.
     modules: GFLOP by module.
     paper: TFLOPs in the paper's Table II, None where it has none.
     difference: from the closed form, as a share of it; None for the closed form itself.
@@ -61,11 +67,13 @@ class Count:
     model: str
     pruner: str
     scope: Scope
-    visual_tokens: float
+    visual_tokens: int
+    kept_tokens: float
     prompt_tokens: float
     layer_mean: float
     queries: int
     modules: dict[str, float]
+    cuts: tuple[Cut, ...] = ()
     paper: float | None = None
     counter: Counter = Counter.CLOSED_FORM
     difference: float | None = None
@@ -87,7 +95,8 @@ class Count:
             "unit": "FLOP = 2 x MAC",
             "counter": self.counter.value,
             "visual_tokens": self.visual_tokens,
-            "visual_tokens_layer_mean": self.layer_mean,
+            "kept_tokens": self.kept_tokens,
+            "layer_tokens_mean": self.layer_mean,
             "prompt_tokens": self.prompt_tokens,
             "queries": self.queries,
             "total_gflops": self.total,
@@ -95,6 +104,16 @@ class Count:
             **({"decoding": "ar"} if self.decoded else {}),
             **({} if self.difference is None else {"of_closed_form": 1 + self.difference}),
         }
+
+
+def parse_kept(text: str | None) -> tuple[int, ...]:
+    """Numbers of image tokens as `--kept` takes them: 78, or behind several cuts 300/200/110.  Raises UsageError."""
+    parts = [] if text is None else text.split("/")
+    if not all(part.strip().isdecimal() and len(part) < 10 for part in parts):
+        raise UsageError(
+            f'--kept "{text}" is no number of image tokens, nor such numbers with / between', "vla-bench flops --kept 78"
+        )
+    return tuple(map(int, parts))
 
 
 def count(request: FlopsRequest) -> list[Count]:
@@ -121,11 +140,11 @@ def _measured(case: Count, config: VLAConfig, counter: Counter) -> Count:
     from vla_bench.measure.counters import count_fvcore, count_torch
     from vla_bench.measure.meta import meta_query, run
 
-    kept, prompt = round(case.visual_tokens), round(case.prompt_tokens)
-    query = meta_query(config, case.pruner, case.scope, prompt, kept)
-    flops = run(query, count_torch if counter is Counter.TORCH else count_fvcore)
-    path = path_of(case.pruner, config, prompt, kept)
-    closed = {name: 2 * cost for name, cost in macs(config, path.lengths, case.scope, path.own).items()}
+    prompt, kept = round(case.prompt_tokens), tuple(cut.after for cut in case.cuts)
+    watched = counted(case.pruner, config, kept, always=True)
+    flops = run(meta_query(config, watched, case.scope, prompt), count_torch if counter is Counter.TORCH else count_fvcore)
+    macs = query_macs(watched.pruner, Case(config, prompt, watched.cuts), case.scope)
+    closed = {name: 2 * cost for name, cost in macs.items()}
     different = [name for name in {**closed, **flops} if flops.get(name, 0) != closed.get(name, 0)]
     if counter is Counter.TORCH and different:
         figures = "; ".join(f"{name} {closed.get(name, 0):,} and {flops.get(name, 0):,}" for name in different)
@@ -141,99 +160,123 @@ def _measured(case: Count, config: VLAConfig, counter: Counter) -> Count:
 def _cases(request: FlopsRequest, config: VLAConfig) -> list[Count]:
     """In closed form."""
     if request.pruner is not None:
-        return [_case(request, config, _checked(request.pruner), request.kept)]
-    if request.kept is not None:
+        return [_case(request, config, request.pruner, request.kept)]
+    if request.kept:
         return [_case(request, config, "lightvla", request.kept)]
-    names = (*CUTS, "sparsevlm") if request.counter is Counter.CLOSED_FORM else (NONE, "lightvla")
-    return [_at_the_papers_settings(request, config, name) for name in names]
+    if request.counter is not Counter.CLOSED_FORM:
+        return [_at_the_papers_settings(request, config, name) for name in (NONE, "lightvla")]
+    return [_at_the_papers_settings(request, config, name) for name in (NONE, *choosing())]
 
 
-def _checked(pruner: str) -> str:
-    """In its one spelling, with profiles spelled out; the bare name of a method that is counted here needs no look at its
-    class, which would import torch.  Raises UsageError for what is no pruner."""
-    if "(" not in pruner and parse(pruner).name in (*CUTS, "sparsevlm"):
-        return pruner
-    from vla_bench.pruners.registry import spelled
-
-    return spelled(pruner)
-
-
-def _case(request: FlopsRequest, config: VLAConfig, pruner: str, kept: int | None, paper: float | None = None) -> Count:
-    path = path_of(pruner, config, request.prompt_tokens, kept)
-    found = mean_gflops([macs(config, path.lengths, request.scope, path.own)])
+def _case(request: FlopsRequest, config: VLAConfig, pruner: str, kept: Sequence[int], paper: float | None = None) -> Count:
+    pruned = counted(pruner, config, kept)
+    case = Case(config, request.prompt_tokens, pruned.cuts)
     return Count(
-        request.model,
-        pruner,
-        request.scope,
-        path.lengths.visual[-1],
-        request.prompt_tokens,
-        path.layer_mean,
-        1,
-        found,
-        paper,
+        model=request.model,
+        pruner=pruned.label,
+        scope=request.scope,
+        visual_tokens=config.visual_tokens,
+        kept_tokens=case.lengths.visual[-1],
+        prompt_tokens=request.prompt_tokens,
+        layer_mean=case.lengths.layer_mean,
+        queries=1,
+        modules=mean_gflops([query_macs(pruned.pruner, case, request.scope)]),
+        cuts=pruned.cuts,
+        paper=paper,
     )
 
 
 def _at_the_papers_settings(request: FlopsRequest, config: VLAConfig, name: str) -> Count:
-    """As many tokens as its Table II says, else the method's own share, else LightVLA's; smaller models in proportion."""
-    tokens, tflops = PAPER.get(name, (None, None))
-    if tokens is None and name in CUTS and CUTS[name].keep is None:
-        tokens = PAPER["lightvla"][0]
-    kept = None if tokens is None else round(tokens * config.visual_tokens / 512)
-    return _case(request, config, name, kept, tflops)
+    """As many tokens as Table II has for it, else the method's own share, else LightVLA's; smaller models in proportion."""
+    published = published_cost(name)
+    if published is not None:
+        return _case(request, config, name, [papers_count(name, config)], published.tflops)
+    try:
+        return _case(request, config, name, ())
+    except UsageError:  # the input decides
+        return _case(request, config, name, [papers_count("lightvla", config)])
 
 
 def _of_run(request: FlopsRequest) -> Count:
-    """Mean over the recorded queries that took a pass, each with its own counts."""
+    """Mean over the recorded queries that took a pass, each with its own cuts."""
     again = f"vla-bench flops --from-run {request.from_run}"
     if request.counter is not Counter.CLOSED_FORM:
         raise UsageError(
             f"--counter {request.counter.value} runs the model once a query, and a run has many; --from-run has the closed form",
             again,
         )
-    for option, given in (("--kept", request.kept), ("--prompt-tokens", request.prompt_tokens)):
+    for option, given in (("--kept", request.kept or None), ("--prompt-tokens", request.prompt_tokens)):
         if given is not None:
             raise UsageError(f"{option} {given} beside --from-run: every recorded query has its own", again)
-    run, answers = recorded(request.from_run), passes(request.from_run)
+    run, queries = recorded(request.from_run), passes(request.from_run)
     model, config = model_of(run, request.from_run, request.model)
     policy = run.config["policy"]
-    pruner = str(policy.get("pruner", NONE)) if request.pruner is None else _checked(request.pruner)
-    decoded = policy.get("decoding") == "ar"
-    costs, layer_means = [], []
-    for answer in answers:
-        path = path_of(pruner, config, answer.prompt_tokens, sum(answer.kept))
-        costs.append((_decoded if decoded else macs)(config, path.lengths, request.scope, path.own))
-        layer_means.append(path.layer_mean)
-    number = len(answers)
+    text, decoded = str(policy.get("pruner", NONE)), policy.get("decoding") == "ar"
+    pruner = make_pruner(text if request.pruner is None else request.pruner)
+    if pruner is not None:
+        fit(pruner, config)
+    traced = request.pruner is None  # under another pruner as many tokens are left, and who knows which path
+    cuts = [query.trace.cuts if traced and query.trace else _from_counts(pruner, config, sum(query.kept)) for query in queries]
+    cases = [Case(config, query.prompt_tokens, own, decoded) for query, own in zip(queries, cuts, strict=True)]
+    known = {case: _folded(query_macs(pruner, case, request.scope)) for case in set(cases)}
+    number = len(cases)
     return Count(
-        model,
-        pruner,
-        request.scope,
-        sum(sum(a.kept) for a in answers) / number,
-        sum(a.prompt_tokens for a in answers) / number,
-        sum(layer_means) / number,
-        number,
-        mean_gflops(costs),
+        model=model,
+        pruner=NONE if pruner is None else pruner.label,
+        scope=request.scope,
+        visual_tokens=config.visual_tokens,
+        kept_tokens=sum(sum(query.kept) for query in queries) / number,
+        prompt_tokens=sum(query.prompt_tokens for query in queries) / number,
+        layer_mean=sum(case.lengths.layer_mean for case in cases) / number,
+        queries=number,
+        modules=mean_gflops([known[case] for case in cases]),
+        cuts=_mean_cuts(cuts),
         decoded=decoded,
     )
 
 
-def _decoded(config: VLAConfig, lengths: Lengths, scope: Scope, pruner: int) -> dict[str, int]:
-    """A query decoded token by token, its passes of one row with those of all rows."""
-    found = decoding_macs(config, lengths, scope, pruner)
+def _from_counts(pruner: Pruner | None, config: VLAConfig, kept: int) -> tuple[Cut, ...]:
+    """The cuts of a query of which only the tokens left at the end are known.  Raises UsageError where that is too little."""
+    if pruner is None or kept == config.visual_tokens:
+        return ()
+    own = pruner.expected(config)
+    if own is not None and own and own[-1].after == kept:
+        return own
+    if len(pruner.cutting_sites) > 1:
+        raise UsageError(
+            f"this run recorded the tokens left at the end alone, and {pruner.label} cuts {len(pruner.cutting_sites)} times",
+            "run it again with this version of vla-bench, which records every cut",
+        )
+    return pruner.expected(config, [kept])
+
+
+def _mean_cuts(queries: Sequence[tuple[Cut, ...]]) -> tuple[Cut, ...]:
+    """At every site where any of the queries was cut, the rounded means over all of them."""
+    sites = sorted({cut.site for cuts in queries for cut in cuts}, key=lambda site: Site.parse(site).order)
+    found = []
+    for site in sites:
+        own = [cut for cuts in queries for cut in cuts if cut.site == site]
+        before, kept, merged = (round(sum(getattr(cut, name) for cut in own) / len(own)) for name in ("before", "kept", "merged"))
+        found.append(Cut(site, before, kept, merged, own[0].reused))
+    return tuple(found)
+
+
+def _folded(costs: dict[str, int]) -> dict[str, int]:
+    """Of a query decoded token by token, the passes of one row with those of all rows."""
     for part in ("linear", "attention"):
-        found[f"llm_{part}"] += found.pop(f"decode_{part}")
-    return found
+        if f"decode_{part}" in costs:
+            costs[f"llm_{part}"] += costs.pop(f"decode_{part}")
+    return costs
 
 
 def explain(count: Count, config: VLAConfig) -> list[str]:
     """The formula with this case's numbers; of a run, with its mean query's."""
     prompt = round(count.prompt_tokens)
     llm, rest = config.llm, (others_decoding if count.decoded else others)(config, prompt)
-    path = path_of(count.pruner, config, prompt, round(count.visual_tokens))
+    lengths = Lengths.after(config, prompt, count.cuts)
     linear, attention = 2 * (4 * llm.width**2 + 3 * llm.width * llm.mlp), 4 * llm.width
     groups: list[tuple[int, int]] = []  # (image tokens, layers)
-    for visual in path.lengths.visual:
+    for visual in lengths.visual:
         same = groups and groups[-1][0] == visual
         groups = [*groups[:-1], (visual, groups[-1][1] + 1)] if same else [*groups, (visual, 1)]
     behind = "" if count.decoded else f" + action slots {config.slots} + stop 1"
@@ -247,5 +290,5 @@ def explain(count: Count, config: VLAConfig) -> list[str]:
         *([f"and {steps} passes of one row, which sees N + 1 to N + {steps} tokens"] if count.decoded else []),
         f"a ViT block on T tokens: 2 T (4 d^2 + 2 d m) + 4 T^2 d; DINOv2 T = {config.patches + config.dino.prefix}, "
         f"SigLIP T = {config.patches}; {config.cameras} cameras",
-        f"projector: {path.lengths.projected} tokens; pruner itself: {2e-9 * path.own:.4f} GFLOP",
+        f"projector: {lengths.projected} tokens; pruner itself: {count.modules['pruner']:.4f} GFLOP",
     ]

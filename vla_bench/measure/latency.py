@@ -14,18 +14,20 @@ import numpy as np
 
 from vla_bench.errors import MeasureError, UsageError
 from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.lengths import Case
 from vla_bench.measure import devices
 from vla_bench.measure.devices import Device, Peak
 from vla_bench.measure.ready import make_ready
 from vla_bench.measure.replay import OWN, PAPER, Asked, cycle_of, replay
-from vla_bench.measure.roofline import bound_ms, products, share
+from vla_bench.measure.roofline import Products, bound_ms, products, share
 from vla_bench.measure.spread import Ratio, Spread, ratio, spread
 from vla_bench.measure.timing import LEAST_WARM_SECONDS, interleave, warm_up
 from vla_bench.measure.variants import DENSE, Asker, Variant, parse_variant
+from vla_bench.model.costs import padded
 from vla_bench.model.speed import Speed
-from vla_bench.pruners.lengths import path_of
 from vla_bench.pruners.registry import NONE
 from vla_bench.suites import load_suites
+from vla_bench.trace import Cut
 
 LLM = "decoder"
 ON_A_CPU = "cameras,rows"  # what helps there
@@ -78,14 +80,14 @@ class Row:
     llm: Spread
     stages: dict[str, float]
     kept: tuple[float, float, int, int]
-    gflops: float | None
+    gflops: float
     bound_ms: float | None
     of_bound: float | None
     instead: int = 0
 
     @property
-    def tflops_per_s(self) -> float | None:
-        return None if self.gflops is None else self.gflops / self.device.median
+    def tflops_per_s(self) -> float:
+        return self.gflops / self.device.median
 
 
 @dataclass(frozen=True)
@@ -235,12 +237,9 @@ def _row(asker: Asker, times: Timings, queries: Sequence[Asked], peak: Peak | No
             f"{asker.pruner} answered every query by itself, and no pass was timed", "vla-bench latency --vs dense"
         )
     device, kept = spread(_there(times.device)), np.asarray(asker.kept)
-    gflops = bound = None
-    costs = [_products(asker, asked, int(k)) for asked, k in zip(taken, kept, strict=True)]
-    if None not in costs:
-        gflops = 2e-9 * float(np.mean([sum(p.macs for p in found) for found in costs]))
-        if peak is not None:
-            bound = float(np.mean([bound_ms(found, peak, asker.dtype.itemsize) for found in costs]))
+    costs = [_products(asker, asked, cuts) for asked, cuts in zip(taken, asker.cuts, strict=True)]
+    gflops = 2e-9 * float(np.mean([sum(product.macs for product in query) for query in costs]))
+    bound = None if peak is None else float(np.mean([bound_ms(query, peak, asker.dtype.itemsize) for query in costs]))
     return Row(
         name=asker.name,
         wall=spread(times.wall),
@@ -255,17 +254,13 @@ def _row(asker: Asker, times: Timings, queries: Sequence[Asked], peak: Peak | No
     )
 
 
-def _products(asker: Asker, asked: Asked, kept: int):
-    """None for a pruner whose path the input decides."""
+def _products(asker: Asker, asked: Asked, cuts: tuple[Cut, ...]) -> list[Products]:
+    """Of one query as it ran."""
     config: VLAConfig = asker.model.config
     prompt = asked.prompt or len(asker.processor.prompt(asked.observation.instruction))
-    try:
-        path = path_of(asker.pruner, config, prompt, kept)
-    except UsageError:
-        return None
-    speed = Speed.parse(asker.variant.speed)
-    lengths = path.lengths.padded(config) if speed.buckets else path.lengths
-    return products(config, lengths, path.own, speed.rows)
+    speed, case = Speed.parse(asker.variant.speed), Case(config, prompt, cuts)
+    lengths = padded(config, case.lengths) if speed.buckets else case.lengths
+    return products(config, lengths, asker.pruner_macs(case), speed.rows)
 
 
 def _compare(slow: str, fast: str, found: dict[str, Timings]) -> Comparison:

@@ -18,12 +18,12 @@ from vla_bench.interface.needs import Need
 from vla_bench.interface.pruner import Pruner
 from vla_bench.interface.selection import Resampling, Selection
 from vla_bench.interface.view import View
+from vla_bench.measure.counted import Counted
 from vla_bench.model.costs import Scope
 from vla_bench.model.vision import BLOCK_READ
 from vla_bench.model.vla import VLA, Inputs
-from vla_bench.pruners.registry import make_pruner
-from vla_bench.pruners.spec import parse
 from vla_bench.pruners.wrappers import Wrapper
+from vla_bench.trace import Cut
 
 # Modules by name, and the key of `costs.macs` under which a module and all in it count, unless what is inside has its own.
 KEYS = (
@@ -36,7 +36,6 @@ KEYS = (
     ("openvla.language_model.model.layers", "llm_attention"),
 )
 PRUNER = "pruner"
-IN_EVERY_QUERY = {"vla-adp": {"gate": "off"}}  # arguments with which a method prunes each query: the one that is counted
 
 
 def key_of(path: Sequence[str]) -> str | None:
@@ -63,29 +62,32 @@ class Apart(nn.Module):
 
 
 class Sized(Wrapper):
-    """The pruner inside does its work; then the first `kept` image tokens are those that go on behind its last site.
+    """The pruner inside does its work; then the first image tokens go on, as many as `cuts` say.
 
-    kept: None for all.
-    alive: what the pruner inside found; tracing forgets what nobody reads.
+    alive: what the pruner inside chose; tracing forgets what nobody reads.
     """
 
     name = "sized"
 
-    def __init__(self, inner: Pruner, kept: int | None):
+    def __init__(self, inner: Pruner, cuts: Sequence[Cut]):
         super().__init__(inner)
         self.name, self.label = inner.name, inner.label
-        self.kept = kept
+        self.counts = {cut.site: cut.after for cut in cuts}
         self.apart = Apart()
         self.alive: list[Tensor] = []
+
+    def fit(self, config: VLAConfig) -> None:
+        """The pruner inside was fitted when its cuts were counted."""
 
     def select(self, view: View) -> Resampling | None:
         choice = self.apart(self.inner.select, view)
         if isinstance(choice, Selection):
             self.alive += [choice.keep] if choice.merged is None else [choice.keep, choice.merged.hidden]
-        if self.kept is None or view.site != self.sites[-1]:
+        kept = self.counts.get(str(view.site))
+        if kept is None:
             return None
-        hidden = view.patches.hidden[:, : self.kept]
-        return Resampling(hidden, torch.arange(self.kept, device=hidden.device).unsqueeze(0))
+        hidden = view.patches.hidden[:, :kept]
+        return Resampling(hidden, torch.arange(kept, device=hidden.device).unsqueeze(0))
 
 
 class Watched(VLA):
@@ -149,13 +151,16 @@ def _run_too(block: nn.Module, module: nn.Module, args: object, output: Tensor) 
     block(output)
 
 
-def meta_query(config: VLAConfig, pruner: str, scope: Scope, prompt: int, kept: int) -> Watched:
-    """A query on the meta device, with `prompt` prompt tokens and `kept` image tokens behind the last site.
+def meta_query(config: VLAConfig, pruned: Counted, scope: Scope, prompt: int) -> Watched:
+    """A query on the meta device, with `prompt` prompt tokens and the cuts of `pruned`.
 
-    Raises UsageError for a pruner that is none.
+    Raises UsageError for a pruner that works with the keys and values of a query before.
     """
+    if pruned.pruner is not None and Need.PAST in pruned.pruner.needs:
+        raise _blind(pruned.label, pruned.cuts, "sees what is left of the query before, and a counter watches one")
     with torch.device("meta"):
-        return Watched(config, _sized(pruner, config, kept), scope, prompt).eval()
+        pruner = None if pruned.pruner is None else Sized(pruned.pruner.to("meta"), pruned.cuts)
+        return Watched(config, pruner, scope, prompt).eval()
 
 
 def run(query: Watched, count: Callable[[Watched], dict[str, int]]) -> dict[str, int]:
@@ -166,24 +171,9 @@ def run(query: Watched, count: Callable[[Watched], dict[str, int]]) -> dict[str,
     except (NotImplementedError, RuntimeError) as error:
         if query.pruner is None or "meta" not in str(error):
             raise
-        label, kept = query.pruner.label, "" if query.pruner.kept is None else f" --kept {query.pruner.kept}"
-        raise UsageError(
-            f"{label} decides by values how it goes on, and a counter sees shapes alone",
-            f'vla-bench flops --pruner "{label}"{kept} --counter closed-form',
-        ) from error
+        raise _blind(query.pruner.label, (), "decides by values how it goes on, and a counter sees shapes alone") from error
 
 
-def _sized(text: str, config: VLAConfig, kept: int) -> Sized | None:
-    """The pruner, told by its own argument, where it has one, to keep as many: some do nothing where everything stays."""
-    spec = parse(text)
-    while spec.inner is not None:
-        spec = spec.inner
-    pruner = make_pruner(text, IN_EVERY_QUERY.get(spec.name))
-    if pruner is None:
-        return None
-    innermost = pruner
-    while isinstance(innermost, Wrapper):
-        innermost = innermost.inner
-    if hasattr(innermost, "keep"):
-        innermost.keep = kept / config.visual_tokens
-    return Sized(pruner, None if kept == config.visual_tokens else kept)
+def _blind(label: str, cuts: Sequence[Cut], why: str) -> UsageError:
+    kept = f" --kept {'/'.join(str(cut.after) for cut in cuts)}" if cuts else ""
+    return UsageError(f"{label} {why}", f'vla-bench flops --pruner "{label}"{kept} --counter closed-form')

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vla_bench.demonstrations.demo_file import IMAGES, SUFFIX, read_demos, suite_name
+from vla_bench.demonstrations.hdf5 import IMAGES, SUFFIX, read_demos, suite_name
 from vla_bench.errors import RecordError, UsageError
 from vla_bench.model.normalisation import quaternion
 from vla_bench.records import EpisodeKey

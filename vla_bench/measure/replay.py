@@ -15,14 +15,14 @@ import numpy as np
 
 from vla_bench.errors import NotComparableError, UsageError
 from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.presets import SEVEN_B
 from vla_bench.measure.recorded import read_observations
 from vla_bench.measure.runs import passes
+from vla_bench.paper import table1
 from vla_bench.suites import ABOUT, load_suites
 from vla_bench.world.observation import Observation
 
 OWN, PAPER, FIXED = "own", "paper", "fixed"
-
-OF = 512  # image tokens before pruning where a suite says how many LightVLA keeps
 
 
 @dataclass(frozen=True)
@@ -78,31 +78,24 @@ def replay(
     if run is not None:
         counts = cycle(_recorded(run, config, suites))
         return [Asked(o, *next(counts)) for o in islice(shown, number)]
-    dice = np.random.default_rng(seed)
-    about = {suite.name: suite.about for suite in load_suites()}
+    dice, lengths = np.random.default_rng(seed), {suite.name: suite.about.prompt_tokens for suite in load_suites()}
     found = []
     for observation in islice(shown, number):
         suite = observation.episode.suite
-        keep = _drawn(suite, about[suite].kept_tokens, config.visual_tokens, dice) if kept == PAPER else fixed
-        found.append(Asked(observation, None if words else _length(suite, about[suite].prompt_tokens), keep))
+        keep = _drawn(suite, config.visual_tokens, dice) if kept == PAPER else fixed
+        if not words and lengths[suite] is None:
+            raise UsageError(f"{ABOUT} beside suite {suite} says no prompt_tokens", "vla-bench latency without --random-weights")
+        found.append(Asked(observation, None if words else lengths[suite], keep))
     return found
 
 
-def _drawn(suite: str, published: tuple[float, float] | None, visual: int, dice: np.random.Generator) -> int:
-    """A number of image tokens of `visual`, as LightVLA might keep."""
+def _drawn(suite: str, visual: int, dice: np.random.Generator) -> int:
+    """A number of image tokens of `visual`, as LightVLA might keep.  Raises UsageError for a suite that the paper has not."""
+    published = table1()["LightVLA"].tokens.get(suite)
     if published is None:
-        raise _not_said(suite, "kept_tokens", f"vla-bench latency --kept-distribution {FIXED}:{visual // 6}")
-    return int(np.clip(round(dice.normal(*published) * visual / OF), 1, visual))
-
-
-def _length(suite: str, published: int | None) -> int:
-    if published is None:
-        raise _not_said(suite, "prompt_tokens", "vla-bench latency without --random-weights")
-    return published
-
-
-def _not_said(suite: str, key: str, fix: str) -> UsageError:
-    return UsageError(f"{ABOUT} beside the suites says no {key} of {suite}", fix)
+        fix = f"vla-bench latency --kept-distribution {FIXED}:{visual // 6}"
+        raise UsageError(f"the paper has no number of kept tokens for suite {suite}", fix)
+    return int(np.clip(round(dice.normal(published.mean, published.sd) * visual / SEVEN_B.visual_tokens), 1, visual))
 
 
 def cycle_of(queries: Sequence[Asked]) -> Sequence[Asked]:

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from vla_bench.errors import MeasureError
 from vla_bench.interface.config import ViTConfig, VLAConfig
+from vla_bench.interface.lengths import Lengths
 from vla_bench.measure.devices import Peak
-from vla_bench.model.costs import Lengths, head_macs, layer_macs, others, projector_macs, proprio_macs
+from vla_bench.model.costs import head_macs, layer_macs, others, projector_macs, proprio_macs
 
 
 class Products(NamedTuple):

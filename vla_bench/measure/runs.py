@@ -15,7 +15,7 @@ from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.presets import PRESETS
 from vla_bench.measure.sizes import config_of
 from vla_bench.policies.resolve import ModelKind, resolve_model
-from vla_bench.queries import Answer, read_queries
+from vla_bench.queries import QueryRecord, read_queries
 from vla_bench.records import Run, Status, read_episodes, read_run
 from vla_bench.suites import suite_names
 
@@ -28,7 +28,7 @@ def recorded(folder: Path) -> Run:
     return run
 
 
-def passes(folder: Path, suites: Sequence[str] | None = None) -> list[Answer]:
+def passes(folder: Path, suites: Sequence[str] | None = None) -> list[QueryRecord]:
     """The answers that image tokens went through the model for, in the order of the episodes.
 
     Episodes that were cut off or ended in an error are left out, and so are answers that a pruner gave in the model's place.

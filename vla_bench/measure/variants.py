@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vla_bench.checkpoints.known import bundled
 from vla_bench.errors import UsageError
+from vla_bench.interface.lengths import Case
 from vla_bench.interface.presets import PRESETS
 from vla_bench.interface.pruner import Pruner
 from vla_bench.measure.forced import Forced
@@ -18,10 +19,12 @@ from vla_bench.measure.replay import Asked
 from vla_bench.measure.timing import Timed
 from vla_bench.model.fast import FastVLA
 from vla_bench.model.processor import Processor
+from vla_bench.model.query_costs import pruner_macs
 from vla_bench.model.speed import Speed
 from vla_bench.model.stages import Stages
 from vla_bench.model.vla import Inputs, Output
 from vla_bench.pruners.registry import NONE
+from vla_bench.trace import Cut
 from vla_bench.world.observation import Observation
 
 DENSE = "dense"
@@ -63,7 +66,7 @@ class Asker:
 
     fast: the model at the variant's speed, which variants may share.
     passes: of every query since `start`, whether it took a pass through the model; some pruners answer by themselves.
-    kept: image tokens at the end of every query asked with stages that took one.
+    cuts, kept: where image tokens left in every query asked with stages that took one, and how many reached the end.
     """
 
     def __init__(self, variant: Variant, fast: FastVLA, processor: Processor, pruner: Pruner | None):
@@ -76,6 +79,10 @@ class Asker:
         self._last: Observation | None = None
         self._fast = fast
         self.start()
+
+    def pruner_macs(self, case: Case) -> int:
+        """Multiply-adds of its pruner in a query with these cuts."""
+        return pruner_macs(self._pruner, case)
 
     @property
     def pruner(self) -> str:
@@ -91,6 +98,7 @@ class Asker:
     def start(self) -> None:
         """A pass over the queries begins."""
         self.passes: list[bool] = []
+        self.cuts: list[tuple[Cut, ...]] = []
         self.kept: list[int] = []
 
     def prepare(self, asked: Asked) -> Inputs | Given:
@@ -144,7 +152,9 @@ class Asker:
         after = Stages("cpu")
         self.finish(actions, asked)
         after.mark("denormalise")
-        self.kept.append(sum(output.kept_per_camera()[0]))
+        (trace,) = output.trace.read()
+        self.cuts.append(trace.cuts)
+        self.kept.append(trace.cuts[-1].after if trace.cuts else self.model.config.visual_tokens)
         return {**host.milliseconds(), **laps, **after.milliseconds()}
 
     def _begin(self, observation: Observation) -> None:

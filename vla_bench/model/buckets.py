@@ -22,6 +22,7 @@ from vla_bench.interface.needs import Need
 from vla_bench.interface.pruner import Pruner
 from vla_bench.interface.selection import Selection
 from vla_bench.interface.sites import LLM_INPUT
+from vla_bench.interface.trace import Kept, PassTrace
 from vla_bench.interface.view import Patches, Query, View
 from vla_bench.model.sequence import Tokens, narrow, pack
 from vla_bench.model.shortcuts import Shortcuts
@@ -82,13 +83,14 @@ class Bucketed:
             queries = inputs.queries or (Query(),)
             tokens = self._tokens(layout, patches, ids, empty, inputs.proprio)
             keep = self._choice(pruner, tokens, queries, attended)
+            chooser = Chooser.NOBODY if keep is None else chooser
             pruner.after(queries, {})
             stages.mark("prune")
-        thought, counts = self._fit(layout, chooser, (patches, ids, empty, inputs.proprio, keep))
+        thought = self._fit(layout, chooser, (patches, ids, empty, inputs.proprio, keep))
         stages.mark("decoder")
-        return self._output(thought, counts, layout, pruner is not None)
+        return self._output(thought, layout, chooser is not Chooser.NOBODY)
 
-    def _fit(self, layout: Layout, chooser: Chooser, given: tuple[Tensor | None, ...]) -> tuple[Thought, list[int]]:
+    def _fit(self, layout: Layout, chooser: Chooser, given: tuple[Tensor | None, ...]) -> Thought:
         """Run the static pass until the bucket is large enough."""
         pruner = self.model.pruner
         recent = self._recent.setdefault(pruner.label if pruner else "none", deque(maxlen=RECENT))
@@ -104,7 +106,7 @@ class Bucketed:
             counts = [int(number) for number in answer[-layout.cameras :].tolist()]
             if sum(counts) <= columns:
                 recent.append(sum(counts))
-                return thought._replace(answer=answer[: -layout.cameras]), counts
+                return thought._replace(answer=answer[: -layout.cameras])
             self.reruns += 1
             columns = capacity(sum(counts), rest, limit)
 
@@ -143,8 +145,8 @@ class Bucketed:
         every = torch.arange(layout.visual, device=patches.device).unsqueeze(0)
         return self.model.join(Patches(patches, every), ids, empty, proprio, layout)
 
-    def _choice(self, pruner: Pruner, tokens: Tokens, queries: tuple[Query, ...], attended: Tensor | None) -> Tensor:
-        """The pruner's own choice as a mask (1, P)."""
+    def _choice(self, pruner: Pruner, tokens: Tokens, queries: tuple[Query, ...], attended: Tensor | None) -> Tensor | None:
+        """The pruner's own choice as a mask (1, P), None for all."""
         view = View(
             LLM_INPUT,
             tokens.patches,
@@ -157,7 +159,7 @@ class Bucketed:
         )
         choice = pruner.select(view)
         if choice is None:
-            return torch.ones_like(tokens.ids, dtype=torch.bool)
+            return None
         if not isinstance(choice, Selection) or choice.merged is not None or choice.reuse:
             raise ModelError(f"speed buckets: {pruner.label} does more than choose image tokens", "leave out buckets")
         return choice.keep
@@ -181,11 +183,11 @@ class Bucketed:
             self._texts[prompt] = self.model.text(inputs.prompts, layout.slots, inputs.pixel_values.device)
         return self._texts[prompt]
 
-    def _output(self, thought: Thought, counts: list[int], layout: Layout, pruned: bool) -> Output:
+    def _output(self, thought: Thought, layout: Layout, pruned: bool) -> Output:
         if not torch.isfinite(thought.answer).all():
             raise ModelError("the model answered with numbers that are not finite", "vla-bench verify")
         config = self.model.config
         actions = thought.answer.view(1, config.chunk, config.action_dim).to(thought.slots.dtype)
         tokens = Tokens(thought.hidden, thought.positions, thought.valid, thought.ids, layout)
-        patches = replace(tokens.patches, hidden=thought.kept)
-        return Output(actions, thought.slots, tokens, ((LLM_INPUT, patches),) if pruned else (), (tuple(counts),))
+        kept = Kept(LLM_INPUT, replace(tokens.patches, hidden=thought.kept))
+        return Output(actions, thought.slots, tokens, PassTrace(layout, (kept,) if pruned else ()))

@@ -7,37 +7,18 @@ every query sees every key.  One multiply-add is two FLOPs.  Needs no torch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from vla_bench.interface.config import PROJECTOR_GROWTH, RESIDUAL_BLOCKS, LLMConfig, ViTConfig, VLAConfig
+from vla_bench.interface.lengths import Lengths
 from vla_bench.model.speed import BUCKET, capacity
 from vla_bench.values import Scope
 
 
-@dataclass(frozen=True)
-class Lengths:
-    """How many tokens a query has, and where.
-
-    prompt: tokens of the instruction, without BOS, with the space piece that ends it.
-    visual: image tokens that enter each decoder layer.
-    projected: image tokens that go through the projector.
-    keys: image tokens that each layer's queries see, where that is more than are computed; None: those computed.
-    """
-
-    prompt: int
-    visual: tuple[int, ...]
-    projected: int
-    keys: tuple[int, ...] | None = None
-
-    @classmethod
-    def even(cls, config: VLAConfig, prompt: int, visual: int) -> Lengths:
-        """The same image tokens in every layer, all of them projected first: pruning at the LLM's input, or none."""
-        return cls(prompt, (visual,) * config.llm.layers, config.visual_tokens)
-
-    def padded(self, config: VLAConfig, multiple: int = BUCKET) -> Lengths:
-        """With the padding of speed buckets, which is computed and seen like any token: what the smallest bucket costs."""
-        rest = others(config, self.prompt)
-        return replace(self, visual=tuple(capacity(v, rest, config.visual_tokens, multiple) for v in self.visual))
+def padded(config: VLAConfig, lengths: Lengths, multiple: int = BUCKET) -> Lengths:
+    """With the padding of speed buckets, which is computed and seen like any token: what the smallest bucket costs."""
+    rest = others(config, lengths.prompt)
+    return replace(lengths, visual=tuple(capacity(v, rest, config.visual_tokens, multiple) for v in lengths.visual))
 
 
 def others(config: VLAConfig, prompt: int) -> int:
@@ -76,12 +57,6 @@ def head_macs(config: VLAConfig) -> int:
     width = config.llm.width
     step = config.action_dim * width * width + RESIDUAL_BLOCKS * width**2 + width * config.action_dim
     return config.chunk * step if config.l1_head else 0
-
-
-def lightvla_macs(config: VLAConfig, prompt: int) -> int:
-    """The pruner of the paper: cross-attention of all image tokens to the task tokens, and all scores."""
-    task = others(config, prompt) - 1
-    return config.visual_tokens * config.llm.width * (2 * task + config.visual_tokens)
 
 
 def macs(config: VLAConfig, lengths: Lengths, scope: Scope = Scope.MODEL, pruner: int = 0, rows: bool = False) -> dict[str, int]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vla_bench.interface.config import LLMConfig, VLAConfig
-from vla_bench.model.costs import Lengths, Scope, layer_macs, macs
+from vla_bench.interface.lengths import Lengths
+from vla_bench.model.costs import Scope, layer_macs, macs
 
 
 def steps_macs(llm: LLMConfig, cached: Sequence[int], steps: int) -> tuple[int, int]:

@@ -90,7 +90,7 @@ class Decoder(nn.Module):
             if entering is not tokens or index == 0:
                 tokens = entering
                 position_embeddings = self.model.rotary_emb(tokens.hidden, tokens.positions)
-                mask = _mask(tokens, causal=memory is not None)
+                mask = attention_mask(tokens, causal=memory is not None)
             asked = {}  # bare where nobody asks: a compiled layer would be made anew for everything that it is given
             if past is not None or index in probed:
                 asked = {"probe": probe if index in probed else None, "past": past, "tokens": tokens}
@@ -154,7 +154,7 @@ class Decoder(nn.Module):
             )
 
 
-def _mask(tokens: Tokens, causal: bool) -> Tensor | None:
+def attention_mask(tokens: Tokens, causal: bool) -> Tensor | None:
     """What each query may see, (B, 1, 1 or N, N) bool; None for everything, which leaves the fastest kernel."""
     mask = None if tokens.valid is None else tokens.valid[:, None, None]
     if causal:

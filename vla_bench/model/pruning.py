@@ -12,6 +12,7 @@ from vla_bench.interface.needs import Need
 from vla_bench.interface.pruner import Pruner
 from vla_bench.interface.selection import Selection
 from vla_bench.interface.sites import LLM_INPUT, VISION, Place, Site, before_layer
+from vla_bench.interface.trace import Kept, PassTrace
 from vla_bench.interface.view import Patches, Query, View
 from vla_bench.model.attention import Probe
 from vla_bench.model.past import Past, recall
@@ -38,7 +39,7 @@ class Pruning:
         stages: Stages,
     ):
         self.layout = layout
-        self.kept: list[tuple[Site, Patches]] = []
+        self._kept: list[Kept] = []
         self._pruner = pruner
         self._stages = stages
         self._queries = queries or tuple(Query() for _ in layout.prompts)
@@ -65,6 +66,11 @@ class Pruning:
         if self._pruner and self._pruner.renumber:
             tokens = tokens.renumbered()
         return self._thin(LLM_INPUT, tokens)
+
+    @property
+    def trace(self) -> PassTrace:
+        """What it did so far."""
+        return PassTrace(self.layout, tuple(self._kept))
 
     def finish(self) -> None:
         """The decoder has run."""
@@ -109,7 +115,11 @@ class Pruning:
         if isinstance(choice, Selection) and choice.reuse and not self._has_past:
             raise ModelError(f"{self._pruner.name} reuses keys and values that nobody has kept")
         patches = thin(view.patches, choice)
-        self.kept.append((view.site, patches))
+        if isinstance(choice, Selection):
+            made = 0 if choice.merged is None else choice.merged.ids.shape[1]
+            self._kept.append(Kept(view.site, patches, made, choice.reuse, choice.measures))
+        elif choice is not None:
+            self._kept.append(Kept(view.site, patches))
         return patches
 
     def _find_past(self, pasts: dict[EpisodeKey, Past]) -> tuple[Past, bool]:

@@ -20,6 +20,7 @@ class Tokens:
     positions: (B, N) original positions, what RoPE sees.
     valid: (B, N) bool, False on padding; None when nothing is padded.
     ids: (B, visual) which patch each image token is.
+    merged: (B, visual) bool, which image tokens were made of several; None when none was.
     """
 
     hidden: Tensor
@@ -27,6 +28,7 @@ class Tokens:
     valid: Tensor | None
     ids: Tensor
     layout: Layout
+    merged: Tensor | None = None
 
     @property
     def visual(self) -> int:
@@ -37,7 +39,7 @@ class Tokens:
         """The image tokens."""
         images = slice(self.layout.before, self.layout.before + self.visual)
         valid = None if self.valid is None else self.valid[:, images]
-        return Patches(self.hidden[:, images], self.ids, valid)
+        return Patches(self.hidden[:, images], self.ids, valid, self.merged)
 
     @property
     def task(self) -> Tensor:
@@ -66,6 +68,7 @@ class Tokens:
             positions=torch.cat([self.positions[:, :first], first + patches.ids, self.positions[:, tail]], dim=1),
             valid=valid,
             ids=patches.ids,
+            merged=patches.merged,
         )
 
     def renumbered(self) -> Tokens:
@@ -84,8 +87,8 @@ def thin(patches: Patches, choice: Selection | Resampling | None) -> Patches:
         return patches
     if isinstance(choice, Resampling):
         ids = patches.ids.gather(1, choice.picked)
-        valid = None if patches.valid is None else patches.valid.gather(1, choice.picked)
-        return Patches(choice.hidden, ids, valid)
+        valid, merged = (None if mask is None else mask.gather(1, choice.picked) for mask in (patches.valid, patches.merged))
+        return Patches(choice.hidden, ids, valid, merged)
     keep = choice.keep if patches.valid is None else choice.keep & patches.valid
     counts = keep.sum(dim=1)
     shortest, longest = torch.stack(torch.aminmax(counts)).tolist()  # one transfer: the host waits
@@ -94,7 +97,8 @@ def thin(patches: Patches, choice: Selection | Resampling | None) -> Patches:
     valid = None
     if shortest < longest:
         valid = torch.arange(longest, device=keep.device) < counts.unsqueeze(1)
-    stay = Patches(hidden, patches.ids.gather(1, kept), valid)
+    merged = None if patches.merged is None else patches.merged.gather(1, kept)
+    stay = Patches(hidden, patches.ids.gather(1, kept), valid, merged)
     return stay if choice.merged is None else _behind(stay, choice.merged)
 
 
@@ -124,13 +128,15 @@ def narrow(x: Tensor, columns: slice | Tensor) -> Tensor:
     return x.gather(1, columns.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
 
 
-def _behind(first: Patches, second: Patches) -> Patches:
-    """Two groups of image tokens as one."""
-    valid = None
-    if first.valid is not None or second.valid is not None:
-        parts = [torch.ones_like(p.ids, dtype=torch.bool) if p.valid is None else p.valid for p in (first, second)]
-        valid = torch.cat(parts, dim=1)
-    return Patches(torch.cat([first.hidden, second.hidden], dim=1), torch.cat([first.ids, second.ids], dim=1), valid)
+def _behind(first: Patches, made: Patches) -> Patches:
+    """Image tokens, and behind them those that were made of several."""
+    valid, parts = None, (first, made)
+    if first.valid is not None or made.valid is not None:
+        valid = torch.cat([torch.ones_like(p.ids, dtype=torch.bool) if p.valid is None else p.valid for p in parts], dim=1)
+    before = torch.zeros_like(first.ids, dtype=torch.bool) if first.merged is None else first.merged
+    merged = torch.cat([before, torch.ones_like(made.ids, dtype=torch.bool)], dim=1)
+    hidden, ids = (torch.cat([getattr(p, name) for p in parts], dim=1) for name in ("hidden", "ids"))
+    return Patches(hidden, ids, valid, merged)
 
 
 def assemble(bos: Tensor, patches: Patches, tail: Tensor, layout: Layout) -> Tokens:
@@ -147,4 +153,4 @@ def assemble(bos: Tensor, patches: Patches, tail: Tensor, layout: Layout) -> Tok
         images = torch.ones_like(patches.ids, dtype=torch.bool) if patches.valid is None else patches.valid
         tails = torch.arange(length, device=device) < torch.tensor(layout.tails, device=device).unsqueeze(1)
         valid = torch.cat([torch.ones_like(images[:, :1]), images, tails], dim=1)
-    return Tokens(torch.cat([bos, patches.hidden, tail], dim=1), positions, valid, patches.ids, layout)
+    return Tokens(torch.cat([bos, patches.hidden, tail], dim=1), positions, valid, patches.ids, layout, patches.merged)

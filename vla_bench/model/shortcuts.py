@@ -41,8 +41,8 @@ class FastLayer(nn.Module):
         self.qkv = self.gate_up = None
         if fused:
             attention, mlp = layer.self_attn, layer.mlp
-            self.qkv = _stacked(attention.q_proj, attention.k_proj, attention.v_proj)
-            self.gate_up = _stacked(mlp.gate_proj, mlp.up_proj)
+            self.qkv = stacked(attention.q_proj, attention.k_proj, attention.v_proj)
+            self.gate_up = stacked(mlp.gate_proj, mlp.up_proj)
 
     def forward(
         self,
@@ -88,7 +88,8 @@ class FastLayer(nn.Module):
         return mlp.down_proj(mlp.act_fn(gate) * up)
 
 
-def _stacked(*projections: nn.Module) -> Tensor:
+def stacked(*projections: nn.Module) -> Tensor:
+    """One weight for a product that stands for several, copied from theirs.  Raises ModelError where there is more to one."""
     for projection in projections:
         if type(projection) is not nn.Linear or projection.bias is not None:
             raise ModelError(

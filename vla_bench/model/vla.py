@@ -16,8 +16,8 @@ from vla_bench.errors import ModelError
 from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.layout import Layout, Span
-from vla_bench.interface.pruner import Pruner
-from vla_bench.interface.sites import Site
+from vla_bench.interface.pruner import Pruner, fit
+from vla_bench.interface.trace import PassTrace
 from vla_bench.interface.view import Patches, Query
 from vla_bench.model.decoder import Decoder, Memory
 from vla_bench.model.heads import ActionHead, Projector, ProprioProjector
@@ -53,26 +53,18 @@ class Output:
     actions: (B, chunk, 7) normalised, unbounded.
     slots: (B, 56, D) the hidden states that the head read.
     tokens: the sequence behind the final norm.
-    kept: the image tokens that went on behind each site that pruned, in order of the sites.
-    counted: image tokens of each camera that reached the end, per sample, where that was read together with the actions.
+    trace: the image tokens that went on behind each site.
     """
 
     actions: Tensor
     slots: Tensor
     tokens: Tokens
-    kept: tuple[tuple[Site, Patches], ...]
-    counted: tuple[tuple[int, ...], ...] | None = None
+    trace: PassTrace
 
     def kept_per_camera(self) -> list[tuple[int, ...]]:
         """Image tokens of each camera that reached the end, per sample."""
-        if self.counted is not None:
-            return list(self.counted)
-        patches, layout = self.tokens.patches, self.tokens.layout
-        camera = torch.div(patches.ids, layout.patches, rounding_mode="floor")
-        if patches.valid is not None:
-            camera = camera.masked_fill(~patches.valid, -1)
-        counts = torch.stack([(camera == c).sum(dim=1) for c in range(layout.cameras)], dim=1)
-        return [tuple(row) for row in counts.tolist()]
+        layout = self.trace.layout
+        return [query.per_camera(layout.cameras, layout.patches) for query in self.trace.read()]
 
 
 class OpenVLA(nn.Module):
@@ -111,12 +103,9 @@ class VLA(nn.Module):
         self.attach(pruner)
 
     def attach(self, pruner: Pruner | None) -> None:
-        """Prune with `pruner` from now on.  Raises ModelError where it does not fit this model."""
+        """Prune with `pruner` from now on.  Raises ModelError or UsageError where it does not fit."""
         if pruner is not None:
-            pruner.fit(self.config)
-            for site in pruner.sites:
-                if site.layer >= self.config.llm.layers:
-                    raise ModelError(f"{pruner.label} prunes {site}, and the decoder has {self.config.llm.layers} layers")
+            fit(pruner, self.config)
         self.pruner = pruner
         self._pasts.clear()
 
@@ -137,7 +126,7 @@ class VLA(nn.Module):
         slots = tokens.hidden if shortcuts.rows else narrow(tokens.hidden, self.read(tokens))
         actions = self.action_head(slots)
         stages.mark("head")
-        return Output(actions, slots, tokens, tuple(run.kept))
+        return Output(actions, slots, tokens, run.trace)
 
     @torch.no_grad()
     def decode(self, inputs: Inputs, stages: Stages | None = None) -> tuple[Tensor, Output]:
@@ -163,7 +152,7 @@ class VLA(nn.Module):
                 hidden = decoder.step(decoder.embed(found[-1]), next_position + number, memory)
         stages.mark("decoder")
         empty = tokens.hidden.new_zeros(len(last), 0)
-        return torch.cat(found, dim=1), Output(empty, empty, tokens, tuple(run.kept))
+        return torch.cat(found, dim=1), Output(empty, empty, tokens, run.trace)
 
     def reset(self, episode: EpisodeKey) -> None:
         """A new episode begins: nothing about an earlier attempt at it is remembered."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vla_bench.records import EpisodeKey
+from vla_bench.trace import QueryTrace
 from vla_bench.world.observation import Observation, Sight
 
 ACTION_DIM = 7  # dx dy dz (1.0 = 5 cm), three rotations (1.0 = 0.5 rad), gripper (-1 open, +1 close)
@@ -26,6 +27,7 @@ class Chunk:
         model, every other stage (vision, prune, decoder, head) is the model.
     prompt_tokens: length of the instruction as the model read it; None for a policy that reads none.
     gflops: what the answer cost in the scope `model` of `vla_bench.model.costs`; None where that cannot be counted.
+    trace: what the pass did to the image tokens; None for a policy that does not tell.
     """
 
     actions: np.ndarray
@@ -33,6 +35,7 @@ class Chunk:
     stages_ms: Mapping[str, float] = field(default_factory=dict)
     prompt_tokens: int | None = None
     gflops: float | None = None
+    trace: QueryTrace | None = None
 
     @property
     def kept_total(self) -> int | None:

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache, cached_property
 
 import torch
 
 from vla_bench.environment import versions
-from vla_bench.errors import ModelError, UsageError
+from vla_bench.errors import ModelError
+from vla_bench.interface.lengths import Case
 from vla_bench.interface.needs import Need
 from vla_bench.interface.pruner import Pruner
 from vla_bench.model.action_tokens import decode
-from vla_bench.model.costs import Scope, macs
-from vla_bench.model.costs_decoding import decoding_macs
 from vla_bench.model.processor import Processor
+from vla_bench.model.query_costs import query_gflops
 from vla_bench.model.stages import Stages
 from vla_bench.model.vla import VLA, Inputs, Output
 from vla_bench.policies.base import Chunk, Policy
-from vla_bench.pruners.lengths import NONE, path_of
 from vla_bench.records import EpisodeKey
+from vla_bench.trace import Cut
 from vla_bench.values import Decoding
 from vla_bench.world.observation import Observation, Sight
+
+COSTS = 4096  # cases whose cost is remembered
 
 
 class VLAPolicy(Policy):
@@ -49,6 +50,7 @@ class VLAPolicy(Policy):
         self.processor = processor
         self.autoregressive = autoregressive
         self.card = card
+        self._costs: dict[tuple[Pruner | None, Case], float] = {}
         self.visual_tokens = model.config.visual_tokens
         self.image_size = model.config.camera_size
         self.identity = {
@@ -66,21 +68,15 @@ class VLAPolicy(Policy):
     def _weight(self) -> torch.Tensor:
         return self.model.openvla.projector.fc1.weight
 
-    @cached_property
-    def _cost(self) -> Callable[[str, int, int], float | None]:
-        """Pruner, prompt tokens, image tokens left at the end -> GFLOP; None where the input decides more than that."""
-
-        count = decoding_macs if self.autoregressive else macs
-
-        @cache
-        def cost(pruner: str, prompt: int, kept: int) -> float | None:
-            try:
-                path = path_of(pruner, self.model.config, prompt, kept)
-            except UsageError:
-                return None
-            return 2e-9 * sum(count(self.model.config, path.lengths, Scope.MODEL, path.own).values())
-
-        return cost
+    def _gflops(self, prompt: int, cuts: tuple[Cut, ...]) -> float:
+        """What a pass with these cuts cost.  Most queries cost what another one did."""
+        case = Case(self.model.config, prompt, cuts, self.autoregressive)
+        key = (self.model.pruner, case)
+        if key not in self._costs:
+            if len(self._costs) == COSTS:
+                self._costs.clear()
+            self._costs[key] = query_gflops(self.model.pruner, case)
+        return self._costs[key]
 
     def use(self, pruner: Pruner | None) -> None:
         """Prune with `pruner`, which was attached to the model before, from the next query on; its memory stays."""
@@ -123,17 +119,14 @@ class VLAPolicy(Policy):
         actions, output = self._answer(inputs, stages)
         if not torch.isfinite(actions).all():
             raise ModelError(f"{self.name} answered with numbers that are not finite", "vla-bench verify")
-        kept = output.kept_per_camera()
         laps = {"preprocess": preprocess, **stages.milliseconds()}
         share = {stage: lap / len(observations) for stage, lap in laps.items()}
-        return [
-            Chunk(self.processor.robot_actions(actions[i], o), kept[i], share, len(prompt), self._gflops(len(prompt), kept[i]))
-            for i, (o, prompt) in enumerate(zip(observations, inputs.prompts, strict=True))
-        ]
-
-    def _gflops(self, prompt: int, kept: tuple[int, ...]) -> float | None:
-        pruner = self.model.pruner
-        return self._cost(pruner.label if pruner else NONE, prompt, sum(kept))
+        chunks = []
+        for i, trace in enumerate(output.trace.read()):
+            robot, prompt = self.processor.robot_actions(actions[i], observations[i]), len(inputs.prompts[i])
+            kept = trace.per_camera(self.model.config.cameras, self.model.config.patches)
+            chunks.append(Chunk(robot, kept, share, prompt, self._gflops(prompt, trace.cuts), trace))
+        return chunks
 
     def _place(self, inputs: Inputs) -> Inputs:
         """Onto the model's device, in its type."""

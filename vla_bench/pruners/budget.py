@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from vla_bench.errors import ModelError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.layout import Layout
+from vla_bench.interface.pruner import Pruner, cuts_at
 from vla_bench.interface.view import View
 from vla_bench.pruners import shares
 from vla_bench.pruners.shares import count
+from vla_bench.trace import Cut
 
 
-def count_per_camera(keep: float, layout: Layout) -> list[int]:
+def count_per_camera(keep: float, sizes: Layout | VLAConfig) -> list[int]:
     """As `shares.count_per_camera`."""
-    return shares.count_per_camera(keep, layout.patches, layout.cameras)
+    return shares.count_per_camera(keep, sizes.patches, sizes.cameras)
 
 
 def counts(keep: float, layout: Layout, per_camera: bool) -> list[int]:
@@ -65,3 +69,12 @@ def best(scores: Tensor, view: View, keep: float, per_camera: bool) -> Tensor:
         here = (camera == number) & valid
         chosen |= top_k(scores.masked_fill(~here, -torch.inf), share) & here
     return chosen
+
+
+def expected_cuts(pruner: Pruner, config: VLAConfig, keep: float, per_camera: bool, kept: Sequence[int] = ()) -> tuple[Cut, ...]:
+    """`Pruner.expected` of one that keeps a fixed share or number; no cut where that is everything."""
+    if kept:
+        return cuts_at(pruner, config, kept)
+    if keeps_all(keep, config):
+        return ()
+    return cuts_at(pruner, config, [sum(count_per_camera(keep, config)) if per_camera else count(keep, config.visual_tokens)])

@@ -9,12 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.lengths import Case
 from vla_bench.interface.pruner import Pruner
 from vla_bench.interface.selection import Selection
 from vla_bench.interface.sites import LLM_INPUT
 from vla_bench.interface.view import View
-from vla_bench.pruners.budget import check, counts, pools
+from vla_bench.pruners.budget import check, counts, expected_cuts, pools
 from vla_bench.pruners.shares import count
+from vla_bench.trace import Cut
 
 
 def cosine_distances(hidden: Tensor) -> Tensor:
@@ -53,6 +56,11 @@ def spread(distances: Tensor, pools: Tensor, counts: Sequence[int]) -> Tensor:
     return (chosen & pools).any(dim=1)
 
 
+def pair_macs(config: VLAConfig) -> int:
+    """Every image token against every other one."""
+    return config.visual_tokens**2 * config.llm.width
+
+
 class DivPrune(Pruner):
     """Keep a share of the image tokens such that the smallest cosine distance among them is as large as greed makes it.
 
@@ -80,3 +88,10 @@ class DivPrune(Pruner):
         if patches.valid is not None:
             among = among & patches.valid.unsqueeze(1)
         return Selection(spread(distances, among, shares))
+
+    def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...]:
+        return expected_cuts(self, config, self.keep, self.quota == "per_image", kept)
+
+    def macs(self, case: Case) -> int:
+        """All pairs, also where every camera chooses for itself."""
+        return 0 if case.cut(LLM_INPUT) is None else pair_macs(case.config)

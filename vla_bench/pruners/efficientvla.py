@@ -7,6 +7,7 @@ diffusion head has no counterpart in a model that answers in one pass.  No code 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -16,13 +17,15 @@ from torch import Tensor
 from vla_bench.errors import ModelError, UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.layout import Span
+from vla_bench.interface.lengths import Case
 from vla_bench.interface.needs import Rows
 from vla_bench.interface.pruner import Pruner
 from vla_bench.interface.selection import Selection
 from vla_bench.interface.sites import before_layer
 from vla_bench.interface.view import View
-from vla_bench.pruners.budget import check, count_per_camera, keeps_all, top_k
-from vla_bench.pruners.shares import count
+from vla_bench.pruners.budget import check, count_per_camera, expected_cuts, keeps_all, top_k
+from vla_bench.pruners.shares import count, split
+from vla_bench.trace import Cut
 
 
 def choose(relevance: Tensor, hidden: Tensor, k: int, key: int, alpha: float) -> Tensor:
@@ -90,7 +93,7 @@ class EfficientVLATokens(Pruner):
         if count(self.keep, layout.visual) >= layout.visual:
             return None
         check(patches.hidden.float().norm(dim=-1), self.label, view)
-        relevance = check(self._relevance(view), self.label, view)
+        relevance = check(self.relevance(view), self.label, view)
         if self.quota == "global":
             return Selection(choose(relevance, patches.hidden, count(self.keep, layout.visual), self.key, self.alpha))
         # Nothing has left before: the tokens of a camera stand together, all of them.
@@ -102,8 +105,8 @@ class EfficientVLATokens(Pruner):
         )
         return Selection(torch.cat([choose(*camera, self.key, self.alpha) for camera in cameras], dim=1))
 
-    def _relevance(self, view: View) -> Tensor:
-        """(B, V)."""
+    def relevance(self, view: View) -> Tensor:
+        """How much attention joins each image token and the instruction, (B, V)."""
         rows = view.rows[self.rows[0]]
         if self.direction == "t2v":
             return rows.images()
@@ -111,3 +114,19 @@ class EfficientVLATokens(Pruner):
         for sample, span in enumerate(view.layout.columns(Span.PROMPT, view.patches.ids.shape[1])):
             text[sample, span.start : span.stop] = 1
         return (rows.weights.mean(dim=1) @ text.unsqueeze(-1)).squeeze(-1)
+
+    def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...]:
+        return expected_cuts(self, config, self.keep, self.quota == "per_image", kept)
+
+    def macs(self, case: Case) -> int:
+        """Where diverse tokens are wanted, every image token against the key tokens of its set; "v2t" sums by a product, too."""
+        config = case.config
+        if case.cut(self.sites[0]) is None:
+            return 0
+        total = 0 if self.direction == "t2v" else config.visual_tokens * case.seen(self.rows[0].layer)
+        pools = 1 if self.quota == "global" else config.cameras
+        for share in split(count(self.keep, config.visual_tokens), pools):
+            key = min(self.key, share)
+            diverse = share - key - math.floor(self.alpha * (share - key))
+            total += config.visual_tokens // pools * key * config.llm.width if diverse else 0
+        return total

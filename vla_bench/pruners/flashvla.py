@@ -7,6 +7,7 @@ streaming model of 2026 that has the same name.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,15 +17,18 @@ from torch import Tensor
 
 from vla_bench.errors import ModelError
 from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.lengths import Case
 from vla_bench.interface.needs import Need
 from vla_bench.interface.selection import Selection
 from vla_bench.interface.sites import before_layer
 from vla_bench.interface.view import Query, View
-from vla_bench.pruners.budget import best, check
+from vla_bench.pruners.budget import best, check, expected_cuts
+from vla_bench.pruners.divprune import pair_macs
 from vla_bench.pruners.memory import PerEpisode
 from vla_bench.pruners.scored import Ranked
 from vla_bench.pruners.shares import count
 from vla_bench.records import EpisodeKey
+from vla_bench.trace import Cut
 
 LAST = 2  # queries that the trigger compares
 
@@ -135,3 +139,12 @@ class FlashVLA(Ranked):
         past = self._past[query.episode] if self.trigger else None
         if past and not past.repeated:
             past.actions.append(np.array(actions))
+
+    def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...]:
+        return expected_cuts(self, config, self.keep, self.quota == "per_image", kept)
+
+    def macs(self, case: Case) -> int:
+        """The Gram matrix, of every camera or of all; its eigenvectors come on top, and are no product."""
+        if case.cut(self.sites[0]) is None:
+            return 0
+        return pair_macs(case.config) // (case.config.cameras if self.quota == "per_image" else 1)

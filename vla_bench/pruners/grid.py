@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.lengths import Case
+from vla_bench.interface.pruner import Pruner, cuts_at
 from vla_bench.interface.selection import Selection
 from vla_bench.interface.sites import LLM_INPUT
 from vla_bench.interface.view import Patches, View
-from vla_bench.pruners.budget import count_per_camera
+from vla_bench.pruners.budget import count_per_camera, expected_cuts
+from vla_bench.trace import Cut
 
 
 class Grid(Pruner):
@@ -36,6 +40,9 @@ class Grid(Pruner):
         side = math.isqrt(layout.patches)
         places = [camera * layout.patches + place for camera, k in enumerate(counts) for place in grid_places(side, k)]
         return Selection(torch.isin(view.patches.ids, torch.tensor(places, device=view.patches.ids.device)))
+
+    def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...]:
+        return expected_cuts(self, config, self.keep, True, kept)
 
 
 class Pool(Pruner):
@@ -68,6 +75,19 @@ class Pool(Pruner):
         merged = Patches(means.reshape(len(hidden), -1, hidden.shape[-1]).to(hidden.dtype), ids)
         return Selection(torch.zeros_like(view.patches.ids, dtype=torch.bool), merged)
 
+    def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...]:
+        """As many cells as an even lattice has; `kept` says nothing beside `keep`."""
+        cells = min(count_per_camera(self.keep, config))
+        if cells >= config.patches:
+            return ()
+        rows, columns = lattice(math.isqrt(config.patches), cells)
+        return (Cut(str(LLM_INPUT), config.visual_tokens, 0, config.cameras * rows * columns),)
+
+    def macs(self, case: Case) -> int:
+        """A mean is the product with a matrix of shares."""
+        cut = case.cut(LLM_INPUT)
+        return 0 if cut is None else cut.merged * case.config.patches * case.config.llm.width
+
 
 class Blind(Pruner):
     """One image token of every camera, the one in the middle: the far end of every plot."""
@@ -79,6 +99,9 @@ class Blind(Pruner):
     def select(self, view: View) -> Selection:
         side = math.isqrt(view.layout.patches)
         return Selection(view.patches.ids % view.layout.patches == side // 2 * side + side // 2)
+
+    def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...]:
+        return cuts_at(self, config, [config.cameras])
 
 
 def lattice(side: int, k: int) -> tuple[int, int]:

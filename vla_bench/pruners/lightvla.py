@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vla_bench.errors import ModelError
+from vla_bench.interface.lengths import Case
 from vla_bench.interface.pruner import Pruner
 from vla_bench.interface.selection import Resampling, Selection
 from vla_bench.interface.sites import LLM_INPUT
@@ -56,13 +57,17 @@ def winners(scores: Tensor, voters: Tensor | None = None) -> Tensor:
     return torch.zeros_like(votes.new_empty(scores.shape[0], scores.shape[2])).scatter_add_(1, scores.argmax(dim=-1), votes) > 0
 
 
+def lightvla_macs(case: Case) -> int:
+    """Cross-attention of all image tokens to the task tokens, and all scores."""
+    visual, task = case.config.visual_tokens, case.others - 1
+    return visual * case.config.llm.width * (2 * task + visual)
+
+
 class LightVLA(Pruner):
     """The pruner of the paper.  In training it resamples (Eq. 4 to 8), otherwise it keeps the winners (Eq. 3).
 
-    noise_scale: upper bound alpha of the noise, set before every training step; None for no noise.
-    draw: makes the uniform noise, given the scores.
+    noise_scale, draw, once: see `Pruner`; alpha of the noise, what draws it, and steps of training that keep every winner once.
     mask_padding: False lets padding take part as in the reference, whose batches are not independent.
-    once: set while training to keep every winner once, as evaluation does; a choice without gradient.
     """
 
     name = "lightvla"
@@ -79,7 +84,6 @@ class LightVLA(Pruner):
         self.noise_scale = noise_scale
         self.draw = draw
         self.mask_padding = mask_padding
-        self.once = False
 
     def select(self, view: View) -> Selection | Resampling:
         found = self._scores(view)
@@ -103,3 +107,6 @@ class LightVLA(Pruner):
             found = add_noise(found, self.draw(found), self.noise_scale)
         indicator, picked = straight_through(found)
         return Resampling(indicator.to(patches.hidden.dtype) @ patches.hidden, picked)  # Eq. 8
+
+    def macs(self, case: Case) -> int:
+        return lightvla_macs(case)

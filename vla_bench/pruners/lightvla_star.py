@@ -11,7 +11,6 @@ No code was published; where the paper leaves a choice, this is what it says:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from vla_bench.errors import UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.layout import Span
+from vla_bench.interface.lengths import Case
 from vla_bench.interface.needs import Rows
 from vla_bench.interface.pruner import Pruner
 from vla_bench.interface.selection import Resampling, Selection
@@ -37,7 +37,7 @@ class LightVLAStar(Pruner):
     """What the variants share: learnable queries (N_q, D), two norms, and selection as LightVLA's.
 
     queries: how many; 0 is a quarter of the image tokens.  At most so many are kept.
-    noise_scale, draw, once: as for LightVLA.
+    noise_scale: see `Pruner`.
     """
 
     adaptive = True
@@ -50,8 +50,6 @@ class LightVLAStar(Pruner):
             raise UsageError(f"{self.name}: queries={queries} must not be negative", "vla-bench pruners")
         self.count = queries
         self.noise_scale = noise_scale
-        self.draw: Callable[[Tensor], Tensor] = torch.rand_like
-        self.once = False
         self.queries: nn.Parameter | None = None
 
     def width(self, config: VLAConfig) -> int:
@@ -90,6 +88,10 @@ class LightVLAStar(Pruner):
         check(found.amax(dim=1), self.label, view)
         keep = torch.zeros_like(view.patches.ids, dtype=torch.bool)
         return Selection(keep.scatter_(1, found.argmax(dim=-1), True))
+
+    def macs(self, case: Case) -> int:
+        """Learnable queries against the image tokens."""
+        return len(self.queries) * case.config.visual_tokens * self.width(case.config)
 
 
 class LightVLAStarVision(LightVLAStar):

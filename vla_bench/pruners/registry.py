@@ -59,6 +59,19 @@ def names() -> list[str]:
     return [NONE, *BUILT_IN, *sorted(plug_ins())]
 
 
+def choosing() -> list[str]:
+    """Every pruner that chooses by itself and can be used: none that wraps another, no plug-in that is broken."""
+    found = []
+    for name in names():
+        try:
+            if name != NONE and not pruner_class(name).wraps:
+                found.append(name)
+        except UsageError:
+            if name not in plug_ins():
+                raise
+    return found
+
+
 def pruner_class(name: str) -> type[Pruner]:
     """The class behind a name.  Raises UsageError for a name that is not known, or whose package cannot be used."""
     if name in BUILT_IN:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.lengths import Case
 from vla_bench.interface.needs import Need
 from vla_bench.interface.pruner import Pruner
 from vla_bench.interface.selection import Selection
 from vla_bench.interface.sites import LLM_INPUT
 from vla_bench.interface.view import View
-from vla_bench.pruners.budget import best, check
+from vla_bench.pruners.budget import best, check, expected_cuts
+from vla_bench.pruners.lightvla import lightvla_macs
 from vla_bench.pruners.lightvla import scores as lightvla_scores
 from vla_bench.pruners.shares import count
+from vla_bench.trace import Cut
 
 Quota = Literal["per_image", "global"]
 Order = Literal["desc", "asc"]
@@ -75,6 +80,9 @@ class Scored(Ranked):
             return None
         scores = check(self.score(view).float(), self.label, view)
         return Selection(best(self.ranked(scores), view, self.keep, self.quota == "per_image"))
+
+    def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...]:
+        return expected_cuts(self, config, self.keep, self.quota == "per_image", kept)
 
 
 class Random(Scored):
@@ -141,3 +149,6 @@ class ScoreLightVLA(Scored):
             return votes.softmax(dim=-1).sum(dim=1)
         shares = votes.masked_fill(~patches.valid.unsqueeze(1), -math.inf).softmax(dim=-1)
         return (shares * patches.valid.unsqueeze(-1)).sum(dim=1)
+
+    def macs(self, case: Case) -> int:
+        return 0 if case.cut(LLM_INPUT) is None else lightvla_macs(case)

@@ -17,16 +17,18 @@ from torch import Tensor
 from vla_bench.errors import UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.layout import Span
+from vla_bench.interface.lengths import Case
 from vla_bench.interface.needs import Rows
-from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.pruner import Pruner, cuts_at
 from vla_bench.interface.selection import Selection
-from vla_bench.interface.sites import LLM_INPUT, before_layer
+from vla_bench.interface.sites import LLM_INPUT, Site, before_layer
 from vla_bench.interface.view import AttentionRows, View
 from vla_bench.pruners.budget import check, pools
 from vla_bench.pruners.raters import head_mean, positional_term, rank, rated, rater_scores, raters
 from vla_bench.pruners.recycling import Recycled, recycle
 from vla_bench.pruners.shares import count, split
-from vla_bench.pruners.sparsevlm_releases import RELEASES, fitted, scaled
+from vla_bench.pruners.sparsevlm_releases import RELEASES, fitted, scaled, sizes
+from vla_bench.trace import Cut
 
 FIX = "vla-bench pruners"
 
@@ -139,15 +141,14 @@ class SparseVLM(Pruner):
 
     def _wanted(self, cut: int, view: View, mean: Tensor, rows: AttentionRows, valid: Tensor, present: list[int]) -> list[int]:
         """How many of its `present` image tokens each sample keeps."""
-        visual = view.layout.visual
         if self.variant == "rank":
             ranks = rank(mean, self.chosen, rows.image_columns, valid)
             lets = [int(r * self.rank_scale + self.rank_bias) for r in ranks]
             # At full rank no token can be told from the others, and all stay.
             return [n if r == n else self._capped(k, n) for k, r, n in zip(lets, ranks, present, strict=True)]
+        number = self._numbers(view.layout.visual)[cut]
         if self.variant == "1stage":
-            return [min(count(self.keep, visual), n) for n in present]
-        number = scaled(self.table[cut], visual) if self.scaled else self.table[cut]
+            return [min(number, n) for n in present]
         return [self._capped(number, n) for n in present]
 
     def _capped(self, number: int, present: int) -> int:
@@ -171,6 +172,46 @@ class SparseVLM(Pruner):
     def _cut_after(self, layers: Sequence[int]) -> None:
         self.sites = (LLM_INPUT, *(before_layer(layer + 1) for layer in layers))
         self.rows = tuple(Rows(layer, Span.PROMPT) for layer in layers)
+
+    @property
+    def cutting_sites(self) -> Sequence[Site]:
+        return self.sites[1:]
+
+    def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...] | None:
+        """Several cuts, behind each of which some of those that leave come back merged; `kept` must be what that leaves."""
+        if self.variant == "rank":
+            return super().expected(config, kept)
+        if self.variant == "1stage" and kept:
+            return cuts_at(self, config, kept)
+        left, cuts = config.visual_tokens, []
+        for site, number in zip(self.cutting_sites, self._numbers(config.visual_tokens), strict=True):
+            stay = min(number, left) if self.variant == "1stage" else self._capped(number, left)
+            merged = sizes(left - stay)[1] if self.release.recycles else 0
+            if stay < left:
+                cuts.append(Cut(str(site), left, stay, merged))
+            left = stay + merged
+        if kept and kept[-1] != left:
+            raise UsageError(
+                f"under {self.label} {left} image tokens are left, not {kept[-1]}", "vla-bench flops --pruner sparsevlm"
+            )
+        return tuple(cuts)
+
+    def macs(self, case: Case) -> int:
+        """Image tokens against words; of v2 what RoPE alone would make of the raters' attention; the means of merged tokens."""
+        width, head = case.config.llm.width, self.rotary[0]
+        total = case.config.visual_tokens * case.prompt * width
+        for site, rows in zip(self.cutting_sites, self.rows, strict=True):
+            total += case.prompt * case.seen(rows.layer) * head if self.release.unrotates else 0
+            if self.release.recycles and (cut := case.cut(site)) is not None:
+                recycled, groups = sizes(cut.before - cut.kept)
+                total += groups * recycled * width
+        return total
+
+    def _numbers(self, visual: int) -> list[int]:
+        """How many are to stay behind each cut."""
+        if self.variant == "1stage":
+            return [count(self.keep, visual)] * len(self.cutting_sites)
+        return [scaled(number, visual) if self.scaled else number for number in self.table]
 
 
 def best_each(scores: Tensor, counts: Sequence[int], pools: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ by score, scrambles the sequence and is not reproduced.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -15,7 +16,9 @@ from torch import Tensor
 
 from vla_bench.errors import ModelError, UsageError
 from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.lengths import Case
 from vla_bench.interface.needs import Need
+from vla_bench.interface.pruner import cuts_at
 from vla_bench.interface.selection import Selection
 from vla_bench.interface.sites import LLM_INPUT
 from vla_bench.interface.view import Query, View
@@ -25,6 +28,7 @@ from vla_bench.pruners.scored import Ranked
 from vla_bench.pruners.shares import count
 from vla_bench.pruners.vla_adp_gate import Gate
 from vla_bench.records import EpisodeKey
+from vla_bench.trace import Cut
 
 
 def importance(query: Tensor, key: Tensor, real: Tensor) -> Tensor:
@@ -85,6 +89,7 @@ class VLAADP(Ranked):
     sites = (LLM_INPUT,)
     needs = frozenset({Need.PATH})
     adaptive = True
+    always = {"gate": "off"}
     profiles = {
         "release": {"keep": 0.75, "split": (0.4, 0.6), "overflow": "lose", "distance": "net", "positions": "renumber"},
         "paper": {"keep": 0.5, "distance": "sum"},
@@ -151,3 +156,19 @@ class VLAADP(Ranked):
         if query.path is None and query.episode is not None:
             raise ModelError(f"{self.label}: the query does not say where the gripper went", "--pruner 'vla-adp(gate=off)'")
         return self._gates[query.episode].follow(query.path)
+
+    def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...]:
+        """Of a query that is pruned."""
+        if kept:
+            return cuts_at(self, config, kept)
+        k = max(1, count(self.keep, config.visual_tokens))
+        if k >= config.visual_tokens:
+            return ()
+        return cuts_at(self, config, [sum(clip(shares(k, self.split or (1.0,) * config.cameras), config.patches, self.overflow))])
+
+    def macs(self, case: Case) -> int:
+        """Queries and keys of layer 0 for text and image tokens; the mean query against all keys is the mean of the scores."""
+        if case.cut(LLM_INPUT) is None:
+            return 0
+        text, visual, width = 1 + case.prompt, case.config.visual_tokens, case.config.llm.width
+        return (text + visual) * 2 * width**2 + visual * width

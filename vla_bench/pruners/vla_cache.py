@@ -106,7 +106,7 @@ class VLACache(Pruner):
         self.layer, self.layers, self.schedule, self.share = layer, layers, schedule, share
         self.order, self.refresh_every, self.with_proprio, self.against = order, refresh_every, with_proprio, against
         self.sites = tuple(map(before_layer, layers))
-        self._states = PerEpisode(State)
+        self.states = PerEpisode(State)
 
     def fit(self, config: VLAConfig) -> None:
         depth = config.llm.layers
@@ -124,10 +124,10 @@ class VLACache(Pruner):
         self.rows = (*self._raters, *self._all)
 
     def reset(self, episode: EpisodeKey) -> None:
-        self._states.reset(episode)
+        self.states.reset(episode)
 
     def select(self, view: View) -> Selection | None:
-        state = self._states[view.queries[0].episode]
+        state = self.states[view.queries[0].episode]
         if view.site == self.sites[0]:
             self._plan(view, state)
         leaving = rules.quota(state.shares[view.site.layer], len(state.queue)) if len(state.queue) else 0
@@ -139,7 +139,7 @@ class VLACache(Pruner):
         return Selection(stays.to(view.patches.ids.device)[view.patches.ids], reuse=True)
 
     def after(self, queries: Sequence[Query], rows: Mapping[Rows, AttentionRows]) -> None:
-        state = self._states[queries[0].episode]
+        state = self.states[queries[0].episode]
         state.queries += 1
         state.pictures = queries[0].pictures
         raters = [rows[request] for request in self._raters]

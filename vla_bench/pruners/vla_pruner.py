@@ -6,6 +6,7 @@ Here for a model that answers in one pass: the attention of the action slots is 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -14,15 +15,17 @@ from torch import Tensor
 from vla_bench.errors import ModelError, UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.layout import Span
+from vla_bench.interface.lengths import Case
 from vla_bench.interface.needs import Rows
 from vla_bench.interface.pruner import Pruner
 from vla_bench.interface.selection import Selection
-from vla_bench.interface.sites import LLM_INPUT, before_layer
+from vla_bench.interface.sites import LLM_INPUT, Site, before_layer
 from vla_bench.interface.view import View
-from vla_bench.pruners.budget import best, check, counts, keeps_all, pools
-from vla_bench.pruners.divprune import cosine_distances, spread
+from vla_bench.pruners.budget import best, check, counts, expected_cuts, keeps_all, pools
+from vla_bench.pruners.divprune import cosine_distances, pair_macs, spread
 from vla_bench.pruners.memory import PerEpisode
 from vla_bench.records import EpisodeKey
+from vla_bench.trace import Cut
 
 RATERS = {"text": Span.PROMPT, "prefill": Span.PREFILL, "last": Span.LAST}
 
@@ -35,7 +38,7 @@ def decayed(history: Tensor, decay: float, order: str) -> Tensor:
     """
     age = torch.arange(len(history), device=history.device)
     weights = decay ** (age.flip(0) if order == "paper" else age).float()
-    mixed = weights @ history.float()
+    mixed = (weights.unsqueeze(1) * history.float()).sum(dim=0)
     return mixed / mixed.sum()
 
 
@@ -127,3 +130,14 @@ class VLAPruner(Pruner):
             found.append(decayed(torch.stack(list(history)), self.decay, self.order) if history else now)
             history.append(now)
         return torch.stack(found).gather(1, ids)
+
+    def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...]:
+        return expected_cuts(self, config, self.keep, self.per_camera, kept)
+
+    def macs(self, case: Case) -> int:
+        """All pairs."""
+        return 0 if case.cut(self.sites[-1]) is None else pair_macs(case.config)
+
+    @property
+    def cutting_sites(self) -> Sequence[Site]:
+        return self.sites[-1:]

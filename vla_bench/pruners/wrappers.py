@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -9,11 +10,13 @@ from torch import Tensor
 
 from vla_bench.errors import ModelError, UsageError
 from vla_bench.interface.config import VLAConfig
-from vla_bench.interface.pruner import Pruner
+from vla_bench.interface.lengths import Case
+from vla_bench.interface.pruner import Pruner, cuts_at
 from vla_bench.interface.selection import Resampling, Selection
 from vla_bench.interface.view import Query, View
 from vla_bench.pruners.scored import Ranked, draws
 from vla_bench.records import EpisodeKey
+from vla_bench.trace import Cut
 
 
 class Wrapper(Pruner):
@@ -26,6 +29,11 @@ class Wrapper(Pruner):
         super().__init__()
         self.inner = inner
         self.adaptive, self.needs, self.renumber, self.merges = inner.adaptive, inner.needs, inner.renumber, inner.merges
+        self.changes_the_count = self.changes_the_count or inner.changes_the_count
+
+    @property
+    def innermost(self) -> Pruner:
+        return self.inner.innermost
 
     @property
     def sites(self):
@@ -35,8 +43,18 @@ class Wrapper(Pruner):
     def rows(self):
         return self.inner.rows
 
+    @property
+    def cutting_sites(self):
+        return self.inner.cutting_sites
+
     def fit(self, config: VLAConfig) -> None:
         self.inner.fit(config)
+
+    def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...] | None:
+        return self.inner.expected(config, kept)
+
+    def macs(self, case: Case) -> int:
+        return self.inner.macs(case)
 
     def reset(self, episode: EpisodeKey) -> None:
         self.inner.reset(episode)
@@ -53,6 +71,8 @@ class Wrapper(Pruner):
 
 class _Randomised(Wrapper):
     """Changes which image tokens are kept by a lot that depends on seed, episode, step and patch."""
+
+    changes_the_count = True
 
     def __init__(self, inner: Pruner, share: float, seed: int):
         super().__init__(inner)
@@ -78,6 +98,21 @@ class _Randomised(Wrapper):
         """The new mask: keep, valid (B, V) bool, lots (B, V)."""
         raise NotImplementedError
 
+    def changed(self, cut: Cut) -> int:
+        """How many stay where the pruner inside keeps `cut.kept`."""
+        raise NotImplementedError
+
+    def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...] | None:
+        """What the pruner inside keeps, more or fewer; `kept` is what is left then."""
+        cuts = None if kept else self.inner.expected(config)
+        if cuts is None:
+            return cuts_at(self, config, kept) if kept else None
+        return cuts_at(self, config, [self.changed(cut) for cut in cuts]) if cuts else ()
+
+    def lot(self, kept: Tensor) -> Tensor:
+        """`share` of so many, a whole number."""
+        return (self.share * kept).round().long()
+
 
 class PlusRandom(_Randomised):
     """As many image tokens again, drawn from those that the pruner inside drops (2k tokens in the paper's Table IV).
@@ -91,7 +126,10 @@ class PlusRandom(_Randomised):
         super().__init__(inner, share, seed)
 
     def change(self, keep: Tensor, valid: Tensor, lots: Tensor) -> Tensor:
-        return keep | first(lots, valid & ~keep, (self.share * keep.sum(dim=1)).round().long())
+        return keep | first(lots, valid & ~keep, self.lot(keep.sum(dim=1)))
+
+    def changed(self, cut: Cut) -> int:
+        return min(cut.before, cut.kept + int(self.lot(torch.tensor(cut.kept))))
 
 
 class DropRandom(_Randomised):
@@ -110,7 +148,10 @@ class DropRandom(_Randomised):
     def change(self, keep: Tensor, valid: Tensor, lots: Tensor) -> Tensor:
         # Where everything stays nothing was chosen: alone that sample's answer had been None.
         everything = (keep | ~valid).all(dim=1, keepdim=True)
-        return keep & (everything | ~first(lots, keep, (self.share * keep.sum(dim=1)).round().long()))
+        return keep & (everything | ~first(lots, keep, self.lot(keep.sum(dim=1))))
+
+    def changed(self, cut: Cut) -> int:
+        return cut.kept if cut.kept == cut.before else cut.kept - int(self.lot(torch.tensor(cut.kept)))
 
 
 class Inverse(Wrapper):

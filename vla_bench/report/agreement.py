@@ -7,7 +7,7 @@ from pathlib import Path
 from vla_bench.measure.agree import Agreed
 from vla_bench.tables import print_table
 
-COLUMNS = ("pruner", "tokens", "of", "distance", "95 % CI", "gripper %", "ms", "prune ms")
+COLUMNS = ("pruner", "tokens", "of", "distance", "95 % CI", "gripper %", "GFLOP", "ms", "prune ms")
 
 
 def print_agreement(agreed: Agreed) -> None:
@@ -20,6 +20,7 @@ def print_agreement(agreed: Agreed) -> None:
             f"{row.distance:.4f}",
             f"{row.low:.4f} - {row.high:.4f}",
             f"{100 * row.gripper:.1f}",
+            f"{row.gflops:.3f}" if row.gflops < 100 else f"{row.gflops:.1f}",
             f"{row.ms:.1f}",
             f"{row.prune_ms:.1f}",
         ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
+from vla_bench.metrics import Metric, shown
 from vla_bench.results.comparison import Row
 from vla_bench.stats import Rate
 from vla_bench.tables import markdown, print_table
@@ -24,20 +26,19 @@ def comparison_markdown(rows: list[Row]) -> str:
 def comparison_table(rows: list[Row]) -> tuple[tuple[str, ...], list[list[str]]]:
     """Columns, and one row a run: won of each suite, the rate with its interval, what it cost, and the pairs with the first."""
     suites = list(dict.fromkeys(name for row in rows for name in row.suites))
-    columns = ["run", *suites, "%", "95 % CI", "n", "tokens", "GFLOP", "lost", "gained", "difference", "p", "verdict"]
-    if all(row.kept_tokens_mean is None for row in rows):
-        columns = [column for column in columns if column not in ("tokens", "GFLOP")]
-    return tuple(columns), [[cells(row, suites)[column] for column in columns] for row in rows]
+    metrics = shown([row.metrics for row in rows], compared=True)
+    told = [metric.column for metric in metrics]
+    columns = ("run", *suites, "%", "95 % CI", "n", *told, "lost", "gained", "difference", "p", "verdict")
+    return columns, [[cells(row, suites, metrics)[column] for column in columns] for row in rows]
 
 
-def cells(row: Row, suites: list[str]) -> dict[str, str]:
+def cells(row: Row, suites: Sequence[str], metrics: Sequence[Metric]) -> dict[str, str]:
     rate, gap = row.rate, row.difference
     found = {"run": row.name} | {suite: won(row.suites.get(suite)) for suite in suites}
     found["%"] = "-" if rate.rate is None else f"{100 * rate.rate:.1f}"
     found["95 % CI"] = "-" if rate.rate is None else f"{100 * rate.low:.1f} - {100 * rate.high:.1f}"
     found["n"] = str(rate.n)
-    found["tokens"] = "-" if row.kept_tokens_mean is None else f"{row.kept_tokens_mean:.1f}"
-    found["GFLOP"] = "-" if row.gflops_mean is None else f"{row.gflops_mean:.3f}"
+    found |= {metric.column: metric.cell(row.metrics) for metric in metrics}
     found["lost"], found["gained"] = ("", "") if row.pairs is None else (str(row.pairs.lost), str(row.pairs.gained))
     found["difference"] = "" if gap is None else f"{100 * gap.value:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
     found["p"] = "" if row.p is None else f"{row.p:.2g}"

@@ -5,13 +5,10 @@ from __future__ import annotations
 import sys
 
 from vla_bench.measure.flops import TOLERANCE, Count, Counter
+from vla_bench.paper import table2
 from vla_bench.tables import print_table
 
 MODULES = ("dino", "siglip", "projector", "proprio", "pruner", "llm_linear", "llm_attention", "head", "lm_head")
-WHY = """\
-The paper's 3.6 TFLOPs do not follow from 78 tokens: whatever counting gives 8.8 for the dense model gives 2.9 to 3.1 there,
-and 3.6 needs 121 to 128.  Its Table II mixes units, too: FastV's row is multiply-adds of OpenVLA's LLM alone, FlashVLA's of its
-image tokens alone, SP-VLA's counts skipped steps.  Only the first and LightVLA's can stand beside ours."""
 
 
 def columns(counts: list[Count]) -> tuple[tuple[str, ...], list[list[str]]]:
@@ -35,7 +32,7 @@ def columns(counts: list[Count]) -> tuple[tuple[str, ...], list[list[str]]]:
         share = f"{100 * count.total / dense[count.counter]:.1f} %" if count.counter in dense else "-"
         cells = [f"{count.modules.get(name, 0):.{digits}f}" for name in modules]
         name = [count.pruner, count.counter.value] if counters else [count.pruner]
-        row = [*name, f"{count.visual_tokens:.1f}", f"{count.layer_mean:.1f}", *cells, f"{count.total:.{digits}f}", share]
+        row = [*name, f"{count.kept_tokens:.1f}", f"{count.layer_mean:.1f}", *cells, f"{count.total:.{digits}f}", share]
         rows.append([*row, "" if count.paper is None else f"{count.paper:.1f} T"] if papers else row)
     return ((*header, "paper") if papers else header), rows
 
@@ -56,7 +53,18 @@ def print_flops(counts: list[Count]) -> None:
     for line in agreement(counts):
         print(line)
     if any(count.paper is not None for count in counts):
-        print(WHY, file=sys.stderr)
+        print(_about_the_paper(), file=sys.stderr)
+
+
+def _about_the_paper() -> str:
+    """What its Table II can and cannot be compared with."""
+    dense, pruned = table2()["OpenVLA-OFT"], table2()["LightVLA"]
+    return (
+        f"The paper's {pruned.tflops} TFLOPs do not follow from {pruned.tokens} tokens: whatever counting gives {dense.tflops}\n"
+        f"for the dense model gives 2.9 to 3.1 there, and {pruned.tflops} needs 121 to 128.  Its Table II mixes units, too:\n"
+        "FastV's row is multiply-adds of OpenVLA's LLM alone, FlashVLA's of its image tokens alone, SP-VLA's counts\n"
+        "skipped steps.  Only the first and LightVLA's can stand beside ours."
+    )
 
 
 def agreement(counts: list[Count]) -> list[str]:

@@ -7,7 +7,8 @@ from enum import Enum
 from pathlib import Path
 
 from vla_bench.errors import ErrorBudgetError, NotComparableError, UsageError
-from vla_bench.results.kept import kept
+from vla_bench.metrics import Values, group_values
+from vla_bench.results.summary_file import read_summary
 from vla_bench.stats import Difference, Rate, holm, mcnemar, paired_difference, wilson
 
 LEVEL = 0.05  # of the family of tests
@@ -65,28 +66,29 @@ class Pairs:
 class Row:
     """One run; what it is against the first is None for the first itself.
 
+    metrics: over all its queries, by key as in `vla_bench.metrics`.
     p: of McNemar's exact test, two-sided, after Holm's correction for the number of rows.
     """
 
     name: str
     rate: Rate
     suites: dict[str, Rate]
-    kept_tokens_mean: float | None
-    gflops_mean: float | None
+    metrics: Values
     pairs: Pairs | None = None
     difference: Difference | None = None
     p: float | None = None
     verdict: Verdict | None = None
 
     def to_dict(self) -> dict[str, object]:
-        return asdict(self)
+        table = asdict(self)
+        return table | table.pop("metrics")
 
 
 def compare(paths: list[Path]) -> list[Row]:
-    """Rows in the order of run folders or kept files.  Raises NotComparableError where two runs had not the same world."""
+    """Rows in the order of run folders or summaries.  Raises NotComparableError where two runs had not the same world."""
     if len(paths) < 2:
         raise UsageError("a comparison takes two runs or more", "vla-bench compare RUN OTHER_RUN")
-    runs = [kept(path) for path in paths]
+    runs = [read_summary(path) for path in paths]
     first, others = outcomes(runs[0]), []
     for path, run in zip(paths[1:], runs[1:], strict=True):
         check_same_world(paths[0], runs[0], path, run)
@@ -104,7 +106,7 @@ def compare(paths: list[Path]) -> list[Row]:
 def row(path: Path, run: dict) -> Row:
     totals = run["totals"]
     suites = {name: rate(totals["suites"][name]) for name in run["suites"] if name in totals["suites"]}
-    return Row(path.name.removesuffix(".json"), rate(totals), suites, totals["kept_tokens_mean"], totals["gflops_mean"])
+    return Row(path.name.removesuffix(".json"), rate(totals), suites, group_values(totals))
 
 
 def rate(group: dict) -> Rate:

@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 from vla_bench.errors import ExitCode, NotComparableError, UsageError
 from vla_bench.results.comparison import Pairs, Row
-from vla_bench.results.kept import kept
+from vla_bench.results.summary_file import read_summary
 from vla_bench.stats import Difference, mcnemar_drop, paired_difference, smallest_drop
 from vla_bench.values import Rule
 
@@ -57,7 +57,7 @@ class Judgement:
 
 def check_whole(path: Path) -> None:
     """Raises NotComparableError for a run that was broken off: what it lacks may be what it loses."""
-    if (status := kept(path)["status"]) != "complete":
+    if (status := read_summary(path)["status"]) != "complete":
         raise NotComparableError(f"the run in {path} did not end: {status}", f"vla-bench eval --out {path} ..., which goes on")
 
 

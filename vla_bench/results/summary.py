@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from vla_bench.metrics import of_group
 from vla_bench.records import Episode, Status
 from vla_bench.stats import Rate, wilson
 
@@ -17,9 +18,7 @@ class Group:
     errors: int
     rate: Rate
     steps_mean: float | None  # of the successes
-    kept_tokens_mean: float | None  # over all queries, of all cameras together; None without image tokens
-    gflops_mean: float | None  # over all queries, scope `model`
-    policy_ms_mean: float | None  # over all queries
+    metrics: dict[str, float | None]  # over all queries, by key as in `vla_bench.metrics`
 
     def to_dict(self) -> dict[str, object]:
         rate = self.rate
@@ -31,9 +30,7 @@ class Group:
             "rate": rate.rate,
             "interval": None if rate.rate is None else [rate.low, rate.high],
             "steps_mean": self.steps_mean,
-            "kept_tokens_mean": self.kept_tokens_mean,
-            "gflops_mean": self.gflops_mean,
-            "policy_ms_mean": self.policy_ms_mean,
+            **self.metrics,
         }
 
 
@@ -57,13 +54,6 @@ def _mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _query_mean(episodes: list[tuple[int, float | None]]) -> float | None:
-    """Mean over queries from (queries, mean) of each episode, leaving out those without a mean."""
-    known = [(queries, mean) for queries, mean in episodes if mean is not None]
-    total = sum(queries for queries, _ in known)
-    return sum(queries * mean for queries, mean in known) / total if total else None
-
-
 def group(episodes: list[Episode]) -> Group:
     done = [e for e in episodes if e.status is not Status.ERROR]
     won = [e for e in done if e.status is Status.SUCCESS]
@@ -72,9 +62,7 @@ def group(episodes: list[Episode]) -> Group:
         errors=len(episodes) - len(done),
         rate=wilson(len(won), len(done)),
         steps_mean=_mean([e.steps for e in won]),
-        kept_tokens_mean=_query_mean([(e.queries, e.kept_tokens_mean) for e in done]),
-        gflops_mean=_query_mean([(e.queries, e.gflops_mean) for e in done]),
-        policy_ms_mean=_query_mean([(e.queries, e.policy_ms_mean) for e in done]),
+        metrics=of_group((e.queries, e.metrics) for e in done),
     )
 
 

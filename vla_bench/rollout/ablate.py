@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vla_bench import paper
 from vla_bench.checkpoints.known import DEFAULTS
 from vla_bench.errors import UsageError
 from vla_bench.policies.resolve import resolve_model
@@ -25,11 +26,13 @@ class Published:
     tokens: int | None = None
 
 
-WHOLE = Published(97.4, 78)
-# Table III: weights trained with another noise, by the end of their name.
-SCHEDULES = {OtherNoise.NONE: ("-no-noise", Published(97.0, 72)), OtherNoise.CONSTANT: ("-constant-noise", Published(97.0, 112))}
+# Table III: weights trained with another noise: the end of their name, and the table's name of them.
+SCHEDULES = {
+    OtherNoise.NONE: ("-no-noise", "without noise"),
+    OtherNoise.CONSTANT: ("-constant-noise", "without schedule (constant noise)"),
+}
 # Table IV: the same weights, with as many tokens again at random, or without a tenth of them.
-TOKENS = {OtherTokens.MORE: ("plus-random", Published(96.8)), OtherTokens.FEWER: ("drop-random", Published(96.6))}
+TOKENS = {OtherTokens.MORE: "plus-random", OtherTokens.FEWER: "drop-random"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,9 @@ def ablate(
     if not schedules and not tokens:
         schedules, tokens = tuple(SCHEDULES), tuple(TOKENS)
     names = ["whole", *(f"noise {schedule}" for schedule in schedules), *(f"{much} tokens" for much in tokens)]
-    published = [WHOLE, *(SCHEDULES[schedule][1] for schedule in schedules), *(TOKENS[much][1] for much in tokens)]
+    variants = ["LightVLA", *(SCHEDULES[schedule][1] for schedule in schedules)]
+    published = [Published(row.average, row.tokens) for row in (paper.table3()[name] for name in variants)]
+    published += [Published(paper.table4()[much].average) for much in tokens]
 
     seed = base.seed
     if tokens:
@@ -70,7 +75,7 @@ def ablate(
     others = [replace(base, model=trained_with(base.model, schedule)) for schedule in schedules]
     if tokens:
         inner = own_pruner(base)
-        others += [replace(base, pruner=f"{TOKENS[much][0]}({inner},seed={seed})", pruner_args=None) for much in tokens]
+        others += [replace(base, pruner=f"{TOKENS[much]}({inner},seed={seed})", pruner_args=None) for much in tokens]
     runs = []
     for name, request in zip(names, [base, *others], strict=True):
         last = evaluate(within(request, name), observer())

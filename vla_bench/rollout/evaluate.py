@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vla_bench.errors import ExitCode
 from vla_bench.results.result_table import result_table
 from vla_bench.results.summary import Summary, summarise
-from vla_bench.rollout.engine import Engine, Event
+from vla_bench.rollout.engine import Engine
 from vla_bench.rollout.folder import RunFolder
 from vla_bench.rollout.journal import Journal, Observer
 from vla_bench.rollout.plan import Plan, Request, prepare
-from vla_bench.rollout.worker import Settings
+from vla_bench.rollout.pool import Event
+from vla_bench.rollout.worker import Simulators
 from vla_bench.tables import markdown
+from vla_bench.world.protocol import make_simulator
 
 ERROR_BUDGET = 0.02  # share of episodes that may end in errors before a rate means nothing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Result:
-    """What came of it."""
+    """What `evaluate` returns: the run's summary, and where its files are."""
 
     run_dir: Path
     summary: Summary
@@ -73,8 +76,14 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> Result:
         if journal.hopeless:
             engine.stop()
 
-    settings = Settings(suites, plan.assets, plan.gl.environment(), plan.policy.sight, plan.policy.image_size)
-    engine = Engine(plan.policy, settings, plan.workers, on_event, plan.request.video, folder.path / "videos")
+    engine = Engine(
+        plan.policy,
+        Simulators(suites, partial(make_simulator, assets=plan.assets), plan.gl.environment()),
+        workers=plan.workers,
+        on_event=on_event,
+        video=plan.request.video,
+        video_folder=folder.path / "videos",
+    )
     done = [folder.done[key] for key in plan.episodes if key in folder.done]
     observer.begin(greeting(plan, folder, len(todo)), len(plan.episodes), done)
     started = time.monotonic()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from vla_bench.errors import NotComparableError, RecordError
-from vla_bench.locks import lock
-from vla_bench.queries import Answer, write_queries
+from vla_bench.errors import VlaBenchError
+from vla_bench.folders import OutputFolder
+from vla_bench.queries import QueryRecord, write_queries
 from vla_bench.records import (
     Episode,
     EpisodeKey,
@@ -18,46 +17,39 @@ from vla_bench.records import (
     read_episodes,
     read_run,
     write_actions,
-    write_atomically,
     write_run,
 )
 
 
-class RunFolder:
-    """The folder of one run.  Only the process that holds its lock writes to it."""
+class RunFolder(OutputFolder):
+    """The folder of one run.  Only the process that holds its lock writes to it.
+
+    done: the finished episodes.  replaced: the folder of an earlier run that `fresh` set aside.
+    Raises RecordError, NotComparableError.
+    """
 
     def __init__(self, path: Path, run: Run, fresh: bool = False):
-        self.path = path
-        self.run = run
-        self.replaced: Path | None = None
+        super().__init__(path)
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._lock = lock(path)
-            if fresh and (path / "run.json").exists():
-                self.replaced = _set_aside(path)
-                self.close()
-                path.mkdir(exist_ok=True)
-                self._lock = lock(path)
-        except OSError as error:
-            raise RecordError(f"cannot use run folder {path}: {error.strerror}", f"df -h {path.parent}") from error
-        before = read_run(path)
-        if before is not None:
-            if before.config_hash != run.config_hash:
-                self.close()
-                raise NotComparableError(
-                    f"{path} holds a run of another configuration:\n" + "\n".join(differences(before.config, run.config)),
-                    "choose another folder with --out, or start over with --fresh",
+            self.replaced = self.set_aside() if fresh and (path / "run.json").exists() else None
+            before = read_run(path)
+            if before is not None:
+                self.refuse_other(
+                    "a run", before.config, run.config, "choose another folder with --out, or start over with --fresh"
                 )
-            # The run that began here goes on: its identity stays, so that a resumed run looks like any other.
-            self.run = before
-        self.done: dict[EpisodeKey, Episode] = {e.key: e for e in read_episodes(path)}
-        self.set_status("started")
+            # A run that began here goes on: its identity stays, so that a resumed run looks like any other.
+            self.run = before or run
+            self.done: dict[EpisodeKey, Episode] = {e.key: e for e in read_episodes(path)}
+            self.set_status("started")
+        except VlaBenchError:
+            self.close()
+            raise
 
     def set_status(self, status: str) -> None:
         self.run.status = status
         write_run(self.path, self.run)
 
-    def add(self, episode: Episode, actions=None, answers: Sequence[Answer] = ()) -> None:
+    def add(self, episode: Episode, actions=None, answers: Sequence[QueryRecord] = ()) -> None:
         """Record a finished episode; its actions and queries first, so that a recorded episode always has them."""
         if actions is not None:
             write_actions(self.path, episode.key, actions)
@@ -71,36 +63,3 @@ class RunFolder:
         if again:
             self.done = {key: episode for key, episode in self.done.items() if key not in again}
             self.write_text("episodes.jsonl", "".join(episode.to_json() + "\n" for episode in self.done.values()))
-
-    def log_error(self, text: str) -> None:
-        """Full traces of what went wrong, for whoever looks into it."""
-        append_line(self.path / "errors.log", text.rstrip())
-
-    def write_text(self, name: str, text: str) -> None:
-        write_atomically(self.path / name, text)
-
-    def close(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-
-def differences(before: dict, now: dict, prefix: str = "") -> list[str]:
-    """One line per value in which two configurations differ."""
-    lines = []
-    for key in sorted({*before, *now}):
-        old, new, name = before.get(key), now.get(key), f"{prefix}{key}"
-        if isinstance(old, dict) and isinstance(new, dict):
-            lines += differences(old, new, f"{name}.")
-        elif old != new:
-            lines.append(f"  {name}: {old!r} there, {new!r} now")
-    return lines
-
-
-def _set_aside(path: Path) -> Path:
-    """Rename the folder: starting over loses nothing."""
-    number = 1
-    while (aside := path.with_name(f"{path.name}.old{number}")).exists():
-        number += 1
-    os.rename(path, aside)
-    return aside

@@ -6,14 +6,15 @@ import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from vla_bench.queries import Answer
+from vla_bench.metrics import of_episode
+from vla_bench.queries import QueryRecord
 from vla_bench.records import Episode, Status
-from vla_bench.rollout.engine import Event, Finished, Retried
+from vla_bench.rollout.engine import EpisodeAttempt
+from vla_bench.rollout.episode import Outcome
 from vla_bench.rollout.folder import RunFolder
-from vla_bench.rollout.worker import Outcome
+from vla_bench.rollout.pool import ErrorStreak, Event, Finished, Retried
+from vla_bench.rollout.worker import ErrorReport
 from vla_bench.suites import Task
-
-ERRORS_IN_A_ROW = 10  # this many and the cause is not the episodes
 
 
 class Observer:
@@ -34,30 +35,28 @@ class Journal:
         self.folder = folder
         self.tasks = tasks
         self.observer = observer
-        self.hopeless: str | None = None
-        self._errors_in_a_row = 0
+        self._streak = ErrorStreak("episodes")
+
+    @property
+    def hopeless(self) -> str | None:
+        return self._streak.hopeless
 
     def write(self, event: Event) -> None:
         episode = None
         if isinstance(event, Retried):
-            self._log(event.attempt, event.trouble)
+            self._log(event.attempt, event.error)
         if isinstance(event, Finished):
             episode = as_episode(event, self.tasks[event.attempt.episode[:2]].name)
-            actions = event.result.actions if isinstance(event.result, Outcome) else None
-            self.folder.add(episode, actions, event.attempt.answers)
-            if episode.status is Status.ERROR:
-                self._log(event.attempt, event.result)
-                self._errors_in_a_row += 1
-            else:
-                self._errors_in_a_row = 0
-                if event.result.trouble is not None:
-                    self._log(event.attempt, event.result.trouble)
-            if self._errors_in_a_row >= ERRORS_IN_A_ROW:
-                self.hopeless = f"{ERRORS_IN_A_ROW} episodes in a row ended in errors, the last one: {event.result.message}"
+            ended = isinstance(event.result, Outcome)
+            self.folder.add(episode, event.result.actions if ended else None, event.attempt.answers)
+            error = event.result.video_error if ended else event.result
+            if error is not None:
+                self._log(event.attempt, error)
+            self._streak.add(None if ended else error.message)
         self.observer.event(event, episode)
 
-    def _log(self, attempt, trouble) -> None:
-        self.folder.log_error(f"{attempt.episode} attempt {attempt.number}: {trouble.type}: {trouble.message}\n{trouble.trace}")
+    def _log(self, attempt: EpisodeAttempt, error: ErrorReport) -> None:
+        self.folder.log_error(f"{attempt.episode} attempt {attempt.number}: {error.type}: {error.message}\n{error.trace}")
 
 
 def as_episode(event: Finished, task: str) -> Episode:
@@ -66,7 +65,6 @@ def as_episode(event: Finished, task: str) -> Episode:
     key, queries = attempt.episode, len(attempt.answers)
     what = {"suite": key.suite, "task_id": key.task_id, "task": task, "init_state": key.init_state, "repeat": key.repeat}
     how = {"queries": queries, "attempts": attempt.number, "started": timestamp(attempt.started), "ended": timestamp(time.time())}
-    how["policy_ms_mean"] = round(1000 * attempt.policy_s / queries, 3) if queries else None
     how |= reported(attempt.answers)
     if not isinstance(result, Outcome):
         error = {"type": result.type, "message": result.message}
@@ -84,28 +82,12 @@ def as_episode(event: Finished, task: str) -> Episode:
     )
 
 
-def reported(answers: list[Answer]) -> dict[str, object]:
-    """An episode's kept tokens and times, over the queries that told them."""
-    kept = [answer.kept for answer in answers if answer.kept is not None]
-    totals = [sum(cameras) for cameras in kept]
+def reported(queries: Sequence[QueryRecord]) -> dict[str, object]:
+    """What a policy told of an episode's queries."""
+    kept = [query.kept for query in queries if query.kept is not None]
     same_cameras = len({len(cameras) for cameras in kept}) == 1
-    preprocess = _mean([answer.preprocess_ms for answer in answers])
-    model = _mean([answer.model_ms for answer in answers])
-    gflops = _mean([answer.gflops for answer in answers])
-    return {
-        "kept_tokens_mean": _mean(totals),
-        "kept_tokens_min": min(totals, default=None),
-        "kept_tokens_max": max(totals, default=None),
-        "kept_tokens_by_camera": [_mean(camera) for camera in zip(*kept, strict=True)] if same_cameras else None,
-        "preprocess_ms_mean": None if preprocess is None else round(preprocess, 3),
-        "model_ms_mean": None if model is None else round(model, 3),
-        "gflops_mean": None if gflops is None else round(gflops, 6),
-    }
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    by_camera = [sum(camera) / len(camera) for camera in zip(*kept, strict=True)] if same_cameras else None
+    return {"kept_tokens_by_camera": by_camera, "metrics": of_episode(queries)}
 
 
 def timestamp(seconds: float) -> str:

@@ -28,7 +28,7 @@ WORKER_BYTES = 0.6e9  # resident size of a simulator, measured and rounded up: o
 WORKER_BYTES_MESHES = 2.5e9  # and on meshes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """What the user asked for, as the command line takes it."""
 
@@ -76,7 +76,7 @@ def worker_count(text: str, episodes: int, assets: AssetPack) -> int:
     return max(1, min(count, episodes))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A request that was found possible: everything is known and at hand before the first episode."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from vla_bench.progress import Bar
 from vla_bench.records import Episode, Status
-from vla_bench.rollout.engine import Event, Retried
 from vla_bench.rollout.journal import Observer
+from vla_bench.rollout.pool import Event, Retried
 from vla_bench.stats import wilson
 
 
@@ -23,7 +23,7 @@ class ProgressDisplay(Observer):
 
     def event(self, event: Event, episode: Episode | None) -> None:
         if isinstance(event, Retried):
-            self._bar.say(f"{event.attempt.episode}: {event.trouble.message}; trying once more in a fresh worker")
+            self._bar.say(f"{event.attempt.episode}: {event.error.message}; trying once more in a fresh worker")
         if episode is None:
             return
         self._done += 1

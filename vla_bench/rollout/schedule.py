@@ -6,8 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from vla_bench.records import EpisodeKey
-
-TaskKey = tuple[str, int]  # suite name, task id
+from vla_bench.rollout.worker import TaskKey
 
 
 class Schedule:

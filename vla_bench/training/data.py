@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vla_bench.demonstrations.attempts import PARTS
-from vla_bench.demonstrations.demo_file import SUFFIX
-from vla_bench.demonstrations.demo_folder import ABOUT
+from vla_bench.demonstrations.folder import ABOUT
+from vla_bench.demonstrations.hdf5 import SUFFIX
 from vla_bench.errors import RecordError
 
 

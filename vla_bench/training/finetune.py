@@ -18,7 +18,7 @@ from vla_bench.checkpoints.files import ACTION_HEAD, part_file
 from vla_bench.checkpoints.hub import find
 from vla_bench.checkpoints.saving import save
 from vla_bench.demonstrations.attempts import PARTS
-from vla_bench.demonstrations.demo_file import suite_name
+from vla_bench.demonstrations.hdf5 import suite_name
 from vla_bench.errors import ExitCode, UsageError
 from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.config import VLAConfig

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vla_bench.demonstrations.demo_file import IMAGES, Demo, read_demos, suite_name
+from vla_bench.demonstrations.hdf5 import IMAGES, Demo, read_demos, suite_name
 from vla_bench.demonstrations.noops import kept_actions
 from vla_bench.environment import cpu_count
 from vla_bench.errors import RecordError

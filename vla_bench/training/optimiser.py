@@ -21,24 +21,24 @@ class Optimisers:
         ours = {id(p) for p in matrices}
         rest = [p for p in named.values() if id(p) not in ours]
         self.parameters = list(named.values())
-        self._members = [AdamW(rest, recipe.learning_rate, weight_decay=recipe.weight_decay)]
+        self.members = [AdamW(rest, recipe.learning_rate, weight_decay=recipe.weight_decay)]
         if matrices:
-            self._members.append(Muon(matrices, recipe.matrix_rate, weight_decay=recipe.weight_decay))
-        self._rates = [member.param_groups[0]["lr"] for member in self._members]
+            self.members.append(Muon(matrices, recipe.matrix_rate, weight_decay=recipe.weight_decay))
+        self._rates = [member.param_groups[0]["lr"] for member in self.members]
 
     def step(self, factor: float) -> None:
         """One step at `factor` times the peak rates; the gradients are gone afterwards."""
-        for member, rate in zip(self._members, self._rates, strict=True):
+        for member, rate in zip(self.members, self._rates, strict=True):
             for group in member.param_groups:
                 group["lr"] = rate * factor
             member.step()
             member.zero_grad(set_to_none=True)
 
     def state_dict(self) -> list[dict]:
-        return [member.state_dict() for member in self._members]
+        return [member.state_dict() for member in self.members]
 
     def load_state_dict(self, states: list[dict]) -> None:
-        for member, state in zip(self._members, states, strict=True):
+        for member, state in zip(self.members, states, strict=True):
             member.load_state_dict(state)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vla_bench.demonstrations.demo_file import chunk_starts
+from vla_bench.demonstrations.hdf5 import chunk_starts
 from vla_bench.interface.config import VLAConfig
 from vla_bench.model.images import Normalisation
 from vla_bench.model.normalisation import Statistics, normalise_actions, normalise_proprio
@@ -86,7 +86,8 @@ class Samples:
         weights = np.where(self._switches(), switch_weight, 1.0)
         if shares is not None:
             weights = balanced(weights, frames.instruction[self.starts], frames.suites, shares)
-        self._cumulative = np.cumsum(weights / weights.sum())
+        self.chances = weights / weights.sum()  # of every start
+        self._cumulative = np.cumsum(self.chances)
         self._places = np.concatenate([self._next_switch()[:, None], frames.targets], axis=1)
 
     def __len__(self) -> int:

@@ -40,7 +40,7 @@ class Loss(nn.Module):
 
 def seed_noise(pruner: Pruner | None, seeds: tuple[int, ...]) -> None:
     """Noise that belongs to the samples: the same whichever process draws it, and after a resume."""
-    if hasattr(pruner, "draw"):
+    if pruner is not None:
         pruner.draw = lambda scores: torch.stack(
             [torch.rand(scores.shape[1:], generator=generator_of(seed)) for seed in seeds]
         ).to(scores)

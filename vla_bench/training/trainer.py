@@ -150,9 +150,8 @@ class Trainer:
         recipe = self.recipe
         factor = recipe.rate_schedule.factor(self.step, recipe.steps)
         pruner = self.loss.model.pruner
-        if hasattr(pruner, "noise_scale"):
+        if pruner is not None:
             pruner.noise_scale = recipe.noise_schedule.scale(self.step, recipe.steps)
-        if hasattr(pruner, "once"):
             pruner.once = recipe.once(self.step)
         total: dict[str, Tensor] = {}
         for i, batch in enumerate(batches):

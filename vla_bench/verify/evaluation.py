@@ -29,7 +29,7 @@ def answers(subject: Subject, given: Fixture) -> Iterator[Answer]:
     model, config = subject.model.eval(), subject.model.config
     statistics = _statistics(subject, given)
     pixels = torch.as_tensor(pixel_values(images, subject.normalisation)).unsqueeze(0)
-    prompt = _prompt(given["input_ids"][given["attention_mask"].bool()].tolist(), config.tokens.space)
+    prompt = prompt_ids(given["input_ids"][given["attention_mask"].bool()].tolist(), config.tokens.space)
     yield Answer("pixel_values", pixels)
     yield Answer("num_prompt_tokens", len(prompt), EXACT)
     proprio = None
@@ -74,7 +74,7 @@ def _statistics(subject: Subject, given: Fixture) -> Statistics:
     return first
 
 
-def _prompt(ids: Sequence[int], space: int) -> tuple[int, ...]:
+def prompt_ids(ids: Sequence[int], space: int) -> tuple[int, ...]:
     """Without BOS, ending in the lone space piece."""
     return (*ids[1:],) if ids[-1] == space else (*ids[1:], space)
 

@@ -21,8 +21,6 @@ from vla_bench.world.scene import SceneReader
 
 DUMMY_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])  # arm still, gripper open
 
-SAMPLED = -1  # `init_state` in the key of an episode from a start of `World.sample`: it has no official number
-
 SUBSTEPS = 25  # physics steps of 2 ms per control step, as robosuite's macros fix them
 # robosuite's observables are sampled on a clock of their own, which runs from the forced updates of `reset` and
 # `set_init_state`: in LIBERO's protocol every observation is taken after the 24th of the 25 physics steps.
@@ -94,6 +92,7 @@ class World:
         self._scene = SceneReader(self._env)
         self._sampler = StartSampler(self._env, self._states)
         self._arm = SteadyArm(self._env.sim, self._env.robots[0])
+        self._xml = portable_xml(self._env, self.assets.root)  # now: MuJoCo writes out whichever model was built last
         self.task = task
 
     def reset(self, init_state: int, sight: Sight = Sight.STATE, repeat: int = 0) -> Observation | None:
@@ -216,7 +215,7 @@ class World:
     @property
     def model_xml(self) -> str:
         """The model as MJCF; its asset files are named relative to the pack and to robosuite."""
-        return portable_xml(self._env, self.assets.root)
+        return self._xml
 
     def close(self) -> None:
         """Free the simulator and its OpenGL context."""

@@ -2,7 +2,7 @@
 
 Which point of a rim costs least, or which turn of the hand about a bottle, changes with every centimetre of a start.  A policy
 that is taught by L1 answers with the middle of the ways that it was shown, where there is nothing to hold; so a task is shown
-one: the side from which scripts/grasp_sides.py needs one grasp and as many steps, and few, from every start.
+one: the side from which scripts/lab/grasp_sides.py needs one grasp and as many steps, and few, from every start.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ from vla_bench.interface.config import LLMConfig, TokenIds, VLAConfig
 from vla_bench.interface.layout import Layout
 from vla_bench.interface.needs import Rows
 from vla_bench.interface.pruner import Pruner
-from vla_bench.interface.sites import Site
-from vla_bench.interface.view import AttentionRows, Patches, Query
+from vla_bench.interface.trace import PassTrace
+from vla_bench.interface.view import AttentionRows, Query
 from vla_bench.model.decoder import Decoder, Memory
 from vla_bench.model.past import Past
 from vla_bench.model.pruning import Pruning
@@ -36,13 +36,13 @@ class Run:
 
     tokens: behind the final norm.
     entering: the tokens that entered each layer.
-    kept: the image tokens that went on behind each site that pruned.
+    trace: what its pruner let go on.
     rows: the attention rows that the pruner asked for.
     """
 
     tokens: Tokens
     entering: tuple[Tokens, ...]
-    kept: tuple[tuple[Site, Patches], ...]
+    trace: PassTrace
     rows: Mapping[Rows, AttentionRows]
 
     @property
@@ -87,7 +87,7 @@ class Llama:
         memory = Memory(DynamicCache(), []) if causal else None
         tokens = self.decoder(pruning.at_input(tokens), before, pruning.probe, memory, pruning.past)
         rows = pruning.probe.found if pruning.probe else {}
-        return Run(tokens, tuple(entering), tuple(pruning.kept), rows)
+        return Run(tokens, tuple(entering), pruning.trace, rows)
 
 
 def load(given: Fixture, prefix: str = "w/") -> Llama:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 def files() -> dict[str, bytes]:
     """Every file of the pack: path relative to the pack's root -> content.  The same bytes on every machine."""
-    from . import arenas, fixtures, groceries, household, tableware, textures
+    from vla_bench.world.primitives import arenas, fixtures, groceries, household, tableware, textures
 
     models: dict[str, Callable[[], str]] = {}
     for module in (arenas, fixtures, groceries, household, tableware):

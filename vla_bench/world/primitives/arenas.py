@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
-from . import furniture
-from .mjcf import document, element, site
+from vla_bench.world.primitives import furniture
+from vla_bench.world.primitives.mjcf import document, element, site
 
 FLOOR = "tile_grigia_caldera_porcelain_floor"
 WALL = "light-gray-plaster"

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from .fixture import close_model, open_model
-from .mjcf import Rgba, Vector, element, part, quaternion, site, skin, solid
+from vla_bench.world.primitives.fixture import close_model, open_model
+from vla_bench.world.primitives.mjcf import Rgba, Vector, element, part, quaternion, site, skin, solid
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from .mjcf import document, element, site
+from vla_bench.world.primitives.mjcf import document, element, site
 
 
 def open_model(name: str) -> tuple[ET.Element, ET.Element]:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
-from . import cabinets
-from .fixture import close_model, open_model
-from .mjcf import CONTACT, Rgba, Vector, element, quaternion, site, skin, solid
+from vla_bench.world.primitives import cabinets
+from vla_bench.world.primitives.fixture import close_model, open_model
+from vla_bench.world.primitives.mjcf import CONTACT, Rgba, Vector, element, quaternion, site, skin, solid
 
 STEEL: Rgba = (0.5, 0.5, 0.5, 1)
 IRON: Rgba = (0.22, 0.22, 0.22, 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from xml.etree import ElementTree as ET
 
-from .mjcf import Rgba, element, multiply, quaternion, skin, solid
+from vla_bench.world.primitives.mjcf import Rgba, element, multiply, quaternion, skin, solid
 
 WHITE: Rgba = (0.86, 0.86, 0.84, 1)
 DARK: Rgba = (0.16, 0.15, 0.15, 1)

@@ -6,8 +6,8 @@ labels as seen from a metre away.  Labels stand half a millimetre proud, or they
 
 from __future__ import annotations
 
-from .mjcf import Rgba, quaternion
-from .shapes import STEEL, WHITE, Model, Point, Thing
+from vla_bench.world.primitives.mjcf import Rgba, quaternion
+from vla_bench.world.primitives.shapes import STEEL, WHITE, Model, Point, Thing
 
 RED: Rgba = (0.78, 0.10, 0.07, 1)
 ORANGE: Rgba = (0.94, 0.47, 0.06, 1)

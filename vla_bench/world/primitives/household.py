@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from .mjcf import Rgba, Vector, quaternion
-from .shapes import BLACK, Model, Thing
+from vla_bench.world.primitives.mjcf import Rgba, Vector, quaternion
+from vla_bench.world.primitives.shapes import BLACK, Model, Thing
 
 
 def basket() -> str:

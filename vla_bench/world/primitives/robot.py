@@ -15,8 +15,8 @@ from robosuite.models.grippers import GRIPPER_MAPPING, PandaGripper
 from robosuite.models.mounts import MOUNT_MAPPING, RethinkMount
 from robosuite.robots import ROBOT_CLASS_MAPPING, SingleArm
 
-from .mjcf import element
-from .robot_shapes import ARM, HAND, MOUNT, Shape
+from vla_bench.world.primitives.mjcf import element
+from vla_bench.world.primitives.robot_shapes import ARM, HAND, MOUNT, Shape
 
 NAME = "LowPolyPanda"
 """What to pass as LIBERO's `robots`; its problems put "Mounted" or "OnTheGround" in front."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .mjcf import Vector, multiply, quaternion
+from vla_bench.world.primitives.mjcf import Vector, multiply, quaternion
 
 ALONG_X = quaternion("y", 90)
 ALONG_Y = quaternion("x", 90)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from xml.etree import ElementTree as ET
 
-from .mjcf import Rgba, Vector, document, element, multiply, quaternion, site, skin, solid
+from vla_bench.world.primitives.mjcf import Rgba, Vector, document, element, multiply, quaternion, site, skin, solid
 
 Model = Callable[[], str]
 Point = tuple[float, float, float]

@@ -5,8 +5,8 @@ What is hollow is a ring of thin boxes, so that a finger fits inside and a rim c
 
 from __future__ import annotations
 
-from .mjcf import Rgba, quaternion
-from .shapes import BLACK, STEEL, WHITE, Model, Point, Thing
+from vla_bench.world.primitives.mjcf import Rgba, quaternion
+from vla_bench.world.primitives.shapes import BLACK, STEEL, WHITE, Model, Point, Thing
 
 CHARCOAL: Rgba = (0.13, 0.13, 0.14, 1)
 PORCELAIN: Rgba = (0.90, 0.90, 0.88, 1)

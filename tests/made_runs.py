@@ -1,0 +1,84 @@
+"""Runs on disk as `vla-bench eval` leaves them, made of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vla_bench.queries import QueryRecord, write_queries
+from vla_bench.records import Episode, EpisodeKey, Run, Status, append_line, write_run
+
+SHA = "0" * 64
+ENDINGS = {"s": Status.SUCCESS, "f": Status.FAILURE, "e": Status.ERROR}
+
+
+def episode(init_state=0, status=Status.SUCCESS, **more) -> Episode:
+    ended = status is not Status.ERROR
+    values = {
+        "suite": "object",
+        "task_id": 3,
+        "task": "pick_up_the_bbq_sauce",
+        "init_state": init_state,
+        "repeat": 0,
+        "status": status,
+    }
+    values |= {"init_hash": "0" * 16 if ended else None, "state_hash": "1" * 16 if ended else None}
+    values |= {"steps": 120 if ended else 0, "queries": 15, "attempts": 1 if ended else 2}
+    told = {key: more.pop(key) for key in [*more] if key.endswith(("_mean", "_sd", "_min", "_max"))}
+    values["metrics"] = {"kept_tokens_mean": None, "policy_ms_mean": 0.1} | told
+    values |= {"wall_s": 3.5, "error": None if ended else {"type": "Crash", "message": "SIGSEGV"}}
+    values |= {"started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:00:04+00:00"}
+    return Episode(**values | more)
+
+
+def run(**config) -> Run:
+    assets = {"name": "primitive", "sha256": SHA}
+    packages = {"mujoco": "3.3.3", "robosuite": "1.4.0", "hf-libero": "0.1.4"}
+    always = {"model": "noop", "seed": 0, "suites": {"object": SHA}, "assets": assets, "packages": packages}
+    always |= {"gl_backend": "egl", "drawn_by": "cpu"}
+    suite = {
+        "name": "object",
+        "libero_name": "libero_object",
+        "horizon": 280,
+        "settle_steps": 10,
+        "control_hz": 20,
+        "env_seed": 0,
+    }
+    suite |= {"chunk": 8, "image_size": 256, "sha256": SHA, "cameras": ["agentview"]}
+    environment = {"python": "3.11", "platform": "Linux", "cpu": "x", "cores": 2, "gpu": None, "packages": {}}
+    environment |= {"gl_backend": "egl", "gl_renderer": "llvmpipe"}
+    created = "2026-01-01T00:00:00+00:00"
+    return Run("id", created, "vla-bench eval", always | config, {"object": suite}, assets, environment, None, "complete")
+
+
+def a_run(folder, outcomes, tokens=None, **config):
+    """Episodes of one task, of init states from 0 up."""
+    folder.mkdir()
+    write_run(folder, run(**config))
+    for i, outcome in reversed(list(enumerate(outcomes))):
+        append_line(folder / "episodes.jsonl", episode(i, ENDINGS[outcome], kept_tokens_mean=tokens).to_json())
+    return folder
+
+
+def record(
+    folder: Path,
+    episodes: Mapping[int, Sequence[QueryRecord]],
+    cut_off: Mapping[int, Sequence[QueryRecord]] = {},
+    failed: Mapping[int, Sequence[QueryRecord]] = {},
+    model: str = "nano",
+    **policy: object,
+) -> Path:
+    """A run folder with these queries, by the episodes' init states: that ended, that never did, that ended in an error."""
+    folder.mkdir()
+    identity = {"pruner": "lightvla", "decoding": "l1", "visual_tokens": 128, **policy}
+    config = {"model": model, "policy": identity}
+    write_run(folder, Run("a-run", "2026-01-01T00:00:00", "vla-bench eval", config, {}, {}, {}, None))
+    for status, found in ((Status.SUCCESS, episodes), (None, cut_off), (Status.ERROR, failed)):
+        for init, queries in found.items():
+            key = EpisodeKey("object", 0, init)
+            write_queries(folder, key, queries)
+            if status is not None:
+                numbers = {"steps": 8, "queries": len(queries), "attempts": 1, "wall_s": 1.0}
+                where = {**key._asdict(), "task": "a_task", "init_hash": None}
+                append_line(folder / "episodes.jsonl", Episode(**where, **numbers, status=status).to_json())
+    return folder

@@ -1,0 +1,131 @@
+"""A simulator of a few lines, and runners for it: workers that import them start in a moment and need no LIBERO."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import signal
+import stat
+
+import numpy as np
+
+from vla_bench.errors import WorldError
+from vla_bench.records import EpisodeKey
+from vla_bench.rollout.worker import Simulators
+from vla_bench.suites import load_suite
+from vla_bench.world.observation import Facts, Observation, Scene, Sight
+
+HORIZON = 16
+SUITE = dataclasses.replace(load_suite("object"), horizon=HORIZON)
+SCENE = Scene(Facts((), (), {}, {}, {}), {}, {}, {})
+
+
+def short_hash(value) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+
+
+class Counter:
+    """A simulator whose state is the sum of its actions; the goal holds once the gripper has been asked to close."""
+
+    def __init__(self, suite):
+        self.suite, self.image_size, self.task = suite, suite.image_size, None
+        self.closed = False
+
+    def start(self, task):
+        self.task = task
+
+    def reset(self, init_state, sight=Sight.STATE, repeat=0):
+        if not 0 <= init_state < self.suite.init_states:
+            raise WorldError(f"no init state {init_state}")
+        self.key = EpisodeKey(self.suite.name, self.task.id, init_state, repeat)
+        self.state, self.steps = np.full(7, float(init_state)), 0
+        return self.observe(sight)
+
+    def step(self, action, sight=Sight.NOTHING):
+        self.state, self.steps = self.state + action, self.steps + 1
+        return bool(action[6] > 0), self.observe(sight)
+
+    def observe(self, sight):
+        if sight is Sight.NOTHING:
+            return None
+        images = dict.fromkeys(self.suite.cameras, np.zeros((self.image_size, self.image_size, 3), np.uint8))
+        return Observation(
+            episode=self.key,
+            step=self.steps,
+            instruction=self.task.language,
+            eef_pos=self.state[:3],
+            eef_quat=np.array([0.0, 0.0, 0.0, 1.0]),
+            gripper_qpos=np.zeros(2),
+            scene=SCENE,
+            images=images if sight is Sight.IMAGES else {},
+        )
+
+    @property
+    def state_hash(self):
+        return short_hash([self.task.id, *self.state.tolist()])
+
+    def init_hash(self, init_state):
+        return short_hash(init_state)
+
+    def close(self):
+        self.closed = True
+
+
+def make_counter(suite, assets):
+    """In place of `vla_bench.world.protocol.make_simulator`."""
+    return Counter(suite)
+
+
+def counters() -> Simulators:
+    return Simulators({"object": SUITE}, Counter)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tally:
+    """A runner that answers a job with the process that ran it."""
+
+    def run(self, simulator, job, ask):
+        simulator.start(simulator.suite.task(job.task_id))
+        return os.getpid()
+
+
+@dataclasses.dataclass(frozen=True)
+class Asking:
+    """A runner that asks once and returns the answer."""
+
+    def run(self, simulator, job, ask):
+        simulator.start(simulator.suite.task(job.task_id))
+        return ask(simulator.reset(job.init_state, Sight.STATE, job.repeat)).tolist()
+
+
+@dataclasses.dataclass(frozen=True)
+class Dying:
+    """A runner whose process ends at a job of init state 1: how, a test says."""
+
+    how: str
+
+    def run(self, simulator, job, ask):
+        if job.init_state == 1:
+            getattr(self, self.how)()
+        return os.getpid()
+
+    def exits(self):
+        os._exit(3)
+
+    def segfaults(self):
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    def freezes(self):
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def dies_in_a_message(self):
+        """Half a message to the parent, through the one socket that this process has."""
+        for descriptor in range(3, 64):
+            try:
+                pipe = stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+            except OSError:
+                continue
+            if pipe:
+                os.write(descriptor, (1000).to_bytes(4, "big") + b"half a message")
+        os._exit(1)

@@ -1,0 +1,83 @@
+"""The paper's tables, and that their numbers stand nowhere else."""
+
+import ast
+import re
+import subprocess
+import sys
+
+import pytest
+
+from vla_bench import paper
+from vla_bench.errors import RecordError
+from vla_bench.interface.presets import SEVEN_B
+
+from .conftest import ROOT
+
+SUCCESS_TABLES = (paper.table1, paper.table3, paper.table4, paper.table5)
+
+
+def test_tables_are_whole():
+    assert [len(table()) for table in (*SUCCESS_TABLES, paper.table2)] == [16, 3, 3, 6, 8]
+    lightvla = paper.table1()["LightVLA"]
+    assert lightvla.prunes and lightvla.scale == "7B" and lightvla.success["long"] == 94.6
+    assert lightvla.tokens["spatial"] == paper.TokenSpread(90, 15) and list(lightvla.tokens) == list(paper.SUITES)
+    assert paper.table1()["OpenVLA"].tokens == {} and not paper.table1()["OpenVLA"].prunes
+    assert paper.table2()["SP-VLA"] == paper.CostRow("SP-VLA", 229, "avg.", "A100", 3.1, None, 74.9)
+    assert paper.table2()["OpenVLA-OFT"].tokens == SEVEN_B.visual_tokens and paper.table2()["OpenVLA"].tflops is None
+    assert paper.table3()["without noise"].tokens == 72 and paper.table4()["2k"].average == 96.8
+    assert paper.table5()["LightVLA*", "LLM (layer#1)"].success["goal"] == 97.2
+
+
+def test_costs_by_the_names_of_our_pruners():
+    assert paper.published_cost("lightvla") == (78, 3.6) and paper.published_cost("none") == (512, 8.8)
+    assert paper.published_cost("sparsevlm") is None and paper.published_cost("grid") is None
+    assert set(paper.METHODS.values()) <= set(paper.table2())
+
+
+def test_averages_are_those_of_the_suites_but_for_one():
+    """To half of the last digit; the exception is in results/paper/README.md."""
+    rows = [row for table in SUCCESS_TABLES for row in table().values()]
+    off = [row for row in rows if abs(sum(row.success.values()) / 4 - row.average) > 0.0501]
+    assert off == [paper.table5()["LightVLA", "Vision Encoder"]]
+
+
+def test_a_damaged_table_is_said(tmp_path, monkeypatch):
+    text = (paper.paper_dir() / "table2.csv").read_text()
+    (tmp_path / "table2.csv").write_text(text.replace("229 (avg.)", "many"))
+    monkeypatch.setattr(paper, "paper_dir", lambda: tmp_path)
+    for table in (paper.table2, paper.table4):
+        table.cache_clear()
+    with pytest.raises(RecordError, match=r"table2.csv cannot be read at line 7: .*many"):
+        paper.table2()
+    with pytest.raises(RecordError, match="table4.csv cannot be read"):
+        paper.table4()
+
+
+def test_reading_the_tables_is_light():
+    code = "import sys\nfrom vla_bench.paper import table1\ntable1()\nassert not {'numpy', 'torch', 'pandas'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def literals(source: str) -> set[str]:
+    """Decimal numbers of the code, and those in its texts."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, float):
+            found.add(str(node.value))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found |= set(re.findall(r"(?<![\d.-])\d+\.\d+(?![\d.])", node.value))
+    return found
+
+
+def test_published_numbers_stand_in_the_tables_alone():
+    """Success rates with a decimal, and the TFLOPs of the paper's own two: shorter numbers may mean anything."""
+    rows = [row for table in SUCCESS_TABLES for row in table().values()]
+    published = {str(rate) for row in rows for rate in (*row.success.values(), row.average) if rate != int(rate)}
+    published |= {str(paper.published_cost(pruner).tflops) for pruner in ("none", "lightvla")}
+    assert {"97.4", "3.6"} <= published and literals('x = f"{y} is 97.4 %" if z else 94.8') == {"97.4", "94.8"}
+    repeated = {
+        str(path.relative_to(ROOT)): both
+        for path in (ROOT / "vla_bench").rglob("*.py")
+        if (both := literals(path.read_text()) & published)
+    }
+    assert not repeated

@@ -1,0 +1,107 @@
+"""The summary of a run, one JSON small enough to commit: what was asked, with what, the totals, and how every episode ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from vla_bench.errors import RecordError, UsageError
+from vla_bench.metrics import group_values
+from vla_bench.records import Episode, EpisodeKey, Run, Status, make_room, read_episodes, read_run, write_atomically
+from vla_bench.results.summary import summarise
+
+LETTERS = {Status.SUCCESS: "s", Status.FAILURE: "f", Status.ERROR: "e"}
+
+
+def read_summary(path: Path) -> dict:
+    """The summary of a run, from its folder or from the file that it was written to.  Raises RecordError."""
+    if path.is_dir():
+        return summary_of(*read_folder(path))
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        for task in table["tasks"].values():
+            if len(task["init_states"]) != len(task["outcomes"]) or set(task["outcomes"]) - set(LETTERS.values()):
+                raise ValueError(f"outcomes {task['outcomes']!r}")
+            if len(task["repeats"]) != len(task["outcomes"]):
+                raise ValueError(f"repeats {task['repeats']!r}")
+        table["suites"], table["config"]["suites"], table["status"]
+        for group in (table["totals"], *table["totals"]["suites"].values()):
+            group["successes"] + group["failures"], group["kept_tokens_mean"], group_values(group)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordError(f"{path} is not the summary of a run: {error!r}", f"vla-bench keep RUN {path}") from error
+    return table
+
+
+def read_folder(folder: Path) -> tuple[Run, list[Episode]]:
+    """A run and its episodes, in the order of their keys.  Raises RecordError."""
+    if not folder.is_dir():
+        raise RecordError(f"{folder} is not the folder of a run", "vla-bench keep results/runs/ID FILE.json")
+    if (run := read_run(folder)) is None:
+        raise RecordError(f"{folder} holds no run", f"vla-bench eval --out {folder} ...")
+    return run, sorted(read_episodes(folder), key=lambda episode: episode.key)
+
+
+def part_of(run: Run, episodes: Sequence[Episode], keys: Sequence[EpisodeKey], every: bool = True) -> list[Episode]:
+    """The episodes of these keys: one depends on its own key alone, so a part of a run is a run.  Raises RecordError.
+
+    every: each of the keys must be there; otherwise whatever the run has of their tasks, repeats too.
+    """
+    by_key = {episode.key: episode for episode in episodes}
+    if not every:
+        tasks = {(key.suite, key.task_id) for key in keys}
+        keys = [key for key in by_key if (key.suite, key.task_id) in tasks] or keys
+    if missing := [key for key in keys if key not in by_key]:
+        raise RecordError(
+            f"{run.run_id} lacks {len(missing)} of these {len(keys)} episodes; the first is {missing[0]}",
+            "vla-bench eval with the run's own options and --out, and with these --suite, --tasks and --init-states",
+        )
+    return [by_key[key] for key in keys]
+
+
+def summary_of(run: Run, episodes: Sequence[Episode]) -> dict:
+    """Everything but times of single episodes and pictures."""
+    tasks: dict[str, dict[str, object]] = {}
+    for suite, task_id in dict.fromkeys((e.suite, e.task_id) for e in episodes):
+        own = [e for e in episodes if (e.suite, e.task_id) == (suite, task_id)]
+        tasks[f"{suite}/{task_id}"] = {
+            "task": own[0].task,
+            "init_states": [e.init_state for e in own],
+            "repeats": [e.repeat for e in own],
+            "outcomes": "".join(LETTERS[e.status] for e in own),
+            "steps": [e.steps for e in own],
+            "queries": [e.queries for e in own],
+            "kept_tokens_mean": [_hundredths(e.metrics.get("kept_tokens_mean")) for e in own],
+        }
+    return {
+        "command": run.command,
+        "created": run.created,
+        "status": run.status,
+        "git_commit": run.git_commit,
+        "config_hash": run.config_hash,
+        "config": run.config,
+        "suites": run.suites,
+        "assets": run.assets,
+        "environment": run.environment,
+        "totals": summarise(episodes).to_dict(),
+        "tasks": tasks,
+    }
+
+
+def _hundredths(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
+
+
+def summary_text(table: dict) -> str:
+    """JSON with one line a task: short, and a change shows where it is."""
+    tasks = ",\n".join(f"  {json.dumps(name)}: {json.dumps(task)}" for name, task in table["tasks"].items())
+    rest = json.dumps({key: value for key, value in table.items() if key != "tasks"}, indent=1, allow_nan=False)
+    return rest.removesuffix("\n}") + ',\n "tasks": {\n' + tasks + "\n }\n}\n"
+
+
+def write_summary(path: Path, table: dict) -> None:
+    """Replace `path` in one step.  Raises UsageError for a folder, RecordError where it cannot be written."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder, and the last argument is the file to write", f"vla-bench keep {path} FILE.json")
+    make_room(path)
+    write_atomically(path, summary_text(table))

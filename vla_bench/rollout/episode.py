@@ -1,0 +1,74 @@
+"""One episode in a worker's simulator: observe, ask for actions, execute them open loop, observe again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vla_bench.records import EpisodeKey
+from vla_bench.rollout.worker import Ask, ErrorReport
+from vla_bench.world.observation import Sight
+from vla_bench.world.protocol import Simulator
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An episode that ran to its end."""
+
+    success: bool
+    actions: np.ndarray  # (T, 7)
+    wall_s: float
+    init_hash: str
+    state_hash: str
+    video: str | None  # file name
+    video_error: ErrorReport | None = None  # what was measured stands
+
+
+@dataclass(frozen=True)
+class EpisodeRunner:
+    """Runs the episode that an EpisodeKey names, and films it where its ending asks for that.
+
+    sight, image_size: what the policy is shown; None is the suite's image size.
+    video: all | failures | none.
+    """
+
+    sight: Sight
+    image_size: int | None = None
+    video: str = "none"
+    video_folder: Path | None = None
+
+    def run(self, simulator: Simulator, job: EpisodeKey, ask: Ask) -> Outcome:
+        started = time.perf_counter()
+        simulator.image_size = self.image_size or simulator.suite.image_size
+        simulator.start(simulator.suite.task(job.task_id))
+        success, actions = run_episode(simulator, job, self.sight, ask)
+        state_hash = simulator.state_hash
+        wall_s = time.perf_counter() - started
+        init_hash = simulator.init_hash(job.init_state)
+        video, error = None, None
+        if self.video == "all" or (self.video == "failures" and not success):
+            from vla_bench.rollout.video import record
+
+            try:
+                video = record(simulator, job, actions, success, self.video_folder)
+            except Exception as raised:  # noqa: BLE001  were it the episode's error, failures alone would vanish from a rate
+                error = ErrorReport.of(raised)
+        return Outcome(success, actions, wall_s, init_hash, state_hash, video, error)
+
+
+def run_episode(simulator: Simulator, key: EpisodeKey, sight: Sight, ask: Ask) -> tuple[bool, np.ndarray]:
+    """Query, act open loop, query again, until the goal holds or the horizon is reached: success and all actions (T, 7)."""
+    observation = simulator.reset(key.init_state, sight, key.repeat)
+    done: list[np.ndarray] = []
+    horizon = simulator.suite.horizon
+    while True:
+        chunk = ask(observation)[: horizon - len(done)]
+        for i, action in enumerate(chunk):
+            done.append(action)
+            query_next = i == len(chunk) - 1 and len(done) < horizon
+            success, observation = simulator.step(action, sight if query_next else Sight.NOTHING)
+            if success or len(done) == horizon:
+                return success, np.array(done)

@@ -1,0 +1,108 @@
+"""What one query's pass through the model did to its image tokens, as runs record it.  Needs no torch.
+
+In `queries.jsonl` a trace is
+
+    {"cuts": [{"site": "before layer 2", "before": 512, "kept": 128}], "kept_patches": ["<base64>", "<base64>"]}
+
+`kept_patches` holds one bit mask a camera (`numpy.packbits`) of the patches that reached the end of the decoder themselves;
+`merged_patches` says the same of tokens that were made of several.  It and the fields `merged` and `reused` of a cut are left out
+where there is nothing to say, and `kept_patches` where every patch reached the end.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What a pruner let go on at one site, in numbers of one query's image tokens.
+
+    site: as `interface.sites.Site` is printed: "vision output", "LLM input" or "before layer 2".
+    before: tokens that came.  kept: those of them that went on.  merged: tokens made of several, which went on beside them.
+    reused: those that left are still seen by the others, through keys and values of the episode's last query.
+    """
+
+    site: str
+    before: int
+    kept: int
+    merged: int = 0
+    reused: bool = False
+
+    def __post_init__(self):
+        if not 0 <= self.kept <= self.before or self.merged < 0:
+            raise ValueError(f"{self.site}: {self.kept} of {self.before} image tokens kept, {self.merged} merged")
+
+    @property
+    def after(self) -> int:
+        """Image tokens that went on."""
+        return self.kept + self.merged
+
+    def to_dict(self) -> dict[str, object]:
+        table: dict[str, object] = {"site": self.site, "before": self.before, "kept": self.kept}
+        return table | ({"merged": self.merged} if self.merged else {}) | ({"reused": True} if self.reused else {})
+
+
+@dataclass(frozen=True)
+class QueryTrace:
+    """One query's pass.
+
+    cuts: at every site where the pruner chose, in the order of the pass; none where every image token went through.
+    kept: of each camera the patches that reached the end of the decoder, as a bit mask (`pack`); None where all did.
+    merged: likewise, where merged tokens stand; None where there are none.
+    measures: numbers that the pruner gave beside its choice, by name.
+    """
+
+    cuts: tuple[Cut, ...] = ()
+    kept: tuple[bytes, ...] | None = None
+    merged: tuple[bytes, ...] | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+    def kept_ids(self, cameras: int, patches: int) -> list[list[int]]:
+        """Of each camera, the patches (0 .. patches - 1, row by row) that reached the end."""
+        return [list(range(patches)) for _ in range(cameras)] if self.kept is None else [unpack(mask) for mask in self.kept]
+
+    def per_camera(self, cameras: int, patches: int) -> tuple[int, ...]:
+        """Image tokens of each camera that reached the end, merged ones with the camera that they stand in."""
+        if self.kept is None:
+            return (patches,) * cameras
+        masks = zip(*(self.kept, self.merged) if self.merged else (self.kept,), strict=True)
+        return tuple(sum(bin(int.from_bytes(mask, "big")).count("1") for mask in camera) for camera in masks)
+
+    def to_dict(self) -> dict[str, object]:
+        table: dict[str, object] = {"cuts": [cut.to_dict() for cut in self.cuts]}
+        for name, masks in (("kept_patches", self.kept), ("merged_patches", self.merged)):
+            if masks is not None:
+                table[name] = [base64.b64encode(mask).decode() for mask in masks]
+        return table | ({"measures": dict(self.measures)} if self.measures else {})
+
+    @classmethod
+    def from_dict(cls, table: Mapping) -> QueryTrace:
+        """The inverse of `to_dict`.  Raises ValueError, KeyError or TypeError."""
+        cuts = tuple(Cut(**cut) for cut in table["cuts"])
+        masks = [_decoded(table[name]) if name in table else None for name in ("kept_patches", "merged_patches")]
+        measures = {str(name): float(value) for name, value in table.get("measures", {}).items()}
+        if not all(map(math.isfinite, measures.values())):
+            raise ValueError(f"measures that are no numbers: {measures}")
+        return cls(cuts, *masks, measures)
+
+
+def pack(ids: Iterable[int], patches: int) -> bytes:
+    """Patches of one camera as a bit mask: patch 0 is the highest bit of the first byte, and what fills the last byte is 0."""
+    size = -(-patches // 8)
+    return sum(1 << (8 * size - 1 - patch) for patch in set(ids)).to_bytes(size, "big")
+
+
+def unpack(mask: bytes) -> list[int]:
+    """The inverse of `pack`, in ascending order."""
+    return [8 * place + bit for place, byte in enumerate(mask) for bit in range(8) if byte >> (7 - bit) & 1]
+
+
+def _decoded(texts: Sequence[str]) -> tuple[bytes, ...]:
+    masks = tuple(base64.b64decode(text, validate=True) for text in texts)
+    if len({len(mask) for mask in masks}) != 1:
+        raise ValueError("masks of unequal lengths, or none")
+    return masks
