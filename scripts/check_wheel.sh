@@ -30,9 +30,9 @@ for part in data/suites data/paper schema weights; do
 done
 echo "$(wc -l <"$scratch/packed") files, $(wc -c <"$wheel") bytes"
 
-# hf-libero comes without its dependencies; pyproject.toml says why.
+# Bytecode is made of what is imported alone.  hf-libero comes without its dependencies; pyproject.toml says why.
 "$python" -m venv "$scratch/env"
-"$scratch/env/bin/python" -m pip install --quiet --constraint "$root/constraints.txt" torch==2.13.0 "$wheel"
+"$scratch/env/bin/python" -m pip install --quiet --no-compile --constraint "$root/constraints.txt" torch==2.13.0 "$wheel"
 "$scratch/env/bin/python" -m pip install --quiet --no-deps hf-libero==0.1.4
 
 mkdir "$scratch/work"

@@ -16,10 +16,10 @@ from vla_bench.measure import counters
 from vla_bench.measure.counted import counted
 from vla_bench.measure.flops import Counter, FlopsRequest, count
 from vla_bench.measure.meta import Sized, Watched, key_of, meta_query
-from vla_bench.model.costs import Scope
 from vla_bench.model.query_costs import pruner_macs, query_macs
 from vla_bench.pruners.lightvla import LightVLA
 from vla_bench.pruners.registry import choosing
+from vla_bench.values import Scope
 
 BY_VALUE = ("pool", "sparsevlm", "vla-cache")  # cannot be watched without values
 FIXED = ("blind",)  # keep as many as they keep

@@ -13,9 +13,9 @@ from vla_bench.interface.lengths import Case, Lengths
 from vla_bench.interface.presets import NANO, SEVEN_B
 from vla_bench.measure.counted import counted
 from vla_bench.measure.flops import FlopsRequest, count, parse_kept
-from vla_bench.model.costs import Scope
 from vla_bench.pruners.registry import choosing, make_pruner
 from vla_bench.trace import Cut
+from vla_bench.values import Scope
 
 from .. import nanos
 

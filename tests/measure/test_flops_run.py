@@ -9,12 +9,13 @@ import pytest
 from vla_bench.checkpoints.files import identity
 from vla_bench.checkpoints.known import bundled
 from vla_bench.errors import NotComparableError, RecordError, UsageError
+from vla_bench.interface.lengths import Lengths
 from vla_bench.interface.presets import NANO
 from vla_bench.measure.flops import Counter, FlopsRequest, count, explain
-from vla_bench.model.costs import Lengths, Scope
 from vla_bench.model.costs_decoding import decoding_macs
 from vla_bench.queries import QueryRecord
 from vla_bench.trace import Cut, QueryTrace
+from vla_bench.values import Scope
 
 from ..made_runs import record
 

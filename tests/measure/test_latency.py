@@ -23,7 +23,7 @@ from vla_bench.measure.roofline import bound_ms, products, share
 from vla_bench.measure.spread import ratio, spread
 from vla_bench.measure.timing import Samples, Timed, ask, check_done, interleave
 from vla_bench.measure.variants import Variant, parse_variant
-from vla_bench.model.costs import Scope, macs
+from vla_bench.model.costs import macs
 from vla_bench.model.fast import FastVLA
 from vla_bench.model.initialise import RANDOM_STATISTICS, random_vla
 from vla_bench.model.speed import Speed
@@ -31,7 +31,8 @@ from vla_bench.paper import table1
 from vla_bench.pruners.lightvla import lightvla_macs
 from vla_bench.pruners.registry import make_pruner
 from vla_bench.queries import QueryRecord
-from vla_bench.suites import load_suite, suite_names
+from vla_bench.suites import load_suites, suite_names
+from vla_bench.values import Scope
 
 from .. import nanos
 from ..made_checkpoints import TINY
@@ -147,10 +148,11 @@ def test_the_papers_counts():
     queries = replay(NANO, 400, "paper", 0, words=False)
     again, other = (replay(NANO, 400, "paper", seed, words=False) for seed in (0, 1))
     assert len(queries) == 400 and [q.kept for q in queries] == [q.kept for q in again] != [q.kept for q in other]
-    for suite, tokens in table1()["LightVLA"].tokens.items():
-        of_suite = [q for q in queries if q.observation.episode.suite == suite]
+    for suite in load_suites():
+        tokens, length = table1()["LightVLA"].tokens[suite.name], suite.about.prompt_tokens
+        of_suite = [q for q in queries if q.observation.episode.suite == suite.name]
         kept = np.array([q.kept for q in of_suite])
-        assert {q.prompt for q in of_suite} == {load_suite(suite).about.prompt_tokens}
+        assert {q.prompt for q in of_suite} == {length}
         assert kept.mean() == pytest.approx(tokens.mean / 4, abs=tokens.sd / 12)
         assert kept.std() == pytest.approx(tokens.sd / 4, rel=0.35)
     assert all(image.shape == (128, 128, 3) for q in queries[:8] for image in q.observation.images.values())

@@ -11,7 +11,6 @@ from vla_bench.interface.config import DINOV2, SIGLIP, LLMConfig
 from vla_bench.interface.lengths import Case, Lengths
 from vla_bench.interface.presets import SEVEN_B
 from vla_bench.model.costs import (
-    Scope,
     head_macs,
     layer_macs,
     macs,
@@ -23,6 +22,7 @@ from vla_bench.model.costs import (
     vit_macs,
 )
 from vla_bench.pruners.lightvla import lightvla_macs
+from vla_bench.values import Scope
 
 LLM = LLMConfig()
 DENSE = 512

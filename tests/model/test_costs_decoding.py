@@ -11,8 +11,9 @@ import pytest
 from vla_bench.interface.config import LLMConfig
 from vla_bench.interface.lengths import Lengths
 from vla_bench.interface.presets import NANO, SEVEN_B
-from vla_bench.model.costs import Scope, head_macs, layer_macs, projector_macs, vit_macs
+from vla_bench.model.costs import head_macs, layer_macs, projector_macs, vit_macs
 from vla_bench.model.costs_decoding import decoding_macs, steps_macs
+from vla_bench.values import Scope
 
 LLM = LLMConfig()
 OPENVLA = replace(SEVEN_B, cameras=1, proprio_dim=0, l1_head=False)

@@ -125,7 +125,8 @@ def test_rows_and_fused_do_less(use, batch):
     from torch.utils.flop_counter import FlopCounterMode
 
     from vla_bench.interface.lengths import Lengths
-    from vla_bench.model.costs import Scope, macs
+    from vla_bench.model.costs import macs
+    from vla_bench.values import Scope
 
     model, one = use(None), sample(batch, 0)
 

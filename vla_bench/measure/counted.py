@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from vla_bench.errors import UsageError
 from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.presets import SEVEN_B
 from vla_bench.interface.pruner import Pruner, fit
 from vla_bench.paper import published_cost
 from vla_bench.pruners.registry import NONE, make_pruner, pruner_class
 from vla_bench.pruners.spec import parse
 from vla_bench.trace import Cut
-
-OF = 512  # image tokens of the paper's model
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def counted(text: str, config: VLAConfig, kept: Sequence[int] = (), always: bool
 
 def papers_count(name: str, config: VLAConfig) -> int:
     """As many image tokens as Table II has for a method, of this model's."""
-    return round(published_cost(name).tokens * config.visual_tokens / OF)
+    return round(published_cost(name).tokens * config.visual_tokens / SEVEN_B.visual_tokens)
 
 
 def _as_keep(number: int, config: VLAConfig) -> float:
@@ -87,5 +86,5 @@ def _hint(pruner: Pruner, config: VLAConfig) -> str:
     number = papers_count("lightvla", config)
     cuts = len(pruner.cutting_sites)
     numbers = "/".join([str(number)] * cuts)
-    note = "" if config.visual_tokens != OF or cuts > 1 else ", the paper's number for LightVLA"
+    note = "" if config.visual_tokens != SEVEN_B.visual_tokens or cuts > 1 else ", the paper's number for LightVLA"
     return f'vla-bench flops --model {config.name} --pruner "{pruner.label}" --kept {numbers}{note}'

@@ -15,13 +15,13 @@ from vla_bench.interface.sites import Site
 from vla_bench.measure.counted import counted, papers_count
 from vla_bench.measure.runs import model_of, passes, recorded
 from vla_bench.measure.sizes import config_of
-from vla_bench.model.costs import Scope, mean_gflops, others
+from vla_bench.model.costs import mean_gflops, others
 from vla_bench.model.costs_decoding import others_decoding
 from vla_bench.model.query_costs import query_macs
 from vla_bench.paper import published_cost
 from vla_bench.pruners.registry import NONE, choosing, make_pruner
 from vla_bench.trace import Cut
-from vla_bench.values import Counter
+from vla_bench.values import Counter, Scope
 
 PROMPT = 28  # LIBERO's forty instructions have 27.5 tokens in the reference's template, on average
 

@@ -19,11 +19,11 @@ from vla_bench.interface.pruner import Pruner
 from vla_bench.interface.selection import Resampling, Selection
 from vla_bench.interface.view import View
 from vla_bench.measure.counted import Counted
-from vla_bench.model.costs import Scope
 from vla_bench.model.vision import BLOCK_READ
 from vla_bench.model.vla import VLA, Inputs
 from vla_bench.pruners.wrappers import Wrapper
 from vla_bench.trace import Cut
+from vla_bench.values import Scope
 
 # Modules by name, and the key of `costs.macs` under which a module and all in it count, unless what is inside has its own.
 KEYS = (

@@ -78,24 +78,31 @@ def replay(
     if run is not None:
         counts = cycle(_recorded(run, config, suites))
         return [Asked(o, *next(counts)) for o in islice(shown, number)]
-    dice, lengths = np.random.default_rng(seed), {suite.name: suite.about.prompt_tokens for suite in load_suites()}
+    dice = np.random.default_rng(seed)
+    about = {suite.name: suite.about for suite in load_suites()}
     found = []
     for observation in islice(shown, number):
         suite = observation.episode.suite
         keep = _drawn(suite, config.visual_tokens, dice) if kept == PAPER else fixed
-        if not words and lengths[suite] is None:
-            raise UsageError(f"{ABOUT} beside suite {suite} says no prompt_tokens", "vla-bench latency without --random-weights")
-        found.append(Asked(observation, None if words else lengths[suite], keep))
+        found.append(Asked(observation, None if words else _length(suite, about[suite].prompt_tokens), keep))
     return found
 
 
 def _drawn(suite: str, visual: int, dice: np.random.Generator) -> int:
-    """A number of image tokens of `visual`, as LightVLA might keep.  Raises UsageError for a suite that the paper has not."""
+    """A number of image tokens of `visual`, as LightVLA might keep, by the paper's Table I."""
     published = table1()["LightVLA"].tokens.get(suite)
     if published is None:
-        fix = f"vla-bench latency --kept-distribution {FIXED}:{visual // 6}"
-        raise UsageError(f"the paper has no number of kept tokens for suite {suite}", fix)
-    return int(np.clip(round(dice.normal(published.mean, published.sd) * visual / SEVEN_B.visual_tokens), 1, visual))
+        raise UsageError(f"the paper has no kept tokens of suite {suite}", f"--kept-distribution {FIXED}:{visual // 6}")
+    drawn = dice.normal(published.mean, published.sd) * visual / SEVEN_B.visual_tokens
+    return int(np.clip(round(drawn), 1, visual))
+
+
+def _length(suite: str, published: int | None) -> int:
+    if published is None:
+        raise UsageError(
+            f"{ABOUT} beside the suites says no prompt_tokens of {suite}", "vla-bench latency without --random-weights"
+        )
+    return published
 
 
 def cycle_of(queries: Sequence[Asked]) -> Sequence[Asked]:

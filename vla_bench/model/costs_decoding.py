@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from vla_bench.interface.config import LLMConfig, VLAConfig
 from vla_bench.interface.lengths import Lengths
-from vla_bench.model.costs import Scope, layer_macs, macs
+from vla_bench.model.costs import layer_macs, macs
+from vla_bench.values import Scope
 
 
 def steps_macs(llm: LLMConfig, cached: Sequence[int], steps: int) -> tuple[int, int]:

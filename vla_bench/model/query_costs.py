@@ -6,8 +6,9 @@ from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.lengths import Case
 from vla_bench.interface.needs import Need
 from vla_bench.interface.pruner import Pruner
-from vla_bench.model.costs import Scope, macs
+from vla_bench.model.costs import macs
 from vla_bench.model.costs_decoding import decoding_macs
+from vla_bench.values import Scope
 
 
 def query_macs(pruner: Pruner | None, case: Case, scope: Scope = Scope.MODEL) -> dict[str, int]:

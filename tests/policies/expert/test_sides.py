@@ -3,7 +3,7 @@
 from vla_bench.policies.expert.sides import SIDES, side_for
 from vla_bench.records import EpisodeKey
 from vla_bench.suites import load_suite
-from vla_bench.world.env import SAMPLED
+from vla_bench.world.protocol import SAMPLED
 
 
 def test_sides_are_of_things_that_their_tasks_have():
