@@ -29,7 +29,7 @@ def demonstration(seed: int, frames: int = 22) -> Demo:
 
 
 def request(data, out, name="nano-oft", resume=False, **options):
-    return TrainRequest(recipe(name).with_options(**SHORT | options), data, out, "cpu", 2, resume)
+    return TrainRequest(recipe(name).with_options(**SHORT | options), data, out, "cpu", save_every=2, resume=resume)
 
 
 def weights(folder):

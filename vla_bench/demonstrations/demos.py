@@ -186,8 +186,8 @@ def _run(
         ran=ran,
         command=request.command,
     )
-    everything = [*tasks, *folder.others(tasks)]
-    everything.sort(key=lambda progress: (suite_names().index(progress.suite.name), progress.task.id))
+    everything, order = [*tasks, *folder.others(tasks)], suite_names()
+    everything.sort(key=lambda progress: (order.index(progress.suite.name), progress.task.id))
     folder.write_text("report.md", replace(report, tasks=everything).to_markdown())
     return report
 

@@ -52,7 +52,7 @@ class ResolvedModel:
     kind: ModelKind
     _: KW_ONLY
     place: str | None = None
-    by_suite: Mapping[str, str] = field(default_factory=dict)
+    by_suite: Mapping[str, str] = field(default_factory=dict, hash=False)
     reason: str | None = None
 
     def checkpoint(self, suites: Sequence[str], command: str = EVAL) -> str:
