@@ -26,6 +26,8 @@ def peeks(tree: ast.AST) -> Iterator[ast.AST]:
     """Where private names of others are read, replaced or imported, also by their name in a string."""
     for node in ast.walk(tree):
         match node:
+            case ast.Attribute(value=ast.Name(id="os"), attr="_exit"):  # public, whatever its name says
+                continue
             case ast.Attribute(value=ast.Name(id=owner), attr=name) if owner in OWN and name not in {"__new__", "__dict__"}:
                 continue
             case ast.Attribute(attr=name) if private(name):

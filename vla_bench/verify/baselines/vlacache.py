@@ -42,7 +42,7 @@ class Told(VLACache):
         return [self.told]
 
     def schedule_of(self, episode: EpisodeKey) -> np.ndarray:
-        return np.array(self._states[episode].shares)
+        return np.array(self.states[episode].shares)
 
 
 def _groups(given: Fixture, pattern: str) -> list[str]:
