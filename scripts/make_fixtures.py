@@ -32,8 +32,8 @@ from vla_bench.model.vla import VLA
 from vla_bench.report.verdicts import counts
 from vla_bench.training.labels import label_text
 from vla_bench.verify import checkpoint, evaluation, numbers, pictures, pruner, training
-from vla_bench.verify.checkpoint import Subject
-from vla_bench.verify.compare import Answer
+from vla_bench.verify.checkpoint import TestedModel
+from vla_bench.verify.compare import Computed
 from vla_bench.verify.fixture import Fixture
 from vla_bench.verify.run import GOLDEN, verify
 
@@ -62,7 +62,7 @@ GRADIENTS = (
 Tensors = dict[str, Tensor]
 
 
-def complete(inputs: Mapping, answer: Callable[[Fixture], Iterable[Answer]]) -> dict:
+def complete(inputs: Mapping, answer: Callable[[Fixture], Iterable[Computed]]) -> dict:
     """The inputs, and this code's answer under every name that it gives one."""
     tensors = dict(inputs)
     for found in answer(Fixture(inputs)):
@@ -164,7 +164,7 @@ def query_inputs(config: VLAConfig, length: int, with_space: bool, g: torch.Gene
     }
 
 
-def query_margins(subject: Subject, tensors: Tensors) -> list[float]:
+def query_margins(subject: TestedModel, tensors: Tensors) -> list[float]:
     """Of LightVLA's votes, of the action tokens, and of the gripper, which must not be near half open."""
     logits = subject.model.openvla.language_model.lm_head(tensors["dense.actions_hidden_states"])
     grips = [torch.as_tensor(tensors[f"{kind}.actions"])[:, -1] for kind in ("dense", "light")]
@@ -234,7 +234,7 @@ def make_parts(folder: Path) -> None:
     np.savez_compressed(folder / "utils.npz", **complete(number_inputs(np.random.default_rng(41)), numbers.answers))
 
 
-def make_queries(folder: Path, subject: Subject, config: VLAConfig) -> None:
+def make_queries(folder: Path, subject: TestedModel, config: VLAConfig) -> None:
     """Two queries and a training step through the whole model."""
     for case, length, with_space, seed in (("a", 12, False, 100), ("b", 14, True, 200)):
         tensors = first_clear(

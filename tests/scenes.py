@@ -6,7 +6,7 @@ import numpy as np
 
 from vla_bench.policies.expert.motions import about_z
 from vla_bench.records import EpisodeKey
-from vla_bench.world.observation import Facts, Observation, Pose, Scene
+from vla_bench.world.observation import Observation, Pose, Scene, SceneConstants
 
 BASE = np.array([-0.6, 0.0, 0.0])
 AWAY = np.array([0.0, 0.25, 0.1])
@@ -19,7 +19,7 @@ def pose(x, y, z, turn=0.0):
 def make_scene(bodies, goal=()):
     """`bodies`: category -> pose; the instance is called category_1."""
     categories = {f"{category}_1": category for category in bodies}
-    facts = Facts(goal=goal, of_interest=(), categories=categories, regions={}, region_sizes={})
+    facts = SceneConstants(goal=goal, of_interest=(), categories=categories, regions={}, region_sizes={})
     return Scene(facts, {f"{category}_1": pose for category, pose in bodies.items()}, {}, {})
 
 
@@ -49,5 +49,5 @@ def drawer_scene(bowl, pulled):
     site = Pose(np.array([0.0, -pulled, 1.09]), np.eye(3))
     size = {"cabinet_1_top": np.array([0.10, 0.075, 0.03])}
     categories = {"cabinet_1": "cabinet", "akita_black_bowl_1": "akita_black_bowl"}
-    facts = Facts((), (), categories, {"cabinet_1_top": "cabinet_1"}, size, {"cabinet_1_top": ("level",)})
+    facts = SceneConstants((), (), categories, {"cabinet_1_top": "cabinet_1"}, size, {"cabinet_1_top": ("level",)})
     return Scene(facts, bodies, {"cabinet_1_top": site}, {"level": -pulled})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PUBLIC = {
     "vla_bench.errors": ("VlaBenchError",),
@@ -26,7 +26,7 @@ _PUBLIC = {
     "vla_bench.pruners.registry": ("make_pruner",),
     "vla_bench.policies.base": ("Chunk", "Policy"),
     "vla_bench.policies.registry": ("make_policy",),
-    "vla_bench.rollout.evaluate": ("Request", "Result", "evaluate"),
+    "vla_bench.rollout.evaluate": ("EvalRequest", "EvalResult", "evaluate"),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 

@@ -14,7 +14,7 @@ class ExitCode:
     NOT_COMPARABLE = 4
     ERROR_BUDGET = 5
     STARTUP = 6
-    FAULT = 70  # an exception that is nobody's but ours: never to be taken for a verdict
+    INTERNAL = 70  # an exception that is nobody's but ours: never to be taken for a verdict
     INTERRUPTED = 130
 
 

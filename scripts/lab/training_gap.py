@@ -3,7 +3,7 @@
     python scripts/lab/training_gap.py vla_bench/weights/nano-lightvla --data DEMOS
 
 Training repeats image tokens and evaluation keeps each once; where the last two differ, the model was trained for something
-else than it is asked.  Samples are drawn as the recipe nano-lightvla draws them, with another seed.
+else than it is asked.  SampleLoader are drawn as the recipe nano-lightvla draws them, with another seed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vla_bench.model.normalisation import Statistics
 from vla_bench.model.tokenizer import Tokenizer
 from vla_bench.training.data import demo_files, prepared
 from vla_bench.training.frames import prepare_frames
-from vla_bench.training.samples import Batch, Samples
+from vla_bench.training.samples import Batch, SampleLoader
 from vla_bench.training.shares import parse_shares
 from vla_bench.training.step import Loss
 
@@ -42,13 +42,13 @@ def main() -> None:
         print(f"{name:13} L1 {error:.4f}   {kept:.1f} image tokens")
 
 
-def samples_for(loaded: Loaded, data: Path) -> Samples:
+def samples_for(loaded: Loaded, data: Path) -> SampleLoader:
     """Drawn as the nano recipes draw, but every suite as often as any other."""
     frames = prepare_frames(demo_files(data), loaded.config.image_size, prepared(data))
     key = next(iter(loaded.statistics))
     scale, words = Statistics.parse(loaded.statistics[key], key), Tokenizer(loaded.tokenizer_file, loaded.config.tokens)
     drawn = {"switch_weight": 3.0, "shares": parse_shares(""), "fill_ends": True}
-    return Samples(frames, loaded.config, words, scale, loaded.normalisation, SEED, **drawn)
+    return SampleLoader(frames, loaded.config, words, scale, loaded.normalisation, SEED, **drawn)
 
 
 def distance(loss: Loss, batches: list[Batch]) -> tuple[float, float]:

@@ -16,7 +16,7 @@ import torch
 from training_gap import samples_for
 
 from vla_bench.checkpoints.checkpoint import load
-from vla_bench.training.auxiliary import METRES, WhereHead
+from vla_bench.training.auxiliary import METRES, KeypointHead
 from vla_bench.training.samples import Batch
 from vla_bench.training.state import FILE
 
@@ -47,10 +47,10 @@ def errors(places: torch.Tensor, batch: Batch) -> np.ndarray:
     return 1000 * (places * METRES - batch.targets).norm(dim=-1).nanmedian(dim=0).values.numpy()
 
 
-def where_head(training: Path, width: int) -> WhereHead:
+def where_head(training: Path, width: int) -> KeypointHead:
     """The auxiliary head that the training has come to."""
     weights = torch.load(training / FILE, map_location="cpu", weights_only=True)["weights"]
-    head = WhereHead(width)
+    head = KeypointHead(width)
     head.load_state_dict({name.removeprefix("where."): each for name, each in weights.items() if name.startswith("where.")})
     return head
 

@@ -82,7 +82,7 @@ def test_defaults_of_eval_are_those_of_the_request(cli, monkeypatch):
     seen = []
     monkeypatch.setattr(evaluate, "evaluate", lambda request, observer: seen.append(request) or sys.exit(0))
     cli("eval")
-    assert seen == [evaluate.Request(command=seen[0].command)] and seen[0].model == "auto"
+    assert seen == [evaluate.EvalRequest(command=seen[0].command)] and seen[0].model == "auto"
 
 
 def test_options_of_demos_and_train_are_these():
@@ -151,8 +151,8 @@ def test_world_does_not_import_torch_and_records_nothing_heavy():
 def test_public_names_are_these_and_importing_them_is_light():
     import vla_bench
 
-    expected = """AssetPack Chunk Episode EpisodeKey Inputs LLM_INPUT Observation Output Policy Pruner Rate Request Result Run
-        Selection Sight Site Status Suite Task VISION VLA VLAConfig View VlaBenchError World before_layer evaluate load_suite
+    expected = """AssetPack Chunk Episode EpisodeKey Inputs LLM_INPUT Observation Output Policy Pruner Rate EvalRequest EvalResult
+        Run Selection Sight Site Status Suite Task VISION VLA VLAConfig View VlaBenchError World before_layer evaluate load_suite
         load_suites make_policy make_pruner read_episodes read_run resolve_assets wilson"""
     assert sorted(set(vla_bench.__all__) - {"__version__"}) == sorted(expected.split())
     assert all(getattr(vla_bench, name) is not None for name in vla_bench.__all__)

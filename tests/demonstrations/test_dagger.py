@@ -5,14 +5,14 @@ import numpy as np
 from vla_bench.demonstrations import dagger
 from vla_bench.demonstrations.recording import Ending, record
 from vla_bench.policies.expert import Expert
-from vla_bench.policies.simple import Noop
+from vla_bench.policies.simple import NoopPolicy
 
 from .common import SUITE
 
 
 def test_what_a_learner_did_first_is_not_recorded(world, monkeypatch):
     monkeypatch.setattr(dagger, "SHARE", (0.1, 0.1))
-    recording = record(world, Expert(), 0, 5, 0.0, Noop())
+    recording = record(world, Expert(), 0, 5, 0.0, NoopPolicy())
     demo, counts = recording.demo, recording.counts
     assert recording.ending is Ending.SUCCESS and counts.learner_steps >= 22
     assert len(demo) == counts.steps - counts.learner_steps and demo.attributes["led"] == counts.learner_steps

@@ -15,7 +15,7 @@ from vla_bench.interface.presets import NANO, SEVEN_B
 from vla_bench.measure import counters
 from vla_bench.measure.counted import counted
 from vla_bench.measure.flops import Counter, FlopsRequest, count
-from vla_bench.measure.meta import Sized, Watched, key_of, meta_query
+from vla_bench.measure.meta import FixedCounts, MetaVLA, key_of, meta_query
 from vla_bench.model.query_costs import pruner_macs, query_macs
 from vla_bench.pruners.lightvla import LightVLA
 from vla_bench.pruners.registry import choosing
@@ -77,7 +77,7 @@ def test_where_everything_stays_only_what_was_asked_for_is_paid(pruner):
     assert {**dict.fromkeys(expected, 0), **by_torch(NANO, pruner, 9, 128)} == expected
 
 
-class Whole(Sized):
+class Whole(FixedCounts):
     """Keeps what the pruner inside keeps."""
 
     def select(self, view):
@@ -87,7 +87,7 @@ class Whole(Sized):
 @pytest.mark.parametrize("pruner", ["pool", "pool(keep=0.4)", "sparsevlm", "sparsevlm(variant=v2)", "sparsevlm(budget=64)"])
 def test_pruners_that_need_values_cost_what_the_closed_form_says(pruner):
     torch.manual_seed(0)
-    query = Watched(NANO, Whole(counted(pruner, NANO).pruner, ()), Scope.EXECUTED, 9).eval()
+    query = MetaVLA(NANO, Whole(counted(pruner, NANO).pruner, ()), Scope.EXECUTED, 9).eval()
     query.example = lambda: (torch.randn(1, 12, 112, 112), torch.randn(1, 8))
     ready = counted(pruner, NANO)
     with torch.no_grad():

@@ -15,13 +15,13 @@ from vla_bench.errors import MeasureError, ModelError, NotComparableError, Recor
 from vla_bench.interface.lengths import Case, Lengths
 from vla_bench.interface.presets import NANO, SEVEN_B
 from vla_bench.measure.devices import GPUS, Host, Peak, clock_moved
-from vla_bench.measure.forced import Forced, exactly
+from vla_bench.measure.forced import ForcedCount, exactly
 from vla_bench.measure.latency import LatencyRequest, measure_latency
 from vla_bench.measure.ready import check_memory, copied_bytes, make_ready
 from vla_bench.measure.replay import replay
 from vla_bench.measure.roofline import bound_ms, products, share
 from vla_bench.measure.spread import ratio, spread
-from vla_bench.measure.timing import Samples, Timed, ask, check_done, interleave
+from vla_bench.measure.timing import RawTimes, TimedVariant, ask, check_done, interleave
 from vla_bench.measure.variants import Variant, parse_variant
 from vla_bench.model.costs import macs
 from vla_bench.model.fast import FastVLA
@@ -57,23 +57,23 @@ class Sleeper(Host):
         self.asked = False
 
 
-def sleep(name: str, seconds: float) -> Timed:
-    return Timed(name, lambda query: query, lambda prepared: time.sleep(seconds), lambda answer, query: None)
+def sleep(name: str, seconds: float) -> TimedVariant:
+    return TimedVariant(name, lambda query: query, lambda prepared: time.sleep(seconds), lambda answer, query: None)
 
 
 # Times
 
 
 def test_the_parts_of_a_query_are_told_apart():
-    samples = Samples()
+    samples = RawTimes()
     pause = time.sleep
-    ask(Timed("x", lambda q: pause(0.03), lambda p: pause(0.02), lambda a, q: pause(0.01)), None, Host(), samples)
+    ask(TimedVariant("x", lambda q: pause(0.03), lambda p: pause(0.02), lambda a, q: pause(0.01)), None, Host(), samples)
     assert 60 <= samples.wall[0] and 20 <= samples.device[0] < samples.wall[0] - 39
 
 
 def test_every_variant_answers_every_query_and_in_turn():
     said = []
-    variants = [Timed(n, lambda q, n=n: said.append((n, q)), lambda p: None, lambda a, q: None) for n in "ab"]
+    variants = [TimedVariant(n, lambda q, n=n: said.append((n, q)), lambda p: None, lambda a, q: None) for n in "ab"]
     found = interleave(variants, range(20), Host())
     assert [len(found[name].wall) for name in "ab"] == [20, 20]
     pairs = list(zip(said[::2], said[1::2], strict=True))
@@ -82,7 +82,7 @@ def test_every_variant_answers_every_query_and_in_turn():
 
 
 def test_a_missing_wait_is_found():
-    check_done("honest", Samples(wall=[10.0] * 5, device=[8.0] * 5, drain=[0.3, 0.01, 0.01, 0.2, 0.01]))
+    check_done("honest", RawTimes(wall=[10.0] * 5, device=[8.0] * 5, drain=[0.3, 0.01, 0.01, 0.2, 0.01]))
     with pytest.raises(MeasureError, match="quick answers before its work is done"):
         interleave([sleep("quick", 0.002)], range(5), Sleeper(0.004))
 
@@ -195,13 +195,13 @@ def test_a_forced_pruner_keeps_what_it_is_told():
     assert exactly(keep, torch.tensor(4)).tolist() == [[True, True, False, True, True]]
     model, batch = random_vla(NANO, 0).eval(), nanos.inputs(3)
     for name in ("lightvla", "random", "fastv", "lightvla-star-vision"):
-        forced = Forced(make_pruner(name))
+        forced = ForcedCount(make_pruner(name))
         model.attach(forced.eval())
         for kept in (33, 5):
             forced.tell(kept)
             assert nanos.answer(model, batch).tokens.visual == kept
     fast = FastVLA(model, Speed.parse("cameras,rows,fused,buckets"))
-    model.attach(forced := Forced(make_pruner("lightvla")).eval())
+    model.attach(forced := ForcedCount(make_pruner("lightvla")).eval())
     for kept in (70, 9, 128):
         forced.tell(kept)
         one = nanos.sample(batch, 1)
@@ -210,7 +210,7 @@ def test_a_forced_pruner_keeps_what_it_is_told():
         assert sum(output.kept_per_camera()[0]) == kept
         assert torch.allclose(output.actions, nanos.answer(model, one).actions, atol=2e-5)
     with pytest.raises(UsageError, match="cuts 4 times"):
-        Forced(make_pruner("sparsevlm"))
+        ForcedCount(make_pruner("sparsevlm"))
 
 
 # All of it
@@ -327,16 +327,16 @@ def test_copies_of_the_weights_are_made_once_and_counted(monkeypatch):
     texts = ("lightvla", "dense", "random", "grid@rows", "dense@none")
     variants = [parse_variant(text, "nano", "cameras,fused") for text in texts]
     with nanos.one_thread():
-        askers = make_ready(variants, suite_names(), Limited(), seed=0)
+        runners = make_ready(variants, suite_names(), Limited(), seed=0)
     assert len(made) == 2 * NANO.llm.layers and sum(4 * copy.numel() for copy in made) == copied_bytes(NANO, dtype)
-    assert [asker.name.partition(":")[2].partition("@")[0] for asker in askers] == [
+    assert [runner.name.partition(":")[2].partition("@")[0] for runner in runners] == [
         "lightvla",
         "dense",
         "random",
         "grid",
         "dense",
     ]
-    assert len({id(asker.model) for asker in askers}) == 1
+    assert len({id(runner.model) for runner in runners}) == 1
     Limited.free -= 1
     with pytest.raises(ModelError, match="0.0 GB of weights and 0.0 GB of copies for speed fused") as caught:
         make_ready(variants, suite_names(), Limited(), seed=0)
@@ -363,7 +363,7 @@ def test_pruners_hear_of_the_answers_and_may_give_them(measured):
     assert raw["llm"].count(None) == 8 and None not in raw["wall"]
     assert skipped.wall.n == 12 and skipped.device.n == skipped.llm.n == 4
     assert skipped.wall.median < skipped.device.median and skipped.kept[2] == 128
-    assert f"{skipped.name}: 8 of 12 queries were answered by the pruner, without the model" in found.flags
+    assert f"{skipped.name}: 8 of 12 queries were answered with a cached action (forward pass skipped)" in found.flags
     json.dumps(found.to_dict(), allow_nan=False)
 
 
@@ -371,12 +371,12 @@ def test_an_episode_asked_again_begins_anew():
     """Otherwise the arm would go on at the speed of its last answer."""
     kept = []
     with nanos.one_thread():
-        (asker,) = make_ready([parse_variant("spvla(z_thre=0, z_min=1, edges=false)", "nano", "none")], suite_names(), Host(), 0)
+        (runner,) = make_ready([parse_variant("spvla(z_thre=0, z_min=1, edges=false)", "nano", "none")], suite_names(), Host(), 0)
         queries = replay(NANO, 3, "own", 0, words=False)
         for _ in range(2):
-            asker.start()
-            assert None not in [asker.staged(asked) for asked in queries]
-            kept.append(asker.kept)
+            runner.start()
+            assert None not in [runner.staged(asked) for asked in queries]
+            kept.append(runner.kept)
     assert kept[0] == kept[1] and kept[0][0] == 128 > min(kept[0])
 
 
@@ -408,9 +408,9 @@ def test_pruners_get_the_parameters_that_were_trained(tmp_path):
     own = [Variant(str(folder), None, "none")]
     (query,) = replay(NANO, 1, "own", 0, words=True)
     pruners = []
-    for asker in make_ready([*variants, *own], suite_names(), Host()):
-        asker.prepare(query)  # its pruner in the model that they share
-        pruners.append(asker.model.pruner)
+    for runner in make_ready([*variants, *own], suite_names(), Host()):
+        runner.prepare(query)  # its pruner in the model that they share
+        pruners.append(runner.model.pruner)
     named, wrapped, other, dense, default = pruners
     for pruner in (named, default):
         assert torch.equal(pruner.queries, queries)

@@ -9,7 +9,7 @@ from vla_bench.interface.presets import NANO
 from vla_bench.measure.devices import Host
 from vla_bench.measure.ready import make_ready
 from vla_bench.measure.replay import cycle_of, replay
-from vla_bench.measure.timing import Timed, interleave, warm_up
+from vla_bench.measure.timing import TimedVariant, interleave, warm_up
 from vla_bench.measure.variants import parse_variant
 from vla_bench.model.buckets import RECENT
 from vla_bench.suites import suite_names
@@ -17,8 +17,8 @@ from vla_bench.suites import suite_names
 from .. import nanos
 
 
-def noting(asked: list, pause=lambda query: None) -> Timed:
-    return Timed("x", asked.append, lambda prepared: pause(asked), lambda answer, query: None)
+def noting(asked: list, pause=lambda query: None) -> TimedVariant:
+    return TimedVariant("x", asked.append, lambda prepared: pause(asked), lambda answer, query: None)
 
 
 def test_every_query_of_the_cycle_is_asked_and_twenty_more_whatever_the_time():
@@ -59,9 +59,9 @@ def test_what_is_timed_meets_no_new_length_and_no_new_bucket(monkeypatch):
     speed = "cameras,rows,buckets"
     variants = [parse_variant(text, "nano", speed) for text in ("lightvla", "dense")]
     with nanos.one_thread():
-        askers = make_ready(variants, suite_names(), Host(), seed=0, forced=True)
+        runners = make_ready(variants, suite_names(), Host(), seed=0, forced=True)
         queries = replay(NANO, 96, "paper", 5, words=False)[::6]  # four suites, hence four lengths
-        timed = [asker.timed() for asker in askers]
+        timed = [runner.timed() for runner in runners]
         warm_up(timed, cycle_of(queries), Host(), seconds=0.0)
         before = set(seen)
         interleave(timed, queries, Host())

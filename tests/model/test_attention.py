@@ -14,7 +14,7 @@ from vla_bench.interface.pruner import Pruner
 from vla_bench.interface.selection import Selection
 from vla_bench.interface.sites import LLM_INPUT, before_layer
 from vla_bench.interface.view import View
-from vla_bench.model.decoder import Memory, llama_config
+from vla_bench.model.decoder import DecodingCache, llama_config
 from vla_bench.model.initialise import random_vla
 from vla_bench.model.sequence import Tokens
 from vla_bench.model.stages import Stages
@@ -232,7 +232,7 @@ def test_the_cache_equals_our_own_decoder_without_one(model, pruner):
         found = []
         for _ in range(DIGITS):
             tokens = Tokens(sequence, positions, None, torch.arange(NANO.visual_tokens)[None], output.tokens.layout)
-            hidden = decoder(tokens, prune, memory=Memory(DynamicCache(), [])).hidden
+            hidden = decoder(tokens, prune, memory=DecodingCache(DynamicCache(), [])).hidden
             found.append(int(decoder.lm_head(hidden[0, -1]).argmax()))
             sequence = torch.cat([sequence, decoder.embed(torch.tensor([found[-1:]]))], dim=1)
             positions = torch.cat([positions, positions[:, -1:] + 1], dim=1)

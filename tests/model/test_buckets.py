@@ -17,7 +17,7 @@ from vla_bench.interface.sites import LLM_INPUT
 from vla_bench.interface.view import Patches
 from vla_bench.model import buckets
 from vla_bench.model import fast as fast_module
-from vla_bench.model.buckets import Chooser
+from vla_bench.model.buckets import SelectedBy
 from vla_bench.model.costs import others
 from vla_bench.model.fast import FastVLA
 from vla_bench.model.sequence import pack
@@ -113,7 +113,7 @@ def test_the_static_pass_waits_for_nothing(use, batch, monkeypatch, pruner, spee
     monkeypatch.setattr(fast_module, "at_once", guarded)
     fast = FastVLA(use(pruner), Speed.parse(speed))
     fast(sample(batch, 0))
-    assert called == ["look", Chooser.NOBODY if pruner == "none" else fast.model.pruner]  # which then chooses inside
+    assert called == ["look", SelectedBy.NOBODY if pruner == "none" else fast.model.pruner]  # which then chooses inside
     with pytest.raises(AssertionError, match="waits"), NoWaiting():
         answer(use("lightvla"), sample(batch, 0))  # the plain path does
 

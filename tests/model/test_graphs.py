@@ -10,7 +10,7 @@ import torch
 from vla_bench.interface.presets import NANO
 from vla_bench.model import fast as fast_module
 from vla_bench.model.fast import FastVLA
-from vla_bench.model.graphs import Replays
+from vla_bench.model.graphs import GraphCache
 from vla_bench.model.initialise import random_vla
 from vla_bench.model.speed import Speed
 from vla_bench.pruners.lightvla import LightVLA
@@ -47,7 +47,7 @@ def test_graphs_are_kept_by_key_and_the_oldest_is_dropped():
         captured.append(given)
         return function
 
-    replays = Replays(limit=2, capture=capture)
+    replays = GraphCache(limit=2, capture=capture)
     for key in ("a", "b", "a", "c", "a", "b"):  # c drops b, b drops c
         assert replays(key, lambda x: (x + 1,), torch.zeros(1)) == (torch.ones(1),)
     assert len(captured) == 4

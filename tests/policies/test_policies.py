@@ -10,13 +10,13 @@ from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.registry import make_policy, settle
 from vla_bench.policies.resolve import ModelKind
 from vla_bench.records import EpisodeKey, write_actions
-from vla_bench.world.observation import Facts, Observation, Scene, Sight
+from vla_bench.world.observation import Observation, Scene, SceneConstants, Sight
 
 KEY = EpisodeKey("object", 0, 0)
 
 
 def look(key=KEY, step=0):
-    scene = Scene(Facts((), (), {}, {}, {}), {}, {}, {})
+    scene = Scene(SceneConstants((), (), {}, {}, {}), {}, {}, {})
     return Observation(key, step, "do it", np.zeros(3), np.array([0.0, 0, 0, 1]), np.zeros(2), scene)
 
 

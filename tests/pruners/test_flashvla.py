@@ -18,7 +18,7 @@ from vla_bench.model.initialise import random_vla
 from vla_bench.pruners.flashvla import FlashVLA, angle_between, contributions
 from vla_bench.records import EpisodeKey
 from vla_bench.verify.baselines import flashvla_ics
-from vla_bench.verify.compare import Mark, judge
+from vla_bench.verify.compare import CheckStatus, judge
 from vla_bench.verify.fixture import Fixture, read
 
 GOLDEN = "fixtures/baselines_flashvla_ics.npz"
@@ -125,7 +125,7 @@ class Run:
         query = Query(episode)
         actions = np.zeros((8, 7))
         actions[:, 0], actions[:, 6] = action, gripper
-        given = self.pruner.instead(query)
+        given = self.pruner.cached_action(query)
         if given is None:
             answer(self.model, replace(inputs(1, picture), queries=(query,)))
         self.pruner.observe(query, actions if given is None else given)
@@ -165,8 +165,8 @@ def test_an_episode_does_not_see_another_nor_an_earlier_attempt():
 def test_the_golden_scores(shared):
     given = read(shared(GOLDEN))
     rows = judge(GOLDEN, given, flashvla_ics.answers(given))
-    assert {row.verdict for row in rows} == {Mark.OK} and sum(row.tensors for row in rows) == 8
+    assert {row.verdict for row in rows} == {CheckStatus.OK} and sum(row.tensors for row in rows) == 8
     tensors = {name: given[name] for name in given.names()}
     for name in ("ics/case2/score", "ics/case3/singular_values"):
         wrong = Fixture({**tensors, name: tensors[name] * (1 + 1e-4)})
-        assert Mark.MISS in {row.verdict for row in judge("wrong", wrong, flashvla_ics.answers(wrong))}
+        assert CheckStatus.MISS in {row.verdict for row in judge("wrong", wrong, flashvla_ics.answers(wrong))}

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from vla_bench.pruners.query_tokens import head_mean, paid_to_images, positional_term, query_token_scores, query_tokens, rank
 
 from tests.nanos import answer, inputs, kept, one_thread, sample
 from vla_bench.errors import ModelError, UsageError
@@ -16,14 +17,13 @@ from vla_bench.interface.presets import NANO, SEVEN_B
 from vla_bench.interface.view import AttentionRows, Patches, Query, View
 from vla_bench.model.initialise import random_vla
 from vla_bench.model.sequence import thin
-from vla_bench.pruners.raters import head_mean, positional_term, rank, rated, rater_scores, raters
 from vla_bench.pruners.recycling import cluster, merge, recycle
 from vla_bench.pruners.sparsevlm import SparseVLM, best_each
 from vla_bench.pruners.sparsevlm_releases import RELEASES, fitted, sizes
 from vla_bench.pruners.spec import arguments
 from vla_bench.records import EpisodeKey
 from vla_bench.verify.baselines import sparsevlm
-from vla_bench.verify.compare import Mark, judge
+from vla_bench.verify.compare import CheckStatus, judge
 from vla_bench.verify.fixture import Fixture, read
 
 FILES = {"v15": 13, "v2": 10, "rank": 5}
@@ -42,7 +42,7 @@ def nano():
 @pytest.mark.parametrize("variant", FILES)
 def test_the_releases_are_reproduced_and_nothing_is_left_unread(shared, variant):
     rows = judge(variant, given := read(shared(FIXTURE.format(variant))), sparsevlm.answers(given))
-    assert [row for row in rows if row.verdict is not Mark.OK] == [] and len(rows) == FILES[variant]
+    assert [row for row in rows if row.verdict is not CheckStatus.OK] == [] and len(rows) == FILES[variant]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_changed_value_misses(shared, variant, tensor):
     last = changed.reshape(-1)[-1:]  # a view
     last[:] = ~last if changed.dtype == bool else last + (0.01 * np.abs(changed).max() if changed.dtype.kind == "f" else 1)
     broken = Fixture({**{name: given[name] for name in given.names()}, tensor: changed})
-    missed = [row for row in judge(variant, broken, sparsevlm.answers(broken)) if row.verdict is Mark.MISS]
+    missed = [row for row in judge(variant, broken, sparsevlm.answers(broken)) if row.verdict is CheckStatus.MISS]
     assert len(missed) == 1 and tensor in missed[0].reason
 
 
@@ -84,27 +84,27 @@ def test_words_above_the_mean_rate():
     """Softmax of the logs of 1, 2, 5 is 1/8, 2/8, 5/8; a patch of zeros shares evenly; the fourth word is padding."""
     text = torch.tensor([1.0, 2.0, 5.0, 99.0]).log().view(1, 4, 1)
     real = torch.tensor([[True, True, True, False]])
-    found = rater_scores(torch.tensor([[[1.0], [0.0]]]), text, None, real)
+    found = query_token_scores(torch.tensor([[[1.0], [0.0]]]), text, None, real)
     assert torch.allclose(found, torch.tensor([[11 / 48, 7 / 24, 23 / 48, 0]]))
-    assert raters(found, real).tolist() == [[False, False, True, False]]
-    alone = rater_scores(torch.tensor([[[1.0], [0.0]]]), text, torch.tensor([[True, False]]), real)
+    assert query_tokens(found, real).tolist() == [[False, False, True, False]]
+    alone = query_token_scores(torch.tensor([[[1.0], [0.0]]]), text, torch.tensor([[True, False]]), real)
     assert torch.allclose(alone, torch.tensor([[1 / 8, 2 / 8, 5 / 8, 0]]))
 
 
 def test_equal_words_all_rate_and_the_port_takes_those_at_the_mean():
     scores, real = torch.tensor([[0.25, 0.25, 0.25, 0.25, 0.0]]), torch.tensor([[True] * 4 + [False]])
-    assert raters(scores, real).tolist() == real.tolist()
+    assert query_tokens(scores, real).tolist() == real.tolist()
     scores = torch.tensor([[0.125, 0.25, 0.375, 0.25, 0.0]])
-    assert raters(scores, real).tolist() == [[False, False, True, False, False]]
-    assert raters(scores, real, inclusive=True).tolist() == [[False, True, True, True, False]]
+    assert query_tokens(scores, real).tolist() == [[False, False, True, False, False]]
+    assert query_tokens(scores, real, inclusive=True).tolist() == [[False, True, True, True, False]]
 
 
 def test_attention_of_the_raters_alone_counts():
     weights = torch.tensor([[[[0.5, 0.1, 0.4], [0.2, 0.8, 0.0]], [[0.1, 0.3, 0.6], [0.0, 1.0, 0.0]]]])  # 2 heads, 2 rows
     rows = AttentionRows(weights, None, range(1, 3))
     first, both = torch.tensor([[True, False]]), torch.tensor([[True, True]])
-    assert torch.allclose(rated(head_mean(rows, first), first, rows.image_columns), torch.tensor([[0.2, 0.5]]))
-    assert torch.allclose(rated(head_mean(rows, both), both, rows.image_columns), torch.tensor([[0.55, 0.25]]))
+    assert torch.allclose(paid_to_images(head_mean(rows, first), first, rows.image_columns), torch.tensor([[0.2, 0.5]]))
+    assert torch.allclose(paid_to_images(head_mean(rows, both), both, rows.image_columns), torch.tensor([[0.55, 0.25]]))
 
 
 def test_the_second_version_divides_by_the_positions_and_takes_the_strongest_heads():

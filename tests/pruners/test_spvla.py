@@ -21,10 +21,10 @@ from vla_bench.policies.vla import VLAPolicy
 from vla_bench.pruners.edges import edge_patches
 from vla_bench.pruners.spec import arguments
 from vla_bench.pruners.spvla import SPVLA, attended_most, threshold
-from vla_bench.pruners.spvla_scheduler import Past, extrapolate, may_skip
+from vla_bench.pruners.spvla_scheduler import ActionHistory, extrapolate, may_skip
 from vla_bench.records import EpisodeKey
 from vla_bench.verify.baselines import spvla
-from vla_bench.verify.compare import Mark, judge
+from vla_bench.verify.compare import CheckStatus, judge
 from vla_bench.verify.fixture import Fixture, read
 from vla_bench.world.observation import Observation
 
@@ -102,8 +102,8 @@ def test_extrapolation():
     assert bent[0] == pytest.approx(-0.1)  # the line is at -0.08; 0.1 is the largest change there was
 
 
-def filled(*xyz: tuple[float, float, float], asked: int = 6) -> Past:
-    past = Past()
+def filled(*xyz: tuple[float, float, float], asked: int = 6) -> ActionHistory:
+    past = ActionHistory()
     past.add(moves(*xyz[:asked]))
     past.extrapolating = True
     for last in xyz[asked:]:
@@ -252,7 +252,7 @@ def test_the_scheduler_inside_a_policy():
 def test_the_golden_tensors(shared):
     given = read(shared(GOLDEN))
     rows = judge(GOLDEN, given, spvla.answers(given))
-    assert {row.verdict for row in rows} == {Mark.OK} and all("transcription" in row.family for row in rows)
+    assert {row.verdict for row in rows} == {CheckStatus.OK} and all("transcription" in row.family for row in rows)
     tensors = {name: given[name] for name in given.names()}
     for name in (
         "prune/case1/threshold",
@@ -262,5 +262,5 @@ def test_the_golden_tensors(shared):
         "ridge/case0/next",
     ):
         wrong = Fixture({**tensors, name: tensors[name] + (1 if tensors[name].dtype.kind == "i" else 1e-4)})
-        missed = {row.family for row in judge("wrong", wrong, spvla.answers(wrong)) if row.verdict is Mark.MISS}
+        missed = {row.family for row in judge("wrong", wrong, spvla.answers(wrong)) if row.verdict is CheckStatus.MISS}
         assert any(name.split("/")[-1] in family for family in missed)

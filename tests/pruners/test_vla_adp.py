@@ -18,10 +18,10 @@ from vla_bench.model.initialise import random_vla
 from vla_bench.model.vla import VLA
 from vla_bench.pruners.spec import arguments
 from vla_bench.pruners.vla_adp import VLAADP, clip, importance, keep_best, shares
-from vla_bench.pruners.vla_adp_gate import Gate, displacement
+from vla_bench.pruners.vla_adp_gate import MotionGate, displacement
 from vla_bench.records import EpisodeKey
 from vla_bench.verify.baselines.adp import answers
-from vla_bench.verify.compare import Mark, judge
+from vla_bench.verify.compare import CheckStatus, judge
 from vla_bench.verify.fixture import Fixture, read
 
 FIXTURE = "fixtures/baselines_adp.npz"
@@ -47,7 +47,7 @@ def line(*lengths: float) -> np.ndarray:
 
 def test_the_release_is_reproduced_and_nothing_is_left_unread(shared):
     rows = judge("adp", given := read(shared(FIXTURE)), answers(given))
-    assert [row for row in rows if row.verdict is not Mark.OK] == [] and len(rows) == 4
+    assert [row for row in rows if row.verdict is not CheckStatus.OK] == [] and len(rows) == 4
 
 
 @pytest.mark.parametrize("ending", ["importance", "per_image_keep", "keep_idx", "state_used_per_window"])
@@ -57,7 +57,7 @@ def test_a_changed_value_misses(shared, ending):
     tensors = {each: given[each].copy() for each in given.names()}
     tensors[name][0] += 1e-4 if ending == "importance" else 1
     rows = judge("adp", changed := Fixture(tensors), answers(changed))
-    assert [ending in row.family for row in rows if row.verdict is Mark.MISS] == [True]
+    assert [ending in row.family for row in rows if row.verdict is CheckStatus.MISS] == [True]
 
 
 # By hand
@@ -107,7 +107,7 @@ def test_displacement():
 
 def test_the_gate_by_hand():
     def run(*distances, **options):
-        gate = Gate(**options)
+        gate = MotionGate(**options)
         return [int(gate.close(d)) for d in distances]
 
     # Two windows to compare with; longest yet: prune; shorter than both: not; between: prune, or as before.
@@ -122,7 +122,7 @@ def test_the_gate_by_hand():
 
 
 def test_a_window_begins_where_the_last_one_ended_and_settling_is_none():
-    gate = Gate("avg", fuse=0, distance="net")
+    gate = MotionGate("avg", fuse=0, distance="net")
     assert not gate.follow(line(9, 9, 9))  # ends at 27
     assert gate.follow(np.array([[28.0, 0, 0]]))  # one step is a distance of 1
     assert not gate.follow(np.array([[28.5, 0, 0]]))

@@ -18,7 +18,7 @@ from vla_bench.interface.view import Query
 from vla_bench.model import pruning
 from vla_bench.model.attention import Probe
 from vla_bench.model.initialise import random_vla
-from vla_bench.model.past import EPISODES, Past, recall
+from vla_bench.model.past import EPISODES, KVCache, recall
 from vla_bench.model.sequence import Tokens
 from vla_bench.model.stages import Stages
 from vla_bench.model.vla import Inputs
@@ -27,7 +27,7 @@ from vla_bench.pruners.spec import arguments
 from vla_bench.pruners.vla_cache import VLACache
 from vla_bench.records import EpisodeKey
 from vla_bench.verify.baselines import vlacache
-from vla_bench.verify.compare import Mark, judge
+from vla_bench.verify.compare import CheckStatus, judge
 from vla_bench.verify.fixture import Fixture, read
 
 from .. import nanos
@@ -118,7 +118,7 @@ def test_numbers_of_other_models():
 def test_release_is_reproduced_and_nothing_left_out(shared):
     given = read(shared(FILE))
     rows = judge(FILE, given, vlacache.answers(given))
-    assert {row.verdict for row in rows} == {Mark.OK}, [row for row in rows if row.verdict is not Mark.OK]
+    assert {row.verdict for row in rows} == {CheckStatus.OK}, [row for row in rows if row.verdict is not CheckStatus.OK]
     assert sum(row.tensors for row in rows) == 44
     assert given.unread() == []
 
@@ -154,7 +154,7 @@ def misses(file: Path, tensor: str, prefix: str = "") -> list[str]:
     tensors[tensor].reshape(-1)[-1] += 1
     given = Fixture(tensors)
     rows = judge("x", given, vlacache.answers(given))
-    return [row.reason.split(" ")[0].rstrip(":") for row in rows if row.verdict is Mark.MISS]
+    return [row.reason.split(" ")[0].rstrip(":") for row in rows if row.verdict is CheckStatus.MISS]
 
 
 # Inside a model
@@ -403,7 +403,7 @@ def test_attention_over_completed_keys_names_every_column():
 
 
 def test_only_the_last_episodes_are_remembered():
-    pasts: dict[EpisodeKey, Past] = {}
+    pasts: dict[EpisodeKey, KVCache] = {}
     keys = [EpisodeKey("goal", 0, i) for i in range(EPISODES + 1)]
     first = [recall(pasts, key, 9) for key in keys[:EPISODES]]
     assert recall(pasts, keys[0], 9) is first[0]  # the last to be forgotten now

@@ -21,7 +21,7 @@ from vla_bench.pruners.spec import arguments
 from vla_bench.pruners.vla_pruner import VLAPruner, decayed
 from vla_bench.records import EpisodeKey
 from vla_bench.verify.baselines import oft_spans, vlapruner
-from vla_bench.verify.compare import Mark, judge
+from vla_bench.verify.compare import CheckStatus, judge
 from vla_bench.verify.fixture import Fixture, read
 
 CHECKS = {"baselines_vlapruner.npz": vlapruner.answers, "baselines_oft_spans.npz": oft_spans.answers}
@@ -42,7 +42,7 @@ def model(**options) -> VLA:
 @pytest.mark.parametrize("name, families", [("baselines_vlapruner.npz", 4), ("baselines_oft_spans.npz", 2)])
 def test_the_release_is_reproduced_and_nothing_is_left_unread(shared, name, families):
     rows = judge(name, given := read(shared(f"fixtures/{name}")), CHECKS[name](given))
-    assert [row for row in rows if row.verdict is not Mark.OK] == [] and len(rows) == families
+    assert [row for row in rows if row.verdict is not CheckStatus.OK] == [] and len(rows) == families
     assert all(("transcription" in row.family) == ("oft_spans" in name) for row in rows)
 
 
@@ -62,7 +62,7 @@ def test_a_changed_value_misses(shared, name, tensor):
     tensors = {each: given[each].copy() for each in given.names()}
     tensors[tensor][0] += 1e-6 if "history" in tensor else 1
     rows = judge(name, changed := Fixture(tensors), CHECKS[name](changed))
-    assert len([row for row in rows if row.verdict is Mark.MISS]) == 1
+    assert len([row for row in rows if row.verdict is CheckStatus.MISS]) == 1
 
 
 # By hand

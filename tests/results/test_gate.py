@@ -6,26 +6,30 @@ import pytest
 
 from vla_bench.errors import ExitCode, NotComparableError, UsageError
 from vla_bench.records import read_run, write_run
-from vla_bench.results.comparison import Pairs, Row
-from vla_bench.results.gate import Finding, Rule, judge, sentences
+from vla_bench.results.comparison import ComparedRun, Pairs
+from vla_bench.results.gate import GateStatus, Rule, judge, sentences
 from vla_bench.stats import wilson
 
 from ..made_runs import a_run
 
 
 def finding(*pairs, rule=Rule.DETECT, margin=0.02):
-    return judge(Row("new", wilson(0, 0), {}, {}, Pairs(*pairs)), rule, margin, 0.05).finding
+    return judge(ComparedRun("new", wilson(0, 0), {}, {}, Pairs(*pairs)), rule, margin, 0.05).finding
 
 
 @pytest.mark.parametrize(
     ("pairs", "detect", "noninferior"),
     [
-        ((35, 5, 0, 0, 0), Finding.DROPPED, Finding.DROPPED),  # the fewest losses that establish a drop: p 0.031
-        ((36, 4, 0, 0, 0), Finding.PASSED, Finding.INCONCLUSIVE),  # p 0.063
-        ((1930, 10, 10, 50, 0), Finding.PASSED, Finding.PASSED),
-        ((1905, 40, 20, 35, 0), Finding.DROPPED, Finding.PASSED),  # a drop of a point, certain, and inside the margin of two
-        ((30, 2, 6, 2, 0), Finding.PASSED, Finding.INCONCLUSIVE),  # better, but 40 pairs do not exclude that it is worse
-        ((90, 3, 3, 0, 4), Finding.ERRORS, Finding.ERRORS),
+        ((35, 5, 0, 0, 0), GateStatus.DROPPED, GateStatus.DROPPED),  # the fewest losses that establish a drop: p 0.031
+        ((36, 4, 0, 0, 0), GateStatus.PASSED, GateStatus.INCONCLUSIVE),  # p 0.063
+        ((1930, 10, 10, 50, 0), GateStatus.PASSED, GateStatus.PASSED),
+        (
+            (1905, 40, 20, 35, 0),
+            GateStatus.DROPPED,
+            GateStatus.PASSED,
+        ),  # a drop of a point, certain, and inside the margin of two
+        ((30, 2, 6, 2, 0), GateStatus.PASSED, GateStatus.INCONCLUSIVE),  # better, but 40 pairs do not exclude that it is worse
+        ((90, 3, 3, 0, 4), GateStatus.ERRORS, GateStatus.ERRORS),
     ],
 )
 def test_two_rules(pairs, detect, noninferior):
@@ -61,7 +65,7 @@ def test_a_run_without_a_verdict_is_no_pass(cli, tmp_path):
 
 
 def test_words_and_bad_values():
-    row = Row("new", wilson(0, 0), {}, {}, Pairs(2, 1, 0, 1, 0))
+    row = ComparedRun("new", wilson(0, 0), {}, {}, Pairs(2, 1, 0, 1, 0))
     text = sentences(judge(row, Rule.NONINFERIOR, 0.02, 0.05))
     assert "could have shown no drop at all" in text and "above -2 points" in text and "90 % interval" in text
     for margin, alpha in ((0, 0.05), (0.02, 1)):

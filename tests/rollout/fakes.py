@@ -14,11 +14,11 @@ from vla_bench.errors import WorldError
 from vla_bench.records import EpisodeKey
 from vla_bench.rollout.worker import Simulators
 from vla_bench.suites import load_suite
-from vla_bench.world.observation import Facts, Observation, Scene, Sight
+from vla_bench.world.observation import Observation, Scene, SceneConstants, Sight
 
 HORIZON = 16
 SUITE = dataclasses.replace(load_suite("object"), horizon=HORIZON)
-SCENE = Scene(Facts((), (), {}, {}, {}), {}, {}, {})
+SCENE = Scene(SceneConstants((), (), {}, {}, {}), {}, {}, {})
 
 
 def short_hash(value) -> str:

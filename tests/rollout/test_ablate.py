@@ -13,7 +13,7 @@ from vla_bench.records import read_run
 from vla_bench.report.ablation import print_ablation
 from vla_bench.rollout import ablate as module
 from vla_bench.rollout.ablate import ablate
-from vla_bench.rollout.plan import Request
+from vla_bench.rollout.plan import EvalRequest
 
 ONE = ("--suite", "object", "--tasks", "0", "--init-states", "0", "--assets", "primitive", "--workers", "1")
 
@@ -41,11 +41,11 @@ def test_variants_run_on_the_episodes_of_the_model(cli, tmp_path):
 
 def test_what_cannot_be_varied_is_said_before_anything_runs(monkeypatch):
     with pytest.raises(UsageError, match="looked for openvla-oft-constant-noise"):
-        ablate(Request(model="openvla-oft"), ("constant",))
+        ablate(EvalRequest(model="openvla-oft"), ("constant",))
     monkeypatch.setattr(module, "evaluate", lambda *_: pytest.fail("an episode ran"))
     for model in ("nano-oft", "noop"):
         with pytest.raises(UsageError, match="keeps every image token"):
-            ablate(Request(model=model, assets="primitive"), tokens=("2k",))
+            ablate(EvalRequest(model=model, assets="primitive"), tokens=("2k",))
 
 
 def test_an_interruption_ends_the_rest(monkeypatch, capsys, tmp_path):
@@ -60,7 +60,7 @@ def test_an_interruption_ends_the_rest(monkeypatch, capsys, tmp_path):
         return SimpleNamespace(run_dir=tmp_path, summary=summary, exit_code=code, command="vla-bench ablate --tokens 2k")
 
     monkeypatch.setattr(module, "evaluate", stopped)
-    ablation = ablate(Request(model="nano", assets="primitive", seed=7), tokens=("2k", "0.9k"))
+    ablation = ablate(EvalRequest(model="nano", assets="primitive", seed=7), tokens=("2k", "0.9k"))
     assert ablation.rows == [] and ablation.exit_code == 130
     assert [request.seed for request in asked] == [0, 0] and "seed=7" in asked[1].pruner
     print_ablation(ablation)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vla_bench.policies.base import Chunk
-from vla_bench.policies.simple import Noop
+from vla_bench.policies.simple import NoopPolicy
 from vla_bench.records import EpisodeKey
 from vla_bench.rollout.engine import Engine
 from vla_bench.rollout.episode import EpisodeRunner, Outcome, run_episode
@@ -49,7 +49,7 @@ def results(events):
 
 
 def test_every_episode_runs_once():
-    complete, events = play(Noop(), simulators())
+    complete, events = play(NoopPolicy(), simulators())
     found = results(events)
     assert complete and set(found) == set(EPISODES)
     for key, outcome in found.items():
@@ -63,15 +63,15 @@ def test_every_episode_runs_once():
 
 def test_another_process_ends_in_the_same_state(libero):
     """LIBERO's simulator: bit for bit, whatever its worker simulated before."""
-    complete, events = play(Noop(), libero, workers=1)
-    _, again = play(Noop(), libero, workers=2, recycle=2)
+    complete, events = play(NoopPolicy(), libero, workers=1)
+    _, again = play(NoopPolicy(), libero, workers=2, recycle=2)
     assert complete and len({e.pid for e in again if isinstance(e, Started)}) >= 3
     hashes = {key: outcome.state_hash for key, outcome in results(events).items()}
     assert {key: outcome.state_hash for key, outcome in results(again).items()} == hashes
     assert len(set(hashes.values())) == len(EPISODES)
 
 
-class Closing(Noop):
+class Closing(NoopPolicy):
     """Closes the gripper in the third action of an episode; shows how large the pictures are that it is given."""
 
     sight = Sight.IMAGES
@@ -108,14 +108,14 @@ def test_pictures_are_taken_at_queries_only():
 
 def test_an_exception_in_the_simulator_is_an_error_with_its_cause():
     missing = EpisodeKey("object", 0, 99)  # no such init state
-    _, events = play(Noop(), simulators(), [missing, EPISODES[0]], workers=1)
+    _, events = play(NoopPolicy(), simulators(), [missing, EPISODES[0]], workers=1)
     found = results(events)
     assert found[missing].type == "WorldError" and "no init state 99" in found[missing].message
     assert "Traceback" in found[missing].trace
     assert isinstance(found[EPISODES[0]], Outcome)
 
 
-class Faulty(Noop):
+class Faulty(NoopPolicy):
     """Fails for one episode of the batch and answers nonsense for another."""
 
     def act(self, observations):
@@ -135,7 +135,7 @@ def test_a_failing_policy_spoils_its_own_episodes_only():
     assert all(isinstance(found[key], Outcome) for key in EPISODES[2:4])
 
 
-class Remembering(Noop):
+class Remembering(NoopPolicy):
     """Turns by as much as it has been asked in the episode, and cannot answer for one of them once it has begun."""
 
     def __init__(self):
@@ -161,7 +161,7 @@ def test_a_failure_beside_it_does_not_change_an_episode():
     assert found[EPISODES[2]].actions[:, 3].tolist() == [0.01] * 8 + [0.02] * 8
 
 
-class TooFew(Noop):
+class TooFew(NoopPolicy):
     def act(self, observations):
         return []
 
@@ -173,7 +173,7 @@ def test_a_policy_answers_every_observation():
 
 def test_a_failure_that_cannot_be_filmed_stays_a_failure(tmp_path):
     (tmp_path / "videos").write_text("a file where a folder must be")
-    _, events = play(Noop(), simulators(), EPISODES[:1], video="failures", video_folder=tmp_path / "videos")
+    _, events = play(NoopPolicy(), simulators(), EPISODES[:1], video="failures", video_folder=tmp_path / "videos")
     result = results(events)[EPISODES[0]]
     assert isinstance(result, Outcome) and not result.success and result.video is None
     assert result.video_error.type == "FileExistsError" and not any(isinstance(e, Retried) for e in events)
@@ -187,11 +187,13 @@ def test_a_second_simulator_is_filmed_as_well(tmp_path):
 
 
 def test_a_stop_that_came_too_late_leaves_nothing_out():
-    complete, events = play(Noop(), simulators(), EPISODES[:1], on_event=lambda event, engine: engine.stop())
+    complete, events = play(NoopPolicy(), simulators(), EPISODES[:1], on_event=lambda event, engine: engine.stop())
     assert complete and set(results(events)) == {EPISODES[0]}
 
 
 def test_a_stop_finishes_what_is_in_flight():
-    complete, events = play(Noop(), simulators(), on_event=lambda event, engine: isinstance(event, Started) and engine.stop())
+    complete, events = play(
+        NoopPolicy(), simulators(), on_event=lambda event, engine: isinstance(event, Started) and engine.stop()
+    )
     started = {e.attempt.episode for e in events if isinstance(e, Started)}
     assert not complete and started == set(results(events)) and len(started) < len(EPISODES)

@@ -9,12 +9,12 @@ import pytest
 
 from vla_bench.errors import NotComparableError, RecordError
 from vla_bench.policies.base import Chunk
-from vla_bench.policies.simple import Noop
+from vla_bench.policies.simple import NoopPolicy
 from vla_bench.queries import QueryRecord, read_queries, write_queries
 from vla_bench.records import EpisodeKey, Status, read_episodes, read_run
 from vla_bench.rollout import evaluate as evaluate_module
 from vla_bench.rollout import plan
-from vla_bench.rollout.evaluate import Request, evaluate
+from vla_bench.rollout.evaluate import EvalRequest, evaluate
 from vla_bench.rollout.folder import RunFolder
 from vla_bench.rollout.progress import ProgressDisplay
 from vla_bench.suites import load_suite
@@ -27,7 +27,7 @@ HORIZON = 40
 KEY = EpisodeKey("object", 3, 0)
 
 
-class Fake(Noop):
+class Fake(NoopPolicy):
     """Keeps 30 + n of the agent's tokens and 9 of the wrist's at its n-th query of an episode."""
 
     name = "fake"
@@ -55,7 +55,7 @@ def evaluate_fake(monkeypatch, tmp_path, capsys):
     def go(policy, trials=2, out=tmp_path / "run"):
         monkeypatch.setattr(plan, "make_policy", lambda choice, model: policy)
         what = {"suite": "object", "model": "openvla-oft", "trials": trials, "tasks": "0", "pruner": "arithmetic"}
-        request = Request(**what, assets="primitive", video="none", workers="2", out=out)
+        request = EvalRequest(**what, assets="primitive", video="none", workers="2", out=out)
         return evaluate(request, ProgressDisplay()), capsys.readouterr().err
 
     return go

@@ -17,7 +17,7 @@ from vla_bench.training.augment import Augmentation
 from vla_bench.training.data import demo_files
 from vla_bench.training.finetune import statistics, train
 from vla_bench.training.frames import prepare_frames
-from vla_bench.training.samples import Samples
+from vla_bench.training.samples import SampleLoader
 
 from .. import nanos
 from ..trainings import TASK, demonstration
@@ -68,7 +68,7 @@ def frames(data):
 def samples(data, frames):
     (entry,) = statistics(frames, demo_files(data), "bounds").values()
     parsed = Statistics.parse(entry, "x")
-    return Samples(frames, NANO, Tokenizer(NANO_TOKENIZER, NANO.tokens), parsed, Normalisation(), 0, Augmentation(), 3.0)
+    return SampleLoader(frames, NANO, Tokenizer(NANO_TOKENIZER, NANO.tokens), parsed, Normalisation(), 0, Augmentation(), 3.0)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 from vla_bench.errors import UsageError
 from vla_bench.interface.presets import NANO
 from vla_bench.training.recipe import recipe
-from vla_bench.training.samples import Samples
+from vla_bench.training.samples import SampleLoader
 from vla_bench.training.shares import parse_shares
 
 
@@ -18,7 +18,7 @@ def test_suites_are_drawn_by_their_shares_and_their_tasks_evenly(longer):
     frames, made = longer
     three = np.repeat([0, 1, 2], (30, 10, 30))
     uneven = replace(frames, instruction=three, instructions=("a", "b", "c"), suites=("libero_goal", "libero_goal", "libero_10"))
-    samples = Samples(uneven, NANO, *made, switch_weight=3.0, shares=parse_shares("long=3"))
+    samples = SampleLoader(uneven, NANO, *made, switch_weight=3.0, shares=parse_shares("long=3"))
     chances, task = samples.chances, three[samples.starts]
     assert [chances[task == i].sum() for i in range(3)] == pytest.approx([1 / 8, 1 / 8, 3 / 4])
     assert chances[task == 2].max() / chances[task == 2].min() == pytest.approx(3.0)

@@ -19,18 +19,18 @@ from vla_bench.interface.config import LLMConfig, TokenIds
 from vla_bench.model.images import Normalisation
 from vla_bench.report.verdicts import print_verdict
 from vla_bench.verify import checkpoint
-from vla_bench.verify.compare import Mark, family_of
-from vla_bench.verify.run import GOLDEN, Verdict, verify
+from vla_bench.verify.compare import CheckStatus, family_of
+from vla_bench.verify.run import GOLDEN, VerifyReport, verify
 
 from ..conftest import ROOT
 
 
-def misses(verdict: Verdict) -> list[tuple[str, str]]:
-    return [(row.file, row.family) for row in verdict.rows if row.verdict is Mark.MISS]
+def misses(verdict: VerifyReport) -> list[tuple[str, str]]:
+    return [(row.file, row.family) for row in verdict.rows if row.verdict is CheckStatus.MISS]
 
 
-def bad(verdict: Verdict) -> list[tuple[str, str]]:
-    return [(row.file, row.family) for row in verdict.rows if row.verdict is not Mark.OK]
+def bad(verdict: VerifyReport) -> list[tuple[str, str]]:
+    return [(row.file, row.family) for row in verdict.rows if row.verdict is not CheckStatus.OK]
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_the_shipped_set_is_small():
 def test_the_tensors_of_the_reference_pass(shared):
     verdict = verify(shared("fixtures"))
     assert misses(verdict) == []
-    assert not [row for row in verdict.rows if row.verdict is Mark.UNCHECKED]
+    assert not [row for row in verdict.rows if row.verdict is CheckStatus.UNCHECKED]
 
 
 def script():
@@ -166,7 +166,7 @@ def test_without_an_input_the_rest_is_not_checked(copy):
     change(folder / "pruner_small.safetensors", lambda tensors: tensors.pop("noise"))
     verdict = verify(folder)
     assert misses(verdict) == [("pruner_small.safetensors", "noise")]
-    assert {row.verdict for row in verdict.rows} == {Mark.MISS, Mark.UNCHECKED}
+    assert {row.verdict for row in verdict.rows} == {CheckStatus.MISS, CheckStatus.UNCHECKED}
 
 
 def test_a_tensor_that_no_check_knows_is_listed(copy):
@@ -219,7 +219,7 @@ def test_without_its_checkpoint_nothing_end_to_end_is_checked(copy, damage):
         (tiny / "config.json").write_text("{")
     verdict = verify(folder)
     assert misses(verdict) == [(checkpoint.NAME, "file")]
-    unchecked = {row.file for row in verdict.rows if row.verdict is Mark.UNCHECKED}
+    unchecked = {row.file for row in verdict.rows if row.verdict is CheckStatus.UNCHECKED}
     assert unchecked == {path.name for path in folder.glob("e2e_*")}
 
 

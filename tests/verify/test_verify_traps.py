@@ -15,7 +15,7 @@ from vla_bench.model.images import Normalisation
 from vla_bench.model.sequence import Tokens
 from vla_bench.pruners import lightvla
 from vla_bench.verify import evaluation, numbers, pictures
-from vla_bench.verify.compare import Mark
+from vla_bench.verify.compare import CheckStatus
 from vla_bench.verify.run import verify
 
 
@@ -124,4 +124,4 @@ def test_a_wrong_model_misses(monkeypatch, trap):
     spring, expected = TRAPS[trap]
     spring(monkeypatch)
     verdict = verify()
-    assert expected <= {row.family for row in verdict.rows if row.verdict is Mark.MISS} and verdict.exit_code == 1
+    assert expected <= {row.family for row in verdict.rows if row.verdict is CheckStatus.MISS} and verdict.exit_code == 1

@@ -16,7 +16,7 @@ from vla_bench.checkpoints.files import ACTION_HEAD, CONFIG, PROPRIO_PROJECTOR, 
 from vla_bench.checkpoints.public_format import (
     BACKBONE,
     LLAMA,
-    Misfit,
+    Mismatch,
     read,
     read_llm,
     read_vision,
@@ -67,7 +67,7 @@ def read_config_file(folder: Path) -> ConfigFile:
     table = read_json(folder / CONFIG)
     try:
         return _parse(table, folder)
-    except Misfit as misfit:
+    except Mismatch as misfit:
         raise CheckpointError(f"{folder / CONFIG}: {misfit}", "vla-bench models") from None
 
 
@@ -83,7 +83,7 @@ def write_config(
     table = to_table(config, norm_stats, Origin(Kind(kind), pruner, action_slice), dtype)
     try:
         _parse(table, folder)
-    except Misfit as misfit:
+    except Mismatch as misfit:
         raise CheckpointError(f"this model cannot be saved: {misfit}") from None
     (folder / CONFIG).write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
 
@@ -128,11 +128,11 @@ def _parse(table: dict, folder: Path) -> ConfigFile:
     # lerobot's files say "type" where transformers' say "model_type".
     family = table.get("model_type", table.get("type"))
     if family != FAMILY:
-        raise Misfit(f"this is a {family!r} model, and only {FAMILY!r} can be read" if family else "it names no model_type")
+        raise Mismatch(f"this is a {family!r} model, and only {FAMILY!r} can be read" if family else "it names no model_type")
     llm = read_llm(read(table, "text_config", {}))
     sizes = table.get("image_sizes")
     if not isinstance(sizes, list) or len(sizes) != 2 or sizes[0] != sizes[1] or type(sizes[0]) is not int:
-        raise Misfit(f"image_sizes must be two equal numbers, not {sizes!r}")
+        raise Mismatch(f"image_sizes must be two equal numbers, not {sizes!r}")
     dino, siglip = read_vision(table)
     public = {"image_size": sizes[0], "dino": dino, "siglip": siglip, "llm": llm}
     block = read(table, BLOCK, {})
@@ -171,17 +171,17 @@ def _beside(folder: Path) -> dict[str, object]:
     if head is None and proprio is None:
         return {"cameras": 1, "proprio_dim": 0, "l1_head": False}
     if head is None:
-        raise Misfit(f"there is {proprio.name} and no action head beside it")
+        raise Mismatch(f"there is {proprio.name} and no action head beside it")
     return {} if proprio else {"proprio_dim": 0}
 
 
 def _origin(block: dict) -> Origin:
     kind = block.get("kind")
     if kind not in [known.value for known in Kind]:
-        raise Misfit(f'"kind" is {kind!r}, not one of {", ".join(known.value for known in Kind)}')
+        raise Mismatch(f'"kind" is {kind!r}, not one of {", ".join(known.value for known in Kind)}')
     action_slice = block.get("action_slice")
     if action_slice not in ("aligned", "reference"):
-        raise Misfit(f'"action_slice" is {action_slice!r}, neither "aligned" nor "reference"')
+        raise Mismatch(f'"action_slice" is {action_slice!r}, neither "aligned" nor "reference"')
     return Origin(Kind(kind), read(block, "pruner", "none"), action_slice)
 
 
@@ -200,17 +200,17 @@ def _check(config: VLAConfig) -> None:
         llm.mlp,
     )
     if min(sizes) < 1 or config.proprio_dim < 0:
-        raise Misfit(f"a size is below 1: {config}")
+        raise Mismatch(f"a size is below 1: {config}")
     for vit in (config.dino, config.siglip):
         possible = vit.depth >= 2 and vit.patch >= 1 and vit.heads >= 1 and vit.width >= 1
         if not possible or config.image_size % vit.patch or vit.width % vit.heads:
-            raise Misfit(f"a vision transformer that cannot be: {vit} on {config.image_size} pixels")
+            raise Mismatch(f"a vision transformer that cannot be: {vit} on {config.image_size} pixels")
     if config.dino.patch != config.siglip.patch:
-        raise Misfit(f"patches of {config.dino.patch} and {config.siglip.patch} pixels do not lie on each other")
+        raise Mismatch(f"patches of {config.dino.patch} and {config.siglip.patch} pixels do not lie on each other")
     if llm.width % (2 * llm.heads):
-        raise Misfit(f"a width of {llm.width} is not {llm.heads} heads of an even width")
+        raise Mismatch(f"a width of {llm.width} is not {llm.heads} heads of an even width")
     tokens = config.tokens
     if not max(tokens.bos, tokens.stop, tokens.pad, tokens.space, tokens.actions_end - 1) < config.llm.vocab:
-        raise Misfit(f"special tokens outside a vocabulary of {config.llm.vocab}: {tokens}")
+        raise Mismatch(f"special tokens outside a vocabulary of {config.llm.vocab}: {tokens}")
     if not 2 <= tokens.action_bins <= tokens.actions_end:
-        raise Misfit(f"{tokens.action_bins} action bins do not fit below token {tokens.actions_end}")
+        raise Mismatch(f"{tokens.action_bins} action bins do not fit below token {tokens.actions_end}")

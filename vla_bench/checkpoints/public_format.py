@@ -31,37 +31,39 @@ LLAMA_FIXED = {
 }
 
 
-class Misfit(Exception):
+class Mismatch(Exception):
     """What is wrong with a table, without the name of its file."""
 
 
 def read_llm(text: dict) -> LLMConfig:
-    """The decoder of a `text_config`.  Raises Misfit."""
+    """The decoder of a `text_config`.  Raises Mismatch."""
     for key, only in LLAMA_FIXED.items():
         if text.get(key, only) != only:
-            raise Misfit(f"text_config asks for {key} = {text[key]!r}, and this decoder has {only!r}")
+            raise Mismatch(f"text_config asks for {key} = {text[key]!r}, and this decoder has {only!r}")
     rope = text.get("rope_parameters") or {}  # where transformers 5 keeps rope_theta
     if rope.get("rope_type", "default") != "default":
-        raise Misfit(f"text_config asks for rope_type = {rope['rope_type']!r}, and this decoder has 'default'")
+        raise Mismatch(f"text_config asks for rope_type = {rope['rope_type']!r}, and this decoder has 'default'")
     text = {**{k: v for k, v in rope.items() if k == "rope_theta"}, **text}
     defaults = asdict(LLMConfig())
     llm = LLMConfig(**{ours: read(text, theirs, defaults[ours]) for theirs, ours in LLAMA.items()})
     if read(text, "num_key_value_heads", llm.heads) != llm.heads:
-        raise Misfit(f"text_config shares keys among heads ({text['num_key_value_heads']} of {llm.heads}), this decoder does not")
+        raise Mismatch(
+            f"text_config shares keys among heads ({text['num_key_value_heads']} of {llm.heads}), this decoder does not"
+        )
     return llm
 
 
 def read_vision(table: dict) -> tuple[ViTConfig, ViTConfig]:
-    """Both vision transformers of a `config.json`.  Raises Misfit."""
+    """Both vision transformers of a `config.json`.  Raises Mismatch."""
     ids, wanted = table.get("timm_model_ids"), [vit.timm_id for vit in VITS]
     if ids != wanted or not read(table, "use_fused_vision_backbone", True):
         name = table.get("vision_backbone_id")
-        raise Misfit(f"its vision backbone is {name!r} of {ids}, and only {BACKBONE!r} of {wanted} can be read")
+        raise Mismatch(f"its vision backbone is {name!r} of {ids}, and only {BACKBONE!r} of {wanted} can be read")
     if any(read(table, "timm_override_act_layers", [])):
-        raise Misfit(f"timm_override_act_layers is {table['timm_override_act_layers']}, and this vision backbone has GELU")
+        raise Mismatch(f"timm_override_act_layers is {table['timm_override_act_layers']}, and this vision backbone has GELU")
     overrides = read(table, "timm_overrides", [{}, {}])
     if len(overrides) != 2 or not all(isinstance(entry, dict) for entry in overrides):
-        raise Misfit(f"timm_overrides must be two objects, not {overrides!r}")
+        raise Mismatch(f"timm_overrides must be two objects, not {overrides!r}")
     dino, siglip = (_vit(vit, entry) for vit, entry in zip(VITS, overrides, strict=True))
     return dino, siglip
 
@@ -105,12 +107,12 @@ def _vit(known: ViTConfig, overrides: dict) -> ViTConfig:
 
 
 def read(table: dict, key: str, default):
-    """table[key], which must be of the default's type; the default where it is absent.  Raises Misfit."""
+    """table[key], which must be of the default's type; the default where it is absent.  Raises Mismatch."""
     value = table.get(key, default)
     if type(default) is float and type(value) is int:
         value = float(value)
     if type(value) is not type(default):
-        raise Misfit(f'"{key}" is {value!r}, not of type {type(default).__name__}')
+        raise Mismatch(f'"{key}" is {value!r}, not of type {type(default).__name__}')
     return value
 
 
@@ -118,4 +120,4 @@ def refuse_unknown(table: dict, known, where: str) -> None:
     """An unknown key is a newer file's: to ignore it could change the answers."""
     unknown = sorted(set(table) - set(known))
     if unknown:
-        raise Misfit(f'"{where}" has {", ".join(unknown)}, which this version does not know')
+        raise Mismatch(f'"{where}" has {", ".join(unknown)}, which this version does not know')

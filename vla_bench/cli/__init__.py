@@ -23,5 +23,6 @@ def main() -> None:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except Exception:  # noqa: BLE001  Python's own exit code for it, 1, means "has dropped" to whoever runs `gate`
+        typer.echo("internal error (no verdict):", err=True)
         traceback.print_exc()
-        sys.exit(ExitCode.FAULT)
+        sys.exit(ExitCode.INTERNAL)

@@ -17,12 +17,10 @@ from vla_bench.values import Rule
 def keep(
     runs: Annotated[list[Path], typer.Argument(help="A run folder; or several, of the same policy on one suite each.")],
     out: Annotated[Path, typer.Argument(help="The JSON to write.")],
-    suite: Annotated[Optional[str], typer.Option(help="Only episodes of these suites.", show_default="all of the run")] = None,
-    tasks: Annotated[
-        Optional[str], typer.Option(help='Only of these tasks, as in "0,3" or "0-4".', show_default="all of the run")
-    ] = None,
+    suite: Annotated[Optional[str], typer.Option(help="Suites to keep.", show_default="all of the run")] = None,
+    tasks: Annotated[Optional[str], typer.Option(help="Tasks to keep (0,3 or 0-4).", show_default="all of the run")] = None,
     init_states: Annotated[
-        Optional[str], typer.Option(help='Only from these, as in "0-9"; all must be there.', show_default="all of the run")
+        Optional[str], typer.Option(help="Init states to keep (0-9); all must be there.", show_default="all of the run")
     ] = None,
 ):
     """Write the summary of a run, small enough to commit: what was asked, the totals, and how every episode ended."""
@@ -43,8 +41,8 @@ def keep(
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders, or summaries of them; the first is the base.")],
-    out: Annotated[Optional[Path], typer.Option(help="The table as Markdown, too.", show_default="none")] = None,
+    runs: Annotated[list[Path], typer.Argument(help="Run folders or summaries (`vla-bench keep`); the first is the baseline.")],
+    out: Annotated[Optional[Path], typer.Option(help="Markdown file for the table.", show_default="none")] = None,
     format: FormatOption = Format.HUMAN,
 ):
     """Pair runs with the first, episode by episode: differences with intervals, and what is not separated."""
@@ -63,16 +61,17 @@ def compare(
 
 @app.command()
 def gate(
-    base: Annotated[Path, typer.Argument(help="The run that must not be fallen short of: a folder or a summary.")],
-    new: Annotated[Path, typer.Argument(help="The run that is judged, on the same init states.")],
-    rule: Annotated[Rule, typer.Option(help="detect: fail on an established drop; noninferior: pass only without one.")] = (
-        Rule.DETECT
-    ),
-    margin: Annotated[float, typer.Option(help="Points that noninferior allows.")] = 2.0,
-    alpha: Annotated[float, typer.Option(help="Level of the one-sided test.")] = 0.05,
+    base: Annotated[Path, typer.Argument(help="Baseline run: a folder or a summary.")],
+    new: Annotated[Path, typer.Argument(help="Run to judge, on the same init states.")],
+    rule: Annotated[
+        Rule,
+        typer.Option(help="detect: fail on an established drop; noninferior: pass only where one beyond --margin is excluded."),
+    ] = (Rule.DETECT),
+    margin: Annotated[float, typer.Option(help="Margin of noninferior, in percentage points.")] = 2.0,
+    alpha: Annotated[float, typer.Option(help="Significance level of the one-sided test.")] = 0.05,
     format: FormatOption = Format.HUMAN,
 ):
-    """Exit 1 where the success rate has dropped, 3 where the pairs cannot say; for CI."""
+    """Exit 1 if the success rate dropped, 3 if there are too few pairs to say; for CI."""
     from vla_bench.results.comparison import compare as paired
     from vla_bench.results.gate import check_whole, judge, sentences
 

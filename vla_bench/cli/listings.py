@@ -27,7 +27,7 @@ def suites(format: FormatOption = Format.HUMAN):
 
 @app.command()
 def models(format: FormatOption = Format.HUMAN):
-    """List the models that have a name, and where each comes from."""
+    """List the models that have a name and where their weights come from."""
     from vla_bench.policies import catalogue
     from vla_bench.report.listings import models_dict, print_models
 
@@ -53,10 +53,10 @@ def pruners(format: FormatOption = Format.HUMAN):
 
 @app.command()
 def verify(
-    fixtures: Annotated[Optional[Path], typer.Option(help="Folder of golden tensors.", show_default="the set that ships")] = None,
+    fixtures: Annotated[Optional[Path], typer.Option(help="Folder of golden tensors.", show_default="the bundled set")] = None,
     format: FormatOption = Format.HUMAN,
 ):
-    """Recompute golden tensors with this code, on this machine and these libraries.  Exits 1 on any miss."""
+    """Recompute golden tensors of the reference code on this machine.  Exits 1 on any mismatch."""
     from vla_bench.report.verdicts import print_verdict
     from vla_bench.verify.run import verify as run
 

@@ -11,7 +11,7 @@ from typing import Annotated, Optional
 import typer
 
 from vla_bench.cli.app import app
-from vla_bench.cli.options import MODEL_HELP, Format, FormatOption, Suites, TableFormat
+from vla_bench.cli.options import MODEL_ONLY_HELP, PRUNER_TEXT_HELP, Format, FormatOption, Suites, TableFormat
 from vla_bench.values import Counter, Device, Scope
 
 
@@ -23,20 +23,21 @@ def flops(
     ] = None,
     pruner: Annotated[
         Optional[str],
-        typer.Option(help="As for eval.", show_default="all, at the paper's settings; with --from-run the run's"),
+        typer.Option(help=PRUNER_TEXT_HELP, show_default="all, at the paper's settings; with --from-run the run's"),
     ] = None,
     kept: Annotated[
-        Optional[str], typer.Option(help="Image tokens left; of several cuts as 300/200/110.", show_default="by the pruner")
+        Optional[str],
+        typer.Option(help="Image tokens after pruning; behind several cuts as 300/200/110.", show_default="by the pruner"),
     ] = None,
-    from_run: Annotated[Optional[Path], typer.Option(help="Mean over this run's queries, each with its own counts.")] = None,
+    from_run: Annotated[Optional[Path], typer.Option(help="Run folder: mean over its queries, each with its own tokens.")] = None,
     prompt_tokens: Annotated[
-        Optional[int], typer.Option(help="Length of the instruction.", show_default="28, LIBERO's mean")
+        Optional[int], typer.Option(help="Instruction length in tokens.", show_default="28, LIBERO's mean")
     ] = None,
-    scope: Annotated[Scope, typer.Option(help="Which parts count; see --explain.")] = Scope.MODEL,
-    counter: Annotated[Counter, typer.Option(help="Formulas, or the model's operators as a library counts them.")] = (
+    scope: Annotated[Scope, typer.Option(help="Parts of the model to count; see --explain.")] = Scope.MODEL,
+    counter: Annotated[Counter, typer.Option(help="Closed form, or the model's operators counted by a library.")] = (
         Counter.CLOSED_FORM
     ),
-    explain: Annotated[bool, typer.Option("--explain", help="The formula with this case's numbers.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Print the formula with this case's numbers.")] = False,
     format: Annotated[TableFormat, typer.Option("--format", help="A table, one JSON object, or LaTeX.")] = TableFormat.HUMAN,
 ):
     """Count the FLOPs of a query: multiply-adds times two, by module."""
@@ -66,25 +67,31 @@ def flops(
 
 @app.command()
 def latency(
-    model: Annotated[str, typer.Option(help=MODEL_HELP + " With --random-weights: 7b or nano.")] = "nano",
-    pruner: Annotated[Optional[str], typer.Option(help="As for eval.", show_default="the checkpoint's own")] = None,
+    model: Annotated[str, typer.Option(help=MODEL_ONLY_HELP + "  With --random-weights: 7b or nano.")] = "nano",
+    pruner: Annotated[Optional[str], typer.Option(help=PRUNER_TEXT_HELP, show_default="the checkpoint's")] = None,
     vs: Annotated[
         Optional[list[str]],
-        typer.Option(help="Compared with: [MODEL:]PRUNER[@SPEED]; may be given more than once.", show_default="dense"),
+        typer.Option(help=r"Variant to compare with, as \[MODEL:]PRUNER\[@SPEED]; repeatable.", show_default="dense"),
     ] = None,
-    queries: Annotated[int, typer.Option(help="Timed, of every variant; 1000 for a report.")] = 200,
-    device: Annotated[Device, typer.Option(help="What is timed.")] = Device.AUTO,
-    random_weights: Annotated[bool, typer.Option("--random-weights", help="Of a preset's sizes: needs no checkpoint.")] = False,
+    queries: Annotated[int, typer.Option(help="Timed queries per variant; 1000 for a report.")] = 200,
+    device: Annotated[Device, typer.Option(help="Device to time.")] = Device.AUTO,
+    random_weights: Annotated[
+        bool, typer.Option("--random-weights", help="Random weights in a preset's sizes; needs no checkpoint.")
+    ] = False,
     kept_distribution: Annotated[
-        Optional[str], typer.Option(help="own, paper or fixed:K.", show_default="own; paper with random weights")
+        Optional[str],
+        typer.Option(help="Kept tokens per query: own, paper or fixed:K.", show_default="own; paper with random weights"),
     ] = None,
-    from_run: Annotated[Optional[Path], typer.Option(help="Replay this run's counts of tokens.")] = None,
+    from_run: Annotated[
+        Optional[Path], typer.Option(help="Run folder whose kept tokens and prompt lengths are replayed.")
+    ] = None,
     speed: Annotated[
-        Optional[str], typer.Option(help="none, all or cameras,rows,fused,buckets,compile,graphs.", show_default="by device")
+        Optional[str],
+        typer.Option(help="none, all, or speed switches: cameras,rows,fused,buckets,compile,graphs.", show_default="by device"),
     ] = None,
     suite: Suites = "all",
-    seed: Annotated[int, typer.Option(help="Of random weights and drawn counts.")] = 0,
-    out: Annotated[Optional[Path], typer.Option(help="JSON with every raw time.", show_default="none")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of random weights and drawn counts.")] = 0,
+    out: Annotated[Optional[Path], typer.Option(help="JSON file with every raw time.", show_default="none")] = None,
     format: FormatOption = Format.HUMAN,
 ):
     """Time queries, variants in turn: medians, percentiles, stages, and ratios with intervals."""
@@ -109,18 +116,18 @@ def latency(
 
 @app.command()
 def agree(
-    pruner: Annotated[list[str], typer.Option(help="As for eval, arguments in parentheses; may be given more than once.")],
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "nano",
+    pruner: Annotated[list[str], typer.Option(help=PRUNER_TEXT_HELP + "  Repeatable.")],
+    model: Annotated[str, typer.Option(help=MODEL_ONLY_HELP)] = "nano",
     observations: Annotated[
-        Optional[Path], typer.Option(help="A .npz file or a folder of demonstrations.", show_default="those that ship")
+        Optional[Path], typer.Option(help="A .npz file or a folder of demonstrations.", show_default="the bundled ones")
     ] = None,
     suite: Suites = "all",
-    episodes: Annotated[int, typer.Option(help="Of each demonstration file.")] = 1,
-    out: Annotated[Optional[Path], typer.Option(help="PNG of distance against kept tokens.")] = None,
+    episodes: Annotated[int, typer.Option(help="Episodes read from each demonstration file.")] = 1,
+    out: Annotated[Optional[Path], typer.Option(help="PNG file: distance against kept tokens.")] = None,
     device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
     format: FormatOption = Format.HUMAN,
 ):
-    """Compare pruned answers to recorded observations with the dense model's.  No simulator; no success rates either."""
+    """Compare a pruned model's actions with the dense model's on recorded observations: no simulator, no success rates."""
     from vla_bench.measure.agree import AgreeRequest
     from vla_bench.measure.agree import agree as run
     from vla_bench.records import make_room

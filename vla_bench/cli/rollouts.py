@@ -38,24 +38,28 @@ def eval_(
     init_states: InitStates = None,
     workers: Workers = "auto",
     assets: Assets = "auto",
-    video: Annotated[Video, typer.Option(help="Which episodes to film.")] = Video.FAILURES,
+    video: Annotated[Video, typer.Option(help="Episodes to film.")] = Video.FAILURES,
     out: Annotated[Optional[Path], typer.Option(help="Run folder.", show_default="results/runs/ID")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start over; what is recorded is set aside.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the policy `random`; a pruner has its own.")] = 0,
-    pruner: Annotated[Optional[str], typer.Option(help=PRUNER_HELP, show_default="the checkpoint's own")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over; the earlier run is moved to RUN.old1.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the policy `random`; pruners have their own.")] = 0,
+    pruner: Annotated[Optional[str], typer.Option(help=PRUNER_HELP, show_default="the checkpoint's")] = None,
     pruner_args: PrunerArgs = None,
-    decoding: Annotated[Decoding, typer.Option(help="l1: a chunk at once; ar: one action token after another.")] = Decoding.L1,
-    unnorm_key: Annotated[Optional[str], typer.Option(help="Action statistics.", show_default="the suite's")] = None,
-    action_slice: Annotated[Optional[ActionSlice], typer.Option(help=SLICE_HELP, show_default="by origin")] = None,
+    decoding: Annotated[
+        Decoding, typer.Option(help="l1: one action chunk at once; ar: one action token after another.")
+    ] = Decoding.L1,
+    unnorm_key: Annotated[Optional[str], typer.Option(help="Key of the action statistics.", show_default="the suite's")] = None,
+    action_slice: Annotated[
+        Optional[ActionSlice], typer.Option(help=SLICE_HELP, show_default="from the checkpoint's release")
+    ] = None,
     device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
     format: FormatOption = Format.HUMAN,
 ):
-    """Run LIBERO rollouts and report success rates with 95 % intervals.  The same command again resumes."""
-    from vla_bench.rollout.evaluate import Request, evaluate
+    """Run LIBERO episodes and report success rates with 95 % intervals.  Repeat the command to resume."""
+    from vla_bench.rollout.evaluate import EvalRequest, evaluate
     from vla_bench.rollout.progress import ProgressDisplay
 
     command = shlex.join(["vla-bench", *sys.argv[1:]])
-    request = Request(
+    request = EvalRequest(
         suite=suite,
         model=model,
         trials=trials,
@@ -89,34 +93,38 @@ def eval_(
 def ablate(
     noise_schedule: Annotated[
         Optional[list[OtherNoise]],
-        typer.Option(help="Table III: weights trained so; may be given twice.", show_default="both, where --tokens is not given"),
+        typer.Option(
+            help="Table III: models trained with this noise schedule; repeatable.",
+            show_default="both, where --tokens is not given",
+        ),
     ] = None,
     tokens: Annotated[
         Optional[list[OtherTokens]],
         typer.Option(
-            help="Table IV: as many again at random, or a tenth less.", show_default="both, where --noise-schedule is not given"
+            help="Table IV: as many random tokens again, or a tenth fewer; repeatable.",
+            show_default="both, where --noise-schedule is not given",
         ),
     ] = None,
-    model: Annotated[str, typer.Option(help="The model whose variants are compared with it.")] = "nano",
+    model: Annotated[str, typer.Option(help="Pruned model that its variants are compared with.")] = "nano",
     suite: Suites = "all",
     trials: Trials = None,
     tasks: Tasks = None,
     init_states: InitStates = None,
     workers: Workers = "auto",
     assets: Assets = "auto",
-    video: Annotated[Video, typer.Option(help="Which episodes to film.")] = Video.NONE,
-    out: Annotated[Optional[Path], typer.Option(help="Folder of the runs' folders.", show_default="results/runs")] = None,
-    seed: Annotated[int, typer.Option(help="Of the tokens that --tokens draws.")] = 0,
+    video: Annotated[Video, typer.Option(help="Episodes to film.")] = Video.NONE,
+    out: Annotated[Optional[Path], typer.Option(help="Parent folder of the run folders.", show_default="results/runs")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the tokens drawn by --tokens.")] = 0,
     device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
     format: FormatOption = Format.HUMAN,
 ):
-    """Run a pruned model and its ablations on the same episodes, paired.  The same command again resumes."""
+    """Run a pruned model and its ablations on the same episodes, paired.  Repeat the command to resume."""
     from vla_bench.rollout.ablate import ablate as run
-    from vla_bench.rollout.plan import Request
+    from vla_bench.rollout.plan import EvalRequest
     from vla_bench.rollout.progress import ProgressDisplay
 
     command = shlex.join(["vla-bench", *sys.argv[1:]])
-    base = Request(
+    base = EvalRequest(
         suite=suite,
         model=model,
         trials=trials,

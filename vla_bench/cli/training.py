@@ -30,19 +30,20 @@ from vla_bench.values import Device
 def demos(
     suite: Suites = "all",
     per_task: Annotated[int, typer.Option(help="Demonstrations of each task.")] = 50,
-    out: Annotated[Path, typer.Option(help="Folder; LIBERO's file names below it.")] = Path("results/demos"),
+    out: Annotated[Path, typer.Option(help="Output folder, with LIBERO's file names.")] = Path("results/demos"),
     tasks: Tasks = None,
-    image_size: Annotated[int, typer.Option(help="128 as LIBERO's own files, or 256.")] = 128,
-    disturb: Annotated[float, typer.Option(help="Share of episodes in which the arm trembles and is pushed.")] = 0.6,
+    image_size: Annotated[int, typer.Option(help="Image size in pixels: 128 as in LIBERO's files, or 256.")] = 128,
+    disturb: Annotated[float, typer.Option(help="Share of episodes with noise on the commands and pushes of the arm.")] = 0.6,
     learner: Annotated[
-        Optional[str], typer.Option(help="A model that acts first, until the expert takes over.", show_default="none")
+        Optional[str],
+        typer.Option(help="Learner policy for DAgger rollouts: acts first, then the expert takes over.", show_default="none"),
     ] = None,
     workers: Workers = "auto",
     assets: Assets = "auto",
-    seed: Annotated[int, typer.Option(help="Of the start states and the pushes.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of start states and pushes.")] = 0,
     format: FormatOption = Format.HUMAN,
 ):
-    """Record the expert from random starts, never the official ones, in LIBERO's HDF5.  The same command again resumes."""
+    """Record expert demonstrations from sampled starts, never the official ones, as LIBERO HDF5.  Repeat to resume."""
     from vla_bench.demonstrations.demos import DemoRequest, make_demos
     from vla_bench.demonstrations.progress import DemoProgress
     from vla_bench.demonstrations.report import print_report
@@ -71,43 +72,59 @@ def demos(
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Option(help="Folder of demonstrations, ours or LIBERO's HDF5, or one file.")],
+    data: Annotated[Path, typer.Option(help="Folder of demonstrations (vla-bench's or LIBERO's HDF5), or one file.")],
     recipe: Annotated[str, typer.Option(help="paper (7B, LoRA), nano-oft (from scratch) or nano-lightvla.")] = "paper",
     start: Annotated[
-        Optional[str], typer.Option(help="Checkpoint, training, hub id or preset.", show_default="the recipe's")
+        Optional[str],
+        typer.Option(help="Checkpoint, training folder, hub id or preset to start from.", show_default="the recipe's"),
     ] = None,
     pruner: Annotated[
         Optional[str],
         typer.Option(
-            help="none, lightvla, lightvla-star-vision, -llm1, -llm2 or -llm3, or a plug-in that learns.",
+            help="none, lightvla, lightvla-star-vision, -llm1, -llm2, -llm3, or a plug-in that learns.",
             show_default="the recipe's",
         ),
     ] = None,
     pruner_args: PrunerArgs = None,
-    noise_schedule: Annotated[Optional[NoiseSchedule], typer.Option(help="Of the pruner's noise.", show_default="linear")] = None,
+    noise_schedule: Annotated[
+        Optional[NoiseSchedule], typer.Option(help="Noise schedule of the pruner.", show_default="linear")
+    ] = None,
     kept_once: Annotated[
-        Optional[float], typer.Option(help="Share of steps that prune as evaluation does.", show_default="the recipe's")
+        Optional[float],
+        typer.Option(help="Share of steps that prune as evaluation does, each token once.", show_default="the recipe's"),
     ] = None,
-    steps: Annotated[Optional[int], typer.Option(help="Steps in all.", show_default="the recipe's")] = None,
-    batch: Annotated[Optional[int], typer.Option(help="Samples a step, all processes together.", show_default="64")] = None,
-    accumulate: Annotated[Optional[int], typer.Option(help="Micro-batches a step and process.", show_default="1")] = None,
-    learning_rate: Annotated[Optional[float], typer.Option(help="At its peak.", show_default="the recipe's")] = None,
-    rate_schedule: Annotated[Optional[LearningRate], typer.Option(help="Of the rate.", show_default="the recipe's")] = None,
-    matrix_rate: Annotated[Optional[float], typer.Option(help="Muon's, for the matrices.", show_default="the recipe's")] = None,
+    steps: Annotated[Optional[int], typer.Option(help="Total steps.", show_default="the recipe's")] = None,
+    batch: Annotated[Optional[int], typer.Option(help="Samples per step over all processes.", show_default="64")] = None,
+    accumulate: Annotated[Optional[int], typer.Option(help="Micro-batches per step and process.", show_default="1")] = None,
+    learning_rate: Annotated[Optional[float], typer.Option(help="Peak learning rate.", show_default="the recipe's")] = None,
+    rate_schedule: Annotated[
+        Optional[LearningRate], typer.Option(help="Learning-rate schedule.", show_default="the recipe's")
+    ] = None,
+    matrix_rate: Annotated[
+        Optional[float], typer.Option(help="Peak learning rate of Muon, for weight matrices.", show_default="the recipe's")
+    ] = None,
     shares: Annotated[
-        Optional[str], typer.Option(help="Of suites, as long=3; tasks evenly.", show_default="the recipe's")
+        Optional[str], typer.Option(help="Suite weights, as long=3; tasks of a suite evenly.", show_default="the recipe's")
     ] = None,
-    auxiliary: Annotated[Optional[float], typer.Option(help="Weight of its loss.", show_default="the recipe's")] = None,
-    lora_rank: Annotated[Optional[int], typer.Option(help="0 trains every weight.", show_default="the recipe's")] = None,
-    precision: Annotated[Optional[Precision], typer.Option(help="Of the forward pass.", show_default="bfloat16 on CUDA")] = None,
-    seed: Annotated[int, typer.Option(help="Of weights, batches, augmentation and noise.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder of state, log, plot and checkpoint.")] = Path("results/training"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed training stands.")] = False,
-    save_every: Annotated[int, typer.Option(help="Steps that a kill may cost.", min=1)] = 500,
-    export: Annotated[Optional[Path], typer.Option(help="Write the checkpoint of where --out stands, and stop.")] = None,
+    auxiliary: Annotated[
+        Optional[float], typer.Option(help="Weight of the auxiliary keypoint loss.", show_default="the recipe's")
+    ] = None,
+    lora_rank: Annotated[
+        Optional[int], typer.Option(help="LoRA rank; 0 trains all weights.", show_default="the recipe's")
+    ] = None,
+    precision: Annotated[
+        Optional[Precision], typer.Option(help="Precision of the forward pass.", show_default="bfloat16 on CUDA")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights, batches, augmentation and noise.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for state, log, plot and checkpoint.")] = Path("results/training"),
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
+    save_every: Annotated[int, typer.Option(help="Steps between saved states.", min=1)] = 500,
+    export: Annotated[
+        Optional[Path], typer.Option(help="Write the checkpoint of the training in --out to this folder, and stop.")
+    ] = None,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
 ):
-    """Fine-tune as the paper does, or train a nano model.  Several processes: torchrun -m -- vla_bench train ..."""
+    """Fine-tune with the paper's recipe, or train a nano model.  Several processes: torchrun -m -- vla_bench train ..."""
     from vla_bench.training import recipe as recipes
     from vla_bench.training.finetune import TrainRequest
     from vla_bench.training.finetune import train as run

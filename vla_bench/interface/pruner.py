@@ -108,7 +108,7 @@ class Pruner(nn.Module):
     def after(self, queries: Sequence[Query], rows: Mapping[Rows, AttentionRows]) -> None:  # noqa: B027
         """The decoder has run: `rows` holds all attention that was asked for, that of layers behind the last site too."""
 
-    def instead(self, query: Query) -> np.ndarray | None:
+    def cached_action(self, query: Query) -> np.ndarray | None:
         """Actions (T, 7) to answer with, the model not being asked at all; None to ask it."""
         return None
 

@@ -72,7 +72,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Agreed:
+class AgreementReport:
     """Rows in the order asked, the dense model first."""
 
     model: str
@@ -85,7 +85,7 @@ class Agreed:
 
 
 @dataclass
-class _Seen:
+class _Recorded:
     """Answers of one pruner, one entry a query."""
 
     actions: list[np.ndarray] = field(default_factory=list)
@@ -95,7 +95,7 @@ class _Seen:
     prune_ms: list[float] = field(default_factory=list)
 
 
-def agree(request: AgreeRequest, on_query: Callable[[int, int], None] = lambda *_: None) -> Agreed:
+def agree(request: AgreeRequest, on_query: Callable[[int, int], None] = lambda *_: None) -> AgreementReport:
     """Ask the dense model and every pruner about each observation in turn, so that all are timed under the same load.
 
     Raises VlaBenchError before the first query for whatever cannot be.
@@ -111,7 +111,7 @@ def agree(request: AgreeRequest, on_query: Callable[[int, int], None] = lambda *
     policy = source.policy()
     for pruner in pruners:
         source.attach(policy.model, pruner)
-    seen = [_Seen() for _ in pruners]
+    seen = [_Recorded() for _ in pruners]
     total, done = sum(map(len, episodes)), 0
     for episode in episodes:
         for pruner in pruners:
@@ -127,10 +127,10 @@ def agree(request: AgreeRequest, on_query: Callable[[int, int], None] = lambda *
     rows = tuple(
         _row(pruner, record, seen[0], lengths, policy.visual_tokens) for pruner, record in zip(pruners, seen, strict=True)
     )
-    return Agreed(source.name, policy.identity["device"], str(request.observations or "shipped"), rows)
+    return AgreementReport(source.name, policy.identity["device"], str(request.observations or "shipped"), rows)
 
 
-def _ask(policy: VLAPolicy, observation: Observation, record: _Seen) -> None:
+def _ask(policy: VLAPolicy, observation: Observation, record: _Recorded) -> None:
     (chunk,) = policy.act([observation])
     record.actions.append(chunk.actions)
     record.kept.append(chunk.kept_total)
@@ -139,7 +139,7 @@ def _ask(policy: VLAPolicy, observation: Observation, record: _Seen) -> None:
     record.prune_ms.append(chunk.stages_ms.get("prune", 0.0))
 
 
-def _row(pruner: Pruner | None, record: _Seen, dense: _Seen, lengths: Sequence[int], visual: int) -> Agreement:
+def _row(pruner: Pruner | None, record: _Recorded, dense: _Recorded, lengths: Sequence[int], visual: int) -> Agreement:
     pairs = [_common(found, expected) for found, expected in zip(record.actions, dense.actions, strict=True)]
     motion = np.array([np.abs(found - expected)[:, :GRIPPER].mean() for found, expected in pairs])
     mean, low, high = over_episodes(np.array([part.mean() for part in np.split(motion, np.cumsum(lengths)[:-1])]))

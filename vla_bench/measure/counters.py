@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from vla_bench.errors import UsageError
-from vla_bench.measure.meta import Watched, key_of
+from vla_bench.measure.meta import MetaVLA, key_of
 from vla_bench.model.vision import ViT
 
 
-class Ledger:
+class FlopsByModule:
     """Files what a running total has grown by under the module that is running: `found` by key of `costs.macs`."""
 
     def __init__(self, total: Callable[[], int]):
@@ -54,12 +54,12 @@ class Ledger:
             self._before = now
 
 
-def count_torch(query: Watched) -> dict[str, int]:
+def count_torch(query: MetaVLA) -> dict[str, int]:
     """FLOPs by module."""
     from torch.utils.flop_counter import FlopCounterMode
 
     counter = FlopCounterMode(display=False)
-    ledger = Ledger(counter.get_total_flops)
+    ledger = FlopsByModule(counter.get_total_flops)
     handles = ledger.watch(query)
     with counter:
         query(*query.example())
@@ -68,7 +68,7 @@ def count_torch(query: Watched) -> dict[str, int]:
     return _known(ledger.found)
 
 
-def count_fvcore(query: Watched) -> dict[str, int]:
+def count_fvcore(query: MetaVLA) -> dict[str, int]:
     """FLOPs by module, twice what fvcore calls so.  Changes `query`, which must not be used again."""
     try:
         with _no_warnings():
@@ -78,7 +78,7 @@ def count_fvcore(query: Watched) -> dict[str, int]:
 
     for module in query.modules():
         if isinstance(module, ViT):
-            module.patch_embed = Unfolded(module.patch_embed.proj)
+            module.patch_embed = UnfoldedPatchEmbed(module.patch_embed.proj)
     handles = {
         "aten::linear": jit_handles.linear_flop_jit,
         "aten::addmm": jit_handles.addmm_flop_jit,
@@ -130,7 +130,7 @@ def attention_macs(inputs: list, outputs: list) -> int:
     return prod(query[:-1]) * key[-2] * (key[-1] + value[-1])
 
 
-class Unfolded(nn.Module):
+class UnfoldedPatchEmbed(nn.Module):
     """A patch embedding as a product of unfolded patches: a convolution cannot be traced on the meta device."""
 
     def __init__(self, proj: nn.Conv2d):

@@ -47,7 +47,7 @@ GPUS = (
 )
 
 
-class Device(ABC):
+class TimedDevice(ABC):
     """comparable: whether its times say anything about other machines.  torch_device: where tensors go."""
 
     comparable: bool
@@ -82,7 +82,7 @@ class Device(ABC):
         """What it is and what runs on it, as far as it can be told."""
 
 
-class Host(Device):
+class Host(TimedDevice):
     """The CPU."""
 
     comparable = False
@@ -130,7 +130,7 @@ class Host(Device):
         }
 
 
-class Cuda(Device):
+class Cuda(TimedDevice):
     """The first visible GPU."""
 
     comparable = True
@@ -197,7 +197,7 @@ class Cuda(Device):
         return dict(zip(self.ASKED.split(","), (cell.strip() for cell in done.stdout.splitlines()[0].split(",")), strict=False))
 
 
-def device(name: str) -> Device:
+def device(name: str) -> TimedDevice:
     """The device called "auto", "cpu" or "cuda".  Raises ModelError."""
     from vla_bench.checkpoints.choices import choose_device
 

@@ -12,7 +12,7 @@ from vla_bench.interface.view import View
 from vla_bench.pruners.wrappers import Wrapper
 
 
-class Forced(Wrapper):
+class ForcedCount(Wrapper):
     """For timing what weights that are not trained would not keep.
 
     The inner pruner runs in full, so that its cost is there; its choice is then cut down, or filled up from the front.

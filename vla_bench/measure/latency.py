@@ -16,13 +16,13 @@ from vla_bench.errors import MeasureError, UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.lengths import Case
 from vla_bench.measure import devices
-from vla_bench.measure.devices import Device, Peak
+from vla_bench.measure.devices import Peak, TimedDevice
 from vla_bench.measure.ready import make_ready
-from vla_bench.measure.replay import OWN, PAPER, Asked, cycle_of, replay
+from vla_bench.measure.replay import OWN, PAPER, TimedQuery, cycle_of, replay
 from vla_bench.measure.roofline import Products, bound_ms, products, share
 from vla_bench.measure.spread import Ratio, Spread, ratio, spread
 from vla_bench.measure.timing import LEAST_WARM_SECONDS, interleave, warm_up
-from vla_bench.measure.variants import DENSE, Asker, Variant, parse_variant
+from vla_bench.measure.variants import DENSE, Variant, VariantRunner, parse_variant
 from vla_bench.model.costs import padded
 from vla_bench.model.speed import Speed
 from vla_bench.pruners.registry import NONE
@@ -62,7 +62,7 @@ class LatencyRequest:
 
 
 @dataclass(frozen=True)
-class Row:
+class VariantResult:
     """One variant.
 
     wall: observation -> actions on the host, of every query.
@@ -92,7 +92,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How many times as long `slow` takes as `fast`: whole query; and where both took a pass, `Row.device` and the decoder."""
+    """How many times as long `slow` takes as `fast`: whole query; where both took a pass, `VariantResult.device` and decoder."""
 
     slow: str
     fast: str
@@ -111,7 +111,7 @@ class Latency:
     raw: by variant, "wall", "device" and "llm" of every query in ms; None where it took no pass.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[VariantResult, ...]
     comparisons: tuple[Comparison, ...]
     device: str
     dtype: str
@@ -136,7 +136,7 @@ class Latency:
 def measure_latency(
     request: LatencyRequest,
     on_query: Callable[[int, int], None] = lambda *_: None,
-    device: Device | None = None,
+    device: TimedDevice | None = None,
 ) -> Latency:
     """Raises VlaBenchError before the first query for whatever cannot be, and MeasureError for times that cannot be true."""
     device = device or devices.device(request.device)
@@ -148,33 +148,33 @@ def measure_latency(
     first = Variant(request.model, {DENSE: NONE}.get(request.pruner, request.pruner), speed)
     variants = [first, *(parse_variant(text, request.model, speed) for text in request.vs)]
     seed = request.seed if request.random_weights else None
-    askers = make_ready(variants, suites, device, seed, forced=kept != OWN)
-    names = [asker.name for asker in askers]
+    runners = make_ready(variants, suites, device, seed, forced=kept != OWN)
+    names = [runner.name for runner in runners]
     if len(set(names)) < len(names):
         raise UsageError(f"the same variant twice: {', '.join(names)}", "vla-bench latency --vs dense")
-    config = askers[0].model.config
+    config = runners[0].model.config
     queries = replay(config, request.queries, kept, request.seed, not request.random_weights, request.from_run, suites)
-    before, peak = device.identity(), device.peak(askers[0].dtype)
-    timed = [asker.timed() for asker in askers]
+    before, peak = device.identity(), device.peak(runners[0].dtype)
+    timed = [runner.timed() for runner in runners]
     warm = warm_up(timed, cycle_of(queries), device, request.warm_seconds)
-    for asker in askers:
-        asker.start()
+    for runner in runners:
+        runner.start()
     clock = device.clock_mhz()  # not before: an idle device's clock says nothing about one at work
     times = interleave(timed, queries, device, on_query)
     clock_after = device.clock_mhz()
-    passes = {asker.name: asker.passes for asker in askers}
-    laps = _stages(askers, queries)
-    again = device.peak(askers[0].dtype)
+    passes = {runner.name: runner.passes for runner in runners}
+    laps = _stages(runners, queries)
+    again = device.peak(runners[0].dtype)
     if peak is not None and again is not None:
         peak = max(peak, again, key=lambda p: p.flops)
     # From here on there is a time on the device only where something ran there.
     found = {name: Timings(each.wall, _where(passes[name], each.device), laps[name]) for name, each in times.items()}
-    rows = tuple(_row(asker, found[asker.name], queries, peak) for asker in askers)
+    rows = tuple(_row(runner, found[runner.name], queries, peak) for runner in runners)
     return Latency(
         rows=rows,
-        comparisons=tuple(_compare(asker.name, askers[0].name, found) for asker in askers[1:]),
+        comparisons=tuple(_compare(runner.name, runners[0].name, found) for runner in runners[1:]),
         device=str(before.get("device")),
-        dtype=str(askers[0].dtype).removeprefix("torch."),
+        dtype=str(runners[0].dtype).removeprefix("torch."),
         comparable=device.comparable,
         kept=str(request.from_run) if request.from_run else kept,
         suites=suites,
@@ -220,28 +220,28 @@ def _there(values: list) -> list:
     return [value for value in values if value is not None]
 
 
-def _stages(askers: Sequence[Asker], queries: Sequence[Asked]) -> dict[str, list[dict[str, float] | None]]:
-    found: dict[str, list[dict[str, float] | None]] = {asker.name: [] for asker in askers}
-    for asker in askers:
-        asker.start()
+def _stages(runners: Sequence[VariantRunner], queries: Sequence[TimedQuery]) -> dict[str, list[dict[str, float] | None]]:
+    found: dict[str, list[dict[str, float] | None]] = {runner.name: [] for runner in runners}
+    for runner in runners:
+        runner.start()
     for asked in queries:
-        for asker in askers:
-            found[asker.name].append(asker.staged(asked))
+        for runner in runners:
+            found[runner.name].append(runner.staged(asked))
     return found
 
 
-def _row(asker: Asker, times: Timings, queries: Sequence[Asked], peak: Peak | None) -> Row:
+def _row(runner: VariantRunner, times: Timings, queries: Sequence[TimedQuery], peak: Peak | None) -> VariantResult:
     taken, laps = [asked for asked, lap in zip(queries, times.laps, strict=True) if lap is not None], _there(times.laps)
     if not laps or not _there(times.device):
         raise MeasureError(
-            f"{asker.pruner} answered every query by itself, and no pass was timed", "vla-bench latency --vs dense"
+            f"{runner.pruner} answered every query by itself, and no pass was timed", "vla-bench latency --vs dense"
         )
-    device, kept = spread(_there(times.device)), np.asarray(asker.kept)
-    costs = [_products(asker, asked, cuts) for asked, cuts in zip(taken, asker.cuts, strict=True)]
+    device, kept = spread(_there(times.device)), np.asarray(runner.kept)
+    costs = [_products(runner, asked, cuts) for asked, cuts in zip(taken, runner.cuts, strict=True)]
     gflops = 2e-9 * float(np.mean([sum(product.macs for product in query) for query in costs]))
-    bound = None if peak is None else float(np.mean([bound_ms(query, peak, asker.dtype.itemsize) for query in costs]))
-    return Row(
-        name=asker.name,
+    bound = None if peak is None else float(np.mean([bound_ms(query, peak, runner.dtype.itemsize) for query in costs]))
+    return VariantResult(
+        name=runner.name,
         wall=spread(times.wall),
         device=device,
         llm=spread(_there(times.llm)),
@@ -249,18 +249,18 @@ def _row(asker: Asker, times: Timings, queries: Sequence[Asked], peak: Peak | No
         kept=(float(kept.mean()), float(kept.std()), int(kept.min()), int(kept.max())),
         gflops=gflops,
         bound_ms=bound,
-        of_bound=None if bound is None else share(asker.name, bound, device.median, peak),
+        of_bound=None if bound is None else share(runner.name, bound, device.median, peak),
         instead=times.device.count(None),
     )
 
 
-def _products(asker: Asker, asked: Asked, cuts: tuple[Cut, ...]) -> list[Products]:
+def _products(runner: VariantRunner, asked: TimedQuery, cuts: tuple[Cut, ...]) -> list[Products]:
     """Of one query as it ran."""
-    config: VLAConfig = asker.model.config
-    prompt = asked.prompt or len(asker.processor.prompt(asked.observation.instruction))
-    speed, case = Speed.parse(asker.variant.speed), Case(config, prompt, cuts)
+    config: VLAConfig = runner.model.config
+    prompt = asked.prompt or len(runner.processor.prompt(asked.observation.instruction))
+    speed, case = Speed.parse(runner.variant.speed), Case(config, prompt, cuts)
     lengths = padded(config, case.lengths) if speed.buckets else case.lengths
-    return products(config, lengths, asker.pruner_macs(case), speed.rows)
+    return products(config, lengths, runner.pruner_macs(case), speed.rows)
 
 
 def _compare(slow: str, fast: str, found: dict[str, Timings]) -> Comparison:
@@ -275,7 +275,7 @@ def _of_both(slow: list[float | None], fast: list[float | None]) -> Ratio:
     return ratio(*zip(*pairs, strict=True))
 
 
-def _flags(rows: Sequence[Row], device: Device, before: float | None, after: float | None) -> list[str]:
+def _flags(rows: Sequence[VariantResult], device: TimedDevice, before: float | None, after: float | None) -> list[str]:
     """What makes the numbers doubtful, or not what they seem."""
     found = []
     if devices.clock_moved(before, after):
@@ -287,5 +287,7 @@ def _flags(rows: Sequence[Row], device: Device, before: float | None, after: flo
         if device.comparable and outside > OUTSIDE:
             found.append(f"{row.name}: {100 * outside:.0f} % of a query are before its inputs leave the host or after its answer")
         if row.instead:
-            found.append(f"{row.name}: {row.instead} of {row.wall.n} queries were answered by the pruner, without the model")
+            found.append(
+                f"{row.name}: {row.instead} of {row.wall.n} queries were answered with a cached action (forward pass skipped)"
+            )
     return found

@@ -54,14 +54,14 @@ def key_of(path: Sequence[str]) -> str | None:
     return "llm_linear" if key == "llm_attention" and name.endswith("_proj") else key
 
 
-class Apart(nn.Module):
+class CountedCall(nn.Module):
     """Calls a function, as a module: counters go by modules, and now tell the function from the module that it works in."""
 
     def forward(self, function: Callable, *args):
         return function(*args)
 
 
-class Sized(Wrapper):
+class FixedCounts(Wrapper):
     """The pruner inside does its work; then the first image tokens go on, as many as `cuts` say.
 
     alive: what the pruner inside chose; tracing forgets what nobody reads.
@@ -73,7 +73,7 @@ class Sized(Wrapper):
         super().__init__(inner)
         self.name, self.label = inner.name, inner.label
         self.counts = {cut.site: cut.after for cut in cuts}
-        self.apart = Apart()
+        self.apart = CountedCall()
         self.alive: list[Tensor] = []
 
     def fit(self, config: VLAConfig) -> None:
@@ -90,10 +90,10 @@ class Sized(Wrapper):
         return Resampling(hidden, torch.arange(kept, device=hidden.device).unsqueeze(0))
 
 
-class Watched(VLA):
+class MetaVLA(VLA):
     """A VLA that answers one made-up query, and runs what `scope` says that a query costs."""
 
-    def __init__(self, config: VLAConfig, pruner: Sized | None, scope: Scope, prompt: int):
+    def __init__(self, config: VLAConfig, pruner: FixedCounts | None, scope: Scope, prompt: int):
         super().__init__(config, pruner, lean=scope is Scope.EXECUTED)
         self.prompt = tuple(range(prompt))
         self._unread: list[Tensor] = []
@@ -134,13 +134,13 @@ class Watched(VLA):
     def _set_probe_apart(self, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         if kwargs.get("probe") is None:
             return args, kwargs
-        return args, {**kwargs, "probe": _ProbeApart(self.pruner, kwargs["probe"])}
+        return args, {**kwargs, "probe": _CountedProbe(self.pruner, kwargs["probe"])}
 
 
-class _ProbeApart:
+class _CountedProbe:
     """A probe whose cost is the pruner's, and not that of the layer that it looks into."""
 
-    def __init__(self, pruner: Sized, probe):
+    def __init__(self, pruner: FixedCounts, probe):
         self.pruner, self.probe = pruner, probe
 
     def record(self, *args) -> None:
@@ -151,7 +151,7 @@ def _run_too(block: nn.Module, module: nn.Module, args: object, output: Tensor) 
     block(output)
 
 
-def meta_query(config: VLAConfig, pruned: Counted, scope: Scope, prompt: int) -> Watched:
+def meta_query(config: VLAConfig, pruned: Counted, scope: Scope, prompt: int) -> MetaVLA:
     """A query on the meta device, with `prompt` prompt tokens and the cuts of `pruned`.
 
     Raises UsageError for a pruner that works with the keys and values of a query before.
@@ -159,11 +159,11 @@ def meta_query(config: VLAConfig, pruned: Counted, scope: Scope, prompt: int) ->
     if pruned.pruner is not None and Need.PAST in pruned.pruner.needs:
         raise _blind(pruned.label, pruned.cuts, "sees what is left of the query before, and a counter watches one")
     with torch.device("meta"):
-        pruner = None if pruned.pruner is None else Sized(pruned.pruner.to("meta"), pruned.cuts)
-        return Watched(config, pruner, scope, prompt).eval()
+        pruner = None if pruned.pruner is None else FixedCounts(pruned.pruner.to("meta"), pruned.cuts)
+        return MetaVLA(config, pruner, scope, prompt).eval()
 
 
-def run(query: Watched, count: Callable[[Watched], dict[str, int]]) -> dict[str, int]:
+def run(query: MetaVLA, count: Callable[[MetaVLA], dict[str, int]]) -> dict[str, int]:
     """`count(query)`.  Raises UsageError for a pruner that has to see values before it can go on."""
     try:
         with torch.no_grad():

@@ -11,9 +11,9 @@ from vla_bench.errors import ModelError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.pruner import Pruner
 from vla_bench.measure import sources
-from vla_bench.measure.devices import Device
-from vla_bench.measure.forced import Forced
-from vla_bench.measure.variants import Asker, Variant
+from vla_bench.measure.devices import TimedDevice
+from vla_bench.measure.forced import ForcedCount
+from vla_bench.measure.variants import Variant, VariantRunner
 from vla_bench.model.fast import FastVLA
 from vla_bench.model.processor import Processor
 from vla_bench.model.speed import Speed
@@ -22,15 +22,15 @@ from vla_bench.pruners.registry import make_pruner
 
 
 def make_ready(
-    variants: Sequence[Variant], suites: Sequence[str], device: Device, seed: int | None = None, forced: bool = False
-) -> list[Asker]:
+    variants: Sequence[Variant], suites: Sequence[str], device: TimedDevice, seed: int | None = None, forced: bool = False
+) -> list[VariantRunner]:
     """One asker a variant, in their order.
 
     seed: of random weights; None for those of checkpoints.
     forced: pruners are told how many image tokens to keep.
     Raises VlaBenchError.
     """
-    askers: dict[int, Asker] = {}
+    runners: dict[int, VariantRunner] = {}
     for name in dict.fromkeys(variant.model for variant in variants):
         if seed is None:
             source = sources.checkpoint(name, suites, device.torch_device.type, "vla-bench latency")
@@ -44,11 +44,11 @@ def make_ready(
         fast = {speed: FastVLA(model, Speed.parse(speed)) for speed in speeds}
         for i, variant, pruner in own:
             source.attach(model, pruner)
-            askers[i] = Asker(variant, fast[variant.speed], processor, pruner)
-    return [askers[i] for i in range(len(variants))]
+            runners[i] = VariantRunner(variant, fast[variant.speed], processor, pruner)
+    return [runners[i] for i in range(len(variants))]
 
 
-def check_memory(config: VLAConfig, device: Device, speeds: set[str]) -> None:
+def check_memory(config: VLAConfig, device: TimedDevice, speeds: set[str]) -> None:
     """Raises ModelError where the weights, and the copies for every speed with fused, do not fit."""
     dtype, _ = choose_dtype(None, device.torch_device)
     with torch.device("meta"):
@@ -72,7 +72,7 @@ def copied_bytes(config: VLAConfig, dtype: torch.dtype) -> int:
     return llm.layers * (3 * llm.width**2 + 2 * llm.width * llm.mlp) * dtype.itemsize
 
 
-def _load(source: sources.Source, seed: int | None, device: Device) -> tuple[VLA, Processor]:
+def _load(source: sources.Source, seed: int | None, device: TimedDevice) -> tuple[VLA, Processor]:
     if seed is not None:
         return sources.make_random(source, seed, device.torch_device)
     policy = source.policy()
@@ -81,4 +81,4 @@ def _load(source: sources.Source, seed: int | None, device: Device) -> tuple[VLA
 
 def _pruner(text: str, forced: bool) -> Pruner | None:
     pruner = make_pruner(text)
-    return Forced(pruner) if pruner is not None and forced else pruner
+    return ForcedCount(pruner) if pruner is not None and forced else pruner

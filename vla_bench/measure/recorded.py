@@ -18,10 +18,10 @@ from vla_bench.errors import RecordError, UsageError
 from vla_bench.model.normalisation import quaternion
 from vla_bench.records import EpisodeKey
 from vla_bench.suites import load_suite, load_suites, suite_names
-from vla_bench.world.observation import Facts, Observation, Scene
+from vla_bench.world.observation import Observation, Scene, SceneConstants
 
 SHIPPED = Path(__file__).resolve().parent / "observations.npz"
-NOWHERE = Scene(Facts((), (), {}, {}, {}), {}, {}, {})  # what a script would look at, and a model never does
+NOWHERE = Scene(SceneConstants((), (), {}, {}, {}), {}, {}, {})  # what a script would look at, and a model never does
 ARRAYS = ("images", "eef_pos", "eef_quat", "gripper_qpos", "path", "step", "task", "episode", "suite", "instruction")
 
 

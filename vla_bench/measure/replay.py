@@ -26,7 +26,7 @@ OWN, PAPER, FIXED = "own", "paper", "fixed"
 
 
 @dataclass(frozen=True)
-class Asked:
+class TimedQuery:
     """One query.
 
     prompt: how many tokens its instruction has; None: as many as the model's tokenizer makes of it.
@@ -64,7 +64,7 @@ def replay(
     words: bool,
     run: Path | None = None,
     suites: Sequence[str] | None = None,
-) -> list[Asked]:
+) -> list[TimedQuery]:
     """`number` queries on the observations that ship, again from the first when they run out.
 
     words: the model's tokenizer knows the instruction; otherwise prompts are as long as Llama's would be.
@@ -77,14 +77,14 @@ def replay(
     shown = (_enlarged(o, config.camera_size) for o in cycle(seen))
     if run is not None:
         counts = cycle(_recorded(run, config, suites))
-        return [Asked(o, *next(counts)) for o in islice(shown, number)]
+        return [TimedQuery(o, *next(counts)) for o in islice(shown, number)]
     dice = np.random.default_rng(seed)
     about = {suite.name: suite.about for suite in load_suites()}
     found = []
     for observation in islice(shown, number):
         suite = observation.episode.suite
         keep = _drawn(suite, config.visual_tokens, dice) if kept == PAPER else fixed
-        found.append(Asked(observation, None if words else _length(suite, about[suite].prompt_tokens), keep))
+        found.append(TimedQuery(observation, None if words else _length(suite, about[suite].prompt_tokens), keep))
     return found
 
 
@@ -105,7 +105,7 @@ def _length(suite: str, published: int | None) -> int:
     return published
 
 
-def cycle_of(queries: Sequence[Asked]) -> Sequence[Asked]:
+def cycle_of(queries: Sequence[TimedQuery]) -> Sequence[TimedQuery]:
     """The queries up to where they begin again; all of them where they never do."""
     keys = [asked.key for asked in queries]
     return queries[: next(n for n in range(1, len(keys) + 1) if keys[n:] == keys[: len(keys) - n])]

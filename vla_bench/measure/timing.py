@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from vla_bench.errors import MeasureError
-from vla_bench.measure.devices import Device
+from vla_bench.measure.devices import TimedDevice
 from vla_bench.model.buckets import RECENT
 
 F = TypeVar("F")
@@ -31,7 +31,7 @@ ASKING = 0.05  # ms that it may take to hear that nothing runs any more
 
 
 @dataclass
-class Samples:
+class RawTimes:
     """Raw times of one variant in milliseconds, one entry a query in the order asked.
 
     wall: observation in -> actions on the host.
@@ -45,7 +45,7 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class Timed(Generic[F]):
+class TimedVariant(Generic[F]):
     """What is timed, in three parts: prepare(query) on the host, run(prepared) on the device -> answer on the host,
     finish(answer, query) on the host."""
 
@@ -56,7 +56,7 @@ class Timed(Generic[F]):
 
 
 @dataclass(frozen=True)
-class Warm:
+class WarmUp:
     """How the warm-up went.
 
     queries: asked of every variant, `cold` of them for the first time.
@@ -69,7 +69,9 @@ class Warm:
     cold_seconds: dict[str, float]
 
 
-def warm_up(variants: Sequence[Timed[F]], cycle: Sequence[F], device: Device, seconds: float = LEAST_WARM_SECONDS) -> Warm:
+def warm_up(
+    variants: Sequence[TimedVariant[F]], cycle: Sequence[F], device: TimedDevice, seconds: float = LEAST_WARM_SECONDS
+) -> WarmUp:
     """Ask every query of the cycle once, then go on until 20 more and `seconds` have passed and every variant's times stand.
 
     Times that do not stand end it after 20 times `seconds`, but nothing ends it before those 20 queries: every length and
@@ -95,30 +97,30 @@ def warm_up(variants: Sequence[Timed[F]], cycle: Sequence[F], device: Device, se
     last = cycle[-RECENT:]
     for query in last:
         _round(variants, query, device)
-    return Warm(len(cycle) + asked + len(last), len(cycle), cold)
+    return WarmUp(len(cycle) + asked + len(last), len(cycle), cold)
 
 
-def _round(variants: Sequence[Timed[F]], query: F, device: Device) -> dict[str, float]:
+def _round(variants: Sequence[TimedVariant[F]], query: F, device: TimedDevice) -> dict[str, float]:
     """Milliseconds of every variant on one query."""
     found = {}
     for variant in variants:
-        one = Samples()
+        one = RawTimes()
         ask(variant, query, device, one)
         found[variant.name] = one.wall[0]
     return found
 
 
 def interleave(
-    variants: Sequence[Timed[F]],
+    variants: Sequence[TimedVariant[F]],
     queries: Sequence[F],
-    device: Device,
+    device: TimedDevice,
     on_query: Callable[[int, int], None] = lambda *_: None,
-) -> dict[str, Samples]:
+) -> dict[str, RawTimes]:
     """Every variant on every query, in an order drawn anew for each, so that what drifts drifts for all.
 
     Raises MeasureError where a variant answers before its work is done.
     """
-    order, found = list(variants), {variant.name: Samples() for variant in variants}
+    order, found = list(variants), {variant.name: RawTimes() for variant in variants}
     dice = random.Random(0)
     for number, query in enumerate(queries):
         dice.shuffle(order)
@@ -130,7 +132,7 @@ def interleave(
     return found
 
 
-def ask(variant: Timed[F], query: F, device: Device, samples: Samples) -> None:
+def ask(variant: TimedVariant[F], query: F, device: TimedDevice, samples: RawTimes) -> None:
     """One query, timed."""
     device.synchronise()
     began = time.perf_counter()
@@ -152,7 +154,7 @@ def _steady(times: list[float]) -> bool:
     return abs(after - before) <= STEADY * before
 
 
-def check_done(name: str, samples: Samples) -> None:
+def check_done(name: str, samples: RawTimes) -> None:
     """Raises MeasureError where the device worked on after the answers."""
     late, total = sum(samples.drain), sum(samples.wall)
     if late > STILL_RUNNING * total + ASKING * len(samples.drain):

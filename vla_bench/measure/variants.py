@@ -14,9 +14,9 @@ from vla_bench.errors import UsageError
 from vla_bench.interface.lengths import Case
 from vla_bench.interface.presets import PRESETS
 from vla_bench.interface.pruner import Pruner
-from vla_bench.measure.forced import Forced
-from vla_bench.measure.replay import Asked
-from vla_bench.measure.timing import Timed
+from vla_bench.measure.forced import ForcedCount
+from vla_bench.measure.replay import TimedQuery
+from vla_bench.measure.timing import TimedVariant
 from vla_bench.model.fast import FastVLA
 from vla_bench.model.processor import Processor
 from vla_bench.model.query_costs import pruner_macs
@@ -55,14 +55,14 @@ def parse_variant(text: str, model: str, speed: str) -> Variant:
 
 
 @dataclass(frozen=True)
-class Given:
+class CachedAction:
     """What a pruner answered in the model's place."""
 
     actions: np.ndarray
 
 
-class Asker:
-    """One variant, ready to be asked as eval would ask it: what `Timed` times, and the same with stages.
+class VariantRunner:
+    """One variant, ready to be asked as eval would ask it: what `TimedVariant` times, and the same with stages.
 
     fast: the model at the variant's speed, which variants may share.
     passes: of every query since `start`, whether it took a pass through the model; some pruners answer by themselves.
@@ -92,8 +92,8 @@ class Asker:
     def name(self) -> str:
         return f"{self.variant.model}:{DENSE if self.pruner == NONE else self.pruner}@{self.variant.speed}"
 
-    def timed(self) -> Timed[Asked]:
-        return Timed(self.name, self.prepare, self.run, self.finish)
+    def timed(self) -> TimedVariant[TimedQuery]:
+        return TimedVariant(self.name, self.prepare, self.run, self.finish)
 
     def start(self) -> None:
         """A pass over the queries begins."""
@@ -101,17 +101,17 @@ class Asker:
         self.cuts: list[tuple[Cut, ...]] = []
         self.kept: list[int] = []
 
-    def prepare(self, asked: Asked) -> Inputs | Given:
+    def prepare(self, asked: TimedQuery) -> Inputs | CachedAction:
         """Pictures and words as the model reads them, on the host; or the pruner's own answer."""
         self._use()
         observation = asked.observation
         self._begin(observation)
-        if isinstance(self._pruner, Forced):
+        if isinstance(self._pruner, ForcedCount):
             self._pruner.tell(asked.kept)
-        actions = None if self._pruner is None else self._pruner.instead(self.processor.query(observation))
+        actions = None if self._pruner is None else self._pruner.cached_action(self.processor.query(observation))
         self.passes.append(actions is None)
         if actions is not None:
-            return Given(actions)
+            return CachedAction(actions)
         inputs = self.processor([observation])
         if asked.prompt is not None:
             prompt = (FILLER,) * (asked.prompt - 1) + (self.model.config.tokens.space,)
@@ -119,26 +119,26 @@ class Asker:
         return inputs
 
     @torch.inference_mode()
-    def run(self, prepared: Inputs | Given) -> Tensor | Given:
+    def run(self, prepared: Inputs | CachedAction) -> Tensor | CachedAction:
         """Inputs on the host -> normalised actions on the host: the copy is what is waited for."""
-        if isinstance(prepared, Given):
+        if isinstance(prepared, CachedAction):
             return prepared
         return self._fast(self._placed(prepared)).actions.to("cpu", torch.float64)
 
-    def finish(self, answer: Tensor | Given, asked: Asked) -> np.ndarray:
+    def finish(self, answer: Tensor | CachedAction, asked: TimedQuery) -> np.ndarray:
         """The robot's actions, which the pruner hears of."""
         observation = asked.observation
-        actions = answer.actions if isinstance(answer, Given) else self.processor.robot_actions(answer[0], observation)
+        actions = answer.actions if isinstance(answer, CachedAction) else self.processor.robot_actions(answer[0], observation)
         if self._pruner is not None:
             self._pruner.observe(self.processor.query(observation), actions)
         return actions
 
     @torch.inference_mode()
-    def staged(self, asked: Asked) -> dict[str, float] | None:
+    def staged(self, asked: TimedQuery) -> dict[str, float] | None:
         """Milliseconds by stage of one query, and note how many image tokens it kept; None where it took no pass."""
         host = Stages("cpu")
         inputs = self.prepare(asked)
-        if isinstance(inputs, Given):
+        if isinstance(inputs, CachedAction):
             self.finish(inputs, asked)
             return None
         host.mark("preprocess")

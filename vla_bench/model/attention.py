@@ -18,7 +18,7 @@ from vla_bench.errors import ModelError
 from vla_bench.interface.layout import Layout
 from vla_bench.interface.needs import Rows
 from vla_bench.interface.view import AttentionRows
-from vla_bench.model.past import Past
+from vla_bench.model.past import KVCache
 from vla_bench.model.sequence import Tokens
 from vla_bench.model.stages import Stages
 
@@ -48,8 +48,8 @@ class Probe:
             if longest == 0:
                 raise ModelError(f"there is no {request.span.value} whose attention could be read: decoding has no such tokens")
             rows = torch.tensor([[*span, *[0] * (longest - len(span))] for span in spans], device=query.device)
-            raters = query.gather(2, rows[:, None, :, None].expand(-1, query.shape[1], -1, query.shape[3]))
-            logits = (raters @ key.mT).float() * scaling
+            query_tokens = query.gather(2, rows[:, None, :, None].expand(-1, query.shape[1], -1, query.shape[3]))
+            logits = (query_tokens @ key.mT).float() * scaling
             if mask is not None:
                 causal = mask.shape[2] > 1  # then every query has its own row, and the raters need theirs
                 seen = mask.gather(2, rows[:, None, :, None].expand(-1, -1, -1, mask.shape[3])) if causal else mask
@@ -75,7 +75,7 @@ def attend(
     attention_mask: Tensor | None,
     scaling: float,
     probe: Probe | None = None,
-    past: Past | None = None,
+    past: KVCache | None = None,
     tokens: Tokens | None = None,
     **_,
 ):

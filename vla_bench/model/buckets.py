@@ -36,7 +36,7 @@ RECENT = 8
 PROMPTS = 64  # instructions whose token ids are kept on the device
 
 
-class Chooser(Enum):
+class SelectedBy(Enum):
     """Who says which image tokens stay."""
 
     NOBODY = "nobody"  # all do
@@ -44,7 +44,7 @@ class Chooser(Enum):
     OUTSIDE = "outside"  # the pruner's own `select`, which may ask the device or remember
 
 
-class Thought(NamedTuple):
+class StaticPass(NamedTuple):
     """What the static pass gives.  answer: actions, then tokens kept of each camera, as one vector for one transfer."""
 
     answer: Tensor
@@ -63,10 +63,10 @@ class Bucketed:
     call: how a static function is called: `graphs.at_once` or `graphs.Replays`.
     """
 
-    def __init__(self, model: VLA, shortcuts: Shortcuts, look: Callable, call: Callable):
+    def __init__(self, model: VLA, shortcuts: Shortcuts, encode_images: Callable, call: Callable):
         self.model = model
         self.reruns = 0  # queries that did not fit at first
-        self._shortcuts, self._look, self._call = shortcuts, look, call
+        self._shortcuts, self._look, self._call = shortcuts, encode_images, call
         self._recent: dict[str, deque[int]] = {}  # counts by pruner
         self._texts: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
 
@@ -79,29 +79,29 @@ class Bucketed:
         patches, attended = self._call(("look", attention), partial(self._look, attention=attention), inputs.pixel_values)
         stages.mark("vision")
         keep = None
-        if chooser is Chooser.OUTSIDE:
+        if chooser is SelectedBy.OUTSIDE:
             queries = inputs.queries or (Query(),)
             tokens = self._tokens(layout, patches, ids, empty, inputs.proprio)
             keep = self._choice(pruner, tokens, queries, attended)
-            chooser = Chooser.NOBODY if keep is None else chooser
+            chooser = SelectedBy.NOBODY if keep is None else chooser
             pruner.after(queries, {})
             stages.mark("prune")
         thought = self._fit(layout, chooser, (patches, ids, empty, inputs.proprio, keep))
         stages.mark("decoder")
-        return self._output(thought, layout, chooser is not Chooser.NOBODY)
+        return self._output(thought, layout, chooser is not SelectedBy.NOBODY)
 
-    def _fit(self, layout: Layout, chooser: Chooser, given: tuple[Tensor | None, ...]) -> Thought:
+    def _fit(self, layout: Layout, chooser: SelectedBy, given: tuple[Tensor | None, ...]) -> StaticPass:
         """Run the static pass until the bucket is large enough."""
         pruner = self.model.pruner
         recent = self._recent.setdefault(pruner.label if pruner else "none", deque(maxlen=RECENT))
         renumber = pruner is not None and pruner.renumber
         rest, limit = layout.before + layout.tails[0], layout.visual
-        decides = pruner if chooser is Chooser.INSIDE else chooser  # what is captured holds the choice of this very pruner
-        columns = limit if chooser is Chooser.NOBODY or not recent else capacity(max(recent), rest, limit)
+        decides = pruner if chooser is SelectedBy.INSIDE else chooser  # what is captured holds the choice of this very pruner
+        columns = limit if chooser is SelectedBy.NOBODY or not recent else capacity(max(recent), rest, limit)
         while True:
             think = partial(self._think, layout, chooser, columns, renumber)
             key = (decides, renumber, self.model.action_slice, layout, columns)
-            thought = Thought(*self._call(key, think, *given))
+            thought = StaticPass(*self._call(key, think, *given))
             answer = thought.answer.cpu()  # the only time that the host waits for the device
             counts = [int(number) for number in answer[-layout.cameras :].tolist()]
             if sum(counts) <= columns:
@@ -113,7 +113,7 @@ class Bucketed:
     def _think(
         self,
         layout: Layout,
-        chooser: Chooser,
+        chooser: SelectedBy,
         columns: int,
         renumber: bool,
         patches: Tensor,
@@ -121,14 +121,14 @@ class Bucketed:
         empty: Tensor,
         proprio: Tensor | None,
         keep: Tensor | None,
-    ) -> Thought:
+    ) -> StaticPass:
         """Everything behind the projector, `columns` image tokens wide; on a device, nothing here waits for it."""
         model, decoder = self.model, self.model.openvla.language_model
         tokens = self._tokens(layout, patches, ids, empty, proprio)
-        if chooser is Chooser.NOBODY:
+        if chooser is SelectedBy.NOBODY:
             counts = patches.new_full((layout.cameras,), layout.patches, dtype=torch.long)
         else:
-            if chooser is Chooser.INSIDE:
+            if chooser is SelectedBy.INSIDE:
                 keep = model.pruner.choose(View(LLM_INPUT, tokens.patches, layout, (Query(),), tokens.task, bos=tokens.bos))
             counts = keep.view(layout.cameras, layout.patches).sum(dim=1)
             tokens = tokens.with_patches(pack(tokens.patches, keep, columns))
@@ -139,7 +139,7 @@ class Bucketed:
         slots = last.hidden if self._shortcuts.rows else narrow(last.hidden, model.read(last))
         wide = torch.promote_types(slots.dtype, torch.float32)  # a count is exact in it, and so is an action
         answer = torch.cat([model.action_head(slots).flatten().to(wide), counts.to(wide)])
-        return Thought(answer, slots, last.hidden, kept, last.ids, last.positions, last.valid)
+        return StaticPass(answer, slots, last.hidden, kept, last.ids, last.positions, last.valid)
 
     def _tokens(self, layout: Layout, patches: Tensor, ids: Tensor, empty: Tensor, proprio: Tensor | None) -> Tokens:
         every = torch.arange(layout.visual, device=patches.device).unsqueeze(0)
@@ -164,16 +164,16 @@ class Bucketed:
             raise ModelError(f"speed buckets: {pruner.label} does more than choose image tokens", "leave out buckets")
         return choice.keep
 
-    def _chooser(self, pruner: Pruner | None, layout: Layout) -> Chooser:
+    def _chooser(self, pruner: Pruner | None, layout: Layout) -> SelectedBy:
         if len(layout.prompts) != 1:
             raise ModelError(f"speed buckets answers one query at a time, not {len(layout.prompts)}", "leave out buckets")
         if pruner is None:
-            return Chooser.NOBODY
+            return SelectedBy.NOBODY
         if tuple(pruner.sites) != (LLM_INPUT,) or pruner.rows or Need.PAST in pruner.needs:
             raise ModelError(f"speed buckets: {pruner.label} does not act at the LLM's input alone", "leave out buckets")
         if pruner.training:
             raise ModelError(f"speed buckets is for inference, and {pruner.label} is in training mode", "pruner.eval()")
-        return Chooser.INSIDE if pruner.static else Chooser.OUTSIDE
+        return SelectedBy.INSIDE if pruner.static else SelectedBy.OUTSIDE
 
     def _text(self, inputs: Inputs, layout: Layout) -> tuple[Tensor, Tensor]:
         (prompt,) = inputs.prompts
@@ -183,7 +183,7 @@ class Bucketed:
             self._texts[prompt] = self.model.text(inputs.prompts, layout.slots, inputs.pixel_values.device)
         return self._texts[prompt]
 
-    def _output(self, thought: Thought, layout: Layout, pruned: bool) -> Output:
+    def _output(self, thought: StaticPass, layout: Layout, pruned: bool) -> Output:
         if not torch.isfinite(thought.answer).all():
             raise ModelError("the model answered with numbers that are not finite", "vla-bench verify")
         config = self.model.config

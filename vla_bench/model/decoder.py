@@ -13,7 +13,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from vla_bench.errors import ModelError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.model.attention import NAME, Probe
-from vla_bench.model.past import Past
+from vla_bench.model.past import KVCache
 from vla_bench.model.sequence import Tokens
 
 PruneAt = Callable[[int, Tokens], Tokens]
@@ -39,7 +39,7 @@ def llama_config(config: VLAConfig) -> LlamaConfig:
 
 
 @dataclass
-class Memory:
+class DecodingCache:
     """Keys and values of every layer, for decoding token by token; layers behind a pruning site hold fewer.
 
     valid: per layer (B, N) bool, or None where nothing is padded.
@@ -70,8 +70,8 @@ class Decoder(nn.Module):
         tokens: Tokens,
         prune: PruneAt | None = None,
         probe: Probe | None = None,
-        memory: Memory | None = None,
-        past: Past | None = None,
+        memory: DecodingCache | None = None,
+        past: KVCache | None = None,
         layers: Sequence[Callable[..., Tensor]] | None = None,
         read: Callable[[Tokens], slice | Tensor] | None = None,
     ) -> Tokens:
@@ -116,7 +116,7 @@ class Decoder(nn.Module):
         query, key = (x.view(*hidden.shape[:2], -1, attention.head_dim).transpose(1, 2) for x in projected)
         return query, key
 
-    def step(self, hidden: Tensor, position: Tensor, memory: Memory) -> Tensor:
+    def step(self, hidden: Tensor, position: Tensor, memory: DecodingCache) -> Tensor:
         """One more token (B, 1, D) at its original position (B, 1), seeing all that `memory` holds -> its last hidden state."""
         position_embeddings = self.model.rotary_emb(hidden, position)
         for index, layer in enumerate(self.model.layers):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vla_bench.errors import ModelError
 from vla_bench.model.buckets import Bucketed
-from vla_bench.model.graphs import Replays, at_once
+from vla_bench.model.graphs import GraphCache, at_once
 from vla_bench.model.shortcuts import FastLayer, Shortcuts
 from vla_bench.model.speed import Speed
 from vla_bench.model.stages import Stages
@@ -57,18 +57,18 @@ class FastVLA:
         if speed.rows and not ours:
             layers[-1] = FastLayer(layers[-1], fused=False)
 
-        def look(pixel_values: Tensor, attention: bool) -> tuple[Tensor, Tensor | None]:
-            features, attended = model.look(pixel_values, attention, speed.cameras)
+        def encode_images(pixel_values: Tensor, attention: bool) -> tuple[Tensor, Tensor | None]:
+            features, attended = model.encode_images(pixel_values, attention, speed.cameras)
             return model.openvla.projector(features), attended
 
         if speed.compile:
             # One layer and not the whole pass: all layers share the result, and prompts of other lengths do too.
             compiled = torch.compile(FastLayer.forward, dynamic=False, backend=backend)
             layers = [partial(compiled, layer) for layer in layers]
-            look = torch.compile(look, dynamic=False, backend=backend)
+            encode_images = torch.compile(encode_images, dynamic=False, backend=backend)
         self._shortcuts = Shortcuts(speed.cameras, layers, speed.rows)
-        call = Replays() if speed.graphs else at_once
-        self._bucketed = Bucketed(model, self._shortcuts, look, call) if speed.buckets else None
+        call = GraphCache() if speed.graphs else at_once
+        self._bucketed = Bucketed(model, self._shortcuts, encode_images, call) if speed.buckets else None
 
     @property
     def reruns(self) -> int:

@@ -40,7 +40,7 @@ class Graph:
         return tuple(None if x is None else x.clone() for x in self._outputs)
 
 
-class Replays:
+class GraphCache:
     """Calls functions by key, each captured when its key is new; the key says everything that the function has fixed.
 
     Graphs share one memory pool, so they must run one after the other, on one stream.

@@ -16,7 +16,7 @@ EPISODES = 32  # at most so many pasts are kept, 0.3 GB each at 7B in bfloat16; 
 
 
 @dataclass
-class Past:
+class KVCache:
     """One sample's keys and values (1, heads, N, d) of every layer, rotated, column p being position p.
 
     length: tokens of the unpruned sequence; another prompt makes another length, and the past useless.
@@ -35,11 +35,11 @@ class Past:
         return key, value
 
 
-def recall(pasts: dict[EpisodeKey, Past], episode: EpisodeKey | None, length: int) -> Past:
+def recall(pasts: dict[EpisodeKey, KVCache], episode: EpisodeKey | None, length: int) -> KVCache:
     """What is at hand of an episode's last query, an empty past if nothing is; the episode becomes the last to be forgotten."""
     past = pasts.pop(episode, None)
     if past is None or past.length != length:
-        past = Past(length)
+        past = KVCache(length)
     if episode is not None:
         pasts[episode] = past
         if len(pasts) > EPISODES:

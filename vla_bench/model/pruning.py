@@ -15,13 +15,13 @@ from vla_bench.interface.sites import LLM_INPUT, VISION, Place, Site, before_lay
 from vla_bench.interface.trace import Kept, PassTrace
 from vla_bench.interface.view import Patches, Query, View
 from vla_bench.model.attention import Probe
-from vla_bench.model.past import Past, recall
+from vla_bench.model.past import KVCache, recall
 from vla_bench.model.sequence import Tokens, thin
 from vla_bench.model.stages import Stages
 from vla_bench.records import EpisodeKey
 
 
-class Pruning:
+class PruningPass:
     """Made anew for every forward pass.
 
     first_layer: hidden states -> queries and keys of decoder layer 0.
@@ -35,7 +35,7 @@ class Pruning:
         layout: Layout,
         queries: tuple[Query, ...],
         first_layer: Callable[[Tensor], tuple[Tensor, Tensor]],
-        pasts: dict[EpisodeKey, Past],
+        pasts: dict[EpisodeKey, KVCache],
         stages: Stages,
     ):
         self.layout = layout
@@ -122,7 +122,7 @@ class Pruning:
             self._kept.append(Kept(view.site, patches))
         return patches
 
-    def _find_past(self, pasts: dict[EpisodeKey, Past]) -> tuple[Past, bool]:
+    def _find_past(self, pasts: dict[EpisodeKey, KVCache]) -> tuple[KVCache, bool]:
         """The past of the one episode asked about, and whether it holds anything."""
         if len(self._queries) > 1:
             raise ModelError(f"{self._pruner.name} reuses keys and values one sample at a time, not in a batch")

@@ -12,7 +12,7 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from vla_bench.errors import ModelError
 from vla_bench.model.attention import Probe, attend
-from vla_bench.model.past import Past
+from vla_bench.model.past import KVCache
 from vla_bench.model.sequence import Tokens, narrow
 
 
@@ -51,7 +51,7 @@ class FastLayer(nn.Module):
         position_embeddings: tuple[Tensor, Tensor],
         past_key_values: None = None,
         probe: Probe | None = None,
-        past: Past | None = None,
+        past: KVCache | None = None,
         tokens: Tokens | None = None,
         rows: slice | Tensor | None = None,
     ) -> Tensor:

@@ -19,10 +19,10 @@ from vla_bench.interface.layout import Layout, Span
 from vla_bench.interface.pruner import Pruner, fit
 from vla_bench.interface.trace import PassTrace
 from vla_bench.interface.view import Patches, Query
-from vla_bench.model.decoder import Decoder, Memory
+from vla_bench.model.decoder import Decoder, DecodingCache
 from vla_bench.model.heads import ActionHead, Projector, ProprioProjector
-from vla_bench.model.past import Past
-from vla_bench.model.pruning import Pruning
+from vla_bench.model.past import KVCache
+from vla_bench.model.pruning import PruningPass
 from vla_bench.model.sequence import Tokens, assemble, narrow
 from vla_bench.model.shortcuts import Shortcuts
 from vla_bench.model.stages import Stages
@@ -97,7 +97,7 @@ class VLA(nn.Module):
         self.proprio_projector = ProprioProjector(config) if config.proprio_dim else None
         self.action_head = ActionHead(config) if config.l1_head else None
         self.pruner = None
-        self._pasts: dict[str, dict[EpisodeKey, Past]] = {}  # by pruner
+        self._pasts: dict[str, dict[EpisodeKey, KVCache]] = {}  # by pruner
         self.action_slice = action_slice
         self.lean = lean
         self.attach(pruner)
@@ -139,7 +139,7 @@ class VLA(nn.Module):
         run = self._pruning(layout, inputs, stages)
         if run.past is not None:
             raise ModelError(f"{self.pruner.name} reuses keys and values, which decoding token by token does not offer")
-        memory = Memory(DynamicCache(), [])
+        memory = DecodingCache(DynamicCache(), [])
         tokens = decoder(self._input(inputs, run, stages), run.before, run.probe, memory)
         run.finish()
         last = torch.tensor([span[-1] for span in layout.columns(Span.PROMPT, tokens.visual)], device=tokens.hidden.device)
@@ -160,10 +160,10 @@ class VLA(nn.Module):
             self._pasts.get(self.pruner.label, {}).pop(episode, None)
             self.pruner.reset(episode)
 
-    def _pruning(self, layout: Layout, inputs: Inputs, stages: Stages) -> Pruning:
+    def _pruning(self, layout: Layout, inputs: Inputs, stages: Stages) -> PruningPass:
         first_layer = self.openvla.language_model.first_queries_and_keys
         pasts = self._pasts.setdefault(self.pruner.label, {}) if self.pruner else {}
-        return Pruning(self.pruner, layout, inputs.queries, first_layer, pasts, stages)
+        return PruningPass(self.pruner, layout, inputs.queries, first_layer, pasts, stages)
 
     def layout(self, inputs: Inputs, slots: int) -> Layout:
         """Where everything stands.  Raises ModelError for inputs that do not fit the model, or a model that cannot answer."""
@@ -180,17 +180,17 @@ class VLA(nn.Module):
             raise ModelError(f"this model has {has} proprio token, and {given} was given")
         return Layout(config.cameras, config.patches, 1 if config.proprio_dim else 0, tuple(map(len, inputs.prompts)), slots)
 
-    def look(self, pixel_values: Tensor, attention: bool, together: bool = True) -> tuple[Tensor, Tensor | None]:
+    def encode_images(self, pixel_values: Tensor, attention: bool, together: bool = True) -> tuple[Tensor, Tensor | None]:
         """Features of both ViTs (B, P, vision), and with `attention` what each image token receives in SigLIP (B, P)."""
         vision = self.openvla.vision_backbone
         if attention:
             return vision.with_attention(pixel_values, together)
         return vision(pixel_values, self.lean, together), None
 
-    def _input(self, inputs: Inputs, run: Pruning, stages: Stages, together: bool = True) -> Tokens:
+    def _input(self, inputs: Inputs, run: PruningPass, stages: Stages, together: bool = True) -> Tokens:
         """Everything before the first decoder layer: (B, N, D)."""
         openvla, layout = self.openvla, run.layout
-        features, attended = self.look(inputs.pixel_values, run.wants_attention, together)
+        features, attended = self.encode_images(inputs.pixel_values, run.wants_attention, together)
         ids = torch.arange(layout.visual, device=features.device).expand(len(features), -1)
         stages.mark("vision")
         patches = run.at_vision(Patches(features, ids), attended)

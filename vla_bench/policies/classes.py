@@ -19,8 +19,8 @@ REPLAY = "replay"  # the only one that needs to be told more: replay:RUN
 _HERE = "vla_bench.policies."
 SCRIPTS = {
     "expert": _HERE + "expert:Expert",
-    "noop": _HERE + "simple:Noop",
-    "random": _HERE + "simple:Random",
+    "noop": _HERE + "simple:NoopPolicy",
+    "random": _HERE + "simple:RandomPolicy",
     REPLAY: _HERE + "replay:Replay",
 }
 

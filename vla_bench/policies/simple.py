@@ -14,7 +14,7 @@ from vla_bench.world.observation import Observation, Sight
 CHUNK = 8
 
 
-class Noop(Policy):
+class NoopPolicy(Policy):
     """Stays where it is, gripper open."""
 
     name = "noop"
@@ -26,7 +26,7 @@ class Noop(Policy):
         return [Chunk(still.copy()) for _ in observations]
 
 
-class Random(Policy):
+class RandomPolicy(Policy):
     """Uniform actions in [-1, 1], seeded by (seed, episode), so that an episode is the same in any order."""
 
     name = "random"

@@ -89,7 +89,7 @@ class VLAPolicy(Policy):
         pruner = self.model.pruner
         if pruner is None:
             return self._ask(observations)
-        found = [self._instead(observation) for observation in observations]
+        found = [self._cached_action(observation) for observation in observations]
         open_ = [i for i, chunk in enumerate(found) if chunk is None]
         batches = [[i] for i in open_] if Need.PAST in pruner.needs else [open_] if open_ else []
         for batch in batches:
@@ -99,10 +99,10 @@ class VLAPolicy(Policy):
             pruner.observe(self.processor.query(observation), chunk.actions)
         return found
 
-    def _instead(self, observation: Observation) -> Chunk | None:
+    def _cached_action(self, observation: Observation) -> Chunk | None:
         """The pruner's own answer, for which no image token enters the model."""
         started = time.perf_counter()
-        actions = self.model.pruner.instead(self.processor.query(observation))
+        actions = self.model.pruner.cached_action(self.processor.query(observation))
         if actions is None:
             return None
         lap = 1000 * (time.perf_counter() - started)

@@ -17,7 +17,7 @@ EXAMPLE = "score-norm"  # stands inside those that wrap another
 
 
 @dataclass(frozen=True)
-class Entry:
+class PrunerEntry:
     """One line of `vla-bench pruners`, with default arguments on the 7B model.
 
     needs: attention rows and what else it must be given.
@@ -44,12 +44,12 @@ class Entry:
         return dict(vars(self)) | lists | {"choices": {key: list(values) for key, values in self.choices.items()}}
 
 
-def catalogue() -> list[Entry]:
+def catalogue() -> list[PrunerEntry]:
     """All of them, in the order of `names`; a plug-in that cannot be used is listed with its problem."""
     return [_entry(name) for name in names() if name != NONE]
 
 
-def _entry(name: str) -> Entry:
+def _entry(name: str) -> PrunerEntry:
     try:
         kind = pruner_class(name)
         pruner = make_pruner(f"{name}({EXAMPLE})" if kind.wraps else name)
@@ -58,8 +58,8 @@ def _entry(name: str) -> Entry:
         if name not in plug_ins():
             raise
         problem = error.message if isinstance(error, VlaBenchError) else repr(error)
-        return Entry(name, "", (), (), "", False, {}, (), plug_ins()[name].value, problem)
-    return Entry(
+        return PrunerEntry(name, "", (), (), "", False, {}, (), plug_ins()[name].value, problem)
+    return PrunerEntry(
         name=name,
         summary=_first_sentence(kind),
         sites=("as the pruner inside",) if kind.wraps else tuple(map(str, pruner.sites)),

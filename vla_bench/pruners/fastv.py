@@ -15,7 +15,7 @@ from vla_bench.interface.view import View
 from vla_bench.pruners.budget import keeps_all
 from vla_bench.pruners.scored import Order, Quota, Scored
 
-RATERS = {"text": Span.PROMPT, "prefill": Span.PREFILL, "action": Span.SLOTS, "last": Span.LAST}
+QUERY_TOKENS = {"text": Span.PROMPT, "prefill": Span.PREFILL, "action": Span.SLOTS, "last": Span.LAST}
 
 
 class FastV(Scored):
@@ -41,7 +41,7 @@ class FastV(Scored):
     ):
         super().__init__(keep, quota, order)
         self.sites = (before_layer(layer),)
-        self.rows = (Rows(layer - 1, RATERS[rater]),)
+        self.rows = (Rows(layer - 1, QUERY_TOKENS[rater]),)
 
     def fit(self, config: VLAConfig) -> None:
         if self.rows[0].layer < 0:

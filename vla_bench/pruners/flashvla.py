@@ -53,7 +53,7 @@ def angle_between(first: np.ndarray, second: np.ndarray) -> float:
 
 
 @dataclass
-class Past:
+class AnswerHistory:
     """The last answers of an episode, the tokens that were kept for them, and whether the last answer was given twice."""
 
     actions: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=LAST))
@@ -99,7 +99,7 @@ class FlashVLA(Ranked):
         self.trigger, self.angle, self.overlap = trigger, angle, overlap
         self.sites = (before_layer(layer),)
         self.needs = frozenset({Need.ACTIONS}) if trigger else frozenset()
-        self._past = PerEpisode(Past)
+        self._past = PerEpisode(AnswerHistory)
 
     def fit(self, config: VLAConfig) -> None:
         if self.sites[0].layer < 0:
@@ -128,7 +128,7 @@ class FlashVLA(Ranked):
             for query, kept in zip(view.queries, keep, strict=True):
                 self._past[query.episode].kept.append(kept)
 
-    def instead(self, query: Query) -> np.ndarray | None:
+    def cached_action(self, query: Query) -> np.ndarray | None:
         if not self.trigger:
             return None
         past = self._past[query.episode]

@@ -18,7 +18,7 @@ from vla_bench.pruners.sparsevlm_releases import sizes
 
 
 @dataclass(frozen=True)
-class Recycled:
+class MergedTokens:
     """patches: the merged tokens.  density: of the tokens they were made from, one (samples, tokens) per number of them."""
 
     patches: Patches
@@ -61,7 +61,9 @@ def merge(tokens: Tensor, labels: Tensor, groups: int) -> Tensor:
     return (member / (member.sum(dim=-1, keepdim=True) + 1e-6) @ tokens.float()).to(tokens.dtype)
 
 
-def recycle(patches: Patches, scores: Tensor, keep: Tensor, dropped: Sequence[int], noise: float, seed: int) -> Recycled | None:
+def recycle(
+    patches: Patches, scores: Tensor, keep: Tensor, dropped: Sequence[int], noise: float, seed: int
+) -> MergedTokens | None:
     """Merge the best of what `keep` (B, V) drops, `dropped` tokens of each sample; None where nothing leaves.
 
     A merged token takes the id, and with it the position, of its highest-scoring member.
@@ -85,7 +87,7 @@ def recycle(patches: Patches, scores: Tensor, keep: Tensor, dropped: Sequence[in
         ids[samples, :groups] = patches.ids[samples].gather(1, columns.gather(1, best))
         valid[samples, :groups] = True
         densities.append(density)
-    return Recycled(Patches(hidden, ids, None if len(set(dropped)) == 1 else valid), tuple(densities))
+    return MergedTokens(Patches(hidden, ids, None if len(set(dropped)) == 1 else valid), tuple(densities))
 
 
 def _noise(number: int, size: float, seed: int, like: Tensor) -> Tensor | None:

@@ -25,7 +25,7 @@ BUILT_IN = {
     "lightvla-star-llm1": _HERE + "lightvla_star:LightVLAStarLLM1",
     "lightvla-star-llm2": _HERE + "lightvla_star:LightVLAStarLLM2",
     "lightvla-star-llm3": _HERE + "lightvla_star:LightVLAStarLLM3",
-    "random": _HERE + "scored:Random",
+    "random": _HERE + "scored:RandomTokens",
     "grid": _HERE + "grid:Grid",
     "pool": _HERE + "grid:Pool",
     "score-norm": _HERE + "scored:ScoreNorm",

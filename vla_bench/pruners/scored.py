@@ -85,7 +85,7 @@ class Scored(Ranked):
         return expected_cuts(self, config, self.keep, self.quota == "per_image", kept)
 
 
-class Random(Scored):
+class RandomTokens(Scored):
     """Any image tokens, without replacement.
 
     seed: with episode, step and patch it decides everything.

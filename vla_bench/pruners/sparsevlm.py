@@ -24,8 +24,8 @@ from vla_bench.interface.selection import Selection
 from vla_bench.interface.sites import LLM_INPUT, Site, before_layer
 from vla_bench.interface.view import AttentionRows, View
 from vla_bench.pruners.budget import check, pools
-from vla_bench.pruners.raters import head_mean, positional_term, rank, rated, rater_scores, raters
-from vla_bench.pruners.recycling import Recycled, recycle
+from vla_bench.pruners.query_tokens import head_mean, paid_to_images, positional_term, query_token_scores, query_tokens, rank
+from vla_bench.pruners.recycling import MergedTokens, recycle
 from vla_bench.pruners.shares import count, split
 from vla_bench.pruners.sparsevlm_releases import RELEASES, fitted, scaled, sizes
 from vla_bench.trace import Cut
@@ -109,12 +109,12 @@ class SparseVLM(Pruner):
 
     def select(self, view: View) -> Selection | None:
         if view.site == LLM_INPUT:
-            self.chosen = self.choose_raters(view)
+            self.chosen = self.choose_query_tokens(view)
             return None
         cut = self.sites.index(view.site) - 1
         rows, patches = view.rows[self.rows[cut]], view.patches
         mean = self.head_mean(rows, self.chosen)
-        scores = check(rated(mean, self.chosen, rows.image_columns), self.label, view)
+        scores = check(paid_to_images(mean, self.chosen, rows.image_columns), self.label, view)
         valid = torch.ones_like(patches.ids, dtype=torch.bool) if patches.valid is None else patches.valid
         present = [valid.shape[1]] * len(valid) if patches.valid is None else valid.sum(dim=1).tolist()
         wanted = self._wanted(cut, view, mean, rows, valid, present)
@@ -129,11 +129,11 @@ class SparseVLM(Pruner):
         self._look(recycled)
         return Selection(keep, recycled.patches if recycled else None)
 
-    def choose_raters(self, view: View) -> Tensor:
+    def choose_query_tokens(self, view: View) -> Tensor:
         """The words of each instruction whose attention counts: (B, T) bool."""
         text, real = view.prompt()
-        found = rater_scores(view.patches.hidden, text, view.patches.valid, real)
-        return raters(found, real, inclusive=self.variant == "1stage")
+        found = query_token_scores(view.patches.hidden, text, view.patches.valid, real)
+        return query_tokens(found, real, inclusive=self.variant == "1stage")
 
     def head_mean(self, rows: AttentionRows, chosen: Tensor) -> Tensor:
         """Attention (B, R, N), mean over the heads that count; `chosen` (B, R) bool are the raters among the rows."""
@@ -159,7 +159,7 @@ class SparseVLM(Pruner):
         number = view.layout.cameras if self.quota == "per_image" else 1
         return pools(view.patches.ids, view.layout, number) & valid.unsqueeze(1)
 
-    def _look(self, recycled: Recycled | None) -> None:
+    def _look(self, recycled: MergedTokens | None) -> None:
         """Say once that the clusters mean nothing.  Looking waits for the device, so that only the first cut is looked at."""
         if recycled is None or self._looked:
             return

@@ -20,7 +20,7 @@ from vla_bench.interface.view import Query, View
 from vla_bench.pruners.budget import check
 from vla_bench.pruners.edges import edge_patches
 from vla_bench.pruners.memory import PerEpisode
-from vla_bench.pruners.spvla_scheduler import BUFFER, Past, extrapolate, may_skip
+from vla_bench.pruners.spvla_scheduler import BUFFER, ActionHistory, extrapolate, may_skip
 from vla_bench.records import EpisodeKey
 
 
@@ -91,7 +91,7 @@ class SPVLA(Pruner):
         self.z_thre, self.z_min, self.edges = z_thre, z_min, edges
         self.renumber = positions == "renumber"
         self.scheduler, self.rule = scheduler, (z_xy_rate, z_max, step_skip)
-        self._past = PerEpisode(Past)
+        self._past = PerEpisode(ActionHistory)
 
     def reset(self, episode: EpisodeKey) -> None:
         self._past.reset(episode)
@@ -116,7 +116,7 @@ class SPVLA(Pruner):
             raise ModelError(f"{self.label} at {view.site}, step {query.step}: there is no picture to find edges in")
         return edge_patches(query.pictures, view.layout.patches).ravel()
 
-    def instead(self, query: Query) -> np.ndarray | None:
+    def cached_action(self, query: Query) -> np.ndarray | None:
         past = self._past[query.episode]
         past.extrapolating = self.scheduler and may_skip(past, *self.rule)
         return extrapolate(np.stack(past.actions))[None] if past.extrapolating else None

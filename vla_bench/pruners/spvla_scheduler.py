@@ -15,7 +15,7 @@ XYZ = slice(0, 3)
 
 
 @dataclass
-class Past:
+class ActionHistory:
     """The last executed actions of an episode, (7,) each, and which of them the model gave."""
 
     actions: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=BUFFER))
@@ -33,7 +33,7 @@ class Past:
         return abs(float(self.actions[-1][2])) if self.actions else 0.0
 
 
-def may_skip(past: Past, z_xy_rate: float, z_max: float, step_skip: int) -> bool:
+def may_skip(past: ActionHistory, z_xy_rate: float, z_max: float, step_skip: int) -> bool:
     """Whether the next step may be extrapolated: the last `step_skip` actions moved flatly, |dz| < z_xy_rate * max(|dx|, |dy|)
     and |dz| < z_max, and enough of the last six are the model's."""
     if len(past.actions) < BUFFER or sum(past.asked) < FROM_MODEL:

@@ -26,7 +26,7 @@ from vla_bench.pruners.budget import check, top_k
 from vla_bench.pruners.memory import PerEpisode
 from vla_bench.pruners.scored import Ranked
 from vla_bench.pruners.shares import count
-from vla_bench.pruners.vla_adp_gate import Gate
+from vla_bench.pruners.vla_adp_gate import MotionGate
 from vla_bench.records import EpisodeKey
 from vla_bench.trace import Cut
 
@@ -80,7 +80,7 @@ class VLAADP(Ranked):
     split: the cameras' parts of them, such as 0.4/0.6; empty for equal ones.
     overflow: what happens to a part that is larger than the picture.
     gate: how slow is told from fast; "off" prunes every query.
-    between, fuse, distance: see `Gate`.
+    between, fuse, distance: see `MotionGate`.
     positions: "renumber" counts them over what is left, as the release does.
     """
 
@@ -116,7 +116,7 @@ class VLAADP(Ranked):
         self.gated = gate != "off"
         if not self.gated:
             self.needs, self.adaptive = frozenset(), False
-        self._gates = PerEpisode(lambda: Gate(gate, between, fuse, distance))
+        self._gates = PerEpisode(lambda: MotionGate(gate, between, fuse, distance))
 
     def fit(self, config: VLAConfig) -> None:
         if self.split and len(self.split) != config.cameras:

@@ -18,7 +18,7 @@ def displacement(path: np.ndarray, how: str) -> float:
 
 
 @dataclass
-class Gate:
+class MotionGate:
     """Decides from the distance of every executed window whether the next query is pruned.  The first is not.
 
     rule: "adjacent" compares with the windows just before, "avg" with their moving average.

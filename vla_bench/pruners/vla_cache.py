@@ -39,7 +39,7 @@ def _nothing() -> np.ndarray:
 
 
 @dataclass
-class State:
+class CacheState:
     """What one query of an episode leaves for the next, and how far the present one has come.
 
     pictures: (cameras, S, S, 3) uint8.
@@ -106,7 +106,7 @@ class VLACache(Pruner):
         self.layer, self.layers, self.schedule, self.share = layer, layers, schedule, share
         self.order, self.refresh_every, self.with_proprio, self.against = order, refresh_every, with_proprio, against
         self.sites = tuple(map(before_layer, layers))
-        self.states = PerEpisode(State)
+        self.states = PerEpisode(CacheState)
 
     def fit(self, config: VLAConfig) -> None:
         depth = config.llm.layers
@@ -119,9 +119,9 @@ class VLACache(Pruner):
             )
         self.sites = tuple(map(before_layer, layers))
         spans = [Span.PROPRIO] * bool(self.with_proprio and config.proprio_dim) + [Span.PROMPT]
-        self._raters = [Rows(layer, span) for span in spans]
+        self._query_rows = [Rows(layer, span) for span in spans]
         self._all = [Rows(each, Span.ALL) for each in range(depth)] if self.schedule == "entropy" else []
-        self.rows = (*self._raters, *self._all)
+        self.rows = (*self._query_rows, *self._all)
 
     def reset(self, episode: EpisodeKey) -> None:
         self.states.reset(episode)
@@ -142,12 +142,12 @@ class VLACache(Pruner):
         state = self.states[queries[0].episode]
         state.queries += 1
         state.pictures = queries[0].pictures
-        raters = [rows[request] for request in self._raters]
-        weights = torch.cat([found.weights for found in raters], dim=2)
-        state.attention = AttentionRows(weights, None, raters[0].image_columns).images()
+        query_tokens = [rows[request] for request in self._query_rows]
+        weights = torch.cat([found.weights for found in query_tokens], dim=2)
+        state.attention = AttentionRows(weights, None, query_tokens[0].image_columns).images()
         state.entropies = torch.stack([rules.entropy(rows[r].weights[0]) for r in self._all])[None] if self._all else None
 
-    def reusable(self, view: View, state: State) -> list[np.ndarray]:
+    def reusable(self, view: View, state: CacheState) -> list[np.ndarray]:
         """Per camera, the patches that need not be computed, the most similar first."""
         pictures, patches = view.queries[0].pictures, view.layout.patches
         if pictures is None or state.pictures is None:
@@ -161,7 +161,7 @@ class VLACache(Pruner):
         evicted = rules.scaled(self.task, patches)
         return [rules.without_task(found, score, evicted) for found, score in zip(still, scores, strict=True)]
 
-    def _plan(self, view: View, state: State) -> None:
+    def _plan(self, view: View, state: CacheState) -> None:
         """For the query that has just begun: what leaves, in which order, and how much of it before each layer."""
         state.queue, state.left = _nothing(), 0
         if not view.past or state.attention is None or (self.refresh_every and state.queries % self.refresh_every == 0):

@@ -27,7 +27,7 @@ from vla_bench.pruners.memory import PerEpisode
 from vla_bench.records import EpisodeKey
 from vla_bench.trace import Cut
 
-RATERS = {"text": Span.PROMPT, "prefill": Span.PREFILL, "last": Span.LAST}
+QUERY_TOKENS = {"text": Span.PROMPT, "prefill": Span.PREFILL, "last": Span.LAST}
 
 
 def decayed(history: Tensor, decay: float, order: str) -> Tensor:
@@ -84,7 +84,7 @@ class VLAPruner(Pruner):
         self.keep, self.per_camera = keep, quota == "per_image"
         self.use_temporal, self.decay, self.order = use_temporal, decay, order
         self.sites = (LLM_INPUT, before_layer(layer))
-        self.reading, self.acting = self.rows = (Rows(layer - 1, RATERS[rater]), Rows(layer - 1, Span.SLOTS))
+        self.reading, self.acting = self.rows = (Rows(layer - 1, QUERY_TOKENS[rater]), Rows(layer - 1, Span.SLOTS))
         self._history = PerEpisode(lambda: deque(maxlen=window))
         self._embeddings: Tensor | None = None  # of this forward pass's image tokens, before layer 0
 

@@ -59,8 +59,8 @@ class Wrapper(Pruner):
     def reset(self, episode: EpisodeKey) -> None:
         self.inner.reset(episode)
 
-    def instead(self, query: Query):
-        return self.inner.instead(query)
+    def cached_action(self, query: Query):
+        return self.inner.cached_action(query)
 
     def observe(self, query: Query, actions) -> None:
         self.inner.observe(query, actions)

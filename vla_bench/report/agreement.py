@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vla_bench.measure.agree import Agreed
+from vla_bench.measure.agree import AgreementReport
 from vla_bench.tables import print_table
 
 COLUMNS = ("pruner", "tokens", "of", "distance", "95 % CI", "gripper %", "GFLOP", "ms", "prune ms")
 
 
-def print_agreement(agreed: Agreed) -> None:
+def print_agreement(agreed: AgreementReport) -> None:
     """One row a pruner, in the order asked."""
     rows = [
         [
@@ -30,7 +30,7 @@ def print_agreement(agreed: Agreed) -> None:
     print_table(COLUMNS, rows, title)
 
 
-def plot_agreement(agreed: Agreed, picture: Path) -> None:
+def plot_agreement(agreed: AgreementReport, picture: Path) -> None:
     """Distance from the dense model's answers against image tokens kept, with intervals, into a PNG."""
     import matplotlib
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from vla_bench.metrics import Metric, shown
-from vla_bench.results.comparison import Row
+from vla_bench.results.comparison import ComparedRun
 from vla_bench.stats import Rate
 from vla_bench.tables import markdown, print_table
 
@@ -14,16 +14,16 @@ NOTE = """difference: on the pairs, in points, with Newcombe's 95 % interval
 p, verdict: McNemar's exact test, with Holm's correction for the number of rows"""
 
 
-def print_comparison(rows: list[Row]) -> None:
+def print_comparison(rows: list[ComparedRun]) -> None:
     print_table(*comparison_table(rows), details=("GFLOP", "gained", "lost"))
     print(NOTE, file=sys.stderr)
 
 
-def comparison_markdown(rows: list[Row]) -> str:
+def comparison_markdown(rows: list[ComparedRun]) -> str:
     return markdown(*comparison_table(rows))
 
 
-def comparison_table(rows: list[Row]) -> tuple[tuple[str, ...], list[list[str]]]:
+def comparison_table(rows: list[ComparedRun]) -> tuple[tuple[str, ...], list[list[str]]]:
     """Columns, and one row a run: won of each suite, the rate with its interval, what it cost, and the pairs with the first."""
     suites = list(dict.fromkeys(name for row in rows for name in row.suites))
     metrics = shown([row.metrics for row in rows], compared=True)
@@ -32,7 +32,7 @@ def comparison_table(rows: list[Row]) -> tuple[tuple[str, ...], list[list[str]]]
     return columns, [[cells(row, suites, metrics)[column] for column in columns] for row in rows]
 
 
-def cells(row: Row, suites: Sequence[str], metrics: Sequence[Metric]) -> dict[str, str]:
+def cells(row: ComparedRun, suites: Sequence[str], metrics: Sequence[Metric]) -> dict[str, str]:
     rate, gap = row.rate, row.difference
     found = {"run": row.name} | {suite: won(row.suites.get(suite)) for suite in suites}
     found["%"] = "-" if rate.rate is None else f"{100 * rate.rate:.1f}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from vla_bench.measure.latency import Latency, Row
+from vla_bench.measure.latency import Latency, VariantResult
 from vla_bench.paper import table2
 from vla_bench.records import write_atomically
 from vla_bench.tables import print_table
@@ -16,7 +16,7 @@ DETAILS = ("p5", "p95", "GFLOP", "GFLOP/s", "of bound")
 
 def print_latency(found: Latency) -> None:
     """One row a variant, then where the time goes, then the ratios."""
-    comparable = "" if found.comparable else "; says nothing about other machines (comparable: false)"
+    comparable = "" if found.comparable else "; not comparable with other machines (comparable: false)"
     title = (
         f"{found.device}, {found.dtype}, {found.rows[0].wall.n} queries one at a time after {found.warm_queries} to warm up, "
         f"tokens: {found.kept}{comparable}"
@@ -29,7 +29,7 @@ def print_latency(found: Latency) -> None:
         print(f"{each.slow} takes as many times as long as {each.fast}, with 95 % interval:")
         print(f"  whole query {each.wall}, without pictures' preparation {each.device}, decoder alone {each.llm}")
     for flag in found.flags:
-        print(f"mind: {flag}")
+        print(f"warning: {flag}")
     if found.comparable:
         dense, pruned = (table2()[method].latency_ms for method in ("OpenVLA-OFT", "LightVLA"))
         print(
@@ -43,7 +43,7 @@ def write_latency(found: Latency, path: Path) -> None:
     write_atomically(path, json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n")
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: VariantResult) -> list[str]:
     mean, sd, *_ = row.kept
     return [
         row.name,

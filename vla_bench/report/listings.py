@@ -21,10 +21,13 @@ def suites_dict(suites: list[Suite]) -> list[dict]:
 
 def print_suites(suites: list[Suite]) -> None:
     for suite in suites:
-        looks = f"a look every {suite.chunk} of at most {suite.horizon} steps at {suite.control_hz} Hz"
+        title = f"{suite.name} = {suite.libero_name}: {suite.title.split(': ', 1)[-1]}"
+        queries = f"one query per {suite.chunk} steps, at most {suite.horizon} steps at {suite.control_hz} Hz"
         rows = [[str(task.id), task.language] for task in suite.tasks]
         print_table(
-            ("task", "instruction"), rows, title=f"{suite.name} = {suite.libero_name}: {suite.title.split(': ', 1)[-1]}\n{looks}"
+            ("task", "instruction"),
+            rows,
+            title=f"{title}\n{queries}",
         )
 
 

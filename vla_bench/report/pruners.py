@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from vla_bench.pruners.catalogue import Entry
+from vla_bench.pruners.catalogue import PrunerEntry
 from vla_bench.tables import print_table
 
 
-def print_pruners(entries: list[Entry]) -> None:
+def print_pruners(entries: list[PrunerEntry]) -> None:
     """Where each acts and what it needs, then what it does and its parameters with their defaults."""
     needs = {e.name: ", ".join((*e.needs, *["training"] * e.trained)) or "-" for e in entries}
     acts = [[e.name, ", ".join(e.sites), e.count, needs[e.name], e.source] for e in entries]
@@ -21,7 +21,7 @@ def print_pruners(entries: list[Entry]) -> None:
     print("vla-bench eval --pruner fastv --pruner-args layer=3,keep=0.25,quota=global", file=sys.stderr)
 
 
-def _parameters(entry: Entry) -> str:
+def _parameters(entry: PrunerEntry) -> str:
     """Each as KEY=DEFAULT, or KEY=DEFAULT|OTHER where there are few values."""
     return ", ".join(f"{key}={_values(value, entry.choices.get(key, ()))}" for key, value in entry.parameters.items())
 

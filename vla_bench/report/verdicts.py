@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from vla_bench.verify.compare import Mark, Row
-from vla_bench.verify.run import Verdict
+from vla_bench.verify.compare import CheckStatus, FamilyResult
+from vla_bench.verify.run import VerifyReport
 
-STYLES = {Mark.OK: "green", Mark.MISS: "bold red", Mark.UNCHECKED: "yellow"}
+STYLES = {CheckStatus.OK: "green", CheckStatus.MISS: "bold red", CheckStatus.UNCHECKED: "yellow"}
 COLUMNS = ("tensors", "n", "error", "tolerance", "verdict")
 LEFT = {"tensors", "verdict"}
 
 
-def print_verdict(verdict: Verdict) -> None:
+def print_verdict(verdict: VerifyReport) -> None:
     """Under each file one line a family of tensors, by the worst of its n; then what is wrong in words, and the count."""
     from rich import box
     from rich.console import Console
@@ -22,7 +22,7 @@ def print_verdict(verdict: Verdict) -> None:
         console = Console(width=200)  # for files and other programs: no folding to a terminal that is not there
     table = Table(title=Text(str(verdict.fixtures)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     lines = [(f"  {row.family}", str(row.tensors or "-"), number(row.max_error), number(row.tolerance)) for row in verdict.rows]
-    widths = [max(map(len, cells)) for cells in zip(COLUMNS[:-1], *lines, strict=True)] + [len(Mark.UNCHECKED.value)]
+    widths = [max(map(len, cells)) for cells in zip(COLUMNS[:-1], *lines, strict=True)] + [len(CheckStatus.UNCHECKED.value)]
     names = max(console.width - sum(widths[1:]) - 3 * len(COLUMNS), 12)  # in a narrow terminal these are cut short, numbers never
     for column, width in zip(COLUMNS, [min(widths[0], names), *widths[1:]], strict=True):
         table.add_column(column, justify="left" if column in LEFT else "right", width=width, no_wrap=True)
@@ -33,16 +33,16 @@ def print_verdict(verdict: Verdict) -> None:
             file = row.file
         table.add_row(*map(Text, line), Text(row.verdict.value, style=STYLES[row.verdict]))
     console.print(table)
-    for mark in (Mark.UNCHECKED, Mark.MISS):
+    for mark in (CheckStatus.UNCHECKED, CheckStatus.MISS):
         for reason, files in _reasons(verdict.rows, mark).items():
             where = files[0] if len(set(files)) == 1 else f"{len(files)} files"
             console.print(Text(f"{mark.value}: {where}: {reason}"))
     console.print(Text(counts(verdict.rows)))
 
 
-def counts(rows: tuple[Row, ...]) -> str:
+def counts(rows: tuple[FamilyResult, ...]) -> str:
     """Such as "41 ok, 1 MISS, 2 not checked"."""
-    return ", ".join(f"{sum(row.verdict is mark for row in rows)} {mark.value}" for mark in Mark)
+    return ", ".join(f"{sum(row.verdict is mark for row in rows)} {mark.value}" for mark in CheckStatus)
 
 
 def number(value: float | None) -> str:
@@ -52,7 +52,7 @@ def number(value: float | None) -> str:
     return "0" if value == 0 else f"{value:.2g}"
 
 
-def _reasons(rows: tuple[Row, ...], mark: Mark) -> dict[str, list[str]]:
+def _reasons(rows: tuple[FamilyResult, ...], mark: CheckStatus) -> dict[str, list[str]]:
     """The files that each reason holds for."""
     found: dict[str, list[str]] = {}
     for row in rows:

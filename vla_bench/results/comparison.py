@@ -63,7 +63,7 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparedRun:
     """One run; what it is against the first is None for the first itself.
 
     metrics: over all its queries, by key as in `vla_bench.metrics`.
@@ -84,7 +84,7 @@ class Row:
         return table | table.pop("metrics")
 
 
-def compare(paths: list[Path]) -> list[Row]:
+def compare(paths: list[Path]) -> list[ComparedRun]:
     """Rows in the order of run folders or summaries.  Raises NotComparableError where two runs had not the same world."""
     if len(paths) < 2:
         raise UsageError("a comparison takes two runs or more", "vla-bench compare RUN OTHER_RUN")
@@ -103,10 +103,10 @@ def compare(paths: list[Path]) -> list[Row]:
     return [rows[0], *compared]
 
 
-def row(path: Path, run: dict) -> Row:
+def row(path: Path, run: dict) -> ComparedRun:
     totals = run["totals"]
     suites = {name: rate(totals["suites"][name]) for name in run["suites"] if name in totals["suites"]}
-    return Row(path.name.removesuffix(".json"), rate(totals), suites, group_values(totals))
+    return ComparedRun(path.name.removesuffix(".json"), rate(totals), suites, group_values(totals))
 
 
 def rate(group: dict) -> Rate:

@@ -8,13 +8,13 @@ from pathlib import Path
 from statistics import NormalDist
 
 from vla_bench.errors import ExitCode, NotComparableError, UsageError
-from vla_bench.results.comparison import Pairs, Row
+from vla_bench.results.comparison import ComparedRun, Pairs
 from vla_bench.results.summary_file import read_summary
 from vla_bench.stats import Difference, mcnemar_drop, paired_difference, smallest_drop
 from vla_bench.values import Rule
 
 
-class Finding(str, Enum):
+class GateStatus(str, Enum):
     PASSED = "passed"
     DROPPED = "dropped"
     INCONCLUSIVE = "inconclusive"
@@ -22,15 +22,15 @@ class Finding(str, Enum):
 
 
 CODES = {
-    Finding.PASSED: ExitCode.DONE,
-    Finding.DROPPED: ExitCode.REGRESSION,
-    Finding.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
-    Finding.ERRORS: ExitCode.ERROR_BUDGET,
+    GateStatus.PASSED: ExitCode.DONE,
+    GateStatus.DROPPED: ExitCode.REGRESSION,
+    GateStatus.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+    GateStatus.ERRORS: ExitCode.ERROR_BUDGET,
 }
 
 
 @dataclass(frozen=True)
-class Judgement:
+class GateResult:
     """What the pairs of two runs come to under a rule declared before.
 
     margin, alpha: fractions.  difference: with the interval that leaves `alpha` on either side.
@@ -45,7 +45,7 @@ class Judgement:
     difference: Difference
     p: float
     smallest_drop: float | None
-    finding: Finding
+    finding: GateStatus
 
     @property
     def exit_code(self) -> int:
@@ -61,7 +61,7 @@ def check_whole(path: Path) -> None:
         raise NotComparableError(f"the run in {path} did not end: {status}", f"vla-bench eval --out {path} ..., which goes on")
 
 
-def judge(row: Row, rule: Rule, margin: float, alpha: float) -> Judgement:
+def judge(row: ComparedRun, rule: Rule, margin: float, alpha: float) -> GateResult:
     """Whether a compared run is worse than the base.  Raises UsageError for a margin or alpha outside (0, 1)."""
     for name, value in (("--margin", margin), ("--alpha", alpha)):
         if not 0 < value < 1:
@@ -70,17 +70,17 @@ def judge(row: Row, rule: Rule, margin: float, alpha: float) -> Judgement:
     p = mcnemar_drop(pairs.lost, pairs.gained)
     difference = paired_difference(pairs.both, pairs.lost, pairs.gained, pairs.neither, z=NormalDist().inv_cdf(1 - alpha))
     if not pairs.covered:
-        finding = Finding.ERRORS
+        finding = GateStatus.ERRORS
     elif rule is Rule.NONINFERIOR and difference.low > -margin:
-        finding = Finding.PASSED  # a drop may be established and yet be smaller than the margin
+        finding = GateStatus.PASSED  # a drop may be established and yet be smaller than the margin
     elif p < alpha:
-        finding = Finding.DROPPED
+        finding = GateStatus.DROPPED
     else:
-        finding = Finding.PASSED if rule is Rule.DETECT else Finding.INCONCLUSIVE
-    return Judgement(rule, margin, alpha, pairs, difference, p, smallest_drop(pairs.count, pairs.gained, alpha), finding)
+        finding = GateStatus.PASSED if rule is Rule.DETECT else GateStatus.INCONCLUSIVE
+    return GateResult(rule, margin, alpha, pairs, difference, p, smallest_drop(pairs.count, pairs.gained, alpha), finding)
 
 
-def sentences(judgement: Judgement) -> str:
+def sentences(judgement: GateResult) -> str:
     """The judgement in words, for a log."""
     pairs, gap, percent = judgement.pairs, judgement.difference, 100 * (1 - 2 * judgement.alpha)
     before, now = pairs.both + pairs.lost, pairs.both + pairs.gained

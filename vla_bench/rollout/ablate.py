@@ -11,10 +11,10 @@ from vla_bench.checkpoints.known import DEFAULTS
 from vla_bench.errors import UsageError
 from vla_bench.policies.resolve import resolve_model
 from vla_bench.pruners.registry import NONE
-from vla_bench.results.comparison import Row, compare
-from vla_bench.rollout.evaluate import Result, evaluate
+from vla_bench.results.comparison import ComparedRun, compare
+from vla_bench.rollout.evaluate import EvalResult, evaluate
 from vla_bench.rollout.journal import Observer
-from vla_bench.rollout.plan import Request, prepare
+from vla_bench.rollout.plan import EvalRequest, prepare
 from vla_bench.values import OtherNoise, OtherTokens
 
 
@@ -39,9 +39,9 @@ TOKENS = {OtherTokens.MORE: "plus-random", OtherTokens.FEWER: "drop-random"}
 class Ablation:
     """What came of it.  rows: the model, then its variants in the order asked; fewer than asked where a run did not end."""
 
-    rows: list[Row]
+    rows: list[ComparedRun]
     published: list[Published]
-    last: Result
+    last: EvalResult
 
     @property
     def exit_code(self) -> int:
@@ -52,7 +52,7 @@ class Ablation:
 
 
 def ablate(
-    base: Request,
+    base: EvalRequest,
     schedules: tuple[str, ...] = (),
     tokens: tuple[str, ...] = (),
     observer: Callable[[], Observer] = Observer,
@@ -87,7 +87,7 @@ def ablate(
     return Ablation(rows, published[: len(rows)], last)
 
 
-def own_pruner(base: Request) -> str:
+def own_pruner(base: EvalRequest) -> str:
     """What the model prunes with.  Raises UsageError, before anything runs, where it keeps every image token."""
     inner = str(prepare(base).policy.identity.get("pruner", NONE))
     if inner == NONE:
@@ -109,5 +109,5 @@ def trained_with(model: str, schedule: str) -> str:
     return name
 
 
-def within(request: Request, name: str) -> Request:
+def within(request: EvalRequest, name: str) -> EvalRequest:
     return request if request.out is None else replace(request, out=request.out / name.replace(" ", "-"))

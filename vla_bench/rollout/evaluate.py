@@ -13,7 +13,7 @@ from vla_bench.results.summary import Summary, summarise
 from vla_bench.rollout.engine import Engine
 from vla_bench.rollout.folder import RunFolder
 from vla_bench.rollout.journal import Journal, Observer
-from vla_bench.rollout.plan import Plan, Request, prepare
+from vla_bench.rollout.plan import EvalRequest, Plan, prepare
 from vla_bench.rollout.pool import Event
 from vla_bench.rollout.worker import Simulators
 from vla_bench.tables import markdown
@@ -23,7 +23,7 @@ ERROR_BUDGET = 0.02  # share of episodes that may end in errors before a rate me
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class EvalResult:
     """What `evaluate` returns: the run's summary, and where its files are."""
 
     run_dir: Path
@@ -52,7 +52,7 @@ class Result:
         return about | self.summary.to_dict()
 
 
-def evaluate(request: Request, observer: Observer | None = None) -> Result:
+def evaluate(request: EvalRequest, observer: Observer | None = None) -> EvalResult:
     """Run what was asked for and is not yet recorded.  Raises VlaBenchError; whatever was finished by then is recorded."""
     plan = prepare(request)
     folder = RunFolder(request.out or Path("results/runs") / plan.run_id, plan.describe(), request.fresh)
@@ -64,7 +64,7 @@ def evaluate(request: Request, observer: Observer | None = None) -> Result:
         folder.close()
 
 
-def _run(plan: Plan, folder: RunFolder, observer: Observer) -> Result:
+def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
     folder.forget_errors(plan.episodes)
     todo = [key for key in plan.episodes if key not in folder.done]
     suites = {suite.name: suite for suite in plan.suites}
@@ -94,7 +94,7 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> Result:
     summary = summarise(folder.done.values())
     instructions = {key: task.language for key, task in tasks.items()}
     folder.write_text("summary.md", markdown(*result_table(summary, instructions)))
-    return Result(
+    return EvalResult(
         run_dir=folder.path,
         summary=summary,
         instructions=instructions,
@@ -117,5 +117,5 @@ def greeting(plan: Plan, folder: RunFolder, todo: int) -> str:
     width = max((len(name) for name, _ in plan.policy.card), default=0)
     lines += [f"  {name:{width}}  {value}" for name, value in plan.policy.card]
     if folder.replaced:
-        lines.append(f"the earlier run was set aside as {folder.replaced}")
+        lines.append(f"the earlier run was moved to {folder.replaced}")
     return "\n".join(lines)

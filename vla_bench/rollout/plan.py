@@ -29,7 +29,7 @@ WORKER_BYTES_MESHES = 2.5e9  # and on meshes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class EvalRequest:
     """What the user asked for, as the command line takes it."""
 
     suite: str = "all"
@@ -80,7 +80,7 @@ def worker_count(text: str, episodes: int, assets: AssetPack) -> int:
 class Plan:
     """A request that was found possible: everything is known and at hand before the first episode."""
 
-    request: Request
+    request: EvalRequest
     choice: ModelChoice
     model: ResolvedModel
     suites: list[Suite]
@@ -131,7 +131,7 @@ class Plan:
         )
 
 
-def prepare(request: Request) -> Plan:
+def prepare(request: EvalRequest) -> Plan:
     """Check everything that can be checked without running, what is quick before what is slow.  Raises VlaBenchError."""
     one_of(Video, request.video, "--video")
     suites = load_suites(request.suite)
@@ -157,7 +157,7 @@ def prepare(request: Request) -> Plan:
     )
 
 
-def model_choice(request: Request, suites: list[Suite]) -> ModelChoice:
+def model_choice(request: EvalRequest, suites: list[Suite]) -> ModelChoice:
     names = tuple(suite.name for suite in suites)
     return ModelChoice(
         request.model,

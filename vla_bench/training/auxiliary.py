@@ -10,7 +10,7 @@ from vla_bench.training.samples import PLACES
 METRES = 0.1  # a unit of the answer, so that the loss is of the actions' size
 
 
-class WhereHead(nn.Module):
+class KeypointHead(nn.Module):
     """Mean hidden state of the action slots (B, 56, D) -> `Batch.targets`, (B, PLACES, 3) in units of `METRES`."""
 
     def __init__(self, width: int):
@@ -21,7 +21,7 @@ class WhereHead(nn.Module):
         return self.answer(slots.mean(dim=1)).view(-1, PLACES, 3)
 
 
-def where_loss(answer: Tensor, targets: Tensor) -> Tensor:
+def keypoint_loss(answer: Tensor, targets: Tensor) -> Tensor:
     """Mean distance along an axis, in units of `METRES`.  Over all places, of which those not known count 0: divided by the
     number of known ones, the shares of a batch would not add up to it."""
     return ((answer - torch.nan_to_num(targets) / METRES).abs() * targets.isfinite()).mean()

@@ -38,7 +38,7 @@ from vla_bench.training.frames import Frames, prepare_frames
 from vla_bench.training.lora import add_lora
 from vla_bench.training.plot import plot_log
 from vla_bench.training.recipe import Recipe
-from vla_bench.training.samples import Samples
+from vla_bench.training.samples import SampleLoader
 from vla_bench.training.shares import parse_shares
 from vla_bench.training.state import FILE as STATE
 from vla_bench.training.state import is_training, saved_recipe
@@ -118,7 +118,7 @@ def _train(
     with processes.first_alone():
         frames = prepare_frames(files, model.config.image_size, prepared(request.data), prepared(request.out))
     table = statistics(frames, files, recipe.normalization, None if recipe.fresh_scale else begun.statistics)
-    samples = Samples(
+    samples = SampleLoader(
         frames,
         model.config,
         Tokenizer(tokenizer_file, model.config.tokens),

@@ -45,7 +45,7 @@ class Batch:
         return replace(self, inputs=inputs, actions=self.actions.to(device), targets=self.targets.to(device))
 
 
-class Samples:
+class SampleLoader:
     """Draws batches from prepared frames.
 
     switch_weight: how much likelier a chunk is in which, or soon after which, the gripper opens or closes; those moments are

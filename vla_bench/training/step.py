@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from vla_bench.interface.pruner import Pruner
 from vla_bench.model.shortcuts import FastLayer, Shortcuts
 from vla_bench.model.vla import VLA, Output
-from vla_bench.training.auxiliary import WhereHead, where_loss
+from vla_bench.training.auxiliary import KeypointHead, keypoint_loss
 from vla_bench.training.samples import GRIPPER, Batch, generator_of
 
 
@@ -20,7 +20,7 @@ class Loss(nn.Module):
         super().__init__()
         self.model = model
         self.auxiliary = auxiliary
-        self.where = WhereHead(model.config.llm.width) if auxiliary else None
+        self.where = KeypointHead(model.config.llm.width) if auxiliary else None
         plain = model.openvla.language_model.model.layers
         self._shortcuts = Shortcuts(layers=(*plain[:-1], FastLayer(plain[-1], fused=False)), rows=True)
 
@@ -32,7 +32,7 @@ class Loss(nn.Module):
         loss = error.mean()
         seen = {"action": loss.detach(), "gripper": error[..., GRIPPER].mean().detach(), "kept": picked(output)}
         if self.where is not None:
-            where = where_loss(self.where(output.slots.float()), batch.targets)
+            where = keypoint_loss(self.where(output.slots.float()), batch.targets)
             loss = loss + self.auxiliary * where
             seen["where"] = where.detach()
         return loss, seen

@@ -20,7 +20,7 @@ from vla_bench.signals import on_ending
 from vla_bench.training.log import Log
 from vla_bench.training.optimiser import Optimisers
 from vla_bench.training.recipe import Recipe
-from vla_bench.training.samples import Batch, Samples
+from vla_bench.training.samples import Batch, SampleLoader
 from vla_bench.training.state import carry_over, load_state, save_state
 from vla_bench.training.step import Loss
 
@@ -86,7 +86,7 @@ class Trainer:
         self,
         recipe: Recipe,
         model: VLA,
-        samples: Samples,
+        samples: SampleLoader,
         folder: Path,
         processes: Processes = Processes(),  # noqa: B008  frozen
         save_every: int = 500,

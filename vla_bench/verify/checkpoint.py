@@ -17,14 +17,14 @@ from vla_bench.interface.config import TokenIds
 from vla_bench.model.images import Normalisation
 from vla_bench.model.normalisation import Statistics
 from vla_bench.model.vla import VLA
-from vla_bench.verify.compare import EXACT, Answer
+from vla_bench.verify.compare import EXACT, Computed
 from vla_bench.verify.fixture import Fixture
 
 NAME = "tiny_ckpt"
 
 
 @dataclass
-class Subject:
+class TestedModel:
     """The model under test, in float32 on the CPU.
 
     statistics: of every data set that the checkpoint has them of.
@@ -45,14 +45,14 @@ class Subject:
             self.model.action_head.chunk = self.model.config.chunk
 
 
-def load_subject(folder: Path) -> Subject:
+def load_subject(folder: Path) -> TestedModel:
     """Raises CheckpointError."""
     loaded = load(str(folder), device="cpu", dtype=torch.float32, pruner=None)
     tokens = loaded.config.tokens
     if read_config_file(folder).origin is None:
         tokens = replace(tokens, actions_end=TokenIds().actions_end)
     statistics = tuple(Statistics.parse(entry, key) for key, entry in loaded.statistics.items())
-    return Subject(loaded.model, loaded.normalisation, statistics, tokens)
+    return TestedModel(loaded.model, loaded.normalisation, statistics, tokens)
 
 
 def stored(folder: Path) -> Fixture:
@@ -68,8 +68,8 @@ def stored(folder: Path) -> Fixture:
     return Fixture(tensors)
 
 
-def answers(subject: Subject) -> Iterator[Answer]:
+def answers(subject: TestedModel) -> Iterator[Computed]:
     """Every weight is in the model as it is in the file: bfloat16 fits in float32."""
     for name, value in subject.model.state_dict().items():
         part = name.split(".", 1)[0]
-        yield Answer(name.removeprefix("openvla."), value, EXACT, family="weights" if part == "openvla" else part)
+        yield Computed(name.removeprefix("openvla."), value, EXACT, family="weights" if part == "openvla" else part)

@@ -42,14 +42,14 @@ RESIZED = Tolerance(1.0, share=2e-4)  # of 255; what float64 Lanczos and TensorF
 PICTURE = Tolerance(1.0)
 
 
-class Mark(str, Enum):
+class CheckStatus(str, Enum):
     OK = "ok"
     MISS = "MISS"
     UNCHECKED = "not checked"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Computed:
     """Our value of one tensor of a file.
 
     family: the row it is reported in; None derives it from the name.
@@ -66,7 +66,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Row:
+class FamilyResult:
     """One line of the verdict: a family of tensors of one file, by the worst of them.
 
     max_error, tolerance: absolute, of the worst tensor; None where nothing could be compared.
@@ -78,7 +78,7 @@ class Row:
     tensors: int
     max_error: float | None
     tolerance: float | None
-    verdict: Mark
+    verdict: CheckStatus
     reason: str | None = None
 
     def to_dict(self) -> dict[str, object]:
@@ -99,12 +99,12 @@ def family_of(tensor: str) -> str:
     return re.sub(r"^(\w+\.grad)\..*", r"\1", name)
 
 
-def judge(file: str, fixture: Fixture, answers: Iterator[Answer]) -> list[Row]:
+def judge(file: str, fixture: Fixture, answers: Iterator[Computed]) -> list[FamilyResult]:
     """Compare every answer with the tensor of its name, then list the tensors that nobody asked about."""
-    groups: dict[str, dict[str, Row]] = {}
+    groups: dict[str, dict[str, FamilyResult]] = {}
     why = "no check knows this tensor"
 
-    def add(tensor: str, row: Row, group: str | None = None) -> None:
+    def add(tensor: str, row: FamilyResult, group: str | None = None) -> None:
         """A tensor may be compared more than once; the worse result stays."""
         rows = groups.setdefault(group or row.family, {})
         rows[tensor] = max(rows.get(tensor, row), row, key=_badness)
@@ -129,20 +129,20 @@ def judge(file: str, fixture: Fixture, answers: Iterator[Answer]) -> list[Row]:
     return [replace(max(rows.values(), key=_badness), tensors=len(rows)) for rows in groups.values()]
 
 
-def broken(file: str, reason: object) -> Row:
+def broken(file: str, reason: object) -> FamilyResult:
     """A file that cannot be used at all."""
     return _miss(file, "file", _one_line(reason))
 
 
-def unchecked(file: str, family: str, reason: str, tensors: int = 0) -> Row:
-    return Row(file, family, tensors, None, None, Mark.UNCHECKED, reason)
+def unchecked(file: str, family: str, reason: str, tensors: int = 0) -> FamilyResult:
+    return FamilyResult(file, family, tensors, None, None, CheckStatus.UNCHECKED, reason)
 
 
-def _miss(file: str, family: str, reason: str, tensors: int = 1) -> Row:
-    return Row(file, family, tensors, None, None, Mark.MISS, reason)
+def _miss(file: str, family: str, reason: str, tensors: int = 1) -> FamilyResult:
+    return FamilyResult(file, family, tensors, None, None, CheckStatus.MISS, reason)
 
 
-def _compare(file: str, family: str, fixture: Fixture, answer: Answer) -> Row:
+def _compare(file: str, family: str, fixture: Fixture, answer: Computed) -> FamilyResult:
     expected = _numbers(fixture[answer.tensor])
     if answer.problem:
         return _miss(file, family, f"{answer.tensor}: {answer.problem}")
@@ -165,10 +165,10 @@ def _compare(file: str, family: str, fixture: Fixture, answer: Answer) -> Row:
         reason = f"{answer.tensor}{where}: {found[place]:.6g}, expected {expected[place]:.6g}"
     elif (differing := int((error > 0).sum())) > allowed:
         reason = f"{answer.tensor}: {differing} of {error.size} values differ, {allowed} may"
-    return Row(file, family, 1, worst, bound, Mark.MISS if reason else Mark.OK, reason)
+    return FamilyResult(file, family, 1, worst, bound, CheckStatus.MISS if reason else CheckStatus.OK, reason)
 
 
-def _badness(row: Row) -> tuple[bool, float]:
+def _badness(row: FamilyResult) -> tuple[bool, float]:
     """Misses first, then by how much of its tolerance the error takes."""
     if row.max_error == 0:
         used = 0.0
@@ -176,7 +176,7 @@ def _badness(row: Row) -> tuple[bool, float]:
         used = math.inf
     else:
         used = row.max_error / row.tolerance
-    return row.verdict is Mark.MISS, used
+    return row.verdict is CheckStatus.MISS, used
 
 
 def _numbers(value: Array | int | float | None) -> np.ndarray:

@@ -13,16 +13,16 @@ from vla_bench.model.action_tokens import decode
 from vla_bench.model.images import pixel_values
 from vla_bench.model.normalisation import Statistics, env_actions, normalise_proprio, unnormalise_actions
 from vla_bench.model.vla import VLA, Inputs, Output
-from vla_bench.verify.checkpoint import Subject
-from vla_bench.verify.compare import EXACT, MATHS, Answer
+from vla_bench.verify.checkpoint import TestedModel
+from vla_bench.verify.compare import EXACT, MATHS, Computed
 from vla_bench.verify.fixture import Fixture
 from vla_bench.verify.pruner import score
-from vla_bench.verify.watch import Seen, WatchedLightVLA, watch
+from vla_bench.verify.watch import Activations, RecordingLightVLA, watch
 
 CHUNKS = tuple(f"{model}.{name}" for model in ("dense", "light") for name in ("actions_normalized", "actions", "env_actions"))
 
 
-def answers(subject: Subject, given: Fixture) -> Iterator[Answer]:
+def answers(subject: TestedModel, given: Fixture) -> Iterator[Computed]:
     """Inputs: images_uint8, input_ids, attention_mask, state_raw.  Everything else follows from them and the weights."""
     images = given["images_uint8"].numpy()
     subject.fit(cameras=len(images), chunk=(given.shape(*CHUNKS) or [None])[0])
@@ -30,41 +30,41 @@ def answers(subject: Subject, given: Fixture) -> Iterator[Answer]:
     statistics = _statistics(subject, given)
     pixels = torch.as_tensor(pixel_values(images, subject.normalisation)).unsqueeze(0)
     prompt = prompt_ids(given["input_ids"][given["attention_mask"].bool()].tolist(), config.tokens.space)
-    yield Answer("pixel_values", pixels)
-    yield Answer("num_prompt_tokens", len(prompt), EXACT)
+    yield Computed("pixel_values", pixels)
+    yield Computed("num_prompt_tokens", len(prompt), EXACT)
     proprio = None
     if config.proprio_dim:
         state = normalise_proprio(given["state_raw"].numpy(), statistics)
-        yield Answer("proprio_norm", state, MATHS)
+        yield Computed("proprio_norm", state, MATHS)
         proprio = torch.as_tensor(state).float().unsqueeze(0)
     inputs = Inputs(pixels, (prompt,), proprio)
 
     output, seen = _run(model, inputs, None, ActionSlice.ALIGNED)
-    yield Answer("vision_features", seen.features)
-    yield Answer("projected_patches", seen.patches)
+    yield Computed("vision_features", seen.features)
+    yield Computed("projected_patches", seen.patches)
     if proprio is not None:
-        yield Answer("proprio_token", seen.proprio[:, 0])
-    yield Answer("inputs_embeds", seen.entering)
-    yield Answer("dense.hidden_after_layer0", seen.layer0)
-    yield Answer("dense.last_hidden_state", output.tokens.hidden)
+        yield Computed("proprio_token", seen.proprio[:, 0])
+    yield Computed("inputs_embeds", seen.entering)
+    yield Computed("dense.hidden_after_layer0", seen.layer0)
+    yield Computed("dense.last_hidden_state", output.tokens.hidden)
     yield from _actions("dense.", output, statistics)
     yield from _discrete("dense.", output, model, statistics)
 
-    pruner = WatchedLightVLA(mask_padding=False).eval()
+    pruner = RecordingLightVLA(mask_padding=False).eval()
     output, seen = _run(model, inputs, pruner, ActionSlice.REFERENCE)
-    yield Answer("light.score", score(pruner.view))
-    yield Answer("light.keep_mask", pruner.choice.keep, EXACT)
-    yield Answer("light.num_kept", pruner.choice.keep.sum(dim=1), EXACT)
-    yield Answer("light.position_ids", output.tokens.positions, EXACT)
-    yield Answer("light.pruned_embeds", seen.entering)
-    yield Answer("light.hidden_after_layer0", seen.layer0)
-    yield Answer("light.last_hidden_state", output.tokens.hidden)
+    yield Computed("light.score", score(pruner.view))
+    yield Computed("light.keep_mask", pruner.choice.keep, EXACT)
+    yield Computed("light.num_kept", pruner.choice.keep.sum(dim=1), EXACT)
+    yield Computed("light.position_ids", output.tokens.positions, EXACT)
+    yield Computed("light.pruned_embeds", seen.entering)
+    yield Computed("light.hidden_after_layer0", seen.layer0)
+    yield Computed("light.last_hidden_state", output.tokens.hidden)
     yield from _actions("light.", output, statistics)
     output, _ = _run(model, inputs, pruner, ActionSlice.ALIGNED)
     yield from _actions("light.aligned.", output, statistics, env=False)
 
 
-def _statistics(subject: Subject, given: Fixture) -> Statistics:
+def _statistics(subject: TestedModel, given: Fixture) -> Statistics:
     """Of several data sets' statistics those that the file's own state was normalised with: no file names them."""
     first, *others = subject.statistics
     if others and {"state_raw", "proprio_norm"} <= set(given.names()):
@@ -80,26 +80,26 @@ def prompt_ids(ids: Sequence[int], space: int) -> tuple[int, ...]:
 
 
 @torch.no_grad()
-def _run(model: VLA, inputs: Inputs, pruner: Pruner | None, action_slice: ActionSlice) -> tuple[Output, Seen]:
+def _run(model: VLA, inputs: Inputs, pruner: Pruner | None, action_slice: ActionSlice) -> tuple[Output, Activations]:
     model.pruner, model.action_slice = pruner, action_slice
     with watch(model) as seen:
         return model(inputs), seen
 
 
-def _actions(prefix: str, output: Output, statistics: Statistics, env: bool = True) -> Iterator[Answer]:
+def _actions(prefix: str, output: Output, statistics: Statistics, env: bool = True) -> Iterator[Computed]:
     actions = unnormalise_actions(output.actions[0].double().numpy(), statistics)
-    yield Answer(f"{prefix}actions_hidden_states", output.slots)
-    yield Answer(f"{prefix}actions_normalized", output.actions[0])
-    yield Answer(f"{prefix}actions", actions)
+    yield Computed(f"{prefix}actions_hidden_states", output.slots)
+    yield Computed(f"{prefix}actions_normalized", output.actions[0])
+    yield Computed(f"{prefix}actions", actions)
     if env:
-        yield Answer(f"{prefix}env_actions", env_actions(actions))
+        yield Computed(f"{prefix}env_actions", env_actions(actions))
 
 
 @torch.no_grad()
-def _discrete(prefix: str, output: Output, model: VLA, statistics: Statistics) -> Iterator[Answer]:
+def _discrete(prefix: str, output: Output, model: VLA, statistics: Statistics) -> Iterator[Computed]:
     """The same hidden states read as action tokens: this is what checks `lm_head`."""
     config = model.config
     ids = model.openvla.language_model.lm_head(output.slots).argmax(dim=-1)
     bins = decode(ids[0].view(config.chunk, config.action_dim).numpy(), config.tokens.actions_end, config.tokens.action_bins)
-    yield Answer(f"{prefix}discrete_token_ids", ids, EXACT)
-    yield Answer(f"{prefix}discrete_actions", unnormalise_actions(bins, statistics), MATHS)
+    yield Computed(f"{prefix}discrete_token_ids", ids, EXACT)
+    yield Computed(f"{prefix}discrete_actions", unnormalise_actions(bins, statistics), MATHS)

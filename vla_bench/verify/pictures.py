@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 
 from vla_bench.model.images import centre_crop, jpeg, lanczos3, prepare
-from vla_bench.verify.compare import EXACT, PICTURE, RESIZED, Answer
+from vla_bench.verify.compare import EXACT, PICTURE, RESIZED, Computed
 from vla_bench.verify.fixture import Fixture, FixtureError
 
 
-def answers(given: Fixture, size: int | None = None) -> Iterator[Answer]:
+def answers(given: Fixture, size: int | None = None) -> Iterator[Computed]:
     """Input: img*.raw (H, W, 3) uint8, upright.  `size`: the model's picture; None reads it off img*.resized."""
     pictures = sorted({match[1] for name in given.names() if (match := re.match(r"(img\d+)\.", name))})
     if not pictures:
@@ -19,11 +19,11 @@ def answers(given: Fixture, size: int | None = None) -> Iterator[Answer]:
         raw = given[f"{picture}.raw"]
         side = size or (given.shape(f"{picture}.resized", f"{picture}.cropped") or raw.shape)[0]
         squeezed = jpeg(raw)
-        yield Answer(f"{picture}.after_jpeg", squeezed, EXACT)
+        yield Computed(f"{picture}.after_jpeg", squeezed, EXACT)
         resized = lanczos3(given.get(f"{picture}.after_jpeg", squeezed), side)
-        yield Answer(f"{picture}.resized", resized, RESIZED)
+        yield Computed(f"{picture}.resized", resized, RESIZED)
         # From our own resize where the file lacks one, and then as near as that is.
         tolerance = EXACT if f"{picture}.resized" in given else PICTURE
-        yield Answer(f"{picture}.cropped", centre_crop(given.get(f"{picture}.resized", resized)), tolerance)
+        yield Computed(f"{picture}.cropped", centre_crop(given.get(f"{picture}.resized", resized)), tolerance)
         # The simulator draws upside down, which `prepare` undoes.
-        yield Answer(f"{picture}.cropped", prepare(raw[::-1, ::-1], side), PICTURE, family="img*.cropped, whole chain")
+        yield Computed(f"{picture}.cropped", prepare(raw[::-1, ::-1], side), PICTURE, family="img*.cropped, whole chain")

@@ -15,12 +15,12 @@ from vla_bench.model.sequence import Tokens, thin
 from vla_bench.pruners import lightvla
 from vla_bench.pruners.gumbel import add_noise, straight_through
 from vla_bench.pruners.lightvla import LightVLA
-from vla_bench.verify.compare import EXACT, GRADIENTS, Answer
+from vla_bench.verify.compare import EXACT, GRADIENTS, Computed
 from vla_bench.verify.fixture import Fixture
-from vla_bench.verify.watch import WatchedLightVLA
+from vla_bench.verify.watch import RecordingLightVLA
 
 
-def answers(given: Fixture) -> Iterator[Answer]:
+def answers(given: Fixture) -> Iterator[Computed]:
     """Inputs: tokens, position_ids, attention_mask, noise (its shape says how many patches), noise_scale, grad_tokens_out."""
     tokens = _tokens(given)
     yield from _evaluation(tokens)
@@ -58,16 +58,16 @@ def _sample(tokens: Tokens, number: int) -> Tokens:
     return Tokens(tokens.hidden[one], tokens.positions[one], tokens.valid[one], tokens.ids[one], layout)
 
 
-def _evaluation(tokens: Tokens) -> Iterator[Answer]:
+def _evaluation(tokens: Tokens) -> Iterator[Computed]:
     view = _view(tokens)
     found = score(view)
     pruner = LightVLA(mask_padding=False).eval()
     keep = pruner.select(view).keep
-    yield Answer("eval.score", found)
-    yield Answer("eval.queries", lightvla.queries(lightvla.rms_norm(view.patches.hidden), lightvla.rms_norm(view.task)))
-    yield Answer("eval.indices", found.argmax(dim=-1), EXACT)
-    yield Answer("eval.mask", keep, EXACT)
-    yield Answer("eval.num_kept", keep.sum(dim=1), EXACT)
+    yield Computed("eval.score", found)
+    yield Computed("eval.queries", lightvla.queries(lightvla.rms_norm(view.patches.hidden), lightvla.rms_norm(view.task)))
+    yield Computed("eval.indices", found.argmax(dim=-1), EXACT)
+    yield Computed("eval.mask", keep, EXACT)
+    yield Computed("eval.num_kept", keep.sum(dim=1), EXACT)
     together = _prune(pruner, tokens)
     for number, kept in enumerate(keep.sum(dim=1).tolist()):
         alone = _prune(pruner, _sample(tokens, number))
@@ -81,19 +81,19 @@ def _evaluation(tokens: Tokens) -> Iterator[Answer]:
                 together.valid[[number]][:, columns],
             ),
         ):
-            yield Answer(f"eval.sample{number}.tokens_out", hidden)
-            yield Answer(f"eval.sample{number}.position_ids_out", positions, EXACT)
-            yield Answer(f"eval.sample{number}.attention_mask_out", valid, EXACT)
+            yield Computed(f"eval.sample{number}.tokens_out", hidden)
+            yield Computed(f"eval.sample{number}.position_ids_out", positions, EXACT)
+            yield Computed(f"eval.sample{number}.attention_mask_out", valid, EXACT)
 
 
-def _training(given: Fixture, tokens: Tokens, prefix: str, noise_scale: float | None) -> Iterator[Answer]:
+def _training(given: Fixture, tokens: Tokens, prefix: str, noise_scale: float | None) -> Iterator[Computed]:
     hidden = tokens.hidden.detach().requires_grad_()
     tokens = replace(tokens, hidden=hidden)
     noisy = score(_view(tokens))
     if noise_scale is not None:
         noisy = add_noise(noisy, given["noise"], noise_scale)
     indicator, _ = straight_through(noisy)
-    pruner = WatchedLightVLA(noise_scale, draw=lambda _: given["noise"], mask_padding=False).train()
+    pruner = RecordingLightVLA(noise_scale, draw=lambda _: given["noise"], mask_padding=False).train()
     resampled = _prune(pruner, tokens)
     picked, upstream = pruner.choice.picked, given["grad_tokens_out"]
     (gradient,) = torch.autograd.grad((resampled.hidden * upstream).sum(), hidden)
@@ -101,15 +101,15 @@ def _training(given: Fixture, tokens: Tokens, prefix: str, noise_scale: float | 
     scattered = torch.zeros_like(upstream[:, images]).scatter_add_(
         1, picked.unsqueeze(-1).expand_as(upstream[:, images]), upstream[:, images]
     )
-    yield Answer(f"{prefix}.noisy_score", noisy)
-    yield Answer(f"{prefix}.hard", indicator.round(), EXACT)
-    yield Answer(f"{prefix}.soft", noisy.softmax(dim=-1))
-    yield Answer(f"{prefix}.indices", picked, EXACT)
-    yield Answer(f"{prefix}.tokens_out", resampled.hidden)
-    yield Answer(f"{prefix}.position_ids_out", resampled.positions, EXACT)
-    yield Answer(f"{prefix}.attention_mask_out", resampled.valid, EXACT)
+    yield Computed(f"{prefix}.noisy_score", noisy)
+    yield Computed(f"{prefix}.hard", indicator.round(), EXACT)
+    yield Computed(f"{prefix}.soft", noisy.softmax(dim=-1))
+    yield Computed(f"{prefix}.indices", picked, EXACT)
+    yield Computed(f"{prefix}.tokens_out", resampled.hidden)
+    yield Computed(f"{prefix}.position_ids_out", resampled.positions, EXACT)
+    yield Computed(f"{prefix}.attention_mask_out", resampled.valid, EXACT)
     # Through the RMS norm of an empty row the gradient is a thousand times larger: compared apart, it cannot hide the others.
     empty = (tokens.hidden == 0).all(dim=-1)
-    yield Answer(f"{prefix}.grad_tokens", gradient, GRADIENTS, where=~empty)
-    yield Answer(f"{prefix}.grad_tokens", gradient, GRADIENTS, where=empty)
-    yield Answer(f"{prefix}.grad_patches_straight_through", gradient[:, images] - scattered, GRADIENTS)
+    yield Computed(f"{prefix}.grad_tokens", gradient, GRADIENTS, where=~empty)
+    yield Computed(f"{prefix}.grad_tokens", gradient, GRADIENTS, where=empty)
+    yield Computed(f"{prefix}.grad_patches_straight_through", gradient[:, images] - scattered, GRADIENTS)

@@ -15,13 +15,13 @@ from pathlib import Path
 from vla_bench.errors import ExitCode, UsageError, VlaBenchError
 from vla_bench.verify import checkpoint, evaluation, numbers, pictures, pruner, training
 from vla_bench.verify.baselines import adp, divprune, fastv, flashvla_ics, oft_spans, sparsevlm, spvla, vlacache, vlapruner
-from vla_bench.verify.checkpoint import Subject
-from vla_bench.verify.compare import Answer, Mark, Row, broken, judge, unchecked
+from vla_bench.verify.checkpoint import TestedModel
+from vla_bench.verify.compare import CheckStatus, Computed, FamilyResult, broken, judge, unchecked
 from vla_bench.verify.fixture import Fixture, FixtureError, read
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 
-ALONE: dict[str, Callable[[Fixture], Iterator[Answer]]] = {
+ALONE: dict[str, Callable[[Fixture], Iterator[Computed]]] = {
     r"pruner_.*\.safetensors": pruner.answers,
     r"image_pipeline.*\.npz": pictures.answers,
     r"utils.*\.npz": numbers.answers,
@@ -35,7 +35,7 @@ ALONE: dict[str, Callable[[Fixture], Iterator[Answer]]] = {
     r"baselines_vlapruner.*\.npz": vlapruner.answers,
     r"baselines_oft_spans.*\.npz": oft_spans.answers,
 }
-WITH_MODEL: dict[str, Callable[[Subject, Fixture], Iterator[Answer]]] = {
+WITH_MODEL: dict[str, Callable[[TestedModel, Fixture], Iterator[Computed]]] = {
     r"e2e_eval_.*\.safetensors": evaluation.answers,
     r"e2e_train.*\.safetensors": training.answers,
 }
@@ -43,16 +43,16 @@ TENSOR_FILES = (".safetensors", ".npz", ".npy", ".pt")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VerifyReport:
     """What came of a folder of fixtures."""
 
     fixtures: Path
-    rows: tuple[Row, ...]
+    rows: tuple[FamilyResult, ...]
 
     @property
     def passed(self) -> bool:
         """Nothing missed.  What was not checked counts neither way."""
-        return all(row.verdict is not Mark.MISS for row in self.rows)
+        return all(row.verdict is not CheckStatus.MISS for row in self.rows)
 
     @property
     def exit_code(self) -> int:
@@ -62,7 +62,7 @@ class Verdict:
         return {"fixtures": str(self.fixtures), "passed": self.passed, "rows": [row.to_dict() for row in self.rows]}
 
 
-def verify(fixtures: Path | None = None) -> Verdict:
+def verify(fixtures: Path | None = None) -> VerifyReport:
     """Check every fixture in a folder; None for the shipped set.
 
     Raises UsageError where there is nothing to check.  A damaged file is a row that misses, not an error.
@@ -84,7 +84,7 @@ def verify(fixtures: Path | None = None) -> Verdict:
         rows += _with_model(folder / checkpoint.NAME, with_model)
     known = {path for path, _ in alone + with_model}
     rows += [unchecked(path.name, "file", f"no checker for {_kind(path)}") for path in files if path not in known]
-    return Verdict(folder, tuple(rows))
+    return VerifyReport(folder, tuple(rows))
 
 
 def _checker(table: dict[str, Callable], path: Path) -> Callable | None:
@@ -97,7 +97,7 @@ def _kind(path: Path) -> str:
     return f"{head}_*" if separator else path.name
 
 
-def _check(path: Path, check: Callable[[Fixture], Iterator[Answer]]) -> list[Row]:
+def _check(path: Path, check: Callable[[Fixture], Iterator[Computed]]) -> list[FamilyResult]:
     try:
         given = read(path)
     except FixtureError as error:
@@ -105,7 +105,7 @@ def _check(path: Path, check: Callable[[Fixture], Iterator[Answer]]) -> list[Row
     return judge(path.name, given, check(given))
 
 
-def _with_model(folder: Path, files: list[tuple[Path, Callable]]) -> list[Row]:
+def _with_model(folder: Path, files: list[tuple[Path, Callable]]) -> list[FamilyResult]:
     """The checkpoint's own rows, then those of the files that need it."""
     try:
         if not folder.is_dir():

@@ -11,11 +11,11 @@ from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.pruner import Pruner
 from vla_bench.model.vla import VLA, Inputs
 from vla_bench.training.labels import action_masks, label_text, prompts_of, readout_mask
-from vla_bench.verify.checkpoint import Subject
-from vla_bench.verify.compare import EXACT, GRADIENTS, Answer
+from vla_bench.verify.checkpoint import TestedModel
+from vla_bench.verify.compare import EXACT, GRADIENTS, Computed
 from vla_bench.verify.fixture import Fixture
 from vla_bench.verify.pruner import score
-from vla_bench.verify.watch import WatchedLightVLA, watch
+from vla_bench.verify.watch import RecordingLightVLA, watch
 
 EMBEDDING = "language_model.model.embed_tokens.weight"
 EMBEDDED = ("embed_rows_ids", "embed_rows")  # its gradient is stored by the rows that are not zero
@@ -27,7 +27,7 @@ def gradients_in(given: Fixture) -> list[str]:
     return sorted(names - set(EMBEDDED))
 
 
-def answers(subject: Subject, given: Fixture, gradients: Sequence[str] | None = None) -> Iterator[Answer]:
+def answers(subject: TestedModel, given: Fixture, gradients: Sequence[str] | None = None) -> Iterator[Computed]:
     """Inputs: input_ids and labels (for the prompts), pixel_values, proprio, actions, noise, noise_scale.
 
     gradients: names of parameters; None for those that the file has.
@@ -37,24 +37,24 @@ def answers(subject: Subject, given: Fixture, gradients: Sequence[str] | None = 
     model, config, tokens = subject.model, subject.model.config, subject.text_tokens
     prompts = prompts_of(given["input_ids"], given["labels"])
     text = label_text(prompts, actions, tokens)
-    yield Answer("input_ids", text.input_ids, EXACT)
-    yield Answer("labels", text.labels, EXACT)
-    yield Answer("attention_mask", text.attention_mask, EXACT)
+    yield Computed("input_ids", text.input_ids, EXACT)
+    yield Computed("labels", text.labels, EXACT)
+    yield Computed("attention_mask", text.attention_mask, EXACT)
     current, following = action_masks(text.labels, config.action_dim, tokens)
     shifted = readout_mask(text.labels, config.action_dim, tokens)
-    yield Answer("current_action_mask", current, EXACT)
-    yield Answer("next_actions_mask", following, EXACT)
-    yield Answer("action_mask_shifted", shifted, EXACT)
+    yield Computed("current_action_mask", current, EXACT)
+    yield Computed("next_actions_mask", following, EXACT)
+    yield Computed("action_mask_shifted", shifted, EXACT)
 
     inputs = Inputs(pixels, prompts, given["proprio"].float() if config.proprio_dim else None)
-    light = WatchedLightVLA(float(given["noise_scale"]), draw=lambda _: noise, mask_padding=False)
+    light = RecordingLightVLA(float(given["noise_scale"]), draw=lambda _: noise, mask_padding=False)
     for kind, pruner in (("dense", None), ("light", light)):
         yield from _step(kind, model, inputs, pruner, actions, shifted)
         rows = text.input_ids[~(current | following)].unique()
         yield from _gradients(kind, model, gradients_in(given) if gradients is None else gradients, rows)
 
 
-def _step(kind: str, model: VLA, inputs: Inputs, pruner: Pruner | None, actions: Tensor, shifted: Tensor) -> Iterator[Answer]:
+def _step(kind: str, model: VLA, inputs: Inputs, pruner: Pruner | None, actions: Tensor, shifted: Tensor) -> Iterator[Computed]:
     """One forward and backward pass; the gradients stay in the model."""
     model.train().requires_grad_(True).zero_grad()
     model.pruner, model.action_slice = pruner, ActionSlice.ALIGNED
@@ -63,34 +63,34 @@ def _step(kind: str, model: VLA, inputs: Inputs, pruner: Pruner | None, actions:
     loss = (output.actions - actions).abs().mean()
     loss.backward()
     tokens = output.tokens
-    yield Answer(f"{kind}.last_hidden_state", tokens.hidden)
-    yield Answer(f"{kind}.actions_hidden_states", output.slots)
+    yield Computed(f"{kind}.last_hidden_state", tokens.hidden)
+    yield Computed(f"{kind}.actions_hidden_states", output.slots)
     # The same states found by their labels, which is how the reference finds them.
     behind = tokens.hidden[:, 1 + tokens.visual : -1]
-    yield Answer(f"{kind}.actions_hidden_states", behind[shifted].view_as(output.slots))
-    yield Answer(f"{kind}.pred_actions", output.actions)
-    yield Answer(f"{kind}.loss", loss)
+    yield Computed(f"{kind}.actions_hidden_states", behind[shifted].view_as(output.slots))
+    yield Computed(f"{kind}.pred_actions", output.actions)
+    yield Computed(f"{kind}.loss", loss)
     if pruner is not None:
-        yield Answer(f"{kind}.score", score(pruner.view))
-        yield Answer(f"{kind}.indices", pruner.choice.picked, EXACT)
-        yield Answer(f"{kind}.position_ids", tokens.positions, EXACT)
+        yield Computed(f"{kind}.score", score(pruner.view))
+        yield Computed(f"{kind}.indices", pruner.choice.picked, EXACT)
+        yield Computed(f"{kind}.position_ids", tokens.positions, EXACT)
         valid = torch.ones_like(tokens.positions, dtype=torch.bool) if tokens.valid is None else tokens.valid
-        yield Answer(f"{kind}.attention_mask", valid, EXACT)
-        yield Answer(f"{kind}.selected_embeds", seen.entering)
+        yield Computed(f"{kind}.attention_mask", valid, EXACT)
+        yield Computed(f"{kind}.selected_embeds", seen.entering)
 
 
-def _gradients(kind: str, model: VLA, names: Sequence[str], rows: Tensor) -> Iterator[Answer]:
+def _gradients(kind: str, model: VLA, names: Sequence[str], rows: Tensor) -> Iterator[Computed]:
     """By the parameters' public names.  `rows`: the token ids whose embedding takes part."""
     parameters = {name.removeprefix("openvla."): parameter for name, parameter in model.named_parameters()}
     for name in names:
         if name in parameters:
-            yield Answer(f"{kind}.grad.{name}", _gradient(parameters[name]), GRADIENTS)
+            yield Computed(f"{kind}.grad.{name}", _gradient(parameters[name]), GRADIENTS)
         else:
-            yield Answer(f"{kind}.grad.{name}", None, problem="the model has no such parameter")
+            yield Computed(f"{kind}.grad.{name}", None, problem="the model has no such parameter")
     embedding = _gradient(parameters[EMBEDDING])
-    yield Answer(f"{kind}.grad.embed_rows_ids", rows, EXACT)
+    yield Computed(f"{kind}.grad.embed_rows_ids", rows, EXACT)
     for row in range(len(rows)):  # each with a tolerance of its own: they differ a hundredfold
-        yield Answer(f"{kind}.grad.embed_rows", embedding[rows], GRADIENTS, where=torch.arange(len(rows)) == row)
+        yield Computed(f"{kind}.grad.embed_rows", embedding[rows], GRADIENTS, where=torch.arange(len(rows)) == row)
 
 
 def _gradient(parameter: Tensor) -> Tensor:

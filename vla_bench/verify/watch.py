@@ -15,7 +15,7 @@ from vla_bench.pruners.lightvla import LightVLA
 
 
 @dataclass
-class Seen:
+class Activations:
     """What passed through the model, filled while it runs.
 
     features: (B, P, vision width) both ViTs.  patches: (B, P, D) projected.  proprio: (B, 1, D).
@@ -30,9 +30,9 @@ class Seen:
 
 
 @contextmanager
-def watch(model: VLA) -> Iterator[Seen]:
-    """Fill a `Seen` with whatever forward passes happen inside the `with` block."""
-    seen = Seen()
+def watch(model: VLA) -> Iterator[Activations]:
+    """Fill a `Activations` with whatever forward passes happen inside the `with` block."""
+    seen = Activations()
 
     def output_to(name: str):
         def hook(module, args, output):
@@ -59,7 +59,7 @@ def watch(model: VLA) -> Iterator[Seen]:
             hook.remove()
 
 
-class WatchedLightVLA(LightVLA):
+class RecordingLightVLA(LightVLA):
     """LightVLA that remembers its last view and choice."""
 
     view: View

@@ -27,7 +27,7 @@ class Pose:
 
 
 @dataclass(frozen=True)
-class Facts:
+class SceneConstants:
     """What does not change during an episode of a task."""
 
     goal: tuple[tuple[str, ...], ...]  # predicates, all of which must hold: ("in", "milk_1", "basket_1_contain_region")
@@ -42,7 +42,7 @@ class Facts:
 class Scene:
     """The privileged state, for scripted experts only."""
 
-    facts: Facts
+    facts: SceneConstants
     bodies: dict[str, Pose]  # every object and fixture
     sites: dict[str, Pose]  # every region
     joints: dict[str, float]  # drawers, doors and knobs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vla_bench.world.observation import Facts, Pose, Scene
+from vla_bench.world.observation import Pose, Scene, SceneConstants
 
 
 class SceneReader:
@@ -27,7 +27,7 @@ class SceneReader:
             if joints:
                 joint_regions[name] = joints
                 self._joints.update({joint: self._model.get_joint_qpos_addr(joint) for joint in joints})
-        self.facts = Facts(
+        self.facts = SceneConstants(
             goal=tuple(tuple(predicate) for predicate in problem["goal_state"]),
             of_interest=tuple(problem["obj_of_interest"]),
             categories={name: category for name, category in categories.items() if name in self._bodies},

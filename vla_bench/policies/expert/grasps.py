@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vla_bench.policies.expert.motions import DOWN, about, about_z
-from vla_bench.policies.expert.shapes import Hold, Shape, obstacles, shape_of
+from vla_bench.policies.expert.shapes import BoundingShape, Hold, obstacles, shape_of
 from vla_bench.world.observation import Pose, Scene
 
 WIDEST = 0.074  # what fits between the open fingers
@@ -108,7 +108,7 @@ def candidates(scene: Scene, name: str, hold: Hold | None = None) -> list[Grasp]
     ]
 
 
-def crowding(grasp: Pose, others: list[tuple[Shape, Pose]], spread: float = OPENED) -> float:
+def crowding(grasp: Pose, others: list[tuple[BoundingShape, Pose]], spread: float = OPENED) -> float:
     """How much of the hand would be inside something else: 0 is free, 1 a touch of every part."""
     hand, fingers, wrist = _hand(grasp), _fingers(grasp, spread), grasp.pos - WRIST[:, None] * grasp.mat[:, 2]
     total = 0.0
@@ -119,7 +119,7 @@ def crowding(grasp: Pose, others: list[tuple[Shape, Pose]], spread: float = OPEN
     return float(total)
 
 
-def way_down(grasp: Pose, others: list[tuple[Shape, Pose]]) -> float:
+def way_down(grasp: Pose, others: list[tuple[BoundingShape, Pose]]) -> float:
     """The worst crowding on the way down to a grasp: an open drawer may hang above it."""
     return max(crowding(Pose(grasp.pos - back * grasp.mat[:, 2], grasp.mat), others) for back in (0.0, 0.06, 0.12, 0.18))
 
@@ -162,7 +162,7 @@ def upright(turn: float) -> np.ndarray:
     return about_z((turn + LEFTMOST) % np.pi - LEFTMOST) @ DOWN
 
 
-def _rim(shape: Shape, pose: Pose):
+def _rim(shape: BoundingShape, pose: Pose):
     """Points around the rim; the fingers close along the radius, leaning as the wall does where there is room."""
     top = pose.pos + pose.mat @ np.array([*shape.rim_at, shape.centre[2] + shape.half[2]])
     deep = MUG_DEPTH if 2 * shape.half[2] > 2 * PALM else RIM_DEPTH
@@ -179,7 +179,7 @@ def _rim(shape: Shape, pose: Pose):
             yield Pose(point, mat), 2.0 * (shape.lean - lean) + 3.0 * handle
 
 
-def _handle(shape: Shape, pose: Pose):
+def _handle(shape: BoundingShape, pose: Pose):
     """Across the handle, the hand leaning away from what it belongs to."""
     across = pose.mat[:, shape.across]
     outward = pose.mat @ np.array(shape.handle)
@@ -188,7 +188,7 @@ def _handle(shape: Shape, pose: Pose):
     yield Pose(pose.pos + outward, mat), 0.0
 
 
-def _faces(shape: Shape, pose: Pose):
+def _faces(shape: BoundingShape, pose: Pose):
     """Pairs of upright faces that the fingers fit around, as the object lies now."""
     low, high = shape.heights(pose)
     centre = shape.middle(pose)

@@ -26,7 +26,7 @@ class Hold(Enum):
 
 
 @dataclass(frozen=True)
-class Shape:
+class BoundingShape:
     """A box around the object: `half` sizes about `centre`, both in the body's frame."""
 
     half: tuple[float, float, float]
@@ -59,32 +59,32 @@ class Shape:
         return np.linalg.norm(np.maximum(np.abs(inside) - self.half, 0.0), axis=1)
 
 
-_CAN = Shape((0.031, 0.038, 0.031), (0.0, 0.0, -0.003), Hold.ROUND, axis=1)
-_CARTON = Shape((0.0265, 0.0655, 0.026), (0.0, -0.0045, 0.0), Hold.ACROSS)
-_CABINET = Shape((0.127, 0.110, 0.109), (0.004, 0.0015, 0.114))
+_CAN = BoundingShape((0.031, 0.038, 0.031), (0.0, 0.0, -0.003), Hold.ROUND, axis=1)
+_CARTON = BoundingShape((0.0265, 0.0655, 0.026), (0.0, -0.0045, 0.0), Hold.ACROSS)
+_CABINET = BoundingShape((0.127, 0.110, 0.109), (0.004, 0.0015, 0.114))
 
-SHAPES: dict[str, Shape] = {
+SHAPES: dict[str, BoundingShape] = {
     "alphabet_soup": _CAN,
     "tomato_sauce": _CAN,
     "milk": _CARTON,
     "orange_juice": _CARTON,
-    "salad_dressing": Shape((0.026, 0.073, 0.018), hold=Hold.ACROSS),
-    "ketchup": Shape((0.0285, 0.0725, 0.0185), hold=Hold.ACROSS),
-    "bbq_sauce": Shape((0.023, 0.015, 0.0535), (0.0, 0.0, -0.0015), Hold.ACROSS),
-    "cream_cheese": Shape((0.041, 0.021, 0.009), hold=Hold.ACROSS),
-    "butter": Shape((0.038, 0.020, 0.009), hold=Hold.ACROSS),
-    "chocolate_pudding": Shape((0.041, 0.023, 0.0135), hold=Hold.ACROSS),
-    "cookies": Shape((0.031, 0.041, 0.009), hold=Hold.ACROSS),
-    "wine_bottle": Shape((0.022, 0.022, 0.079), (0.0, 0.0, 0.080), Hold.ROUND),
-    "akita_black_bowl": Shape((0.0535, 0.0535, 0.025), (0.0, 0.0, 0.027), Hold.RIM, rim=0.0515, lean=0.34, seat=0.012),
-    "glazed_rim_porcelain_ramekin": Shape((0.045, 0.045, 0.021), (0.0, 0.0, 0.022), Hold.RIM, rim=0.042),
-    "porcelain_mug": Shape(
+    "salad_dressing": BoundingShape((0.026, 0.073, 0.018), hold=Hold.ACROSS),
+    "ketchup": BoundingShape((0.0285, 0.0725, 0.0185), hold=Hold.ACROSS),
+    "bbq_sauce": BoundingShape((0.023, 0.015, 0.0535), (0.0, 0.0, -0.0015), Hold.ACROSS),
+    "cream_cheese": BoundingShape((0.041, 0.021, 0.009), hold=Hold.ACROSS),
+    "butter": BoundingShape((0.038, 0.020, 0.009), hold=Hold.ACROSS),
+    "chocolate_pudding": BoundingShape((0.041, 0.023, 0.0135), hold=Hold.ACROSS),
+    "cookies": BoundingShape((0.031, 0.041, 0.009), hold=Hold.ACROSS),
+    "wine_bottle": BoundingShape((0.022, 0.022, 0.079), (0.0, 0.0, 0.080), Hold.ROUND),
+    "akita_black_bowl": BoundingShape((0.0535, 0.0535, 0.025), (0.0, 0.0, 0.027), Hold.RIM, rim=0.0515, lean=0.34, seat=0.012),
+    "glazed_rim_porcelain_ramekin": BoundingShape((0.045, 0.045, 0.021), (0.0, 0.0, 0.022), Hold.RIM, rim=0.042),
+    "porcelain_mug": BoundingShape(
         (0.063, 0.048, 0.053), (-0.0025, -0.001, 0.0555), Hold.RIM, rim=0.0455, rim_at=(0.0125, -0.001), lean=0.1
     ),
-    "red_coffee_mug": Shape(
+    "red_coffee_mug": BoundingShape(
         (0.062, 0.047, 0.066), (0.0005, -0.0005, 0.0645), Hold.RIM, rim=0.044, rim_at=(-0.0155, -0.0005), lean=0.1
     ),
-    "white_yellow_mug": Shape(
+    "white_yellow_mug": BoundingShape(
         (0.070, 0.053, 0.0515),
         (-0.0015, 0.0, 0.0515),
         Hold.RIM,
@@ -95,29 +95,29 @@ SHAPES: dict[str, Shape] = {
         across=1,
         handle_lean=0.6,
     ),  # fmt: skip
-    "moka_pot": Shape((0.041, 0.0735, 0.076), (0.0, 0.0175, 0.010), Hold.HANDLE, handle=(0.0, 0.074, 0.050)),
-    "black_book": Shape((0.0145, 0.055, 0.0675), (-0.0005, -0.012, 0.0695), Hold.ACROSS),
-    "desk_caddy": Shape((0.075, 0.217, 0.0835), (0.0, 0.0, 0.0845)),
-    "chefmate_8_frypan": Shape((0.178, 0.102, 0.029), (0.081, -0.001, 0.030)),
-    "wine_rack": Shape((0.134, 0.1265, 0.165), (0.0, 0.0025, 0.163)),
-    "microwave": Shape((0.206, 0.111, 0.0945), (-0.033, 0.0, 0.0945), seat=0.024),
-    "plate": Shape((0.069, 0.069, 0.0095), (0.0, 0.0, 0.0065), Hold.EDGE, rim=0.064, seat=0.003),
-    "basket": Shape((0.085, 0.079, 0.071), (0.0, 0.0, 0.075)),
+    "moka_pot": BoundingShape((0.041, 0.0735, 0.076), (0.0, 0.0175, 0.010), Hold.HANDLE, handle=(0.0, 0.074, 0.050)),
+    "black_book": BoundingShape((0.0145, 0.055, 0.0675), (-0.0005, -0.012, 0.0695), Hold.ACROSS),
+    "desk_caddy": BoundingShape((0.075, 0.217, 0.0835), (0.0, 0.0, 0.0845)),
+    "chefmate_8_frypan": BoundingShape((0.178, 0.102, 0.029), (0.081, -0.001, 0.030)),
+    "wine_rack": BoundingShape((0.134, 0.1265, 0.165), (0.0, 0.0025, 0.163)),
+    "microwave": BoundingShape((0.206, 0.111, 0.0945), (-0.033, 0.0, 0.0945), seat=0.024),
+    "plate": BoundingShape((0.069, 0.069, 0.0095), (0.0, 0.0, 0.0065), Hold.EDGE, rim=0.064, seat=0.003),
+    "basket": BoundingShape((0.085, 0.079, 0.071), (0.0, 0.0, 0.075)),
     "wooden_cabinet": _CABINET,
     "white_cabinet": _CABINET,
-    "flat_stove": Shape((0.149, 0.095, 0.012), (0.0965, 0.0, -0.008), seat=0.0255),
+    "flat_stove": BoundingShape((0.149, 0.095, 0.012), (0.0965, 0.0, -0.008), seat=0.0255),
 }
 
 
 HINGE = np.array([-0.1725, -0.088, 0.0])  # of the microwave's door, in the microwave's frame
-DOOR = Shape((0.1295, 0.032, 0.0925), (0.1295, -0.033, 0.096))  # from its hinge, closed
+DOOR = BoundingShape((0.1295, 0.032, 0.0925), (0.1295, -0.033, 0.096))  # from its hinge, closed
 
 
-def shape_of(scene: Scene, name: str) -> Shape | None:
+def shape_of(scene: Scene, name: str) -> BoundingShape | None:
     return SHAPES.get(scene.facts.categories.get(name, ""))
 
 
-def obstacles(scene: Scene, *without: str) -> list[tuple[Shape, Pose]]:
+def obstacles(scene: Scene, *without: str) -> list[tuple[BoundingShape, Pose]]:
     """Everything of known shape but `without`, doors, and the open drawers but those that they lie in."""
     found = [(shape, pose) for name, pose in scene.bodies.items() if name not in without and (shape := shape_of(scene, name))]
     inside = np.array([scene.bodies[name].pos for name in without]).reshape(-1, 3)
@@ -125,7 +125,7 @@ def obstacles(scene: Scene, *without: str) -> list[tuple[Shape, Pose]]:
     return found + [drawer for drawer in open_drawers(scene) if not np.any(drawer[0].distance(drawer[1], inside) == 0.0)]
 
 
-def doors(scene: Scene) -> list[tuple[Shape, Pose]]:
+def doors(scene: Scene) -> list[tuple[BoundingShape, Pose]]:
     """The microwave's door with its handle, however far it is open."""
     found = []
     for name, joints in scene.facts.joint_regions.items():
@@ -135,10 +135,10 @@ def doors(scene: Scene) -> list[tuple[Shape, Pose]]:
     return found
 
 
-def open_drawers(scene: Scene) -> list[tuple[Shape, Pose]]:
+def open_drawers(scene: Scene) -> list[tuple[BoundingShape, Pose]]:
     """The boxes of the drawers that stand out."""
     return [
-        (Shape(tuple(scene.facts.region_sizes[region] + 0.01)), scene.sites[region])
+        (BoundingShape(tuple(scene.facts.region_sizes[region] + 0.01)), scene.sites[region])
         for region, joints in scene.facts.joint_regions.items()
         if region in scene.sites and region in scene.facts.regions and scene.joints[joints[0]] < -0.05
     ]

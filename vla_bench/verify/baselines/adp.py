@@ -12,14 +12,14 @@ from vla_bench.interface.config import LLMConfig, TokenIds, VLAConfig
 from vla_bench.model.decoder import Decoder
 from vla_bench.pruners.shares import count
 from vla_bench.pruners.vla_adp import clip, importance, keep_best, shares
-from vla_bench.pruners.vla_adp_gate import Gate, displacement
-from vla_bench.verify.compare import EXACT, Answer, Tolerance
+from vla_bench.pruners.vla_adp_gate import MotionGate, displacement
+from vla_bench.verify.compare import EXACT, Computed, Tolerance
 from vla_bench.verify.fixture import Fixture
 
 SCORES = Tolerance(2e-6, floor=1.0)
 
 
-def answers(given: Fixture) -> Iterator[Answer]:
+def answers(given: Fixture) -> Iterator[Computed]:
     """Inputs: norm_w, rms_eps, q_w, k_w, heads; select/case*/{text, vision, ratio, split}; gate/case*/{eef_pos, options}."""
     cases = given.names("select/")
     decoder = _decoder(given) if cases else None
@@ -27,7 +27,7 @@ def answers(given: Fixture) -> Iterator[Answer]:
         yield from _select(given, decoder, case)
     for case in (name.removesuffix("eef_pos") for name in given.names("gate/") if name.endswith("/eef_pos")):
         name = case + "state_used_per_window"
-        yield Answer(name, _gate(given, case), EXACT, family="gate/case*/state_used_per_window")
+        yield Computed(name, _gate(given, case), EXACT, family="gate/case*/state_used_per_window")
 
 
 def _decoder(given: Fixture) -> Decoder:
@@ -43,22 +43,22 @@ def _decoder(given: Fixture) -> Decoder:
 
 
 @torch.no_grad()
-def _select(given: Fixture, decoder: Decoder, case: str) -> Iterator[Answer]:
+def _select(given: Fixture, decoder: Decoder, case: str) -> Iterator[Computed]:
     text, vision = (torch.as_tensor(given[case + name]).unsqueeze(0) for name in ("text", "vision"))
     visual, split = vision.shape[1], tuple(given[case + "split"].tolist())
     query, key = decoder.first_queries_and_keys(torch.cat([text, vision], dim=1))
     scores = importance(query[:, :, : text.shape[1]], key[:, :, text.shape[1] :], torch.ones(text.shape[:2]))
-    yield Answer(case + "importance", scores[0], SCORES, family="select/case*/importance")
+    yield Computed(case + "importance", scores[0], SCORES, family="select/case*/importance")
     parts = given.shape(case + "per_image_keep") or (max(1, len(split)),)  # left out for a single picture
     cameras = parts[0]
     found = shares(max(1, count(float(given[case + "ratio"]), visual)), split or (1.0,) * cameras)
     if case + "per_image_keep" in given:
-        yield Answer(case + "per_image_keep", found, EXACT, family="select/case*/per_image_keep")
+        yield Computed(case + "per_image_keep", found, EXACT, family="select/case*/per_image_keep")
     patches = visual // cameras
     camera = torch.arange(visual).unsqueeze(0) // patches
     keep = keep_best(scores, camera, clip(found, patches, "lose"))[0]
     order = _by_score(scores[0], keep) if cameras == 1 else keep.nonzero().flatten()
-    yield Answer(case + "keep_idx", order, EXACT, family="select/case*/keep_idx")
+    yield Computed(case + "keep_idx", order, EXACT, family="select/case*/keep_idx")
 
 
 def _by_score(scores: Tensor, keep: Tensor) -> Tensor:
@@ -71,6 +71,6 @@ def _gate(given: Fixture, case: str) -> list[int]:
     """Whether the query before each window was pruned, and whether the next one is."""
     rule, hold, distance, limit = given[case + "options"].tolist()
     fuse = re.fullmatch(r"limit(\d+)", limit)
-    gate = Gate(rule, "last" if hold == "last" else "prune", int(fuse[1]) if fuse else 0, distance)
+    gate = MotionGate(rule, "last" if hold == "last" else "prune", int(fuse[1]) if fuse else 0, distance)
     closed = [gate.close(displacement(window, distance)) for window in given[case + "eef_pos"]]
     return [0, *map(int, closed)]

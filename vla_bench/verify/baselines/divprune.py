@@ -11,22 +11,22 @@ from vla_bench.interface.sites import LLM_INPUT
 from vla_bench.interface.view import Patches, Query, View
 from vla_bench.pruners.divprune import DivPrune, cosine_distances, farthest
 from vla_bench.pruners.shares import count
-from vla_bench.verify.compare import EXACT, Answer
+from vla_bench.verify.compare import EXACT, Computed
 from vla_bench.verify.fixture import Fixture
 
 
-def answers(given: Fixture) -> Iterator[Answer]:
+def answers(given: Fixture) -> Iterator[Computed]:
     """Inputs: case*/{x, ratio}."""
     for case in (name.removesuffix("x") for name in given.names() if name.endswith("/x")):
         tokens, ratio = torch.as_tensor(given[case + "x"]).unsqueeze(0), float(given[case + "ratio"])
         everything = torch.ones(1, 1, tokens.shape[1], dtype=torch.bool)
         order = farthest(cosine_distances(tokens), everything, count(ratio, tokens.shape[1]))[0, 0]
         name = case + "selected_in_order"
-        yield Answer(name, order, EXACT, family="case*/selected_in_order")
+        yield Computed(name, order, EXACT, family="case*/selected_in_order")
         # The class makes a mask of the same choice.
         kept = _kept(tokens, ratio)
         problem = None if kept == sorted(order.tolist()) else f"the pruner keeps {kept}, in order {sorted(order.tolist())}"
-        yield Answer(name, order, EXACT, family="case*/selected_in_order", problem=problem)
+        yield Computed(name, order, EXACT, family="case*/selected_in_order", problem=problem)
 
 
 def _kept(tokens: torch.Tensor, ratio: float) -> list[int]:

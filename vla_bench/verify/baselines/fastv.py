@@ -15,14 +15,14 @@ from vla_bench.interface.view import AttentionRows, Patches, Query, View
 from vla_bench.pruners.fastv import FastV
 from vla_bench.pruners.shares import count
 from vla_bench.verify.baselines.llama import Llama, load
-from vla_bench.verify.compare import ACTIVATIONS, EXACT, Answer, Tolerance
+from vla_bench.verify.compare import ACTIVATIONS, EXACT, Computed, Tolerance
 from vla_bench.verify.fixture import Fixture
 
 SCORES = Tolerance(2e-6, floor=0.0)
 DEEP = Tolerance(2e-5, floor=0.0)  # attention behind several layers, each with its own rounding
 
 
-def answers(given: Fixture) -> Iterator[Answer]:
+def answers(given: Fixture) -> Iterator[Computed]:
     """Inputs: weights, inputs_embeds, hf/case*/K_r, inplace/case*/{attn, sys_img_rank}."""
     llama = load(given)
     yield from _dense(given, llama)
@@ -32,7 +32,7 @@ def answers(given: Fixture) -> Iterator[Answer]:
         yield from _given_attention(given, case)
 
 
-class Look(Pruner):
+class AllAttention(Pruner):
     """Keeps everything and asks for all attention of some layers."""
 
     name = "look"
@@ -50,25 +50,25 @@ def _cases(given: Fixture, prefix: str, tensor: str) -> list[str]:
     return [name.removesuffix(tensor) for name in given.names(prefix) if name.endswith("/" + tensor)]
 
 
-def _dense(given: Fixture, llama: Llama) -> Iterator[Answer]:
+def _dense(given: Fixture, llama: Llama) -> Iterator[Computed]:
     name = "dense/attn_layer"
-    run = llama.run(given["inputs_embeds"], Look([int(found.removeprefix(name)) for found in given.names(name)]))
-    yield Answer("dense/last_hidden", run.tokens.hidden, ACTIVATIONS)
+    run = llama.run(given["inputs_embeds"], AllAttention([int(found.removeprefix(name)) for found in given.names(name)]))
+    yield Computed("dense/last_hidden", run.tokens.hidden, ACTIVATIONS)
     for request, rows in run.rows.items():
-        yield Answer(f"{name}{request.layer}", rows.weights[0], DEEP, family=f"{name}*")
+        yield Computed(f"{name}{request.layer}", rows.weights[0], DEEP, family=f"{name}*")
 
 
-def _end_to_end(given: Fixture, llama: Llama, case: str) -> Iterator[Answer]:
+def _end_to_end(given: Fixture, llama: Llama, case: str) -> Iterator[Computed]:
     layer, dropped = given[case + "K_r"].tolist()
     pruner = FastV(int(layer), 1 - dropped, rater="last", quota="global")
     run = llama.run(given["inputs_embeds"], pruner)
-    yield Answer(case + "num_keep", count(pruner.keep, llama.layout.visual), EXACT, family="hf/case*/num_keep")
-    yield Answer(case + "keep_indices", run.tokens.positions[0], EXACT, family="hf/case*/keep_indices")
-    yield Answer(case + "tokens_per_layer", run.tokens_per_layer, EXACT, family="hf/case*/tokens_per_layer")
-    yield Answer(case + "last_hidden", run.tokens.hidden, ACTIVATIONS, family="hf/case*/last_hidden")
+    yield Computed(case + "num_keep", count(pruner.keep, llama.layout.visual), EXACT, family="hf/case*/num_keep")
+    yield Computed(case + "keep_indices", run.tokens.positions[0], EXACT, family="hf/case*/keep_indices")
+    yield Computed(case + "tokens_per_layer", run.tokens_per_layer, EXACT, family="hf/case*/tokens_per_layer")
+    yield Computed(case + "last_hidden", run.tokens.hidden, ACTIVATIONS, family="hf/case*/last_hidden")
 
 
-def _given_attention(given: Fixture, case: str) -> Iterator[Answer]:
+def _given_attention(given: Fixture, case: str) -> Iterator[Computed]:
     before, visual, k = given[case + "sys_img_rank"].tolist()
     attention = torch.as_tensor(given[case + "attn"])
     rest = attention.shape[-1] - before - visual
@@ -81,9 +81,9 @@ def _given_attention(given: Fixture, case: str) -> Iterator[Answer]:
     kept = torch.cat([torch.ones(before), keep, torch.ones(rest)]).nonzero().flatten()
     ranked = torch.sort(rows.images()[0], descending=True, stable=True).indices
     ranked = ranked[keep[ranked].bool()]
-    yield Answer(case + "score", rows.images()[0], SCORES, family="inplace/case*/score")
-    yield Answer(case + "top_index_unsorted", before + ranked, EXACT, family="inplace/case*/top_index_unsorted")
-    yield Answer(case + "keep_indices", kept, EXACT, family="inplace/case*/keep_indices")
+    yield Computed(case + "score", rows.images()[0], SCORES, family="inplace/case*/score")
+    yield Computed(case + "top_index_unsorted", before + ranked, EXACT, family="inplace/case*/top_index_unsorted")
+    yield Computed(case + "keep_indices", kept, EXACT, family="inplace/case*/keep_indices")
 
 
 def _mask(choice: Selection | None, visual: int) -> torch.Tensor:

@@ -21,9 +21,9 @@ from vla_bench.interface.needs import Rows
 from vla_bench.interface.pruner import Pruner
 from vla_bench.interface.trace import PassTrace
 from vla_bench.interface.view import AttentionRows, Query
-from vla_bench.model.decoder import Decoder, Memory
-from vla_bench.model.past import Past
-from vla_bench.model.pruning import Pruning
+from vla_bench.model.decoder import Decoder, DecodingCache
+from vla_bench.model.past import KVCache
+from vla_bench.model.pruning import PruningPass
 from vla_bench.model.sequence import Tokens
 from vla_bench.model.stages import Stages
 from vla_bench.records import EpisodeKey
@@ -31,7 +31,7 @@ from vla_bench.verify.fixture import Array, Fixture
 
 
 @dataclass(frozen=True)
-class Run:
+class LlamaPass:
     """What one pass gives.
 
     tokens: behind the final norm.
@@ -65,8 +65,8 @@ class Llama:
         pruner: Pruner | None = None,
         causal: bool = True,
         queries: Sequence[Query] = (),
-        pasts: dict[EpisodeKey, Past] | None = None,
-    ) -> Run:
+        pasts: dict[EpisodeKey, KVCache] | None = None,
+    ) -> LlamaPass:
         """One pass over (1, N, D), the pruner's `fit` having been called or not as the caller likes.
 
         causal: every token sees earlier ones only; otherwise all see all, as in OpenVLA-OFT.
@@ -77,17 +77,17 @@ class Llama:
         ids = torch.arange(self.layout.visual).expand(len(hidden), -1)
         tokens = Tokens(hidden, positions, None, ids, self.layout)
         first_layer = self.decoder.first_queries_and_keys
-        pruning = Pruning(pruner, self.layout, tuple(queries), first_layer, {} if pasts is None else pasts, Stages())
+        pruning = PruningPass(pruner, self.layout, tuple(queries), first_layer, {} if pasts is None else pasts, Stages())
         entering: list[Tokens] = []
 
         def before(layer: int, tokens: Tokens) -> Tokens:
             entering.append(tokens if pruning.before is None else pruning.before(layer, tokens))
             return entering[-1]
 
-        memory = Memory(DynamicCache(), []) if causal else None
+        memory = DecodingCache(DynamicCache(), []) if causal else None
         tokens = self.decoder(pruning.at_input(tokens), before, pruning.probe, memory, pruning.past)
         rows = pruning.probe.found if pruning.probe else {}
-        return Run(tokens, tuple(entering), pruning.trace, rows)
+        return LlamaPass(tokens, tuple(entering), pruning.trace, rows)
 
 
 def load(given: Fixture, prefix: str = "w/") -> Llama:

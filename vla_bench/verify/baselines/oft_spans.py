@@ -19,21 +19,21 @@ from vla_bench.interface.view import AttentionRows, Patches, Query, View
 from vla_bench.pruners.fastv import FastV
 from vla_bench.pruners.vla_pruner import VLAPruner
 from vla_bench.records import EpisodeKey
-from vla_bench.verify.compare import EXACT, Answer
+from vla_bench.verify.compare import EXACT, Computed
 from vla_bench.verify.fixture import Fixture, FixtureError
 
 EPISODE = EpisodeKey("fixture", 0, 0)
 
 
-def answers(given: Fixture) -> Iterator[Answer]:
+def answers(given: Fixture) -> Iterator[Computed]:
     """Inputs: case*/{attn_headmean, embeds, layout, ratio, mode} and, for some, history."""
     for case in (name.removesuffix("mode") for name in given.names() if name.endswith("/mode")):
         mode, _ = given[case + "mode"].tolist()
-        yield Answer(case + "keep_indices", _kept(given, case), EXACT, family=f"case*/keep_indices, {mode}, transcription")
+        yield Computed(case + "keep_indices", _kept(given, case), EXACT, family=f"case*/keep_indices, {mode}, transcription")
 
 
 @dataclass(frozen=True)
-class Given:
+class SpanCase:
     """What a case says about one pass."""
 
     attention: Tensor  # (N, N) mean over heads
@@ -65,7 +65,7 @@ def _kept(given: Fixture, case: str) -> Tensor:
     """The positions of all tokens that are left."""
     start, visual, patches, proprio, text, slots = given[case + "layout"].tolist()
     layout = Layout(visual // patches, patches, proprio, (text,), slots, before=start)
-    one = Given(torch.as_tensor(given[case + "attn_headmean"]), torch.as_tensor(given[case + "embeds"]), layout)
+    one = SpanCase(torch.as_tensor(given[case + "attn_headmean"]), torch.as_tensor(given[case + "embeds"]), layout)
     mode, rater = given[case + "mode"].tolist()
     keep = 1 - float(given[case + "ratio"])
     if mode == "fastv":

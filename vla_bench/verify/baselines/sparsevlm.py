@@ -12,19 +12,19 @@ from vla_bench.interface.needs import Rows
 from vla_bench.interface.selection import Selection
 from vla_bench.interface.sites import LLM_INPUT, before_layer
 from vla_bench.interface.view import AttentionRows, Patches, Query, View
-from vla_bench.pruners.raters import rank, rated, rater_scores
+from vla_bench.pruners.query_tokens import paid_to_images, query_token_scores, rank
 from vla_bench.pruners.recycling import best_dropped, cluster, merge
 from vla_bench.pruners.sparsevlm import SparseVLM
 from vla_bench.pruners.sparsevlm_releases import RELEASES, sizes
 from vla_bench.verify.baselines.llama import load
-from vla_bench.verify.compare import ACTIVATIONS, EXACT, Answer, Tolerance
+from vla_bench.verify.compare import ACTIVATIONS, EXACT, Computed, Tolerance
 from vla_bench.verify.fixture import Fixture
 
 SCORES = Tolerance(2e-6, floor=0.0)
 DEEP = Tolerance(2e-5, floor=0.0)  # attention and hidden states behind several layers, each with its own rounding
 
 
-def answers(given: Fixture) -> Iterator[Answer]:
+def answers(given: Fixture) -> Iterator[Computed]:
     """Inputs: weights, inputs_embeds, version2, retain, sparse_token_list, pruning_layers; rank/case*/{attn, layout,
     rater_rel, scale_bias}; cluster/case*/{x, k}."""
     if "inputs_embeds" in given:
@@ -34,10 +34,10 @@ def answers(given: Fixture) -> Iterator[Answer]:
     for case in (name.removesuffix("x") for name in given.names("cluster/") if name.endswith("/x")):
         tokens, groups = torch.as_tensor(given[case + "x"]).unsqueeze(0), int(given[case + "k"])
         merged = merge(tokens, cluster(tokens, groups)[0], groups)
-        yield Answer(case + "out", merged[0], SCORES, family="cluster/case*/out")
+        yield Computed(case + "out", merged[0], SCORES, family="cluster/case*/out")
 
 
-class Watched(SparseVLM):
+class RecordingSparseVLM(SparseVLM):
     """SparseVLM as released, without noise, that remembers what it saw and chose, and reads every row of some layers."""
 
     def __init__(self, variant: str, counts: tuple[int, ...], layers: tuple[int, ...], whole: list[int]):
@@ -59,26 +59,26 @@ class Watched(SparseVLM):
         return choice
 
 
-def _end_to_end(given: Fixture) -> Iterator[Answer]:
+def _end_to_end(given: Fixture) -> Iterator[Computed]:
     variant = "v2" if int(given["version2"]) else "v1.5"
     layers = tuple(int(layer) for layer in given["pruning_layers"])
     counts = tuple(int(number) for number in given["sparse_token_list"])
     llama = load(given)
     whole = [layer for layer in layers if _whole(layer) in given]
-    pruner = Watched(variant, counts, layers, whole)
+    pruner = RecordingSparseVLM(variant, counts, layers, whole)
     pruner.fit(llama.config)
     run = llama.run(given["inputs_embeds"], pruner)
     published = RELEASES[variant].budgets.get(int(given["retain"]))
     if published is not None and layers == RELEASES[variant].cuts:
-        yield Answer("sparse_token_list", published, EXACT)
+        yield Computed("sparse_token_list", published, EXACT)
     text, real = pruner.input.prompt()
-    yield Answer("rater_scores", rater_scores(pruner.input.patches.hidden, text, None, real)[0], SCORES)
-    yield Answer("rater_index_rel_text", pruner.chosen[0].nonzero().flatten(), EXACT)
-    yield Answer("tokens_per_layer", run.tokens_per_layer, EXACT)
+    yield Computed("rater_scores", query_token_scores(pruner.input.patches.hidden, text, None, real)[0], SCORES)
+    yield Computed("rater_index_rel_text", pruner.chosen[0].nonzero().flatten(), EXACT)
+    yield Computed("tokens_per_layer", run.tokens_per_layer, EXACT)
     for name in given.names("position_ids_layer"):
         entering = run.entering[int(name.removeprefix("position_ids_layer"))]
-        yield Answer(name, entering.positions[0], EXACT, family="position_ids_layer*")
-    yield Answer("last_hidden", run.tokens.hidden, ACTIVATIONS)
+        yield Computed(name, entering.positions[0], EXACT, family="position_ids_layer*")
+    yield Computed("last_hidden", run.tokens.hidden, ACTIVATIONS)
     for request in pruner.everything:
         yield _whole_attention(pruner, run.rows[request], request.layer)
     for (view, choice), rows, layer in zip(pruner.seen, pruner.rows, layers, strict=False):
@@ -89,18 +89,20 @@ def _whole(layer: int) -> str:
     return f"prune_L{layer}/attn_headmean"
 
 
-def _whole_attention(pruner: Watched, rows: AttentionRows, layer: int) -> Answer:
+def _whole_attention(pruner: RecordingSparseVLM, rows: AttentionRows, layer: int) -> Computed:
     """All rows of a layer, of which the pruner itself reads the prompt's only."""
     chosen = torch.zeros(rows.weights.shape[0], rows.weights.shape[2], dtype=torch.bool)
     chosen[:, rows.image_columns.stop :] = pruner.chosen
-    return Answer(_whole(layer), pruner.head_mean(rows, chosen)[0], DEEP, family="prune_L*/attn_headmean")
+    return Computed(_whole(layer), pruner.head_mean(rows, chosen)[0], DEEP, family="prune_L*/attn_headmean")
 
 
-def _cut(given: Fixture, pruner: Watched, view: View, choice: Selection, rows: AttentionRows, layer: int) -> Iterator[Answer]:
-    def answer(name: str, value: Tensor | int, tolerance: Tolerance) -> Answer:
-        return Answer(f"prune_L{layer}/{name}", value, tolerance, family=f"prune_L*/{name}")
+def _cut(
+    given: Fixture, pruner: RecordingSparseVLM, view: View, choice: Selection, rows: AttentionRows, layer: int
+) -> Iterator[Computed]:
+    def answer(name: str, value: Tensor | int, tolerance: Tolerance) -> Computed:
+        return Computed(f"prune_L{layer}/{name}", value, tolerance, family=f"prune_L*/{name}")
 
-    scores = rated(pruner.head_mean(rows, pruner.chosen), pruner.chosen, rows.image_columns)
+    scores = paid_to_images(pruner.head_mean(rows, pruner.chosen), pruner.chosen, rows.image_columns)
     dropped = int((~choice.keep).sum())
     yield answer("n_vis_before", view.patches.ids.shape[1], EXACT)
     yield answer("score", scores[0], DEEP)
@@ -113,7 +115,7 @@ def _cut(given: Fixture, pruner: Watched, view: View, choice: Selection, rows: A
         yield answer("merge_out", choice.merged.hidden[0], DEEP)
 
 
-def _rank(given: Fixture, case: str) -> Iterator[Answer]:
+def _rank(given: Fixture, case: str) -> Iterator[Computed]:
     before, visual, text = given[case + "layout"].tolist()
     scale, bias = given[case + "scale_bias"].tolist()
     attention = torch.as_tensor(given[case + "attn"])
@@ -127,7 +129,7 @@ def _rank(given: Fixture, case: str) -> Iterator[Answer]:
     patches = Patches(torch.zeros(1, visual, 1), torch.arange(visual).unsqueeze(0))
     choice = pruner.select(View(before_layer(1), patches, layout, (Query(),), rows={pruner.rows[0]: rows}))
     everything = torch.ones(visual, dtype=torch.bool)
-    yield Answer(case + "rank", rank(mean, pruner.chosen, images, everything[None])[0], EXACT, family="rank/case*/rank")
-    yield Answer(case + "score", rated(mean, pruner.chosen, images)[0], SCORES, family="rank/case*/score")
-    yield Answer(case + "keep_mask", everything if choice is None else choice.keep[0], EXACT, family="rank/case*/keep_mask")
-    yield Answer(case + "prune_flag", int(choice is not None), EXACT, family="rank/case*/prune_flag")
+    yield Computed(case + "rank", rank(mean, pruner.chosen, images, everything[None])[0], EXACT, family="rank/case*/rank")
+    yield Computed(case + "score", paid_to_images(mean, pruner.chosen, images)[0], SCORES, family="rank/case*/score")
+    yield Computed(case + "keep_mask", everything if choice is None else choice.keep[0], EXACT, family="rank/case*/keep_mask")
+    yield Computed(case + "prune_flag", int(choice is not None), EXACT, family="rank/case*/prune_flag")

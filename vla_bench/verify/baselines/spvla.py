@@ -11,13 +11,13 @@ import torch
 from vla_bench.pruners.edges import edge_patches
 from vla_bench.pruners.spvla import attended_most, threshold
 from vla_bench.pruners.spvla_scheduler import extrapolate
-from vla_bench.verify.compare import EXACT, Answer, Tolerance
+from vla_bench.verify.compare import EXACT, Computed, Tolerance
 from vla_bench.verify.fixture import Fixture
 
 VALUES = Tolerance(2e-6, floor=1.0)
 
 
-def answers(given: Fixture) -> Iterator[Answer]:
+def answers(given: Fixture) -> Iterator[Computed]:
     """Inputs of prune/caseI: image, attn_score, z_zthre_zmin, and its own edge_tokens; of ridge/caseI: history."""
     for name in given.names():
         if match := re.fullmatch(r"(prune/case\d+/)image", name):
@@ -26,7 +26,7 @@ def answers(given: Fixture) -> Iterator[Answer]:
             yield _answer(match[1] + "next", extrapolate(given[name]), VALUES)
 
 
-def _choice(given: Fixture, case: str) -> Iterator[Answer]:
+def _choice(given: Fixture, case: str) -> Iterator[Computed]:
     attention = torch.from_numpy(given[case + "attn_score"])
     share = threshold(*map(float, given[case + "z_zthre_zmin"]))
     chosen = attended_most(attention.unsqueeze(0), torch.tensor([share], dtype=torch.float64))[0].numpy()
@@ -38,6 +38,6 @@ def _choice(given: Fixture, case: str) -> Iterator[Answer]:
     yield _answer(case + "kept", np.union1d(np.flatnonzero(chosen), given[case + "edge_tokens"]), EXACT)
 
 
-def _answer(tensor: str, value: object, tolerance: Tolerance) -> Answer:
+def _answer(tensor: str, value: object, tolerance: Tolerance) -> Computed:
     part, _, quantity = tensor.split("/")
-    return Answer(tensor, value, tolerance, f"{part}/case*/{quantity} (transcription)")
+    return Computed(tensor, value, tolerance, f"{part}/case*/{quantity} (transcription)")

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from vla_bench.interface.view import AttentionRows, Query, View
-from vla_bench.model.past import Past
+from vla_bench.model.past import KVCache
 from vla_bench.pruners import vla_cache_rules as rules
-from vla_bench.pruners.vla_cache import State, VLACache
+from vla_bench.pruners.vla_cache import CacheState, VLACache
 from vla_bench.records import EpisodeKey
-from vla_bench.verify.baselines.llama import Run, load
-from vla_bench.verify.compare import ACTIVATIONS, EXACT, Answer, Tolerance
+from vla_bench.verify.baselines.llama import LlamaPass, load
+from vla_bench.verify.compare import ACTIVATIONS, EXACT, Computed, Tolerance
 from vla_bench.verify.fixture import Fixture
 
 VALUES = Tolerance(2e-6, floor=1.0)
@@ -23,7 +23,7 @@ RESCALED = Tolerance(2e-5, floor=1.0)  # entropies of a whole decoder, stretched
 EVICTED = 100  # task-relevant patches of 256 a camera in OpenVLA-OFT, which the file does not name
 
 
-def answers(given: Fixture) -> Iterator[Answer]:
+def answers(given: Fixture) -> Iterator[Computed]:
     """Groups of cases: static, filter_ar, filter_oft, schedule, llm; each any number of times."""
     yield from _static(given)
     yield from _filter_ar(given)
@@ -33,12 +33,12 @@ def answers(given: Fixture) -> Iterator[Answer]:
         yield from _steps(given)
 
 
-class Told(VLACache):
+class GivenReuse(VLACache):
     """Is told what may be reused, there being no pictures; all else is the pruner's own."""
 
     told: np.ndarray
 
-    def reusable(self, view: View, state: State) -> list[np.ndarray]:
+    def reusable(self, view: View, state: CacheState) -> list[np.ndarray]:
         return [self.told]
 
     def schedule_of(self, episode: EpisodeKey) -> np.ndarray:
@@ -51,17 +51,17 @@ def _groups(given: Fixture, pattern: str) -> list[str]:
     return sorted(found, key=lambda group: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", group)])
 
 
-def _static(given: Fixture) -> Iterator[Answer]:
+def _static(given: Fixture) -> Iterator[Computed]:
     for case in _groups(given, r"static/case\d+/"):
         patches = given.shape(case + "similarity")[0]
         similar = rules.similarity(given[case + "cur"], given[case + "prev"], patches)
         k, threshold = given[case + "topk_thr"]
-        yield Answer(case + "similarity", similar, VALUES, "static/case*/similarity")
+        yield Computed(case + "similarity", similar, VALUES, "static/case*/similarity")
         found = rules.static(similar, int(k), float(threshold))
-        yield Answer(case + "static_ids_ordered", found, EXACT, "static/case*/static_ids_ordered")
+        yield Computed(case + "static_ids_ordered", found, EXACT, "static/case*/static_ids_ordered")
 
 
-def _filter_ar(given: Fixture) -> Iterator[Answer]:
+def _filter_ar(given: Fixture) -> Iterator[Computed]:
     """The rows are those of a query in which some tokens were not computed; BOS, image tokens, text."""
     cases = _groups(given, r"filter_ar/case\d+/")
     attention = next((given[case + "attn_layer15"] for case in cases if np.prod(given.shape(case + "attn_layer15"))), None)
@@ -72,7 +72,7 @@ def _filter_ar(given: Fixture) -> Iterator[Answer]:
         yield from _filter(given, case, attention, text, 1, int(given[case + "top_k"]), "filter_ar/case*/")
 
 
-def _filter_oft(given: Fixture) -> Iterator[Answer]:
+def _filter_oft(given: Fixture) -> Iterator[Computed]:
     """Every camera for itself; the rows are those of the proprio token and the text, averaged over heads."""
     views = [view for view in ("primary", "wrist") if given.names(f"filter_oft/{view}/")]
     first = 1
@@ -88,30 +88,30 @@ def _filter_oft(given: Fixture) -> Iterator[Answer]:
 
 def _filter(
     given: Fixture, case: str, rows: np.ndarray, text: np.ndarray, first: int, evicted: int, family: str
-) -> Iterator[Answer]:
+) -> Iterator[Computed]:
     """rows: (heads, R, N); text: (R,) bool, the rows that count; first: position of the first image token."""
     images = range(first, first + given.shape(case + "score")[0])
     score = AttentionRows(torch.from_numpy(rows)[None], torch.from_numpy(text)[None], images).images()[0].numpy()
-    yield Answer(case + "score", score, SMALL, family + "score")
+    yield Computed(case + "score", score, SMALL, family + "score")
     reusable = rules.without_task(given[case + "static_ids"], score, evicted)
-    yield Answer(case + "reusable_positions", first + np.sort(reusable), EXACT, family + "reusable_positions")
+    yield Computed(case + "reusable_positions", first + np.sort(reusable), EXACT, family + "reusable_positions")
 
 
-def _schedule(given: Fixture) -> Iterator[Answer]:
+def _schedule(given: Fixture) -> Iterator[Computed]:
     for case in _groups(given, r"schedule/case\d+/"):
         attention = [given[name] for name in _groups(given, re.escape(case) + r"attn\d+$")]
         entropies = [float(rules.entropy(torch.from_numpy(weights))) for weights in attention]
-        yield Answer(case + "reuse", np.array(rules.shares(entropies)), VALUES, "schedule/case*/reuse")
+        yield Computed(case + "reuse", np.array(rules.shares(entropies)), VALUES, "schedule/case*/reuse")
         undamped = np.array(rules.shares(entropies, growth=1.0))
-        yield Answer(case + "reuse_no_growth", undamped, VALUES, "schedule/case*/reuse_no_growth")
+        yield Computed(case + "reuse_no_growth", undamped, VALUES, "schedule/case*/reuse_no_growth")
 
 
-def _steps(given: Fixture) -> Iterator[Answer]:
+def _steps(given: Fixture) -> Iterator[Computed]:
     llama = load(given, "llm/w/")
-    pruner = Told(layers=tuple(map(int, given["llm/prune_layers"])), order="raster")
+    pruner = GivenReuse(layers=tuple(map(int, given["llm/prune_layers"])), order="raster")
     pruner.fit(llama.config)
     episode = EpisodeKey("vlacache", 0, 0)
-    pasts: dict[EpisodeKey, Past] = {}
+    pasts: dict[EpisodeKey, KVCache] = {}
     for number, step in enumerate(_groups(given, r"llm/step\d+/")):
         if step + "reusable_positions" in given:
             pruner.told = given[step + "reusable_positions"].astype(np.int64) - llama.layout.before
@@ -121,13 +121,13 @@ def _steps(given: Fixture) -> Iterator[Answer]:
         pruner.after(query, run.rows)
 
 
-def _step(given: Fixture, step: str, run: Run, schedule: np.ndarray, past: Past) -> Iterator[Answer]:
+def _step(given: Fixture, step: str, run: LlamaPass, schedule: np.ndarray, past: KVCache) -> Iterator[Computed]:
     family = "llm/step*/"
-    yield Answer(step + "tokens_per_layer", np.array(run.tokens_per_layer), EXACT, family + "tokens_per_layer")
-    yield Answer(step + "final_positions", run.tokens.positions[0], EXACT, family + "final_positions")
-    yield Answer(step + "last_hidden", run.tokens.hidden, ACTIVATIONS, family + "last_hidden")
+    yield Computed(step + "tokens_per_layer", np.array(run.tokens_per_layer), EXACT, family + "tokens_per_layer")
+    yield Computed(step + "final_positions", run.tokens.positions[0], EXACT, family + "final_positions")
+    yield Computed(step + "last_hidden", run.tokens.hidden, ACTIVATIONS, family + "last_hidden")
     if step + "schedule" in given:
-        yield Answer(step + "schedule", schedule, RESCALED, family + "schedule")
+        yield Computed(step + "schedule", schedule, RESCALED, family + "schedule")
     for name in given.names(step + "k_cache_layer"):
         layer = int(name.removeprefix(step + "k_cache_layer"))
-        yield Answer(name, past.layers[layer][0], ACTIVATIONS, family + "k_cache_layer*")
+        yield Computed(name, past.layers[layer][0], ACTIVATIONS, family + "k_cache_layer*")

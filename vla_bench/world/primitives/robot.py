@@ -16,7 +16,7 @@ from robosuite.models.mounts import MOUNT_MAPPING, RethinkMount
 from robosuite.robots import ROBOT_CLASS_MAPPING, SingleArm
 
 from vla_bench.world.primitives.mjcf import element
-from vla_bench.world.primitives.robot_shapes import ARM, HAND, MOUNT, Shape
+from vla_bench.world.primitives.robot_shapes import ARM, HAND, MOUNT, LinkShape
 
 NAME = "LowPolyPanda"
 """What to pass as LIBERO's `robots`; its problems put "Mounted" or "OnTheGround" in front."""
@@ -36,7 +36,7 @@ def register() -> None:
     MOUNT_MAPPING["LowPolyRethinkMount"] = LowPolyRethinkMount
 
 
-def redraw(worldbody: ET.Element, asset: ET.Element, shapes: dict[str, tuple[Shape, ...]]) -> None:
+def redraw(worldbody: ET.Element, asset: ET.Element, shapes: dict[str, tuple[LinkShape, ...]]) -> None:
     """Replace all drawn geoms below `worldbody` by `shapes` (by body name) and forget what only they used."""
     for body in worldbody.iter("body"):
         for geom in [g for g in body.findall("geom") if g.get("group") == "1"]:
@@ -57,7 +57,7 @@ def redraw(worldbody: ET.Element, asset: ET.Element, shapes: dict[str, tuple[Sha
 class Redrawn:
     """Mixin for a robosuite model: its drawn meshes become `shapes`."""
 
-    shapes: dict[str, tuple[Shape, ...]]
+    shapes: dict[str, tuple[LinkShape, ...]]
 
     def resolve_asset_dependency(self) -> None:
         # The first thing robosuite does with a loaded file, before it names, prefixes and lists the elements.

@@ -10,7 +10,7 @@ from vla_bench.interface.view import AttentionRows
 HEADS = 14  # that the second version averages, whatever their number
 
 
-def rater_scores(patches: Tensor, text: Tensor, patches_valid: Tensor | None, text_valid: Tensor) -> Tensor:
+def query_token_scores(patches: Tensor, text: Tensor, patches_valid: Tensor | None, text_valid: Tensor) -> Tensor:
     """How much the image tokens (B, V, D) speak to each word (B, T, D), mean over them of a softmax over words: (B, T)."""
     similar = (patches.float() @ text.float().mT).masked_fill(~text_valid.unsqueeze(1), -torch.inf)
     shares = similar.softmax(dim=-1)
@@ -20,7 +20,7 @@ def rater_scores(patches: Tensor, text: Tensor, patches_valid: Tensor | None, te
     return (shares * weight).sum(dim=1) / weight.sum(dim=1)
 
 
-def raters(scores: Tensor, valid: Tensor, inclusive: bool = False) -> Tensor:
+def query_tokens(scores: Tensor, valid: Tensor, inclusive: bool = False) -> Tensor:
     """The words above the mean score, or at it too if `inclusive`; all where none is: (B, T) -> (B, T) bool."""
     mean = (scores * valid).sum(dim=1, keepdim=True) / valid.sum(dim=1, keepdim=True)
     above = (scores >= mean if inclusive else scores > mean) & valid
@@ -56,7 +56,7 @@ def head_mean(rows: AttentionRows, chosen: Tensor, term: Tensor | None = None, h
     return weights.gather(1, best[..., None, None].expand(-1, -1, *weights.shape[2:])).mean(dim=1)
 
 
-def rated(mean: Tensor, chosen: Tensor, images: range) -> Tensor:
+def paid_to_images(mean: Tensor, chosen: Tensor, images: range) -> Tensor:
     """Attention (B, R, N) that each image token gets from the rows `chosen` (B, R), their mean: (B, V)."""
     weight = chosen.unsqueeze(-1).float()
     return (mean[..., images.start : images.stop] * weight).sum(dim=1) / weight.sum(dim=1)
