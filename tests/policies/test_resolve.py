@@ -41,6 +41,7 @@ def test_a_folder_is_a_checkpoint_and_our_names_come_before_it(tmp_path, monkeyp
 
 def test_a_family_has_one_checkpoint_for_each_suite():
     found = resolve_model("lightvla")
+    assert hash(found) == hash(resolve_model("lightvla"))  # workers remember their policies by it
     assert list(found.by_suite) == list(suite_names()) and found.checkpoint(["object"]) == OBJECT
     with pytest.raises(UsageError, match="one checkpoint per suite, and 2 suites were asked for") as caught:
         found.checkpoint(["object", "goal"], "vla-bench latency")
