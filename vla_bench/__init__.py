@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import importlib
 
+from vla_bench import moved
+
 __version__ = "0.2.0"
+
+moved.install()
 
 _PUBLIC = {
     "vla_bench.errors": ("VlaBenchError",),
