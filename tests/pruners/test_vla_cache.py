@@ -312,9 +312,12 @@ def test_refresh_makes_every_nth_query_dense(make, dense):
             assert torch.equal(output.actions, nanos.answer(dense, sample).actions)
 
 
+def _frames() -> list[np.ndarray]:
+    return [camera_images(), with_patch_changed(camera_images(), 3, 70), with_patch_changed(camera_images(), 3, 71)]
+
+
 def _trace(cached, episode: EpisodeKey) -> list[torch.Tensor]:
-    frames = [camera_images(), with_patch_changed(camera_images(), 3, 70), with_patch_changed(camera_images(), 3, 71)]
-    return [nanos.answer(cached, query(shown, step, episode)).actions for step, shown in enumerate(frames)]
+    return [nanos.answer(cached, query(shown, step, episode)).actions for step, shown in enumerate(_frames())]
 
 
 def test_a_second_attempt_does_not_see_the_first_nor_one_episode_another(make):
@@ -325,9 +328,7 @@ def test_a_second_attempt_does_not_see_the_first_nor_one_episode_another(make):
     nanos.answer(cached, query(camera_images(5), 0, OTHER))
     cached.reset(EPISODE)
     mixed = []
-    for step, shown in enumerate(
-        [camera_images(), with_patch_changed(camera_images(), 3, 70), with_patch_changed(camera_images(), 3, 71)]
-    ):
+    for step, shown in enumerate(_frames()):
         mixed.append(nanos.answer(cached, query(shown, step)).actions)
         nanos.answer(cached, query(camera_images(6 + step), step + 1, OTHER))
     assert all(map(torch.equal, mixed, first))

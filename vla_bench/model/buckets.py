@@ -97,9 +97,7 @@ class Bucketed:
         recent = self._recent.setdefault(pruner.label if pruner else "none", deque(maxlen=RECENT))
         renumber = pruner is not None and pruner.renumber
         rest, limit = layout.before + layout.tails[0], layout.visual
-        selector = (
-            pruner if selected_by is SelectedBy.INSIDE else selected_by
-        )  # what is captured holds the choice of this very pruner
+        selector = pruner if selected_by is SelectedBy.INSIDE else selected_by  # a captured pass holds one pruner's choice
         columns = limit if selected_by is SelectedBy.NOTHING or not recent else capacity(max(recent), rest, limit)
         while True:
             static_pass = partial(self._static_pass, layout, selected_by, columns, renumber)
