@@ -43,7 +43,7 @@ def one_thread() -> Iterator[None]:
 
 
 def inputs(batch: int = 8, seed: int = 0) -> Inputs:
-    """Queries with unequal prompts; pictures are smooth, for on noise every patch looks the same."""
+    """Queries with unequal prompts; images are smooth, for in noise all patches are alike."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.randn(batch, 6 * NANO.cameras, 14, 14, generator=generator)
     pixels = F.interpolate(coarse, size=NANO.image_size, mode="bilinear")
@@ -107,15 +107,15 @@ class BeforeLightVLA(LightVLA):
 
 
 class ByAttention(Pruner):
-    """Keeps what the prompt looks at more than at the mean image token in layer 0."""
+    """Keeps what the prompt attends to more than to the mean image token in layer 0."""
 
     name = "by-attention"
     sites = (before_layer(1),)
     rows = (Rows(0, Span.PROMPT),)
 
     def select(self, view: View) -> Selection:
-        looks = view.rows[self.rows[0]].mean()[:, 1 : 1 + view.patches.ids.shape[1]]
-        return Selection(looks > looks.mean(dim=1, keepdim=True))
+        attention = view.rows[self.rows[0]].mean()[:, 1 : 1 + view.patches.ids.shape[1]]
+        return Selection(attention > attention.mean(dim=1, keepdim=True))
 
 
 class Everywhere(Pruner):
@@ -129,7 +129,7 @@ class Everywhere(Pruner):
 
 
 class KeepAll(Pruner):
-    """Keeps everything: as a mask, or by saying nothing."""
+    """Keeps everything: as a mask, or by returning None."""
 
     name = "keep-all"
     sites = (VISION, LLM_INPUT, before_layer(0), before_layer(3))

@@ -53,7 +53,7 @@ def test_tokens_are_those_of_a_running_model(name):
     lengths = Lengths.after(NANO, prompt, cuts)
     assert [visual + prompt + 59 for visual in lengths.visual] == entering and lengths.projected == projected
     if (pruner := make_pruner(always)) is not None:
-        pruner.fit(NANO)
+        pruner.attach(NANO)
         assert pruner.expected(NANO) in (cuts, None)
         assert pruner.adaptive == (pruner.expected(NANO) is None) or name == "lightvla-star-vision"
 
@@ -83,7 +83,7 @@ def test_several_cuts_take_several_numbers():
     assert cached.modules["llm_attention"] > pruned.modules["llm_attention"]  # what is not computed again is still seen
     with pytest.raises(UsageError, match="cuts 4 times, and 2 numbers"):
         count(FlopsRequest(pruner="vla-cache", kept=(300, 200)))
-    with pytest.raises(UsageError, match="300 image tokens kept before layer 6, where 200 come"):
+    with pytest.raises(UsageError, match="300 image tokens kept before layer 6, of 200 that arrive"):
         count(FlopsRequest(pruner="vla-cache", kept=(200, 300, 200, 100)))
 
 

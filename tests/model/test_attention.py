@@ -43,7 +43,7 @@ def model(nano):
 
 
 class Watch(Pruner):
-    """Thins what enters the LLM unevenly, and looks at the rows of two layers."""
+    """Thins what enters the LLM unevenly, and reads the rows of two layers."""
 
     name = "watch"
     sites = (LLM_INPUT, before_layer(4))
@@ -89,8 +89,8 @@ def test_attention_rows_are_those_of_the_whole_softmax(model):
     tokens = model(batch).tokens
     for hook in hooks:
         hook.remove()
-    for request, found in model.pruner.seen.items():
-        assert found.weights.shape[1] == LLM.heads
+    for request, recorded in model.pruner.seen.items():
+        assert recorded.weights.shape[1] == LLM.heads
         for i in range(4):
             valid = tokens.valid[i]
             whole = all_weights(layers[request.layer], entering[request.layer][i][valid], tokens.positions[i][valid])
@@ -98,12 +98,12 @@ def test_attention_rows_are_those_of_the_whole_softmax(model):
             first = {Span.PROMPT: length - 1 - 56 - n, Span.SLOTS: length - 1 - 56}[request.span]
             rows = range(first, first + (n if request.span is Span.PROMPT else 56))
             expected = whole[:, rows]
-            mine = found.weights[i, :, : len(rows)]
+            mine = recorded.weights[i, :, : len(rows)]
             assert (mine[..., valid].double() - expected).abs().max() < 1e-6
             assert mine[..., ~valid].sum() == 0 and expected.max() > 3 * expected.mean()
-            if found.valid is not None:
-                assert found.valid[i].tolist() == [row < len(rows) for row in range(found.weights.shape[2])]
-            assert (found.mean()[i][valid].double() - expected.mean(dim=(0, 1))).abs().max() < 1e-6
+            if recorded.valid is not None:
+                assert recorded.valid[i].tolist() == [row < len(rows) for row in range(recorded.weights.shape[2])]
+            assert (recorded.mean()[i][valid].double() - expected.mean(dim=(0, 1))).abs().max() < 1e-6
     assert len(model.pruner.seen) == 3 and model.pruner.seen[Rows(0, Span.PROMPT)].valid is not None
 
 
@@ -126,7 +126,7 @@ def test_what_a_pruner_does_between_layers_is_its_own_time():
             time.sleep(0.05)
             return super().select(view)
 
-        def after(self, queries, rows):
+        def after_pass(self, queries, rows):
             time.sleep(0.05)
 
     stages = Stages()

@@ -56,7 +56,7 @@ def test_attention_is_bidirectional(model):
 
 def test_a_causal_decoder_is_refused():
     decoder = random_vla(NANO, 0).openvla.language_model
-    decoder.model.set_attn_implementation("sdpa")  # what an attention function that nobody asks amounts to
+    decoder.model.set_attn_implementation("sdpa")  # what an unused attention function amounts to
     with pytest.raises(ModelError, match="not bidirectional"):
         decoder.check_bidirectional()
 

@@ -1,4 +1,4 @@
-"""A query in a bucket: the plain answer whatever was guessed, padding seen by nobody, and no wait for the device."""
+"""A query in a bucket: the plain actions whatever was predicted, padding without effect, and no wait for the device."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from ..nanos import answer, sample
 
 
 class Growing(Pruner):
-    """Keeps as many as the step says, and counts how often it is asked."""
+    """Keeps as many as the step says, and counts its calls."""
 
     name, sites = "growing", (LLM_INPUT,)
-    asked = 0
+    calls = 0
 
     def select(self, view):
-        self.asked += 1
+        self.calls += 1
         order = (view.patches.ids * 37) % 128
         return Selection(order < view.queries[0].step)
 
@@ -48,9 +48,9 @@ def test_what_overflows_is_answered_again(use, batch, speed):
     columns, reruns = [], []
     for step in (5, 6, 90, 128, *range(7, 16)):
         query = replace(one, queries=(replace(one.queries[0], step=step),))
-        before = pruner.asked
+        before = pruner.calls
         found = fast(query)
-        assert pruner.asked == before + 1  # one that remembers must not be asked twice
+        assert pruner.calls == before + 1  # one with memory must not be called twice
         columns.append(found.tokens.visual)
         reruns.append(fast.reruns)
         same(found, answer(model, query))
@@ -113,7 +113,7 @@ def test_the_static_pass_waits_for_nothing(use, batch, monkeypatch, pruner, spee
     monkeypatch.setattr(fast_module, "at_once", guarded)
     fast = FastVLA(use(pruner), Speed.parse(speed))
     fast(sample(batch, 0))
-    assert called == ["look", SelectedBy.NOBODY if pruner == "none" else fast.model.pruner]  # which then chooses inside
+    assert called == ["encode_images", SelectedBy.NOTHING if pruner == "none" else fast.model.pruner]  # which then chooses inside
     with pytest.raises(AssertionError, match="waits"), NoWaiting():
         answer(use("lightvla"), sample(batch, 0))  # the plain path does
 

@@ -1,4 +1,4 @@
-"""Every fast path answers as the plain one: the same image tokens kept, the same actions in float32."""
+"""Every fast path gives the plain model's results: the same image tokens kept, the same actions in float32."""
 
 from __future__ import annotations
 
@@ -55,14 +55,12 @@ def test_batches_of_unequal_samples_and_pruning_between_layers(use, batch, prune
     same(FastVLA(model, Speed.parse(speed))(batch), answer(model, batch))
 
 
-@pytest.mark.parametrize("schedule", ["constant", "entropy"])  # entropy asks for all attention, of the last layer too
+@pytest.mark.parametrize("schedule", ["constant", "entropy"])  # entropy requests all attention, of the last layer too
 def test_a_pruner_that_reuses_keys_and_values(use, schedule):
     episode = EpisodeKey("object", 0, 0)
-    pictures = np.ones((2, NANO.image_size, NANO.image_size, 3), np.uint8)  # nothing moves
+    images = np.ones((2, NANO.image_size, NANO.image_size, 3), np.uint8)  # nothing moves
     two = [sample(inputs(8, seed), 1) for seed in (0, 1)]
-    two = [
-        replace(q, queries=(replace(q.queries[0], episode=episode, step=8 * i, pictures=pictures),)) for i, q in enumerate(two)
-    ]
+    two = [replace(q, queries=(replace(q.queries[0], episode=episode, step=8 * i, images=images),)) for i, q in enumerate(two)]
     text = f"vla-cache(schedule={schedule}, task=20)"
     model = use(text)
     plain = [answer(model, q) for q in two]
@@ -79,14 +77,14 @@ def test_attention_asked_of_the_last_layer_is_found_there(use, batch):
         def select(self, view):
             return None
 
-        def after(self, queries, rows):
-            self.found = rows[self.rows[0]].weights
+        def after_pass(self, queries, rows):
+            self.weights = rows[self.rows[0]].weights
 
     pruner = Last()
     model, one = use(pruner), sample(batch, 3)
-    plain, weights = answer(model, one), pruner.found
+    plain, weights = answer(model, one), pruner.weights
     same(FastVLA(model, Speed(rows=True))(one), plain)
-    torch.testing.assert_close(pruner.found, weights)
+    torch.testing.assert_close(pruner.weights, weights)
 
 
 def test_the_other_action_slice_is_read_too(use, batch):

@@ -36,7 +36,7 @@ def test_compiled_layers_share_one_result_and_answer_alike(batch):
     for i in (0, 4, 4, 4):
         same(fast(sample(batch, i)), answer(model, sample(batch, i)))
         number.append(len(graphs))
-    # The look; then a layer and the last layer for each length, whatever the number of layers.
+    # encode_images; then a layer and the last layer for each length, whatever the number of layers.
     assert number[0] == 3 and number[-1] <= 3 + 2 * 2 and number[-1] == number[-2]
 
 
@@ -62,8 +62,8 @@ def test_a_graph_holds_the_choice_of_one_pruner(use, batch, monkeypatch):
         for _ in range(2):
             use(pruner)
             fast(sample(batch, 2))
-    thinking = [key for key in keys if key[0] != "look"]
-    assert thinking[0][0] is not thinking[2][0] and thinking[0][0] is thinking[1][0] and thinking[2][0] is thinking[3][0]
+    passes = [key for key in keys if key[0] != "encode_images"]
+    assert passes[0][0] is not passes[2][0] and passes[0][0] is passes[1][0] and passes[2][0] is passes[3][0]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

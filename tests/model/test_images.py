@@ -1,4 +1,4 @@
-"""The way of a picture into the model: as the reference's TensorFlow does it, and by hand."""
+"""Preparing camera images for the model: as the reference's TensorFlow does it, and by hand."""
 
 import math
 import zlib
@@ -67,7 +67,7 @@ def test_rotation():
 
 
 def test_frozen_numbers():
-    """Made once by this code, when it agreed with TensorFlow's pictures: another decoder or filter shows here."""
+    """Made once by this code, when it agreed with TensorFlow's images: another decoder or filter shows here."""
     image = pattern()
     assert zlib.crc32(jpeg(image)) == 2193774138
     assert lanczos3(image, 7)[3, 2:5].tolist() == [[116, 188, 105], [124, 73, 19], [128, 99, 117]]

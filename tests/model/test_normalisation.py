@@ -126,8 +126,8 @@ def test_a_data_set_without_proprioception(proprio):
 def test_choice_of_statistics():
     spatial, goal, other = "libero_spatial", "libero_goal", "kitchen"
 
-    def chosen(keys, asked=None):
-        key, statistics, why = choose_statistics({key: entry() for key in keys}, spatial, asked)
+    def chosen(keys, requested=None):
+        key, statistics, why = choose_statistics({key: entry() for key in keys}, spatial, requested)
         assert isinstance(statistics, Statistics)
         return key, why
 

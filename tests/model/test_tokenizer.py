@@ -100,7 +100,7 @@ def test_words_are_lower_case_without_punctuation_and_else_unknown():
     assert tokenizer.prompt("turn on the samovar") == (turn, on, the, 0, space)
     assert tokenizer.prompt("") == (space,)
     for special in ("<s>", "</s>", "<pad>", "<action 7>", "<spare 80>", "<space>"):
-        assert set(tokenizer.prompt(special)) == {0, space}  # nobody can type one
+        assert set(tokenizer.prompt(special)) == {0, space}  # none can be typed
 
 
 def test_ids_depend_on_the_set_of_words_only():

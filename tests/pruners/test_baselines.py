@@ -11,7 +11,7 @@ from vla_bench.errors import ModelError, UsageError
 from vla_bench.interface.layout import Layout
 from vla_bench.interface.sites import LLM_INPUT
 from vla_bench.interface.view import Patches, Query, View
-from vla_bench.pruners.grid import cell_of_patch, grid_places, lattice
+from vla_bench.pruners.grid import cell_of_patch, grid_indices, lattice
 from vla_bench.pruners.registry import make_pruner
 from vla_bench.pruners.wrappers import PlusRandom
 from vla_bench.records import EpisodeKey
@@ -20,7 +20,7 @@ LAYOUT = Layout(cameras=2, patches=16, proprio=1, prompts=(3, 2), slots=4)
 
 
 def view(hidden: torch.Tensor | None = None, episodes=("object", "goal"), step: int = 0) -> View:
-    """Two samples of two 4 x 4 pictures."""
+    """Two samples of two 4 x 4 images."""
     draw = torch.Generator().manual_seed(1)
     hidden = torch.randn(2, 32, 8, generator=draw) if hidden is None else hidden
     queries = tuple(Query(EpisodeKey(suite, 0, 0), step) for suite in episodes)
@@ -71,9 +71,9 @@ def test_random_depends_on_seed_episode_and_step_alone():
 
 def test_grids_are_even():
     assert [lattice(16, k) for k in (0, 1, 2, 16, 32, 64, 255)] == [(0, 0), (1, 1), (1, 2), (4, 4), (5, 6), (8, 8), (15, 16)]
-    assert grid_places(4, 4) == [5, 7, 13, 15] and grid_places(4, 0) == [] and grid_places(4, 16) == [*range(16)]
+    assert grid_indices(4, 4) == [5, 7, 13, 15] and grid_indices(4, 0) == [] and grid_indices(4, 16) == [*range(16)]
     for k in range(257):
-        assert len(set(grid_places(16, k))) == k
+        assert len(set(grid_indices(16, k))) == k
 
 
 def test_cells_do_not_overlap_and_pooling_takes_their_means():
@@ -110,7 +110,7 @@ def test_merged_tokens_are_neither_added_nor_dropped():
     assert make_pruner("plus-random(sparsevlm(variant=v2))")  # which merges nothing
     pool = make_pruner("pool(keep=0.5)")
     pool.merges = False
-    with pytest.raises(ModelError, match="without saying so"):
+    with pytest.raises(ModelError, match="without declaring it"):
         PlusRandom(pool).eval().select(view())
 
 

@@ -48,7 +48,7 @@ def stays(pruner: DivPrune, given: View) -> list[int]:
     return pruner.select(given).keep[0].nonzero().flatten().tolist()
 
 
-# What the release found
+# Values of the release
 
 
 def test_the_release_is_reproduced_and_nothing_is_left_unread(shared):

@@ -121,7 +121,7 @@ def test_cameras_do_not_compete():
     generator = torch.Generator().manual_seed(0)
     layout = Layout(cameras=2, patches=8, proprio=0, prompts=(1,), slots=0)
     weights = torch.rand(1, 1, 1, 18, generator=generator)
-    weights[..., 1:9] *= 1e-3  # the prompt hardly looks at the first camera
+    weights[..., 1:9] *= 1e-3  # the prompt hardly attends to the first camera
     pruner = EfficientVLATokens(keep=0.5, key=2)
     hidden = torch.randn(1, 16, 4, generator=generator)
     found = AttentionRows(weights, None, range(1, 17))

@@ -116,13 +116,13 @@ def seen(step: int, episode: EpisodeKey | None, seed: int = 0, still: bool = Fal
     one = nanos.sample(nanos.inputs(8, seed=seed + step), seed % 8)
     draw = np.random.default_rng([seed, step])
     shown = np.random.default_rng([seed, 0 if still else step])
-    pictures = shown.integers(0, 256, (2, NANO.image_size, NANO.image_size, 3), np.uint8)
-    query = replace(one.queries[0], episode=episode, step=step, pictures=pictures, path=0.01 * draw.normal(size=(8, 3)))
+    images = shown.integers(0, 256, (2, NANO.image_size, NANO.image_size, 3), np.uint8)
+    query = replace(one.queries[0], episode=episode, step=step, images=images, path=0.01 * draw.normal(size=(8, 3)))
     return replace(one, queries=(query,))
 
 
 def episode(queries: int = 5):
-    """In a world that stands still, so that pictures can be compared."""
+    """In a world that stands still, so that images can be compared."""
     return [seen(8 * i, EpisodeKey("object", 0, 0), still=True) for i in range(queries)]
 
 

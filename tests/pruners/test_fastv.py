@@ -29,11 +29,11 @@ def nano():
         yield random_vla(NANO, 0).eval()
 
 
-def view(looks: list[float], cameras: int = 1, valid: list[bool] | None = None) -> View:
-    """Image tokens of one sample, 1 BOS before and 1 word behind them, that get these looks from that word."""
-    visual = len(looks)
+def view(attention: list[float], cameras: int = 1, valid: list[bool] | None = None) -> View:
+    """Image tokens of one sample, 1 BOS before and 1 word behind them, that receive this attention from that word."""
+    visual = len(attention)
     layout = Layout(cameras, visual // cameras, 0, (1,), 0)
-    rows = AttentionRows(torch.tensor([0.0, *looks, 0.0]).view(1, 1, 1, -1), None, range(1, 1 + visual))
+    rows = AttentionRows(torch.tensor([0.0, *attention, 0.0]).view(1, 1, 1, -1), None, range(1, 1 + visual))
     mask = None if valid is None else torch.tensor([valid])
     patches = Patches(torch.zeros(1, visual, 4), torch.arange(visual)[None], mask)
     return View(before_layer(2), patches, layout, (Query(step=7),), rows={Rows(1, Span.PROMPT): rows})
@@ -43,7 +43,7 @@ def stays(pruner: FastV, given: View) -> list[int]:
     return pruner.select(given).keep[0].nonzero().flatten().tolist()
 
 
-# What the release found
+# Values of the release
 
 
 def test_the_release_is_reproduced_and_nothing_is_left_unread(shared):
@@ -92,10 +92,10 @@ def test_the_ends_of_the_scale_can_be_checked(shared, keep):
 
 
 def test_cameras_share_evenly_or_compete():
-    looks = [0.9, 0.8, 0.7, 0.6, 0.1, 0.4, 0.2, 0.3]
-    assert stays(FastV(keep=0.5), view(looks, cameras=2)) == [0, 1, 5, 7]
-    assert stays(FastV(keep=0.5, quota="global"), view(looks, cameras=2)) == [0, 1, 2, 3]
-    assert stays(FastV(keep=4), view(looks, cameras=2)) == [0, 1, 5, 7]
+    attention = [0.9, 0.8, 0.7, 0.6, 0.1, 0.4, 0.2, 0.3]
+    assert stays(FastV(keep=0.5), view(attention, cameras=2)) == [0, 1, 5, 7]
+    assert stays(FastV(keep=0.5, quota="global"), view(attention, cameras=2)) == [0, 1, 2, 3]
+    assert stays(FastV(keep=4), view(attention, cameras=2)) == [0, 1, 5, 7]
 
 
 def test_ties_go_to_the_smaller_index_and_halves_to_the_even_number():

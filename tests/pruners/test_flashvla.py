@@ -94,7 +94,7 @@ def test_hidden_states_that_are_not_numbers():
     hidden = torch.ones(1, 4, 3)
     hidden[0, 2, 1] = torch.nan
     view = View(before_layer(2), Patches(hidden, torch.arange(4)[None]), layout, (Query(step=7),))
-    with pytest.raises(ModelError, match="flashvla-ics at before layer 2, step 7: the scores are not numbers"):
+    with pytest.raises(ModelError, match="flashvla-ics at before layer 2, step 7: the scores are not finite"):
         FlashVLA(keep=2).select(view)
 
 
@@ -120,14 +120,14 @@ class Run:
         self.pruner = FlashVLA(keep=0.25, **options)
         self.model = random_vla(NANO, 0, self.pruner).eval()
 
-    def __call__(self, action: float, picture: int = 0, episode: EpisodeKey = EPISODE, gripper: float = 1.0) -> bool:
-        """Whether the last answer was given again; `picture` says what the cameras see."""
+    def __call__(self, action: float, image: int = 0, episode: EpisodeKey = EPISODE, gripper: float = 1.0) -> bool:
+        """Whether the last chunk was returned again; `image` is the seed of what the cameras see."""
         query = Query(episode)
         actions = np.zeros((8, 7))
         actions[:, 0], actions[:, 6] = action, gripper
         given = self.pruner.cached_action(query)
         if given is None:
-            answer(self.model, replace(inputs(1, picture), queries=(query,)))
+            answer(self.model, replace(inputs(1, image), queries=(query,)))
         self.pruner.observe(query, actions if given is None else given)
         self.given = given
         return given is not None
@@ -146,7 +146,7 @@ def test_the_trigger_wants_one_direction_and_the_same_tokens():
     run = Run(trigger=True)
     assert [run(a) for a in (0.5, -0.5, 0.5, -0.5, -0.5, 0.0)] == [False] * 5 + [True]
     run = Run(trigger=True)
-    assert not any(run(0.5, picture) for picture in range(4))  # other pictures, other tokens
+    assert not any(run(0.5, image) for image in range(4))  # other images, other tokens
     assert not any(map(Run(trigger=True, angle=0).__call__, [0.5] * 3))  # less than nothing
     assert not any(map(Run(trigger=True, overlap=1).__call__, [0.5] * 3))  # more than all of them
     assert not any(map(Run().__call__, [0.5] * 3))  # it is off by itself

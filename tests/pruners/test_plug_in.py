@@ -69,7 +69,7 @@ def test_it_prunes_and_can_be_wrapped(installed):
 
 
 def test_its_pass_is_traced_and_counted_like_any_other(installed, tmp_path):
-    """Which patches it kept, and GFLOP in every command: of a package that says of itself no more than what it keeps."""
+    """Which patches it kept, and GFLOP in every command: of a package that defines no more than what it keeps."""
     out, pruner = tmp_path / "run", "keep-first(keep=10)"
     what = ["--suite", "object", "--tasks", "0", "--init-states", "0", "--model", "nano-oft", "--assets", "primitive"]
     done = installed("eval", *what, "--pruner", pruner, "--video", "none", "--workers", "1", "--out", str(out))

@@ -1,4 +1,4 @@
-"""SparseVLM: the releases' cuts, raters, clusters and counts by hand, and the pruner inside the model."""
+"""SparseVLM: the releases' cuts, query tokens, clusters and counts by hand, and the pruner inside the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from vla_bench.pruners.query_tokens import head_mean, paid_to_images, positional_term, query_token_scores, query_tokens, rank
 
 from tests.nanos import answer, inputs, kept, one_thread, sample
 from vla_bench.errors import ModelError, UsageError
@@ -17,6 +16,7 @@ from vla_bench.interface.presets import NANO, SEVEN_B
 from vla_bench.interface.view import AttentionRows, Patches, Query, View
 from vla_bench.model.initialise import random_vla
 from vla_bench.model.sequence import thin
+from vla_bench.pruners.query_tokens import head_mean, paid_to_images, positional_term, query_token_scores, query_tokens, rank
 from vla_bench.pruners.recycling import cluster, merge, recycle
 from vla_bench.pruners.sparsevlm import SparseVLM, best_each
 from vla_bench.pruners.sparsevlm_releases import RELEASES, fitted, sizes
@@ -127,7 +127,7 @@ def pass_through(pruner: SparseVLM, visual: int) -> list[int]:
     """Image tokens behind each cut, on random attention of one sample with 3 words."""
     generator = torch.Generator().manual_seed(0)
     patches = Patches(torch.randn(1, visual, 8, generator=generator), torch.arange(visual)[None])
-    pruner.chosen = torch.tensor([[True, False, True]])
+    pruner.query_tokens = torch.tensor([[True, False, True]])
     found = []
     for site, request in zip(pruner.sites[1:], pruner.rows, strict=True):
         columns = patches.ids.shape[1] + 4
@@ -150,7 +150,7 @@ def pass_through(pruner: SparseVLM, visual: int) -> list[int]:
         ({"budget": 64}, 512, [73, 29, 16]),  # 59, 27 and 15 stay
         ({"budget": 64}, 576, [66 + 16, 30 + 2, 17 + 1]),
         ({"variant": "v2", "budget": 64}, 128, [15, 8, 4]),
-        ({"variant": "rank", "rank_scale": 2.0, "rank_bias": 1.5}, 128, [5 + 4, 5 + 1, 5 + 1, 5 + 1]),  # rank 2 with 2 raters
+        ({"variant": "rank", "rank_scale": 2.0, "rank_bias": 1.5}, 128, [5 + 4, 5 + 1, 5 + 1, 5 + 1]),  # at first, rank 2
         ({"variant": "1stage"}, 128, [32]),
         ({"variant": "1stage", "keep": 5.0, "layers": (0, 4)}, 128, [5, 5]),
     ],
@@ -175,11 +175,11 @@ def test_at_full_rank_all_stay():
     rows, everything = AttentionRows(weights, None, range(1, 3)), torch.ones(1, 2, dtype=torch.bool)
     assert rank(head_mean(rows, everything), everything, rows.image_columns, everything) == [2]
     pruner = SparseVLM("rank", layers=(0,), rank_scale=0.5, always_drop=True)
-    pruner.chosen = everything
+    pruner.query_tokens = everything
     patches = Patches(torch.zeros(1, 2, 4), torch.arange(2)[None])
     view = View(pruner.sites[1], patches, Layout(1, 2, 0, (2,), 0), (Query(),), rows={pruner.rows[0]: rows})
     assert pruner.select(view) is None
-    pruner.chosen = torch.tensor([[True, False]])  # one rater has rank 1, of which half a token stays
+    pruner.query_tokens = torch.tensor([[True, False]])  # one query token has rank 1, of which half a token stays
     assert pruner.select(view).keep.sum() == 0
     with pytest.raises(ModelError, match="sparsevlm at before layer 1"):
         pruner.select(replace(view, rows={pruner.rows[0]: replace(rows, weights=weights * float("nan"))}))
@@ -226,8 +226,8 @@ def test_too_shallow_a_decoder_and_wrong_options_are_refused():
 def test_profiles_and_the_full_size():
     for profile in SparseVLM.profiles:
         pruner = SparseVLM(**arguments(SparseVLM, "sparsevlm", {"profile": profile}))
-        pruner.fit(SEVEN_B)
-        pruner.fit(SEVEN_B)
+        pruner.attach(SEVEN_B)
+        pruner.attach(SEVEN_B)
         assert pruner.renumber is (profile != "release-v2")
         assert pruner.always_drop and pruner.adaptive is (profile == "paper")
         assert [site.layer for site in pruner.sites[1:]] == [3, 7, 16, 20][: len(pruner.rows)]
@@ -352,7 +352,7 @@ def test_keeping_all_changes_no_bit_and_nothing_is_remembered(nano):
 def test_one_word_decides_nothing_and_breaks_nothing(nano):
     nano.attach(SparseVLM("v2"))
     one = replace(inputs(1), prompts=((5,),))
-    assert answer(nano, one).actions.isfinite().all() and nano.pruner.chosen.tolist() == [[True]]
+    assert answer(nano, one).actions.isfinite().all() and nano.pruner.query_tokens.tolist() == [[True]]
 
 
 def test_decoding_token_by_token_works_on_merged_tokens(nano):

@@ -6,7 +6,7 @@ import pytest
 
 from vla_bench.errors import UsageError
 from vla_bench.pruners.catalogue import catalogue
-from vla_bench.pruners.registry import make_pruner, names, spelled
+from vla_bench.pruners.registry import canonical, make_pruner, names
 from vla_bench.pruners.spec import parse, parse_arguments
 
 
@@ -38,8 +38,8 @@ def test_what_is_spelled_wrong_is_refused(text):
         ("fastv(profile=best)", 'no profile "best".*ours, release, paper'),
         ("fastv(lightvla)", "takes no pruner"),
         ("inverse", "needs a pruner"),
-        ("inverse(none)", "nothing to work on"),
-        ("inverse(grid)", "no one order to turn around"),
+        ("inverse(none)", "none is not one"),
+        ("inverse(grid)", "does not rank by one score"),
         ("drop-random(fastv, share=1.5)", "share=1.5 of what is kept cannot be dropped"),
         ("lightvla-star-vision(queries=-3)", "queries=-3 must not be negative"),
         ("fastv(k=3, layer=2)", "k and layer are the same"),
@@ -60,22 +60,22 @@ def test_wrong_descriptions_say_what_would_be_right(text, what):
 
 
 def test_the_same_pruner_has_one_spelling():
-    assert spelled("fastv") == spelled("fastv(keep=0.25)") == spelled("fastv", {"layer": "2"}) == "fastv"
-    assert spelled("fastv(keep=0.50, layer=3)") == spelled("fastv", {"layer": 3, "keep": 0.5}) == "fastv(layer=3, keep=0.5)"
-    assert spelled("fastv(profile=release)") == "fastv(keep=0.5, rater=last, quota=global)"
-    assert spelled("fastv(k=3)") == spelled("fastv", parse_arguments("k=3,keep=0.25")) == "fastv(layer=3)"
-    assert spelled("fastv(profile=release, keep=7)") == "fastv(keep=7, rater=last, quota=global)"
-    assert spelled("inverse(fastv)", {"keep": "0.1"}) == "inverse(fastv(keep=0.1))"
-    assert spelled("drop-random(lightvla, share=0.2)") == "drop-random(lightvla, share=0.2)"
-    assert spelled("none") == "none"
-    close = [spelled(f"random(keep={keep})") for keep in ("0.1234567", "0.1234568")]
+    assert canonical("fastv") == canonical("fastv(keep=0.25)") == canonical("fastv", {"layer": "2"}) == "fastv"
+    assert canonical("fastv(keep=0.50, layer=3)") == canonical("fastv", {"layer": 3, "keep": 0.5}) == "fastv(layer=3, keep=0.5)"
+    assert canonical("fastv(profile=release)") == "fastv(keep=0.5, rater=last, quota=global)"
+    assert canonical("fastv(k=3)") == canonical("fastv", parse_arguments("k=3,keep=0.25")) == "fastv(layer=3)"
+    assert canonical("fastv(profile=release, keep=7)") == "fastv(keep=7, rater=last, quota=global)"
+    assert canonical("inverse(fastv)", {"keep": "0.1"}) == "inverse(fastv(keep=0.1))"
+    assert canonical("drop-random(lightvla, share=0.2)") == "drop-random(lightvla, share=0.2)"
+    assert canonical("none") == "none"
+    close = [canonical(f"random(keep={keep})") for keep in ("0.1234567", "0.1234568")]
     assert len(set(close)) == 2  # other runs
-    assert spelled("sparsevlm(profile=release-v2)") == "sparsevlm(variant=v2, always_drop=true)"  # positions as they were
+    assert canonical("sparsevlm(profile=release-v2)") == "sparsevlm(variant=v2, always_drop=true)"  # positions as they were
 
 
 def test_arguments_from_a_file(tmp_path):
     (tmp_path / "args.toml").write_text('layer = 3\nkeep = 0.5\nrater = "last"\n')
-    assert spelled("fastv", parse_arguments(str(tmp_path / "args.toml"))) == "fastv(layer=3, keep=0.5, rater=last)"
+    assert canonical("fastv", parse_arguments(str(tmp_path / "args.toml"))) == "fastv(layer=3, keep=0.5, rater=last)"
     (tmp_path / "bad.toml").write_text("layer =")
     with pytest.raises(UsageError, match="TOML"):
         parse_arguments(str(tmp_path / "bad.toml"))

@@ -20,7 +20,7 @@ from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
 from vla_bench.policies.vla import VLAPolicy
 from vla_bench.pruners.edges import edge_patches
 from vla_bench.pruners.spec import arguments
-from vla_bench.pruners.spvla import SPVLA, attended_most, threshold
+from vla_bench.pruners.spvla import SPVLA, most_attended, threshold
 from vla_bench.pruners.spvla_scheduler import ActionHistory, extrapolate, may_skip
 from vla_bench.records import EpisodeKey
 from vla_bench.verify.baselines import spvla
@@ -72,20 +72,20 @@ def test_profiles_are_the_suites():
     ],
 )
 def test_as_few_as_hold_the_share(attention, share, expected):
-    keep = attended_most(torch.tensor([attention]), torch.tensor([share]))
+    keep = most_attended(torch.tensor([attention]), torch.tensor([share]))
     assert keep[0].nonzero().flatten().tolist() == expected
 
 
 def test_edges_fall_into_their_patch():
-    pictures = np.zeros((2, 56, 56, 3), np.uint8)
-    pictures[0, 18:24, 32:38] = 255  # inside of patch (1, 2)
-    pictures[1, :, 28:] = (0, 0, 255)  # blue beside black: too dark a step in grey
-    found = edge_patches(pictures, 16)
+    images = np.zeros((2, 56, 56, 3), np.uint8)
+    images[0, 18:24, 32:38] = 255  # inside of patch (1, 2)
+    images[1, :, 28:] = (0, 0, 255)  # blue beside black: too dark a step in grey
+    found = edge_patches(images, 16)
     assert found.shape == (2, 16) and found[0].nonzero()[0].tolist() == [6] and not found[1].any()
-    pictures[1, :, 28:] = (0, 255, 0)
-    assert set(edge_patches(pictures, 16)[1].nonzero()[0] % 4) <= {1, 2} and edge_patches(pictures, 16)[1].sum() == 4
+    images[1, :, 28:] = (0, 255, 0)
+    assert set(edge_patches(images, 16)[1].nonzero()[0] % 4) <= {1, 2} and edge_patches(images, 16)[1].sum() == 4
     with pytest.raises(ModelError, match="15 square patches"):
-        edge_patches(pictures, 15)
+        edge_patches(images, 15)
 
 
 def test_extrapolation():
@@ -102,11 +102,11 @@ def test_extrapolation():
     assert bent[0] == pytest.approx(-0.1)  # the line is at -0.08; 0.1 is the largest change there was
 
 
-def filled(*xyz: tuple[float, float, float], asked: int = 6) -> ActionHistory:
+def filled(*xyz: tuple[float, float, float], queried: int = 6) -> ActionHistory:
     past = ActionHistory()
-    past.add(moves(*xyz[:asked]))
+    past.add(moves(*xyz[:queried]))
     past.extrapolating = True
-    for last in xyz[asked:]:
+    for last in xyz[queried:]:
         past.add(moves(last))
     return past
 
@@ -114,23 +114,23 @@ def filled(*xyz: tuple[float, float, float], asked: int = 6) -> ActionHistory:
 def test_when_a_step_may_be_extrapolated():
     flat, steep, high = (0.5, 0, 0.1), (0.1, 0.1, 0.1), (0.9, 0.9, 0.35)
     assert may_skip(filled(*[flat] * 6), 0.4, 0.3, 1)
-    assert not may_skip(filled(*[flat] * 5), 0.4, 0.3, 1)  # too few to look back at
+    assert not may_skip(filled(*[flat] * 5), 0.4, 0.3, 1)  # too few actions
     assert not may_skip(filled(*[flat] * 5, steep), 0.4, 0.3, 1)
     assert not may_skip(filled(*[flat] * 5, high), 0.4, 0.3, 1) and may_skip(filled(*[flat] * 5, high), 0.4, 0.4, 1)
     assert may_skip(filled(*[flat] * 4, steep, flat), 0.4, 0.3, 1) and not may_skip(filled(*[flat] * 4, steep, flat), 0.4, 0.3, 2)
-    assert may_skip(filled(*[flat] * 6, asked=4), 0.4, 0.3, 1) and not may_skip(filled(*[flat] * 6, asked=3), 0.4, 0.3, 1)
+    assert may_skip(filled(*[flat] * 6, queried=4), 0.4, 0.3, 1) and not may_skip(filled(*[flat] * 6, queried=3), 0.4, 0.3, 1)
     assert not may_skip(filled(*[(0, 0, 0)] * 6), 0.4, 0.3, 1)  # an arm at rest goes nowhere
 
 
 def batch_of(*speeds: float | None, pruner: SPVLA):
-    """Queries with pictures, in episodes whose last action moved up at the given speed; None: there was none."""
+    """Queries with images, in episodes whose last action moved up at the given speed; None: there was none."""
     batch = inputs(len(speeds))
     queries = []
     for i, speed in enumerate(speeds):
-        pictures = np.full((2, 112, 112, 3), 90, np.uint8)
+        images = np.full((2, 112, 112, 3), 90, np.uint8)
         for camera, x in enumerate((17, 59)):  # a bright square inside of one patch, lower for every sample
-            pictures[camera, 17 + 14 * i : 25 + 14 * i, x : x + 8] = 250
-        queries.append(Query(EpisodeKey("spatial", 0, i), 8, pictures))
+            images[camera, 17 + 14 * i : 25 + 14 * i, x : x + 8] = 250
+        queries.append(Query(EpisodeKey("spatial", 0, i), 8, images))
         pruner.reset(queries[-1].episode)
         if speed is not None:
             pruner.observe(queries[-1], moves(*[(0, 0, 0.9)] * 7, (0, 0, speed)))
@@ -142,7 +142,7 @@ def test_a_slow_hand_changes_no_bit():
     pruner = SPVLA()
     output = answer(random_vla(NANO, 0, pruner).eval(), batch_of(None, 0.2, -0.49, pruner=pruner))
     assert torch.equal(output.actions, dense) and output.kept_per_camera() == [(64, 64)] * 3
-    assert torch.equal(answer(random_vla(NANO, 0, SPVLA()).eval(), inputs(3)).actions, dense)  # no episodes, no pictures
+    assert torch.equal(answer(random_vla(NANO, 0, SPVLA()).eval(), inputs(3)).actions, dense)  # no episodes, no images
 
 
 def test_what_stays_is_what_is_attended_to_and_edges():
@@ -154,7 +154,7 @@ def test_what_stays_is_what_is_attended_to_and_edges():
         attended = model.openvla.vision_backbone.with_attention(batch.pixel_values)[1].reshape(3, 2, 64)
     torch.testing.assert_close(attended.sum(dim=-1), torch.ones(3, 2))
     for i, share in enumerate((0.82, 0.28, 0.1)):
-        edges = edge_patches(batch.queries[i].pictures, 64)
+        edges = edge_patches(batch.queries[i].images, 64)
         assert edges.nonzero()[1].tolist() == [9 + 8 * i, 12 + 8 * i]
         expected = []
         for camera in range(2):
@@ -201,12 +201,12 @@ def test_an_episode_does_not_see_another_nor_an_earlier_attempt():
     assert answer(model, batch).kept_per_camera() == [(64, 64)] * 2
 
 
-def test_a_fast_hand_needs_pictures():
+def test_a_fast_hand_needs_images():
     pruner = SPVLA()
     model = random_vla(NANO, 0, pruner).eval()
     batch = batch_of(1.0, pruner=pruner)
-    blind = replace(batch, queries=(replace(batch.queries[0], pictures=None),))
-    with pytest.raises(ModelError, match="no picture to find edges in"):
+    blind = replace(batch, queries=(replace(batch.queries[0], images=None),))
+    with pytest.raises(ModelError, match="no camera images to detect edges in"):
         answer(model, blind)
     pruner.edges = False
     answer(model, blind)
@@ -218,7 +218,7 @@ def policy(pruner: SPVLA) -> VLAPolicy:
     return VLAPolicy("nano", random_vla(NANO, 0, pruner), processor)
 
 
-def look(seed: int) -> Observation:
+def observation(seed: int) -> Observation:
     frame = np.random.default_rng(seed).integers(0, 256, (128, 128, 3), np.uint8)
     quat = np.array([1.0, 0, 0, 0])
     where = EpisodeKey("goal", 0, 0), 8 * seed, "turn on the stove"
@@ -229,24 +229,24 @@ def test_inside_a_policy():
     """Pictures arrive, the speed is the answer's own, and after an episode's end it starts at rest again."""
     pruner = SPVLA(z_thre=0.0, z_min=1.0)  # any motion counts
     acting = policy(pruner)
-    first = acting.act([look(0)])[0]
+    first = acting.act([observation(0)])[0]
     assert first.kept_tokens == (64, 64)
     pruner.edges = False  # noise is full of edges
-    second = acting.act([look(1)])[0]
+    second = acting.act([observation(1)])[0]
     share = 1 - min(abs(first.actions[-1, 2]), 1)
     assert share < 1 and second.kept_total < 128
     acting.reset(EpisodeKey("goal", 0, 0))
-    assert acting.act([look(2)])[0].kept_tokens == (64, 64)
+    assert acting.act([observation(2)])[0].kept_tokens == (64, 64)
 
 
 def test_the_scheduler_inside_a_policy():
     """A flat chunk of 8 is followed by at most three extrapolated steps: then half of the last six are not the model's."""
     acting = policy(SPVLA(scheduler=True, z_xy_rate=1e9, z_max=1e9, edges=False))
-    chunks = [acting.act([look(i)])[0] for i in range(6)]
+    chunks = [acting.act([observation(i)])[0] for i in range(6)]
     assert [len(chunk.actions) for chunk in chunks] == [8, 1, 1, 1, 8, 1]
     np.testing.assert_array_equal(chunks[1].actions[0], extrapolate(chunks[0].actions[2:]))
     assert chunks[1].kept_tokens == (0, 0)
-    assert [len(policy(SPVLA()).act([look(i)])[0].actions) for i in range(2)] == [8, 8]
+    assert [len(policy(SPVLA()).act([observation(i)])[0].actions) for i in range(2)] == [8, 8]
 
 
 def test_the_golden_tensors(shared):

@@ -42,7 +42,7 @@ def line(*lengths: float) -> np.ndarray:
     return np.cumsum([[length, 0, 0] for length in lengths], axis=0)
 
 
-# What the release found
+# Values of the release
 
 
 def test_the_release_is_reproduced_and_nothing_is_left_unread(shared):
@@ -189,7 +189,7 @@ def test_episodes_do_not_see_each_other_nor_an_earlier_attempt():
     expected = [128, 128, 128, 32, 128, 32]  # the settling counts for nothing
     assert episode(pruned, FIRST, lengths) == expected
     assert episode(pruned, SECOND, lengths) == expected
-    assert episode(pruned, FIRST, lengths) != expected  # not told that it begins again
+    assert episode(pruned, FIRST, lengths) != expected  # without a reset
     pruned.reset(FIRST)
     assert episode(pruned, FIRST, lengths) == expected
 
@@ -215,11 +215,11 @@ def test_errors_say_what_is_wrong():
         model(split=(1.0, 1.0, 1.0))
     with pytest.raises(UsageError, match="split"):
         VLAADP(split=(0.5, 0.0))
-    with pytest.raises(ModelError, match="where the gripper went"):
+    with pytest.raises(ModelError, match="no path of the gripper"):
         answer(model(), replace(inputs(1), queries=(Query(FIRST),)))
     broken = model(gate="off")
     broken.openvla.language_model.model.layers[0].self_attn.q_proj.weight.data[0, 0] = torch.nan
-    with pytest.raises(ModelError, match="not numbers"):
+    with pytest.raises(ModelError, match="not finite"):
         answer(broken, inputs(1))
 
 

@@ -160,22 +160,22 @@ def misses(file: Path, tensor: str, prefix: str = "") -> list[str]:
 # Inside a model
 
 
-def picture(seed: int = 0) -> np.ndarray:
+def camera_images(seed: int = 0) -> np.ndarray:
     generator = np.random.default_rng(seed)
     return generator.integers(0, 256, (NANO.cameras, NANO.image_size, NANO.image_size, 3), dtype=np.uint8)
 
 
-def query(pictures: np.ndarray | None, step: int = 0, episode: EpisodeKey | None = EPISODE, prompt=(5, 6, 7, 3)) -> Inputs:
-    """One sample whose pixels are made from the pictures."""
-    shown = picture() if pictures is None else pictures
+def query(images: np.ndarray | None, step: int = 0, episode: EpisodeKey | None = EPISODE, prompt=(5, 6, 7, 3)) -> Inputs:
+    """One sample whose pixels are made from the images."""
+    shown = camera_images() if images is None else images
     pixels = torch.from_numpy(shown).float().permute(0, 3, 1, 2) / 127.5 - 1  # (cameras, 3, S, S)
     pixels = torch.cat([pixels, pixels], dim=1).flatten(0, 1)[None]
-    return Inputs(pixels, (prompt,), torch.linspace(-1, 1, 8)[None], (Query(episode, step, pictures),))
+    return Inputs(pixels, (prompt,), torch.linspace(-1, 1, 8)[None], (Query(episode, step, images),))
 
 
-def with_patch_changed(pictures: np.ndarray, *ids: int) -> np.ndarray:
+def with_patch_changed(images: np.ndarray, *ids: int) -> np.ndarray:
     """Those patches turned upside down in colour; ids count over both cameras."""
-    changed, grid = pictures.copy(), int(P**0.5)
+    changed, grid = images.copy(), int(P**0.5)
     side = NANO.image_size // grid
     for i in ids:
         camera, (row, column) = i // P, divmod(i % P, grid)
@@ -212,9 +212,9 @@ def final(output) -> list[int]:
 
 def test_the_first_query_and_one_of_no_episode_are_dense(make, dense):
     cached, _ = make(**ALL)
-    expected = nanos.answer(dense, query(picture())).actions
+    expected = nanos.answer(dense, query(camera_images())).actions
     for episode in (None, None, EPISODE):
-        output = nanos.answer(cached, query(picture(), episode=episode))
+        output = nanos.answer(cached, query(camera_images(), episode=episode))
         assert torch.equal(output.actions, expected) and final(output) == EVERYONE
 
 
@@ -222,31 +222,31 @@ def test_the_first_query_and_one_of_no_episode_are_dense(make, dense):
 def test_with_nothing_to_reuse_every_query_is_the_dense_one(make, dense, options):
     cached, _ = make(**options)
     for step in range(3):
-        asked = query(picture(step // 2), step)
-        output = nanos.answer(cached, asked)
-        assert torch.equal(output.actions, nanos.answer(dense, asked).actions) and final(output) == EVERYONE
+        sample = query(camera_images(step // 2), step)
+        output = nanos.answer(cached, sample)
+        assert torch.equal(output.actions, nanos.answer(dense, sample).actions) and final(output) == EVERYONE
 
 
 @pytest.mark.parametrize("options", [ALL, {"layers": (0,), **ALL}, {"task": 20}, {"order": "raster", "with_proprio": True}])
 def test_the_same_query_again_has_the_same_answer(make, dense, options):
     """What is stale is as good as fresh then, whichever tokens leave."""
     cached, _ = make(**options)
-    expected = nanos.answer(dense, query(picture())).actions
-    nanos.answer(cached, query(picture()))
+    expected = nanos.answer(dense, query(camera_images())).actions
+    nanos.answer(cached, query(camera_images()))
     for step in (1, 2):
-        again = nanos.answer(cached, query(picture(), step))
+        again = nanos.answer(cached, query(camera_images(), step))
         assert len(final(again)) < 2 * P
         torch.testing.assert_close(again.actions, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_changed_patches_stay_and_answer_with_what_is_new(make, dense):
     cached, _ = make(**ALL)
-    nanos.answer(cached, query(picture()))
-    second = with_patch_changed(picture(), 3, 40, P + 9)
+    nanos.answer(cached, query(camera_images()))
+    second = with_patch_changed(camera_images(), 3, 40, P + 9)
     output = nanos.answer(cached, query(second, 1))
     assert final(output) == [3, 40, P + 9]
     assert [len(patches.ids[0]) for patches in went_on(output)] == [3]  # a constant share has nothing to add later
-    new, old = (nanos.answer(dense, query(shown)).actions for shown in (second, picture()))
+    new, old = (nanos.answer(dense, query(shown)).actions for shown in (second, camera_images()))
     assert (output.actions - old).abs().max() > 1e-3  # it has seen the change,
     assert (output.actions - new).abs().max() > 1e-6  # and it is an approximation
     third = with_patch_changed(second, 5)
@@ -257,15 +257,15 @@ def test_stale_keys_are_the_last_ones_and_fresh_ones_replace_them(make, monkeypa
     cached, _ = make(**ALL)
     recalled = []
     monkeypatch.setattr(pruning, "recall", lambda *given: recalled.append(past := recall(*given)) or past)
-    nanos.answer(cached, query(picture()))
+    nanos.answer(cached, query(camera_images()))
     (past,) = recalled
     before = {layer: key.clone() for layer, (key, _) in past.layers.items()}
-    nanos.answer(cached, query(with_patch_changed(picture(), 3), 1))
+    nanos.answer(cached, query(with_patch_changed(camera_images(), 3), 1))
     assert recalled[1] is past
     stale = [1 + i for i in EVERYONE if i != 3]
     for layer, (key, _) in past.layers.items():
         same = (key == before[layer]).all(dim=-1).all(dim=1)[0]
-        if layer == 0:  # nothing has left yet, and the vision backbone lets all patches of a picture see each other
+        if layer == 0:  # nothing has left yet, and the vision backbone lets all patches of an image see each other
             assert not same[1 : 1 + P].any()
         else:
             assert same[stale].all() and not same[4] and not same[1 + 2 * P :].any()
@@ -274,17 +274,17 @@ def test_stale_keys_are_the_last_ones_and_fresh_ones_replace_them(make, monkeypa
 def test_a_share_is_taken_in_turn_from_the_cameras_or_from_the_top(make):
     for order, gone in (("sim", [0, 1, P, P + 1]), ("raster", [0, 1, 2, 3])):
         cached, _ = make(static=256, task=0, schedule="constant", share=4 / 128, order=order, threshold=0.5)
-        plain = np.full_like(picture(), 90)  # all patches are equally similar
+        plain = np.full_like(camera_images(), 90)  # all patches are equally similar
         nanos.answer(cached, query(plain))
         assert sorted(set(EVERYONE) - set(final(nanos.answer(cached, query(plain, 1))))) == gone
 
 
 def test_what_the_prompt_looks_at_is_computed(make):
     cached, pruner = make(static=256, task=8, schedule="constant")  # 8 of 256 are 2 of 64
-    nanos.answer(cached, query(picture()))
+    nanos.answer(cached, query(camera_images()))
     attention = pruner.states[EPISODE].attention[0]
     expected = [camera * P + int(i) for camera in (0, 1) for i in attention[camera * P : (camera + 1) * P].topk(2).indices]
-    assert final(nanos.answer(cached, query(picture(), 1))) == sorted(expected)
+    assert final(nanos.answer(cached, query(camera_images(), 1))) == sorted(expected)
     # The second query's attention covers all image tokens although most were not computed.
     again = pruner.states[EPISODE].attention[0]
     torch.testing.assert_close(again, attention, atol=1e-6, rtol=1e-4)
@@ -292,8 +292,8 @@ def test_what_the_prompt_looks_at_is_computed(make):
 
 def test_the_schedule_lets_more_leave_from_layer_to_layer_never_back(make):
     cached, pruner = make(static=256, task=0)
-    nanos.answer(cached, query(picture()))
-    output = nanos.answer(cached, query(picture(), 1))
+    nanos.answer(cached, query(camera_images()))
+    output = nanos.answer(cached, query(camera_images(), 1))
     shares = pruner.states[EPISODE].shares
     counts = [max(1, int(shares[layer] * 2 * P)) for layer in (1, 2, 3, 4)]
     assert [2 * P - len(patches.ids[0]) for patches in went_on(output)] == sorted(set(np.maximum.accumulate(counts).tolist()))
@@ -305,16 +305,19 @@ def test_refresh_makes_every_nth_query_dense(make, dense):
     for step in (0, 1, 2, 3, 4, 0, 1, 2, 3):
         if step == 0:
             cached.reset(EPISODE)  # the count begins anew as well
-        asked = query(picture(), step)
-        output = nanos.answer(cached, asked)
+        sample = query(camera_images(), step)
+        output = nanos.answer(cached, sample)
         assert (final(output) == EVERYONE) == (step % 3 == 0)
         if step % 3 == 0:
-            assert torch.equal(output.actions, nanos.answer(dense, asked).actions)
+            assert torch.equal(output.actions, nanos.answer(dense, sample).actions)
+
+
+def _frames() -> list[np.ndarray]:
+    return [camera_images(), with_patch_changed(camera_images(), 3, 70), with_patch_changed(camera_images(), 3, 71)]
 
 
 def _trace(cached, episode: EpisodeKey) -> list[torch.Tensor]:
-    frames = [picture(), with_patch_changed(picture(), 3, 70), with_patch_changed(picture(), 3, 71)]
-    return [nanos.answer(cached, query(shown, step, episode)).actions for step, shown in enumerate(frames)]
+    return [nanos.answer(cached, query(shown, step, episode)).actions for step, shown in enumerate(_frames())]
 
 
 def test_a_second_attempt_does_not_see_the_first_nor_one_episode_another(make):
@@ -322,37 +325,37 @@ def test_a_second_attempt_does_not_see_the_first_nor_one_episode_another(make):
     first = _trace(cached, EPISODE)
     cached.reset(EPISODE)
     assert all(map(torch.equal, _trace(cached, EPISODE), first))
-    nanos.answer(cached, query(picture(5), 0, OTHER))
+    nanos.answer(cached, query(camera_images(5), 0, OTHER))
     cached.reset(EPISODE)
     mixed = []
-    for step, shown in enumerate([picture(), with_patch_changed(picture(), 3, 70), with_patch_changed(picture(), 3, 71)]):
+    for step, shown in enumerate(_frames()):
         mixed.append(nanos.answer(cached, query(shown, step)).actions)
-        nanos.answer(cached, query(picture(6 + step), step + 1, OTHER))
+        nanos.answer(cached, query(camera_images(6 + step), step + 1, OTHER))
     assert all(map(torch.equal, mixed, first))
 
 
 def test_another_length_of_the_prompt_starts_anew(make, dense):
     cached, _ = make(**ALL)
-    nanos.answer(cached, query(picture()))
-    longer = query(picture(), 1, prompt=(5, 6, 7, 8, 3))
+    nanos.answer(cached, query(camera_images()))
+    longer = query(camera_images(), 1, prompt=(5, 6, 7, 8, 3))
     output = nanos.answer(cached, longer)
     assert torch.equal(output.actions, nanos.answer(dense, longer).actions)
-    assert final(nanos.answer(cached, replace(longer, queries=(Query(EPISODE, 2, picture()),)))) == []
+    assert final(nanos.answer(cached, replace(longer, queries=(Query(EPISODE, 2, camera_images()),)))) == []
 
 
 def test_it_fits_models_of_any_depth():
     for config, layers, layer in ((SEVEN_B, (2, 6, 9, 11), 15), (NANO, (1, 2, 3, 4), 3)):
         pruner = VLACache(schedule="constant")
         for _ in range(2):  # fitting twice changes nothing
-            pruner.fit(config)
+            pruner.attach(config)
             assert pruner.sites == tuple(map(before_layer, layers))
             assert pruner.rows == (Rows(layer, Span.PROMPT),)
     with pytest.raises(ModelError, match="decoder of 6 layers"):
-        VLACache(layers=(2, 6)).fit(NANO)
+        VLACache(layers=(2, 6)).attach(NANO)
     with pytest.raises(ModelError, match="layer=20"):
-        VLACache(layer=20).fit(NANO)
+        VLACache(layer=20).attach(NANO)
     with pytest.raises(ModelError, match="decoder of 3 layers"):
-        VLACache().fit(replace(NANO, llm=replace(NANO.llm, layers=3)))
+        VLACache().attach(replace(NANO, llm=replace(NANO.llm, layers=3)))
 
 
 def test_profiles_and_bad_arguments():
@@ -367,23 +370,23 @@ def test_what_cannot_work_says_so(make):
     cached, pruner = make()
     with pytest.raises(ModelError, match="one sample at a time"):
         nanos.answer(cached, nanos.inputs(2))
-    nanos.answer(cached, query(picture()))
-    with pytest.raises(ModelError, match="without them"):
+    nanos.answer(cached, query(camera_images()))
+    with pytest.raises(ModelError, match="query at step 1 has none"):
         nanos.answer(cached, query(None, 1))
     pruner.states[EPISODE].attention[0, 7] = torch.nan
-    with pytest.raises(ModelError, match="not numbers"):
-        nanos.answer(cached, query(picture(), 1))
+    with pytest.raises(ModelError, match="not finite"):
+        nanos.answer(cached, query(camera_images(), 1))
     cached.reset(EPISODE)
-    nanos.answer(cached, query(picture()))
+    nanos.answer(cached, query(camera_images()))
     pruner.states[EPISODE].entropies[0, 2] = torch.nan
-    with pytest.raises(ModelError, match="not numbers"):
-        nanos.answer(cached, query(picture(), 1))
+    with pytest.raises(ModelError, match="not finite"):
+        nanos.answer(cached, query(camera_images(), 1))
 
 
 def test_comparing_with_itself_finds_everything_still(make):
     cached, _ = make(against="itself", **ALL)
-    nanos.answer(cached, query(picture()))
-    assert final(nanos.answer(cached, query(picture(1), 1))) == []
+    nanos.answer(cached, query(camera_images()))
+    assert final(nanos.answer(cached, query(camera_images(1), 1))) == []
 
 
 # The host
@@ -397,19 +400,19 @@ def test_attention_over_completed_keys_names_every_column():
     tokens = Tokens(hidden, torch.tensor([[0, 2, 4, 5, 6]]), None, torch.tensor([[1, 3]]), layout)
     key = torch.arange(7.0).view(1, 1, 7, 1)
     probe.record(0, torch.ones(1, 1, 5, 1), key, None, 1.0, tokens)
-    found = probe.found[request]
+    found = probe.rows[request]
     assert found.image_columns == range(1, 5) and [at.tolist() for at in found.at] == [[[5, 6]], [list(range(7))]]
     torch.testing.assert_close(found.images(), torch.arange(7.0).softmax(dim=0)[None, 1:5])
 
 
 def test_only_the_last_episodes_are_remembered():
-    pasts: dict[EpisodeKey, KVCache] = {}
+    caches: dict[EpisodeKey, KVCache] = {}
     keys = [EpisodeKey("goal", 0, i) for i in range(EPISODES + 1)]
-    first = [recall(pasts, key, 9) for key in keys[:EPISODES]]
-    assert recall(pasts, keys[0], 9) is first[0]  # the last to be forgotten now
-    recall(pasts, keys[-1], 9)
-    assert keys[1] not in pasts and recall(pasts, keys[0], 9) is first[0]
-    assert recall(pasts, keys[0], 10) is not first[0]  # another length, another sequence
-    assert len(pasts) == EPISODES
-    recall(pasts, None, 9)
-    assert len(pasts) == EPISODES  # a query of no episode leaves nothing
+    first = [recall(caches, key, 9) for key in keys[:EPISODES]]
+    assert recall(caches, keys[0], 9) is first[0]  # now the last to be dropped
+    recall(caches, keys[-1], 9)
+    assert keys[1] not in caches and recall(caches, keys[0], 9) is first[0]
+    assert recall(caches, keys[0], 10) is not first[0]  # another length, another sequence
+    assert len(caches) == EPISODES
+    recall(caches, None, 9)
+    assert len(caches) == EPISODES  # a query of no episode leaves nothing

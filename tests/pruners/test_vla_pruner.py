@@ -36,7 +36,7 @@ def model(**options) -> VLA:
     return found
 
 
-# What the release found
+# Values of the release
 
 
 @pytest.mark.parametrize("name, families", [("baselines_vlapruner.npz", 4), ("baselines_oft_spans.npz", 2)])
@@ -179,8 +179,8 @@ def test_a_batch_is_its_samples(options):
 
 def test_while_the_memory_fills_nothing_leaves():
     pruned = model(keep=0.1, layer=2, use_temporal=True, warm_up=True, window=2)
-    asked = [sum(answer(pruned, replace(inputs(1, s), queries=(Query(FIRST),))).kept_per_camera()[0]) for s in range(4)]
-    assert asked == [128, 128, 12, 12]
+    counts = [sum(answer(pruned, replace(inputs(1, s), queries=(Query(FIRST),))).kept_per_camera()[0]) for s in range(4)]
+    assert counts == [128, 128, 12, 12]
 
 
 def test_an_episode_sees_neither_another_nor_an_earlier_attempt():
@@ -191,7 +191,7 @@ def test_an_episode_sees_neither_another_nor_an_earlier_attempt():
 
     first = [query(seed, FIRST) for seed in (0, 1, 2)]
     assert [query(seed, SECOND) for seed in (0, 1, 2)] == first
-    assert query(0, FIRST) != first[0]  # not told that it begins again
+    assert query(0, FIRST) != first[0]  # without a reset
     pruned.reset(FIRST)
     assert [query(seed, FIRST) for seed in (0, 1, 2)] == first
     together = replace(inputs(2), queries=(Query(FIRST), Query(EpisodeKey("goal", 0, 0))))
@@ -211,7 +211,7 @@ def test_errors_say_what_is_wrong():
         model().decode(inputs(1))
     broken = model()
     broken.openvla.language_model.model.layers[2].self_attn.q_proj.weight.data[0, 0] = torch.nan
-    with pytest.raises(ModelError, match="not numbers"):
+    with pytest.raises(ModelError, match="not finite"):
         answer(broken, inputs(1))
 
 

@@ -74,7 +74,7 @@ class VLAConfig:
     name: str = "7b"
     image_size: int = 224
     cameras: int = 2
-    camera_size: int = 256  # of the frames that are resized to `image_size`, as the simulator draws them
+    camera_size: int = 256  # of the frames that are resized to `image_size`, as the simulator renders them
     dino: ViTConfig = DINOV2
     siglip: ViTConfig = SIGLIP
     llm: LLMConfig = field(default_factory=LLMConfig)

@@ -1,4 +1,4 @@
-"""Where everything stands in the decoder's sequence: BOS, image tokens, proprio, prompt, action slots, stop."""
+"""The layout of the decoder's sequence: BOS, image tokens, proprio, prompt, action slots, stop."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class Layout:
         """Per sample, the columns of a span in a sequence with `visual` columns of image tokens left."""
         proprio = self.before + visual
         prompt = proprio + self.proprio
-        found = []
+        columns = []
         for n in self.prompts:
             slots = prompt + n
             stop = slots + self.slots
             end = stop + (1 if self.slots else 0)
-            found.append(
+            columns.append(
                 {
                     Span.BOS: range(self.before),
                     Span.IMAGES: range(self.before, self.before + visual),
@@ -76,4 +76,4 @@ class Layout:
                     Span.ALL: range(end),
                 }[span]
             )
-        return found
+        return columns

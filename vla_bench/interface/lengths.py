@@ -1,4 +1,4 @@
-"""How many image tokens a query has in every layer, which is what its cost follows from.  Needs no torch."""
+"""How many image tokens a query has in every layer, from which its cost is computed.  Needs no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vla_bench.trace import Cut
 
 @dataclass(frozen=True)
 class Lengths:
-    """How many tokens a query has, and where.
+    """How many tokens a query has in each part of the model.
 
     prompt: tokens of the instruction, without BOS, with the space piece that ends it.
     visual: image tokens that enter each decoder layer.
@@ -34,7 +34,7 @@ class Lengths:
 
     @classmethod
     def after(cls, config: VLAConfig, prompt: int, cuts: Iterable[Cut]) -> Lengths:
-        """Those of a query in which image tokens left so."""
+        """The lengths of a query with these cuts."""
         projected, visual = config.visual_tokens, [config.visual_tokens] * config.llm.layers
         reused = False
         for cut in cuts:
@@ -43,7 +43,7 @@ class Lengths:
                 projected = cut.after
             visual[site.layer :] = [cut.after] * (len(visual) - site.layer)
             reused = reused or cut.reused
-        keys = (config.visual_tokens,) * len(visual) if reused else None  # one that is not computed is found in the past
+        keys = (config.visual_tokens,) * len(visual) if reused else None  # those not computed come from the KV cache
         return cls(prompt, tuple(visual), projected, keys)
 
     @property
@@ -54,7 +54,7 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Case:
-    """One query whose cost is asked for.
+    """One query whose cost is counted.
 
     prompt: tokens of the instruction.  cuts: where image tokens left, as its trace says.
     decoded: token by token, without action slots and stop token.
@@ -76,11 +76,11 @@ class Case:
 
     @property
     def others(self) -> int:
-        """Tokens that are no image tokens."""
+        """Tokens other than image tokens."""
         return self.layout.before + self.layout.tails[0]
 
     def cut(self, site: Site) -> Cut | None:
-        """What left at a site; None where its pruner chose nothing there."""
+        """The cut at a site; None where the pruner chose nothing there."""
         return next((cut for cut in self.cuts if cut.site == str(site)), None)
 
     def seen(self, layer: int) -> int:

@@ -10,7 +10,7 @@ from vla_bench.interface.config import DINOV2, SIGLIP, LLMConfig, TokenIds, VLAC
 SEVEN_B = VLAConfig()
 
 # 8 x 8 patches a camera, 128 image tokens; 0.78 GFLOP for a dense query.  Deep and narrow with few heads: what a batch saves
-# on a CPU is the fixed cost of every layer, and softmax, whose cost grows with the heads, is dear there.
+# on a CPU is the fixed cost of every layer, and softmax, whose cost grows with the heads, is expensive there.
 # The vocabulary is laid out like Llama-2's in OpenVLA: words, 256 action bins, pad, and padding to a multiple of 64.
 NANO = VLAConfig(
     name="nano",

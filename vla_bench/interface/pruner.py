@@ -1,4 +1,4 @@
-"""What a pruner is: a small object that sees the tokens at one place of the model and says which image tokens stay.
+"""A pruner is a small object that sees the tokens at one place of the model and says which image tokens stay.
 
     class KeepFirst(Pruner):
         sites = (LLM_INPUT,)
@@ -41,12 +41,12 @@ class Pruner(nn.Module):
     merges: may return image tokens made from others, `Selection.merged`.
     wraps: works on the choice of another pruner, the first argument of `__init__`, and `innermost` is another than itself.
     changes_the_count: keeps another number of image tokens than the pruner that it wraps.
-    resamples: answers with a `Resampling` in training, through which a model learns without parameters of the pruner.
-    static: `choose` gives the same choice without waiting for the device, so that it can be part of a recorded pass.
-    label: name and arguments, by which runs are told apart.
+    resamples: returns a `Resampling` in training, through which a model learns without parameters of the pruner.
+    static: `choose` gives the same choice without waiting for the device, so that a CUDA graph can hold it.
+    label: name and arguments, as runs record them.
     noise_scale: what a training sets before every step: the upper bound of the noise on the scores; None for no noise.
     keep: share, or number above 1, of image tokens that stay, where that is an argument; None where it is not.
-    always: arguments with which it prunes every query, where it otherwise decides by several.
+    always: arguments with which it prunes every query, where by default it prunes only some.
     draw: what a training sets to make that noise its own: scores -> uniform numbers of their shape.
     once: what a training sets for steps in which every image token is kept at most once, as in evaluation.
     """
@@ -78,7 +78,7 @@ class Pruner(nn.Module):
 
     @property
     def learns(self) -> bool:
-        """Whether a training changes what it chooses; asked after `fit`."""
+        """Whether a training changes what it chooses; valid after `attach`."""
         return self.resamples or next(self.parameters(), None) is not None
 
     @property
@@ -88,11 +88,11 @@ class Pruner(nn.Module):
 
     @property
     def cutting_sites(self) -> Sequence[Site]:
-        """Those of `sites` where image tokens can leave; at others a pruner may only look."""
+        """Those of `sites` where image tokens can leave; at the others a pruner only reads."""
         return self.sites
 
-    def fit(self, config: VLAConfig) -> None:  # noqa: B027  most fit any model
-        """Called once with the model's sizes, before anything is asked.  Raises ModelError where it cannot work there."""
+    def attach(self, config: VLAConfig) -> None:  # noqa: B027  most work with any model
+        """Called once with the model's sizes, before the first query.  Raises ModelError where it cannot work with them."""
 
     def reset(self, episode: EpisodeKey) -> None:  # noqa: B027  a pruner without memory needs none
         """A new episode begins: forget everything about an earlier attempt at it."""
@@ -105,38 +105,38 @@ class Pruner(nn.Module):
         """What stays of `view.patches`, (B, V) bool, from the view alone; for pruners that are `static`."""
         raise NotImplementedError(f"{self.name} is not static")
 
-    def after(self, queries: Sequence[Query], rows: Mapping[Rows, AttentionRows]) -> None:  # noqa: B027
-        """The decoder has run: `rows` holds all attention that was asked for, that of layers behind the last site too."""
+    def after_pass(self, queries: Sequence[Query], rows: Mapping[Rows, AttentionRows]) -> None:  # noqa: B027
+        """Called when the decoder has run: `rows` holds all attention requested, that of layers behind the last site too."""
 
     def cached_action(self, query: Query) -> np.ndarray | None:
-        """Actions (T, 7) to answer with, the model not being asked at all; None to ask it."""
+        """Cached actions (T, 7) that answer the query, the forward pass being skipped; None to run the model."""
         return None
 
     def observe(self, query: Query, actions: np.ndarray) -> None:  # noqa: B027
-        """The query was answered with these actions (T, 7), as the robot takes them."""
+        """The query was answered with these actions (T, 7), in the robot's units."""
 
     def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...] | None:
         """The cuts of a query in which image tokens leave, as its trace would say; None where only an input can decide them.
 
-        kept: what somebody says instead, the image tokens behind each of `cutting_sites`, one number standing for all of them.
-        Raises UsageError for numbers that cannot be.
+        kept: given numbers in place of its own: the image tokens behind each of `cutting_sites`, or one number for all of them.
+        Raises UsageError for impossible numbers.
         """
         return cuts_at(self, config, kept) if kept else None
 
     def macs(self, case: Case) -> int:
         """Multiply-adds of the method's own matrix products in a query with these cuts.
 
-        Attention that it asks for (`rows`, `needs`) is not among them: the model computes that, and counts it.
+        Attention that it requests (`rows`, `needs`) is not among them: the model computes that, and counts it.
         """
         return 0
 
 
-def fit(pruner: Pruner, config: VLAConfig) -> None:
-    """`Pruner.fit`, and a look whether all of its sites are there.  Raises UsageError where one is not."""
-    pruner.fit(config)
+def attach(pruner: Pruner, config: VLAConfig) -> None:
+    """Call `Pruner.attach`, and check that the decoder has all of its sites.  Raises UsageError where one is missing."""
+    pruner.attach(config)
     for site in pruner.sites:
         if not 0 <= site.layer < config.llm.layers:
-            raise UsageError(f"{pruner.label} prunes {site}, and the decoder has {config.llm.layers} layers", "vla-bench pruners")
+            raise UsageError(f"{pruner.label} prunes {site}, but the decoder has {config.llm.layers} layers", "vla-bench pruners")
 
 
 def cuts_at(pruner: Pruner, config: VLAConfig, kept: Sequence[int]) -> tuple[Cut, ...]:
@@ -149,7 +149,7 @@ def cuts_at(pruner: Pruner, config: VLAConfig, kept: Sequence[int]) -> tuple[Cut
         )
     for site, number in zip(sites, kept if len(kept) > 1 else [*kept] * len(sites), strict=True):
         if not 0 <= number <= before:
-            raise UsageError(f"{number} image tokens kept {site}, where {before} come", f"--kept {before // 2}")
+            raise UsageError(f"{number} image tokens kept {site}, of {before} that arrive there", f"--kept {before // 2}")
         cuts.append(Cut(str(site), before, number, reused=Need.PAST in pruner.needs))
         before = number
     return tuple(cuts)

@@ -1,4 +1,4 @@
-"""What a pruner answers."""
+"""What a pruner returns."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Selection:
 class Resampling:
     """Image tokens remade from the old ones, K a sample, repeats allowed: what differentiable selection gives in training.
 
-    hidden: (B, K, D) new values.  picked: (B, K) the token each one stands for, an index into V, whose position it takes.
+    hidden: (B, K, D) new values.  selected: (B, K) the token each one stands for, an index into V, whose position it takes.
     """
 
     hidden: Tensor
-    picked: Tensor
+    selected: Tensor

@@ -1,4 +1,4 @@
-"""The places of the model where image tokens can leave."""
+"""Pruning sites: the places of the model where image tokens can leave."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Place(str, Enum):
 
 @dataclass(frozen=True)
 class Site:
-    """A place; `layer` counts from 0 and matters for `Place.LAYER` only.  "After layer k" is before layer k + 1."""
+    """A pruning site; `layer` counts from 0 and matters for `Place.LAYER` only.  "After layer k" is before layer k + 1."""
 
     place: Place
     layer: int = 0

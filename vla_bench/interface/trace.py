@@ -1,4 +1,4 @@
-"""What a forward pass did to the image tokens of a batch, written down where it happens and read when the pass is over."""
+"""What a forward pass did to the image tokens of a batch, recorded during the pass and read afterwards."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class PassTrace:
-    """Of a batch, what went on behind each site where the pruner chose, in the order of the pass."""
+    """The image tokens of a batch that went on behind each site where the pruner chose, in the order of the pass."""
 
     layout: Layout
     sites: tuple[Kept, ...] = ()

@@ -1,4 +1,4 @@
-"""What a pruner sees."""
+"""What a pruner receives."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from vla_bench.records import EpisodeKey
 
 @dataclass(frozen=True)
 class AttentionRows:
-    """The answer to a `Rows` request.
+    """The attention weights that a `Rows` request returns.
 
     weights: (B, heads, R, N) after the softmax, over the tokens present in that layer, in float32.
     valid: (B, R) bool, False on rows that only pad a shorter prompt; None when there are none.
-    image_columns: where the image tokens are.
+    image_columns: the columns of the image tokens.
     at: (B, R) and (B, N) positions of rows and columns.
     """
 
@@ -49,7 +49,7 @@ class AttentionRows:
 
 @dataclass(frozen=True)
 class Patches:
-    """Image tokens at some place of the model.
+    """Image tokens at one place of the model.
 
     hidden: (B, V, D) their values.
     ids: (B, V) which patch each one is, 0 .. cameras * patches - 1, camera after camera, row-major.
@@ -67,29 +67,30 @@ class Patches:
 class Query:
     """Where one sample of a batch comes from; temporal pruners keep their state by `episode`.
 
-    pictures: (cameras, S, S, 3) uint8, what the processor showed before the pixels were normalised.
-    path: (n, 3) m, where the gripper was after each action executed since the last query, this moment last.
+    images: (cameras, S, S, 3) uint8, the camera images as prepared for the model, before normalisation.
+    path: (n, 3) m, the gripper's position after each action executed since the last query, the present one last.
     """
 
     episode: EpisodeKey | None = None
     step: int = 0
-    pictures: np.ndarray | None = None
+    images: np.ndarray | None = None
     path: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class View:
-    """What a pruner may see.
+    """The tokens at one site, and what else the pruner needs.
 
     task: (B, T, D) every token behind the image tokens: proprio, prompt, action slots, stop; None at the vision output.
     task_valid: (B, T) bool, False on padding; None when nothing is padded.
     layout: where the spans are.
     queries: one per sample.
     bos: (B, 1, D) the token before the image tokens; None at the vision output.
-    rows: the attention rows that the pruner asked for, of layers already run.
-    attended: (B, V) attention that each image token receives in SigLIP, mean over heads and queries; for Need.VISION_ATTENTION.
+    rows: the attention rows that the pruner requests, of layers already run.
+    siglip_attention: (B, V) attention that each image token receives in SigLIP, mean over heads and query rows; for
+        Need.VISION_ATTENTION.
     first_layer: hidden states (B, N, D) -> queries and keys (B, heads, N, d) of decoder layer 0, not rotated.
-    past: per sample, whether keys and values of the episode's last query are at hand; for Need.PAST.
+    has_cache: whether keys and values of the episode's last query are stored; for Need.PAST.
     """
 
     site: Site
@@ -100,9 +101,9 @@ class View:
     task_valid: Tensor | None = None
     bos: Tensor | None = None
     rows: Mapping[Rows, AttentionRows] = field(default_factory=dict)
-    attended: Tensor | None = None
+    siglip_attention: Tensor | None = None
     first_layer: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
-    past: bool = False
+    has_cache: bool = False
 
     def prompt(self) -> tuple[Tensor, Tensor]:
         """The instruction's tokens (B, T, D), padded, and which of them are real (B, T) bool.

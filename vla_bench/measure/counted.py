@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vla_bench.errors import UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.presets import SEVEN_B
-from vla_bench.interface.pruner import Pruner, fit
+from vla_bench.interface.pruner import Pruner, attach
 from vla_bench.paper import published_cost
 from vla_bench.pruners.registry import NONE, make_pruner, pruner_class
 from vla_bench.pruners.spec import parse
@@ -48,7 +48,7 @@ def counted(text: str, config: VLAConfig, kept: Sequence[int] = (), always: bool
     told = len(kept) == 1 and innermost.keep is not None and not pruner.changes_the_count
     if told:
         innermost.keep = _as_keep(kept[0], config)
-    fit(pruner, config)
+    attach(pruner, config)
     cuts = pruner.expected(config, () if told else kept)
     if cuts is None and told:
         cuts = pruner.expected(config, kept)

@@ -10,7 +10,7 @@ from vla_bench.errors import MeasureError, UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.lengths import Case, Lengths
 from vla_bench.interface.presets import SEVEN_B
-from vla_bench.interface.pruner import Pruner, fit
+from vla_bench.interface.pruner import Pruner, attach
 from vla_bench.interface.sites import Site
 from vla_bench.measure.counted import counted, papers_count
 from vla_bench.measure.runs import model_of, passes, recorded
@@ -214,7 +214,7 @@ def _of_run(request: FlopsRequest) -> Count:
     text, decoded = str(policy.get("pruner", NONE)), policy.get("decoding") == "ar"
     pruner = make_pruner(text if request.pruner is None else request.pruner)
     if pruner is not None:
-        fit(pruner, config)
+        attach(pruner, config)
     traced = request.pruner is None  # under another pruner as many tokens are left, and who knows which path
     cuts = [query.trace.cuts if traced and query.trace else _from_counts(pruner, config, sum(query.kept)) for query in queries]
     cases = [Case(config, query.prompt_tokens, own, decoded) for query, own in zip(queries, cuts, strict=True)]

@@ -76,7 +76,7 @@ class FixedCounts(Wrapper):
         self.apart = CountedCall()
         self.alive: list[Tensor] = []
 
-    def fit(self, config: VLAConfig) -> None:
+    def attach(self, config: VLAConfig) -> None:
         """The pruner inside was fitted when its cuts were counted."""
 
     def select(self, view: View) -> Resampling | None:

@@ -1,6 +1,6 @@
 """Actions as words: every number in [-1, 1] becomes one of the last ids of the vocabulary.
 
-With the L1 head these ids only mark where the actions stand in a training sample; without it they are the answer.
+With the L1 head these ids only mark where the actions stand in a training sample; without it they are the model's output.
 """
 
 from __future__ import annotations

@@ -27,18 +27,18 @@ NAME = "vla_bench"
 
 @dataclass
 class Probe:
-    """Collects the attention rows that a pruner asked for from the layers that it is handed to, in the pruner's time."""
+    """Records the attention rows that a pruner requests, in the layers that it is passed to; its time counts as the pruner's."""
 
     requests: tuple[Rows, ...]
     layout: Layout
     stages: Stages
-    found: dict[Rows, AttentionRows] = field(default_factory=dict)
+    rows: dict[Rows, AttentionRows] = field(default_factory=dict)
 
     def layers(self) -> set[int]:
         return {request.layer for request in self.requests}
 
     def record(self, layer: int, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float, tokens: Tokens) -> None:
-        """query, key: (B, heads, N, d), rotated; tokens: those entering the layer; keys may be more, completed from the past."""
+        """query, key: (B, heads, N, d), rotated; tokens: those entering the layer; keys from the KV cache may be among them."""
         self.stages.mark("decoder")
         for request in self.requests:
             if request.layer != layer:
@@ -47,23 +47,23 @@ class Probe:
             longest = max(map(len, spans))
             if longest == 0:
                 raise ModelError(f"there is no {request.span.value} whose attention could be read: decoding has no such tokens")
-            rows = torch.tensor([[*span, *[0] * (longest - len(span))] for span in spans], device=query.device)
-            query_tokens = query.gather(2, rows[:, None, :, None].expand(-1, query.shape[1], -1, query.shape[3]))
+            indices = torch.tensor([[*span, *[0] * (longest - len(span))] for span in spans], device=query.device)
+            query_tokens = query.gather(2, indices[:, None, :, None].expand(-1, query.shape[1], -1, query.shape[3]))
             logits = (query_tokens @ key.mT).float() * scaling
             if mask is not None:
-                causal = mask.shape[2] > 1  # then every query has its own row, and the raters need theirs
-                seen = mask.gather(2, rows[:, None, :, None].expand(-1, -1, -1, mask.shape[3])) if causal else mask
+                causal = mask.shape[2] > 1  # then every query token has a mask row of its own
+                seen = mask.gather(2, indices[:, None, :, None].expand(-1, -1, -1, mask.shape[3])) if causal else mask
                 logits = logits.masked_fill(~seen, -torch.inf)
             valid = None
             if tokens.valid is not None:
                 lengths = torch.tensor([len(span) for span in spans], device=query.device)
-                valid = (torch.arange(longest, device=query.device) < lengths.unsqueeze(1)) & tokens.valid.gather(1, rows)
+                valid = (torch.arange(longest, device=query.device) < lengths.unsqueeze(1)) & tokens.valid.gather(1, indices)
             columns, visual = tokens.positions, tokens.visual
-            if key.shape[2] > columns.shape[1]:  # completed from the past: every token of the unpruned sequence has a column
+            if key.shape[2] > columns.shape[1]:  # completed from the KV cache: every token of the unpruned sequence has a column
                 columns, visual = torch.arange(key.shape[2], device=key.device)[None], self.layout.visual
-            at = tokens.positions.gather(1, rows), columns
+            at = tokens.positions.gather(1, indices), columns
             images = range(self.layout.before, self.layout.before + visual)
-            self.found[request] = AttentionRows(logits.softmax(dim=-1), valid, images, at)
+            self.rows[request] = AttentionRows(logits.softmax(dim=-1), valid, images, at)
         self.stages.mark("prune")
 
 

@@ -1,7 +1,7 @@
-"""A query whose shapes are known before the device has counted anything: the number of image tokens is guessed from those
-before, the sequence padded to a bucket that holds them, and the count read together with the answer.
+"""Queries of fixed shapes: the number of image tokens is predicted from earlier queries, the sequence padded to a bucket that
+holds them, and the true count read from the device together with the actions.
 
-What does not fit is answered again in a larger bucket; what fits is the plain answer, for padding is seen by nobody.
+A query that does not fit is run again in a larger bucket.  One that fits gives the plain model's actions: padding is masked.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from vla_bench.model.speed import capacity
 from vla_bench.model.stages import Stages
 from vla_bench.model.vla import VLA, Inputs, Output
 
-# Queries whose largest count is provided for.  With the paper's counts, drawn at random or alike from query to query, 0.4 to
-# 4 % of queries are then answered twice, against 3 to 24 % where only the last one is looked at, for the same rows computed.
+# A bucket holds the largest count of so many earlier queries.  With the paper's counts, drawn at random or alike from query to
+# query, 0.4 to 4 % of queries are then run twice, against 3 to 24 % with the last one alone, for the same rows computed.
 RECENT = 8
 PROMPTS = 64  # instructions whose token ids are kept on the device
 
 
 class SelectedBy(Enum):
-    """Who says which image tokens stay."""
+    """What selects the image tokens that stay."""
 
-    NOBODY = "nobody"  # all do
+    NOTHING = "nothing"  # all stay
     INSIDE = "inside"  # a rule that is part of the static pass
-    OUTSIDE = "outside"  # the pruner's own `select`, which may ask the device or remember
+    OUTSIDE = "outside"  # the pruner's own `select`, which may wait for the device or keep state
 
 
 class StaticPass(NamedTuple):
-    """What the static pass gives.  answer: actions, then tokens kept of each camera, as one vector for one transfer."""
+    """The results of the static pass.  answer: actions, then tokens kept of each camera, as one vector for one transfer."""
 
     answer: Tensor
     slots: Tensor
@@ -57,63 +57,64 @@ class StaticPass(NamedTuple):
 
 
 class Bucketed:
-    """Answers one query at a time.
+    """Runs one query at a time.
 
-    look: pixels -> projected image tokens, and what each receives in SigLIP for a pruner that needs it (second argument).
-    call: how a static function is called: `graphs.at_once` or `graphs.Replays`.
+    encode_images: pixels -> projected image tokens, and SigLIP's attention for a pruner that needs it (second argument).
+    call: how a static function is called: `graphs.at_once` or a `graphs.GraphCache`.
     """
 
     def __init__(self, model: VLA, shortcuts: Shortcuts, encode_images: Callable, call: Callable):
         self.model = model
         self.reruns = 0  # queries that did not fit at first
-        self._shortcuts, self._look, self._call = shortcuts, encode_images, call
+        self._shortcuts, self._encode_images, self._call = shortcuts, encode_images, call
         self._recent: dict[str, deque[int]] = {}  # counts by pruner
         self._texts: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
 
     def __call__(self, inputs: Inputs, stages: Stages) -> Output:
         pruner, layout = self.model.pruner, self.model.layout(inputs, self.model.config.slots)
-        chooser = self._chooser(pruner, layout)
-        # To the device before it has anything to do: such a copy waits for all that was asked of it.
+        selected_by = self._select_by(pruner, layout)
+        # Copied before the device has work: a copy waits for all that was launched before it.
         ids, empty = self._text(inputs, layout)
         attention = pruner is not None and Need.VISION_ATTENTION in pruner.needs
-        patches, attended = self._call(("look", attention), partial(self._look, attention=attention), inputs.pixel_values)
+        encode_images = partial(self._encode_images, attention=attention)
+        patches, siglip_attention = self._call(("encode_images", attention), encode_images, inputs.pixel_values)
         stages.mark("vision")
         keep = None
-        if chooser is SelectedBy.OUTSIDE:
+        if selected_by is SelectedBy.OUTSIDE:
             queries = inputs.queries or (Query(),)
             tokens = self._tokens(layout, patches, ids, empty, inputs.proprio)
-            keep = self._choice(pruner, tokens, queries, attended)
-            chooser = SelectedBy.NOBODY if keep is None else chooser
-            pruner.after(queries, {})
+            keep = self._choice(pruner, tokens, queries, siglip_attention)
+            selected_by = SelectedBy.NOTHING if keep is None else selected_by
+            pruner.after_pass(queries, {})
             stages.mark("prune")
-        thought = self._fit(layout, chooser, (patches, ids, empty, inputs.proprio, keep))
+        result = self._run(layout, selected_by, (patches, ids, empty, inputs.proprio, keep))
         stages.mark("decoder")
-        return self._output(thought, layout, chooser is not SelectedBy.NOBODY)
+        return self._output(result, layout, selected_by is not SelectedBy.NOTHING)
 
-    def _fit(self, layout: Layout, chooser: SelectedBy, given: tuple[Tensor | None, ...]) -> StaticPass:
+    def _run(self, layout: Layout, selected_by: SelectedBy, given: tuple[Tensor | None, ...]) -> StaticPass:
         """Run the static pass until the bucket is large enough."""
         pruner = self.model.pruner
         recent = self._recent.setdefault(pruner.label if pruner else "none", deque(maxlen=RECENT))
         renumber = pruner is not None and pruner.renumber
         rest, limit = layout.before + layout.tails[0], layout.visual
-        decides = pruner if chooser is SelectedBy.INSIDE else chooser  # what is captured holds the choice of this very pruner
-        columns = limit if chooser is SelectedBy.NOBODY or not recent else capacity(max(recent), rest, limit)
+        selector = pruner if selected_by is SelectedBy.INSIDE else selected_by  # a captured pass holds one pruner's choice
+        columns = limit if selected_by is SelectedBy.NOTHING or not recent else capacity(max(recent), rest, limit)
         while True:
-            think = partial(self._think, layout, chooser, columns, renumber)
-            key = (decides, renumber, self.model.action_slice, layout, columns)
-            thought = StaticPass(*self._call(key, think, *given))
-            answer = thought.answer.cpu()  # the only time that the host waits for the device
+            static_pass = partial(self._static_pass, layout, selected_by, columns, renumber)
+            key = (selector, renumber, self.model.action_slice, layout, columns)
+            result = StaticPass(*self._call(key, static_pass, *given))
+            answer = result.answer.cpu()  # the only time that the host waits for the device
             counts = [int(number) for number in answer[-layout.cameras :].tolist()]
             if sum(counts) <= columns:
                 recent.append(sum(counts))
-                return thought._replace(answer=answer[: -layout.cameras])
+                return result._replace(answer=answer[: -layout.cameras])
             self.reruns += 1
             columns = capacity(sum(counts), rest, limit)
 
-    def _think(
+    def _static_pass(
         self,
         layout: Layout,
-        chooser: SelectedBy,
+        selected_by: SelectedBy,
         columns: int,
         renumber: bool,
         patches: Tensor,
@@ -125,10 +126,10 @@ class Bucketed:
         """Everything behind the projector, `columns` image tokens wide; on a device, nothing here waits for it."""
         model, decoder = self.model, self.model.openvla.language_model
         tokens = self._tokens(layout, patches, ids, empty, proprio)
-        if chooser is SelectedBy.NOBODY:
+        if selected_by is SelectedBy.NOTHING:
             counts = patches.new_full((layout.cameras,), layout.patches, dtype=torch.long)
         else:
-            if chooser is SelectedBy.INSIDE:
+            if selected_by is SelectedBy.INSIDE:
                 keep = model.pruner.choose(View(LLM_INPUT, tokens.patches, layout, (Query(),), tokens.task, bos=tokens.bos))
             counts = keep.view(layout.cameras, layout.patches).sum(dim=1)
             tokens = tokens.with_patches(pack(tokens.patches, keep, columns))
@@ -145,7 +146,9 @@ class Bucketed:
         every = torch.arange(layout.visual, device=patches.device).unsqueeze(0)
         return self.model.join(Patches(patches, every), ids, empty, proprio, layout)
 
-    def _choice(self, pruner: Pruner, tokens: Tokens, queries: tuple[Query, ...], attended: Tensor | None) -> Tensor | None:
+    def _choice(
+        self, pruner: Pruner, tokens: Tokens, queries: tuple[Query, ...], siglip_attention: Tensor | None
+    ) -> Tensor | None:
         """The pruner's own choice as a mask (1, P), None for all."""
         view = View(
             LLM_INPUT,
@@ -154,7 +157,7 @@ class Bucketed:
             queries,
             tokens.task,
             bos=tokens.bos,
-            attended=attended,
+            siglip_attention=siglip_attention,
             first_layer=self.model.openvla.language_model.first_queries_and_keys,
         )
         choice = pruner.select(view)
@@ -164,11 +167,11 @@ class Bucketed:
             raise ModelError(f"speed buckets: {pruner.label} does more than choose image tokens", "leave out buckets")
         return choice.keep
 
-    def _chooser(self, pruner: Pruner | None, layout: Layout) -> SelectedBy:
+    def _select_by(self, pruner: Pruner | None, layout: Layout) -> SelectedBy:
         if len(layout.prompts) != 1:
-            raise ModelError(f"speed buckets answers one query at a time, not {len(layout.prompts)}", "leave out buckets")
+            raise ModelError(f"speed buckets runs one query at a time, not {len(layout.prompts)}", "leave out buckets")
         if pruner is None:
-            return SelectedBy.NOBODY
+            return SelectedBy.NOTHING
         if tuple(pruner.sites) != (LLM_INPUT,) or pruner.rows or Need.PAST in pruner.needs:
             raise ModelError(f"speed buckets: {pruner.label} does not act at the LLM's input alone", "leave out buckets")
         if pruner.training:
@@ -183,11 +186,11 @@ class Bucketed:
             self._texts[prompt] = self.model.text(inputs.prompts, layout.slots, inputs.pixel_values.device)
         return self._texts[prompt]
 
-    def _output(self, thought: StaticPass, layout: Layout, pruned: bool) -> Output:
-        if not torch.isfinite(thought.answer).all():
-            raise ModelError("the model answered with numbers that are not finite", "vla-bench verify")
+    def _output(self, result: StaticPass, layout: Layout, pruned: bool) -> Output:
+        if not torch.isfinite(result.answer).all():
+            raise ModelError("the model returned numbers that are not finite", "vla-bench verify")
         config = self.model.config
-        actions = thought.answer.view(1, config.chunk, config.action_dim).to(thought.slots.dtype)
-        tokens = Tokens(thought.hidden, thought.positions, thought.valid, thought.ids, layout)
-        kept = Kept(LLM_INPUT, replace(tokens.patches, hidden=thought.kept))
-        return Output(actions, thought.slots, tokens, PassTrace(layout, (kept,) if pruned else ()))
+        actions = result.answer.view(1, config.chunk, config.action_dim).to(result.slots.dtype)
+        tokens = Tokens(result.hidden, result.positions, result.valid, result.ids, layout)
+        kept = Kept(LLM_INPUT, replace(tokens.patches, hidden=result.kept))
+        return Output(actions, result.slots, tokens, PassTrace(layout, (kept,) if pruned else ()))

@@ -16,18 +16,18 @@ from vla_bench.values import Scope
 
 
 def padded(config: VLAConfig, lengths: Lengths, multiple: int = BUCKET) -> Lengths:
-    """With the padding of speed buckets, which is computed and seen like any token: what the smallest bucket costs."""
+    """With the padding of speed buckets, which is computed like any token: what the smallest bucket costs."""
     rest = others(config, lengths.prompt)
     return replace(lengths, visual=tuple(capacity(v, rest, config.visual_tokens, multiple) for v in lengths.visual))
 
 
 def others(config: VLAConfig, prompt: int) -> int:
-    """Tokens that are no image tokens: BOS, proprio, prompt, action slots, stop."""
+    """Tokens other than image tokens: BOS, proprio, prompt, action slots, stop."""
     return 1 + (1 if config.proprio_dim else 0) + prompt + config.slots + 1
 
 
 def vit_macs(vit: ViTConfig, patches: int, blocks: int) -> int:
-    """One picture through the patch embedding and `blocks` blocks."""
+    """One image through the patch embedding and `blocks` blocks."""
     tokens = patches + vit.prefix
     block = tokens * (4 * vit.width**2 + 2 * vit.width * vit.mlp) + 2 * tokens**2 * vit.width
     return blocks * block + patches * 3 * vit.patch**2 * vit.width
@@ -60,7 +60,7 @@ def head_macs(config: VLAConfig) -> int:
 
 
 def macs(config: VLAConfig, lengths: Lengths, scope: Scope = Scope.MODEL, pruner: int = 0, rows: bool = False) -> dict[str, int]:
-    """Multiply-adds of one query by module; their sum is the query's.
+    """Multiply-adds of one query by module; the sum is the whole query's.
 
     pruner: multiply-adds of the pruner itself.
     rows: with speed rows, the last decoder layer computes only what the action head reads.  Like padded lengths it says what
@@ -75,7 +75,7 @@ def macs(config: VLAConfig, lengths: Lengths, scope: Scope = Scope.MODEL, pruner
         read = config.slots if rows and layer + 1 == len(lengths.visual) else None
         one = layer_macs(config.llm, rest + visual, rest + keys, read)
         linear, attention = linear + one[0], attention + one[1]
-    found = {
+    by_module = {
         "dino": config.cameras * vit_macs(config.dino, config.patches, config.dino.depth - skipped),
         "siglip": config.cameras * vit_macs(config.siglip, config.patches, config.siglip.depth - skipped),
         "projector": projector_macs(config, lengths.projected),
@@ -86,8 +86,8 @@ def macs(config: VLAConfig, lengths: Lengths, scope: Scope = Scope.MODEL, pruner
         "head": head_macs(config),
     }
     if scope is Scope.REFERENCE:
-        found["lm_head"] = (rest + lengths.visual[-1]) * config.llm.width * config.llm.vocab
-    return found
+        by_module["lm_head"] = (rest + lengths.visual[-1]) * config.llm.width * config.llm.vocab
+    return by_module
 
 
 def mean_gflops(queries: Sequence[dict[str, int]]) -> dict[str, float]:

@@ -1,5 +1,5 @@
-"""What a query costs that is decoded token by token, as plain OpenVLA does it: one pass over the whole sequence, then a row at a
-time against the keys and values that every layer has kept.
+"""What a query costs that is decoded token by token, as plain OpenVLA does it: one pass over the whole sequence, then one row at
+a time against the keys and values cached in every layer.
 
 Beside `costs.py`, under the same conventions.  Needs no torch.
 """
@@ -24,24 +24,24 @@ def steps_macs(llm: LLMConfig, cached: Sequence[int], steps: int) -> tuple[int, 
 
 
 def others_decoding(config: VLAConfig, prompt: int) -> int:
-    """Tokens that are no image tokens: BOS, proprio, prompt.  There are no action slots, and nothing stops."""
+    """Tokens other than image tokens: BOS, proprio, prompt.  There are no action slots and no stop token."""
     return 1 + (1 if config.proprio_dim else 0) + prompt
 
 
 def decoding_macs(config: VLAConfig, lengths: Lengths, scope: Scope = Scope.MODEL, pruner: int = 0) -> dict[str, int]:
     """Multiply-adds of one query by module; the first pass gives the first of the `action_dim` tokens.
 
-    "decode_linear" and "decode_attention" are the passes of one row; the rest is as in `costs.macs`, but for the head, which
-    there is none of, and lm_head, whose logits are read here: once a token, in REFERENCE for every row of the first pass.
+    "decode_linear" and "decode_attention" are the passes of one row; the rest is as in `costs.macs`, but without the head, and
+    with lm_head, whose logits are read here: once a token, in REFERENCE for every row of the first pass.
     """
     rest = others_decoding(config, lengths.prompt)
-    found = macs(config, lengths, scope, pruner)
+    by_module = macs(config, lengths, scope, pruner)
     keys = lengths.visual if lengths.keys is None else lengths.keys
     layers = [layer_macs(config.llm, rest + visual, rest + key) for visual, key in zip(lengths.visual, keys, strict=True)]
-    found["llm_linear"], found["llm_attention"] = (sum(costs) for costs in zip(*layers, strict=True))
+    by_module["llm_linear"], by_module["llm_attention"] = (sum(costs) for costs in zip(*layers, strict=True))
     steps = config.action_dim - 1
-    found["decode_linear"], found["decode_attention"] = steps_macs(config.llm, [rest + key for key in keys], steps)
+    by_module["decode_linear"], by_module["decode_attention"] = steps_macs(config.llm, [rest + key for key in keys], steps)
     first = rest + lengths.visual[-1] if scope is Scope.REFERENCE else 1
-    found["lm_head"] = (first + steps) * config.llm.width * config.llm.vocab
-    del found["head"]
-    return found
+    by_module["lm_head"] = (first + steps) * config.llm.width * config.llm.vocab
+    del by_module["head"]
+    return by_module

@@ -61,8 +61,8 @@ class Decoder(nn.Module):
         return self.model.embed_tokens(ids)
 
     def reset_rotary(self, device: torch.device | str) -> None:
-        """Rotary frequencies are computed, not loaded: make them anew after a model was built without memory, or cast, which
-        would round them."""
+        """Rotary frequencies are computed, not loaded: recompute them after a model was built on the meta device, or
+        cast, which would round them."""
         self.model.rotary_emb = LlamaRotaryEmbedding(self.model.config).to(device)
 
     def forward(
@@ -78,9 +78,9 @@ class Decoder(nn.Module):
         """Run all layers and the final norm; every token sees every other, or only earlier ones where `memory` is filled.
 
         prune: called before each layer with its index and the tokens entering it; returns those that go on.
-        past: keys and values that stand in for tokens which have left; overwritten with this pass's.
+        past: cached keys and values of tokens that have left; overwritten with this pass's.
         layers: called in place of the model's own.
-        read: the tokens entering the last of `layers` -> the columns of its output that anybody reads, all that it computes.
+        read: the tokens entering the last of `layers` -> the columns of its output that are read; it computes no others.
         """
         layers = self.model.layers if layers is None else layers
         position_embeddings = mask = None
@@ -91,17 +91,17 @@ class Decoder(nn.Module):
                 tokens = entering
                 position_embeddings = self.model.rotary_emb(tokens.hidden, tokens.positions)
                 mask = attention_mask(tokens, causal=memory is not None)
-            asked = {}  # bare where nobody asks: a compiled layer would be made anew for everything that it is given
+            extra = {}  # empty where not needed: a compiled layer would be compiled anew for every further argument
             if past is not None or index in probed:
-                asked = {"probe": probe if index in probed else None, "past": past, "tokens": tokens}
+                extra = {"probe": probe if index in probed else None, "past": past, "tokens": tokens}
             if read is not None and index + 1 == len(layers):
-                asked["rows"] = read(tokens)
+                extra["rows"] = read(tokens)
             hidden = layer(
                 tokens.hidden,
                 attention_mask=mask,
                 position_embeddings=position_embeddings,
                 past_key_values=memory.cache if memory else None,
-                **asked,
+                **extra,
             )
             tokens = replace(tokens, hidden=hidden)
             if memory is not None:
@@ -155,11 +155,11 @@ class Decoder(nn.Module):
 
 
 def attention_mask(tokens: Tokens, causal: bool) -> Tensor | None:
-    """What each query may see, (B, 1, 1 or N, N) bool; None for everything, which leaves the fastest kernel."""
+    """What each query may see, (B, 1, 1 or N, N) bool; None for everything, which allows the fastest kernel."""
     mask = None if tokens.valid is None else tokens.valid[:, None, None]
     if causal:
         earlier = (tokens.positions.unsqueeze(1) <= tokens.positions.unsqueeze(2)).unsqueeze(1)
-        # A padded query would see nothing, and its softmax would be no number; its answer is never read.
+        # A padded query would see nothing, and its softmax would be NaN; its output is never read.
         diagonal = torch.eye(tokens.positions.shape[1], dtype=torch.bool, device=tokens.positions.device)
         mask = earlier if mask is None else (earlier & mask) | diagonal
     return mask

@@ -1,9 +1,9 @@
-"""The model with its short cuts taken: same weights, same answers up to rounding, for inference only.
+"""The model with speed switches on: same weights, same actions up to rounding, for inference only.
 
     fast = FastVLA(model, Speed.parse("cameras,rows,fused"))
     output = fast(inputs)
 
-What each switch does is said in speed.py, how in shortcuts.py, buckets.py and graphs.py.
+speed.py says what each switch does; shortcuts.py, buckets.py and graphs.py do it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ SHAPES = 128  # variants of one function that may be compiled: buckets of the se
 class FastVLA:
     """Called like the model, with whatever pruner is attached to it.
 
-    Everything that a pruner may do works with cameras, rows and fused.  buckets (and compile and graphs, which need it) want
-    one query at a time, and no pruner or one that chooses image tokens at the LLM's input and does nothing else; LightVLA's
-    choice is made without waiting for the device, others' are asked outside the static pass.
+    cameras, rows and fused work with every pruner.  buckets (and compile and graphs, which need it) work with one query at a
+    time, and with no pruner or one that chooses image tokens at the LLM's input and does nothing else; LightVLA chooses
+    without waiting for the device, other pruners outside the static pass.
 
     Differences in the `Output`: with rows, `tokens.hidden` is `slots`; with buckets, actions lie in the host's memory, where
-    they came with the counts, and tokens are padded, `valid` saying where.  Stages: with buckets there is no "head", which
+    they arrive with the counts, and tokens are padded, `valid` saying where.  Stages: with buckets there is no "head", which
     is within "decoder", and LightVLA's "prune" too.
 
     The weights must not change afterwards: with fused they have been copied.
@@ -49,17 +49,17 @@ class FastVLA:
                 f"speed graphs: CUDA graphs need a CUDA device, and the model is on {device.type}", "leave out graphs"
             )
         if not model.lean:
-            raise ModelError(f"speed {speed}: this model runs all that the reference runs, read or not", "VLA(..., lean=True)")
+            raise ModelError(f"speed {speed}: this model also runs the parts that only the reference runs", "VLA(..., lean=True)")
         self.model, self.speed = model, speed
-        # Only to compile do all layers have to be ours: the model's own would be compiled with all that they may be asked.
+        # To compile, all layers must be ours: the model's own would be compiled with all of their options.
         ours, plain = speed.fused or speed.compile, model.openvla.language_model.model.layers
         layers: list[Callable[..., Tensor]] = [FastLayer(layer, speed.fused) for layer in plain] if ours else [*plain]
         if speed.rows and not ours:
             layers[-1] = FastLayer(layers[-1], fused=False)
 
         def encode_images(pixel_values: Tensor, attention: bool) -> tuple[Tensor, Tensor | None]:
-            features, attended = model.encode_images(pixel_values, attention, speed.cameras)
-            return model.openvla.projector(features), attended
+            features, siglip_attention = model.encode_images(pixel_values, attention, speed.cameras)
+            return model.openvla.projector(features), siglip_attention
 
         if speed.compile:
             # One layer and not the whole pass: all layers share the result, and prompts of other lengths do too.
@@ -72,14 +72,14 @@ class FastVLA:
 
     @property
     def reruns(self) -> int:
-        """Queries so far that kept more than their bucket held, and were answered again."""
+        """Queries so far that kept more than their bucket held, and were run again."""
         return self._bucketed.reruns if self._bucketed else 0
 
     @torch.inference_mode()
     def __call__(self, inputs: Inputs, stages: Stages | None = None) -> Output:
         """Like `VLA.forward`."""
         if self.model.training:
-            raise ModelError("short cuts are for inference, and the model is in training mode", "model.eval()")
+            raise ModelError("speed switches are for inference, and the model is in training mode", "model.eval()")
         stages = stages or Stages(inputs.pixel_values.device)
         if self._bucketed is None:
             return self.model(inputs, stages, self._shortcuts)
@@ -89,7 +89,7 @@ class FastVLA:
 
 @contextmanager
 def _many_shapes() -> Iterator[None]:
-    """torch.compile gives up on a function after eight shapes; ours are few by their nature, and more than eight."""
+    """torch.compile gives up on a function after eight shapes; there are few here, but more than eight."""
     import torch._dynamo.config as limits
 
     with limits.patch({"recompile_limit": SHAPES}):

@@ -1,4 +1,4 @@
-"""CUDA graphs: a function of fixed shapes is launched whole, which costs the host what a single kernel costs it."""
+"""CUDA graphs: a function of fixed shapes is launched as a whole, for the host as cheap as a single kernel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 import torch
 from torch import Tensor
 
-# Graphs at most, more than all forty tasks' prompts come to; what each adds to the shared memory is its inputs and outputs.
+# Most graphs kept, more than the prompts of all forty tasks need; each adds its inputs and outputs to the shared memory.
 KEPT = 128
 WARM_UP = 3  # runs before a capture: libraries choose their kernels and allocate, which no graph may record
 
@@ -20,12 +20,12 @@ class Graph:
 
     def __init__(self, function: Function, inputs: tuple[Tensor | None, ...], pool: object):
         self._inputs = tuple(None if x is None else x.clone() for x in inputs)
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
             for _ in range(WARM_UP):
                 function(*self._inputs)
-        torch.cuda.current_stream().wait_stream(aside)
+        torch.cuda.current_stream().wait_stream(side)
         self._graph = torch.cuda.CUDAGraph()
         # Other threads may use the device meanwhile: only what this one does must be fit to be captured.
         with torch.cuda.graph(self._graph, pool=pool, capture_error_mode="thread_local"):
@@ -36,7 +36,7 @@ class Graph:
             if buffer is not None:
                 buffer.copy_(given, non_blocking=True)
         self._graph.replay()
-        # The next call overwrites them.  The host asks for the copies while the graph still runs, so they cost no time.
+        # The next call overwrites them.  The host launches the copies while the graph still runs, so they cost no time.
         return tuple(None if x is None else x.clone() for x in self._outputs)
 
 

@@ -1,4 +1,4 @@
-"""What joins the towers: the vision projector, the proprio projector and the L1 action head of OpenVLA-OFT."""
+"""The small networks beside the towers: the vision projector, the proprio projector and the L1 action head of OpenVLA-OFT."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class ResidualMLP(nn.Module):
 class ActionHead(nn.Module):
     """Hidden states of the action slots (B, 56, D) -> normalised actions (B, 8, 7): seven states make one time step.
 
-    Not squashed: an answer may leave [-1, 1].
+    Not clipped: actions may leave [-1, 1].
     """
 
     def __init__(self, config: VLAConfig):

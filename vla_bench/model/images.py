@@ -1,6 +1,6 @@
-"""The road of a picture from the simulator to the model: the reference's TensorFlow code, step by step, without TensorFlow.
+"""Preparing camera images for the model: the reference's TensorFlow code, step by step, without TensorFlow.
 
-The public checkpoints were trained on pictures that went through these very steps, so near enough is not enough: a
+The public checkpoints were trained on images that went through exactly these steps, and small deviations matter: a JPEG
 decoder with another inverse DCT changes the average pixel by 1 of 255.  Against TensorFlow 2.15.1 the JPEG step and the
 crop are bit exact, and the resize differs by 1 in less than 0.02 % of the values.
 """
@@ -27,18 +27,18 @@ Triple = tuple[float, float, float]
 
 
 def upright(frame: np.ndarray) -> np.ndarray:
-    """Turn a frame by 180 degrees.  The simulator draws upside down; a mere flip would mirror left and right for the model."""
+    """Turn a frame by 180 degrees.  The simulator renders upside down; a mere flip would mirror left and right for the model."""
     return _checked(frame)[::-1, ::-1]
 
 
 def jpeg(image: np.ndarray) -> np.ndarray:
-    """Through a JPEG file and back, uint8 in and out: training read its pictures from such files."""
+    """Through a JPEG file and back, uint8 in and out: training read its images from such files."""
     import simplejpeg
     from PIL import Image
 
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(_checked(image))).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
-    # TensorFlow decodes with the fast integer inverse DCT and smooth chroma; Pillow cannot be told to.
+    # TensorFlow decodes with the fast integer inverse DCT and smooth chroma; Pillow has no such option.
     return simplejpeg.decode_jpeg(buffer.getvalue(), fastdct=True, fastupsample=False)
 
 
@@ -79,7 +79,7 @@ def centre_crop(image: np.ndarray, area: float = CROP_AREA) -> np.ndarray:
 
 
 def prepare(frame: np.ndarray, size: int) -> np.ndarray:
-    """A camera frame (H, W, 3) uint8 as the simulator draws it, upside down -> what the model looks at, (size, size, 3) uint8."""
+    """A camera frame (H, W, 3) uint8 as the simulator renders it, upside down -> the model's image, (size, size, 3) uint8."""
     return centre_crop(lanczos3(jpeg(upright(frame)), size))
 
 
@@ -126,7 +126,7 @@ def _resized_rows(values: np.ndarray, size: int) -> Iterator[tuple[slice, np.nda
 @lru_cache(maxsize=16)
 def _resize_band(n: int, size: int) -> tuple[tuple[slice, slice, np.ndarray], ...]:
     """The (size, n) matrix of Lanczos weights, cut into blocks: all but a narrow band of it is zero."""
-    scale = max(n / size, 1)  # above 1 the filter widens, which is what keeps a smaller picture free of aliases
+    scale = max(n / size, 1)  # above 1 the filter widens, which keeps a smaller image free of aliases
     centres = (np.arange(size) + 0.5) * n / size  # a pixel's position is its middle
     distance = (np.arange(n) + 0.5 - centres[:, None]) / scale
     weights = np.where(np.abs(distance) < LOBES, np.sinc(distance) * np.sinc(distance / LOBES), 0)

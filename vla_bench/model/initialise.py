@@ -1,4 +1,4 @@
-"""Random weights: the start of a training from scratch, and a stand-in where no trained ones are at hand."""
+"""Random weights: the start of a training from scratch, and a stand-in where there are no trained ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vla_bench.model.vision import AttentionPool, LayerScale, ViT
 from vla_bench.model.vla import VLA
 
 # Learned vectors that are added to, or stand beside, projected patches: about as large as those are.  The usual 0.02 would
-# hide them, and places and words would have to grow before anything can be learned about them.
+# make them negligible: position and word embeddings would have to grow before the model can learn from them.
 VECTOR_STD = 0.5
 
 RANDOM_STATISTICS = {

@@ -1,4 +1,4 @@
-"""Between the model's numbers, which live in [-1, 1], and the robot's, with a checkpoint's statistics in between."""
+"""Conversion between the model's numbers, in [-1, 1], and the robot's, by a checkpoint's statistics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vla_bench.errors import CheckpointError, ModelError, UsageError, nearest
 ACTION_DIM = 7  # dx dy dz, three rotations, gripper
 PROPRIO_DIM = 8  # end effector position (3) m, its axis-angle (3) rad, gripper fingers (2) m
 GRIPPER = 6
-EPS = 1e-8  # the reference's, against a range of nothing
+EPS = 1e-8  # the reference's, for a range of zero
 # What the reference calls its types of normalisation, and the two entries of the statistics that become -1 and 1.
 BOUNDS = {"bounds": ("min", "max"), "bounds_q99": ("q01", "q99")}
 LIBERO_NAMES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
@@ -50,21 +50,21 @@ class Statistics:
         return cls(action_low, action_high, mask, *_bounds(entry, "proprio", BOUNDS[kind], PROPRIO_DIM, key))
 
 
-def choose_statistics(table: Mapping[str, object], libero_name: str, asked: str | None = None) -> tuple[str, Statistics, str]:
+def choose_statistics(table: Mapping[str, object], libero_name: str, requested: str | None = None) -> tuple[str, Statistics, str]:
     """The entry of `table` to use for a suite: its key, its content, and why it was chosen.
 
-    In this order: the key asked for; the suite's LIBERO name; the same with `_no_noops`; the only key there is, unless
+    In this order: the requested key; the suite's LIBERO name; the same with `_no_noops`; the only key there is, unless
     it names another suite, for another suite's statistics move the arm plausibly and wrongly.
     """
     if not isinstance(table, Mapping) or not table:
         raise CheckpointError("the checkpoint has no normalisation statistics", _fetch("dataset_statistics.json"))
     keys = [str(key) for key in table]
     listed = f"The checkpoint has: {', '.join(keys)}"
-    if asked is not None:
-        if asked not in table:
-            hint = nearest(asked, keys)
-            raise UsageError(f'no statistics called "{asked}".{hint} {listed}', "give one of them with --unnorm-key KEY")
-        return asked, Statistics.parse(table[asked], asked), "asked for"
+    if requested is not None:
+        if requested not in table:
+            hint = nearest(requested, keys)
+            raise UsageError(f'no statistics called "{requested}".{hint} {listed}', "give one of them with --unnorm-key KEY")
+        return requested, Statistics.parse(table[requested], requested), "asked for"
     for key, why in ((libero_name, "the suite's name"), (f"{libero_name}_no_noops", "the suite's name, without no-ops")):
         if key in table:
             return key, Statistics.parse(table[key], key), why
@@ -83,7 +83,7 @@ def normalise_proprio(state: np.ndarray, statistics: Statistics) -> np.ndarray:
 
 
 def normalise_actions(actions: np.ndarray, statistics: Statistics) -> np.ndarray:
-    """(..., 7) actions as the data sets store them -> what the model is trained to answer, float64.
+    """(..., 7) actions as the data sets store them -> the model's training targets, float64.
 
     Clipped to [-1, 1]; the gripper stays as it is.  A dimension that never moved has nothing to learn and becomes 0.
     """
@@ -94,9 +94,9 @@ def normalise_actions(actions: np.ndarray, statistics: Statistics) -> np.ndarray
 
 
 def unnormalise_actions(actions: np.ndarray, statistics: Statistics) -> np.ndarray:
-    """(..., 7) answers of the model -> actions as the data sets store them, float64.
+    """(..., 7) actions of the model -> actions as the data sets store them, float64.
 
-    Not clipped, as in the reference: an answer beyond what the data set had stays beyond it.
+    Not clipped, as in the reference: an action outside of the data set's range stays outside.
     """
     values = _finite(actions, ACTION_DIM, "an action")
     low, high = statistics.action_low, statistics.action_high
@@ -141,7 +141,7 @@ def quaternion(axis_angle: np.ndarray) -> np.ndarray:
 
 
 def proprio_state(eef_pos: np.ndarray, eef_quat: np.ndarray, gripper_qpos: np.ndarray) -> np.ndarray:
-    """What the robot feels, raw, (8,) float64: position (3,) m, axis-angle (3,) rad, gripper fingers (2,) m."""
+    """The robot's proprioception, not normalised, (8,) float64: position (3,) m, axis-angle (3,) rad, gripper fingers (2,) m."""
     return _finite(np.concatenate([eef_pos, axis_angle(eef_quat), gripper_qpos]), PROPRIO_DIM, "a state")
 
 
@@ -151,7 +151,7 @@ def _bounds(
     table = entry.get(part)
     if not isinstance(table, Mapping):
         raise _damaged(key, f"it has no {part}")
-    found = []
+    bounds = []
     for name in names:
         try:
             values = np.array(table[name], np.float64)
@@ -159,15 +159,15 @@ def _bounds(
             raise _damaged(key, f"{part}.{name} is missing or not a list of numbers") from error
         if values.shape != (length,) or not np.isfinite(values).all():
             raise _damaged(key, f"{part}.{name} must be {length} finite numbers, not {values.tolist()}")
-        found.append(values)
-    low, high = found
+        bounds.append(values)
+    low, high = bounds
     if (low > high).any():
         raise _damaged(key, f"{part}.{names[0]} lies above {part}.{names[1]} in dimension {int(np.argmax(low > high))}")
     return low, high
 
 
 def _without_proprio(table: object) -> bool:
-    """Data sets without proprioception either say nothing or have zeros in the shape of an action."""
+    """Data sets without proprioception have either no entry or zeros in the shape of an action."""
     if table is None:
         return True
     return isinstance(table, Mapping) and all(table.get(name) == [0.0] * ACTION_DIM for name in ("q01", "q99"))

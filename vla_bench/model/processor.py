@@ -1,4 +1,4 @@
-"""From what the simulator shows to what the model reads, and from its answer to what the robot does."""
+"""From observations to the model's inputs, and from its output to the robot's actions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vla_bench.world.observation import Observation
 class Processor:
     """Makes a batch of `Inputs` from observations, and actions of the robot from the model's.
 
-    cameras: their names, in the order in which the model was trained to see them.
+    cameras: their names, in the order in which the model was trained with them.
     statistics: of actions and proprio, by the short name of the suite.
     """
 
@@ -34,7 +34,7 @@ class Processor:
         cameras: Sequence[str],
     ):
         if len(cameras) < config.cameras:
-            raise ModelError(f"the model looks through {config.cameras} cameras and the suite has {len(cameras)}: {cameras}")
+            raise ModelError(f"the model needs {config.cameras} cameras and the suite has {len(cameras)}: {cameras}")
         self.config = config
         self.tokenizer = tokenizer
         self.normalisation = normalisation
@@ -45,17 +45,17 @@ class Processor:
     def __call__(self, observations: Sequence[Observation]) -> Inputs:
         """Float32 inputs on the CPU, one sample per observation."""
         proprio = torch.stack([self._proprio(o) for o in observations]) if self.config.proprio_dim else None
-        pictures = [self._pictures(o) for o in observations]
+        images = [self._images(o) for o in observations]
         return Inputs(
-            torch.stack([torch.from_numpy(pixel_values(shown, self.normalisation)) for shown in pictures]),
+            torch.stack([torch.from_numpy(pixel_values(each, self.normalisation)) for each in images]),
             tuple(self.prompt(o.instruction) for o in observations),
             proprio,
-            tuple(self.query(o, shown) for o, shown in zip(observations, pictures, strict=True)),
+            tuple(self.query(o, each) for o, each in zip(observations, images, strict=True)),
         )
 
-    def query(self, observation: Observation, pictures: np.ndarray | None = None) -> Query:
-        """What a pruner learns about where a sample comes from."""
-        return Query(observation.episode, observation.step, pictures, observation.path)
+    def query(self, observation: Observation, images: np.ndarray | None = None) -> Query:
+        """Where a sample comes from, for the pruner."""
+        return Query(observation.episode, observation.step, images, observation.path)
 
     def prompt(self, instruction: str) -> tuple[int, ...]:
         if instruction not in self._prompts:
@@ -63,18 +63,18 @@ class Processor:
         return self._prompts[instruction]
 
     def robot_actions(self, normalised: Tensor, observation: Observation) -> np.ndarray:
-        """The model's (T, 7) answer -> actions for the simulator, float64; not clipped, as in the reference."""
+        """The model's (T, 7) output -> actions for the simulator, float64; not clipped, as in the reference."""
         actions = normalised.detach().to("cpu", torch.float64).numpy()
         return env_actions(unnormalise_actions(actions, self._statistics(observation)))
 
-    def _pictures(self, observation: Observation) -> np.ndarray:
+    def _images(self, observation: Observation) -> np.ndarray:
         """(cameras, S, S, 3) uint8, cropped and resized."""
         frames = [self._frame(observation, camera) for camera in self.cameras]
         return np.stack([prepare(frame, self.config.image_size) for frame in frames])
 
     def _frame(self, observation: Observation, camera: str) -> np.ndarray:
         if camera not in observation.images:
-            raise ModelError(f"no picture of camera {camera} in the observation: it has {list(observation.images) or 'none'}")
+            raise ModelError(f"no image of camera {camera} in the observation: it has {list(observation.images) or 'none'}")
         return observation.images[camera]
 
     def _proprio(self, observation: Observation) -> Tensor:

@@ -1,4 +1,4 @@
-"""One forward pass's dealings with its pruner: what it sees, and what its choice does to the tokens."""
+"""The pruning of one forward pass: what the pruner receives, and how its choice is carried out on the tokens."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class PruningPass:
     """Made anew for every forward pass.
 
     first_layer: hidden states -> queries and keys of decoder layer 0.
-    pasts: keys and values of every episode's last query; filled for a pruner that needs them.
-    stages: where the time goes that a pruner takes between decoder layers, for its attention rows too.
+    caches: keys and values of every episode's last query; filled for a pruner that needs them.
+    stages: the stopwatch; what the pruner takes between decoder layers counts as "prune", its attention rows too.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class PruningPass:
         layout: Layout,
         queries: tuple[Query, ...],
         first_layer: Callable[[Tensor], tuple[Tensor, Tensor]],
-        pasts: dict[EpisodeKey, KVCache],
+        caches: dict[EpisodeKey, KVCache],
         stages: Stages,
     ):
         self.layout = layout
@@ -46,21 +46,21 @@ class PruningPass:
         self._first_layer = first_layer
         self._sites = set(pruner.sites) if pruner else set()
         self._needs = pruner.needs if pruner else frozenset()
-        self._attended: Tensor | None = None
+        self._siglip_attention: Tensor | None = None
         self.probe = Probe(tuple(pruner.rows), layout, stages) if pruner and pruner.rows else None
         self.before = self._before if any(site.place is Place.LAYER for site in self._sites) else None
-        self.past, self._has_past = self._find_past(pasts) if Need.PAST in self._needs else (None, False)
+        self.past, self._has_cache = self._cache(caches) if Need.PAST in self._needs else (None, False)
 
     @property
     def wants_attention(self) -> bool:
-        """Whether the vision backbone has to say how much attention each image token receives."""
+        """Whether the vision backbone must return SigLIP's attention."""
         return Need.VISION_ATTENTION in self._needs
 
-    def at_vision(self, patches: Patches, attended: Tensor | None) -> Patches:
-        self._attended = attended
+    def at_vision(self, patches: Patches, siglip_attention: Tensor | None) -> Patches:
+        self._siglip_attention = siglip_attention
         if VISION not in self._sites:
             return patches
-        return self._prune(View(VISION, patches, self.layout, self._queries, attended=attended))
+        return self._prune(View(VISION, patches, self.layout, self._queries, siglip_attention=siglip_attention))
 
     def at_input(self, tokens: Tokens) -> Tokens:
         if self._pruner and self._pruner.renumber:
@@ -69,14 +69,14 @@ class PruningPass:
 
     @property
     def trace(self) -> PassTrace:
-        """What it did so far."""
+        """The cuts so far."""
         return PassTrace(self.layout, tuple(self._kept))
 
     def finish(self) -> None:
         """The decoder has run."""
         if self._pruner:
             self._stages.mark("decoder")
-            self._pruner.after(self._queries, self.probe.found if self.probe else {})
+            self._pruner.after_pass(self._queries, self.probe.rows if self.probe else {})
             self._stages.mark("prune")
 
     def _before(self, layer: int, tokens: Tokens) -> Tokens:
@@ -99,10 +99,10 @@ class PruningPass:
             tokens.task,
             tokens.task_valid,
             tokens.bos,
-            rows=self.probe.found if self.probe else {},
-            attended=None if self._attended is None else self._attended.gather(1, tokens.ids),
+            rows=self.probe.rows if self.probe else {},
+            siglip_attention=None if self._siglip_attention is None else self._siglip_attention.gather(1, tokens.ids),
             first_layer=self._first_layer,
-            past=self._has_past,
+            has_cache=self._has_cache,
         )
         patches = self._prune(view)
         if patches is view.patches:
@@ -112,8 +112,8 @@ class PruningPass:
 
     def _prune(self, view: View) -> Patches:
         choice = self._pruner.select(view)
-        if isinstance(choice, Selection) and choice.reuse and not self._has_past:
-            raise ModelError(f"{self._pruner.name} reuses keys and values that nobody has kept")
+        if isinstance(choice, Selection) and choice.reuse and not self._has_cache:
+            raise ModelError(f"{self._pruner.name} reuses keys and values, and none are stored")
         patches = thin(view.patches, choice)
         if isinstance(choice, Selection):
             made = 0 if choice.merged is None else choice.merged.ids.shape[1]
@@ -122,9 +122,9 @@ class PruningPass:
             self._kept.append(Kept(view.site, patches))
         return patches
 
-    def _find_past(self, pasts: dict[EpisodeKey, KVCache]) -> tuple[KVCache, bool]:
-        """The past of the one episode asked about, and whether it holds anything."""
+    def _cache(self, caches: dict[EpisodeKey, KVCache]) -> tuple[KVCache, bool]:
+        """The cache of the one query's episode, and whether it holds anything."""
         if len(self._queries) > 1:
             raise ModelError(f"{self._pruner.name} reuses keys and values one sample at a time, not in a batch")
-        past = recall(pasts, self._queries[0].episode, self.layout.before + self.layout.visual + self.layout.tails[0])
+        past = recall(caches, self._queries[0].episode, self.layout.before + self.layout.visual + self.layout.tails[0])
         return past, bool(past.layers)

@@ -1,4 +1,4 @@
-"""What one query costs under its pruner, from what its pass did to the image tokens: the one place where the parts meet."""
+"""What one query costs, model and pruner together, from its cuts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vla_bench.values import Scope
 
 
 def query_macs(pruner: Pruner | None, case: Case, scope: Scope = Scope.MODEL) -> dict[str, int]:
-    """Multiply-adds of one query by module, as `costs.macs` has them, or `decoding_macs` where it is decoded."""
+    """Multiply-adds of one query by module, as `costs.macs` has them, or `decoding_macs` where it is decoded token by token."""
     count = decoding_macs if case.decoded else macs
     return count(case.config, case.lengths, scope, pruner_macs(pruner, case))
 
@@ -24,13 +24,13 @@ def query_gflops(pruner: Pruner | None, case: Case) -> float:
 
 def pruner_macs(pruner: Pruner | None, case: Case) -> int:
     """The method's own products, and those of the model that are made for it alone."""
-    return 0 if pruner is None else pruner.macs(case) + asked_macs(pruner, case)
+    return 0 if pruner is None else pruner.macs(case) + attention_macs(pruner, case)
 
 
-def asked_macs(pruner: Pruner, case: Case) -> int:
-    """The attention that the model computes because a pruner asks for it.
+def attention_macs(pruner: Pruner, case: Case) -> int:
+    """The attention that the model computes for a pruner alone.
 
-    A layer's own kernel hands out no weights: the rows asked for are multiplied with all keys of their layer once more.
+    A layer's own kernel returns no weights: the requested rows are multiplied with all keys of their layer once more.
     """
     width = case.config.llm.width
     rows = sum(case.rows(rows.span, rows.layer) * case.seen(rows.layer) * width for rows in pruner.rows)

@@ -86,8 +86,8 @@ def thin(patches: Patches, choice: Selection | Resampling | None) -> Patches:
     if choice is None:
         return patches
     if isinstance(choice, Resampling):
-        ids = patches.ids.gather(1, choice.picked)
-        valid, merged = (None if mask is None else mask.gather(1, choice.picked) for mask in (patches.valid, patches.merged))
+        ids = patches.ids.gather(1, choice.selected)
+        valid, merged = (None if mask is None else mask.gather(1, choice.selected) for mask in (patches.valid, patches.merged))
         return Patches(choice.hidden, ids, valid, merged)
     keep = choice.keep if patches.valid is None else choice.keep & patches.valid
     counts = keep.sum(dim=1)

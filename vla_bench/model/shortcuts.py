@@ -1,4 +1,4 @@
-"""What a forward pass may do otherwise than the reference, with the same answer up to rounding."""
+"""What a forward pass may do otherwise than the reference, with the same result up to rounding."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Shortcuts:
 class FastLayer(nn.Module):
     """A decoder layer with the weights of `layer`, called like it.
 
-    fused: one product for queries, keys and values, and one for gate and up, from copies of the weights made here and now.
+    fused: one product for queries, keys and values, and one for gate and up, from copies of the weights made at once.
     Raises ModelError where there is more to a projection than a weight: an adapter that is not merged, quantisation.
     """
 
@@ -57,28 +57,28 @@ class FastLayer(nn.Module):
     ) -> Tensor:
         """hidden (B, N, D) -> (B, N, D), or only the columns `rows` of it."""
         attention, (cos, sin) = self.layer.self_attn, position_embeddings
-        # A probe looks for its raters among all queries; then nothing is saved, and the rows are taken at the end.
-        asking = None if probe is not None else rows
+        # A probe reads query tokens among all rows; then nothing is saved, and the rows are taken at the end.
+        needed = None if probe is not None else rows
         normed = self.layer.input_layernorm(hidden)
-        query, key, value = self._project(normed, asking)
-        query = _rotate(query, _columns(cos, asking), _columns(sin, asking))
+        query, key, value = self._project(normed, needed)
+        query = _rotate(query, _columns(cos, needed), _columns(sin, needed))
         key = _rotate(key, cos, sin)
         mixed, _ = attend(attention, query, key, value, attention_mask, attention.scaling, probe, past, tokens)
-        hidden = _columns(hidden, asking) + attention.o_proj(mixed.flatten(2))
+        hidden = _columns(hidden, needed) + attention.o_proj(mixed.flatten(2))
         hidden = hidden + self._mlp(self.layer.post_attention_layernorm(hidden))
-        return hidden if asking is rows else _columns(hidden, rows)
+        return hidden if needed is rows else _columns(hidden, rows)
 
-    def _project(self, normed: Tensor, asking: slice | Tensor | None) -> list[Tensor]:
-        """Queries of the columns `asking`, keys and values of all: (B, heads, N, d) each."""
+    def _project(self, normed: Tensor, needed: slice | Tensor | None) -> list[Tensor]:
+        """Queries of the columns `needed`, keys and values of all: (B, heads, N, d) each."""
         attention = self.layer.self_attn
         if self.qkv is None:
-            found = [attention.q_proj(_columns(normed, asking)), attention.k_proj(normed), attention.v_proj(normed)]
-        elif asking is None:
-            found = F.linear(normed, self.qkv).chunk(3, dim=-1)
+            projected = [attention.q_proj(_columns(normed, needed)), attention.k_proj(normed), attention.v_proj(normed)]
+        elif needed is None:
+            projected = F.linear(normed, self.qkv).chunk(3, dim=-1)
         else:
             queries, others = self.qkv.split([len(self.qkv) // 3, len(self.qkv) // 3 * 2])
-            found = [F.linear(_columns(normed, asking), queries), *F.linear(normed, others).chunk(2, dim=-1)]
-        return [x.unflatten(-1, (-1, attention.head_dim)).transpose(1, 2) for x in found]
+            projected = [F.linear(_columns(normed, needed), queries), *F.linear(normed, others).chunk(2, dim=-1)]
+        return [x.unflatten(-1, (-1, attention.head_dim)).transpose(1, 2) for x in projected]
 
     def _mlp(self, x: Tensor) -> Tensor:
         mlp = self.layer.mlp

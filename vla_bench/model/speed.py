@@ -1,5 +1,5 @@
-"""Which exact short cuts a model may take: the same answer up to rounding, sooner.  Without any, every part is run as the
-reference runs it.  Needs no torch.
+"""Speed switches: exact optimisations of the forward pass, with the same result up to rounding.  Without any, every part is run
+as the reference runs it.  Needs no torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Speed:
     rows: the last decoder layer's queries, output projection and MLP only for the rows that the head reads; keys and values
         for all.
     fused: one product for q, k, v and one for gate and up, from copies of the weights: 9 GB more at 7B in bfloat16.
-    buckets: sequences padded to one of a few lengths with tokens that nobody sees; the number kept is not waited for.
+    buckets: sequences padded to one of a few lengths with masked tokens; the host does not wait for the number kept.
     compile: torch.compile; needs buckets, for every length is compiled anew.
     graphs: CUDA graphs; needs buckets, for a graph has fixed shapes.
     """

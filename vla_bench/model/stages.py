@@ -1,4 +1,4 @@
-"""Where the time of a query goes."""
+"""The time of a query by stage."""
 
 from __future__ import annotations
 

@@ -32,10 +32,10 @@ class Tokenizer:
         # Saved processors may carry the padding and the length limit of their last call.
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        misfit = self._misfit()
-        if misfit:
+        mismatch = self._mismatch()
+        if mismatch:
             raise CheckpointError(
-                f"{'the tokenizer' if in_memory else source} {misfit}", _mend(None if in_memory else source, ids)
+                f"{'the tokenizer' if in_memory else source} {mismatch}", _mend(None if in_memory else source, ids)
             )
 
     def prompt(self, instruction: str) -> tuple[int, ...]:
@@ -45,7 +45,7 @@ class Tokenizer:
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         return tuple(ids if ids and ids[-1] == self.ids.space else [*ids, self.ids.space])
 
-    def _misfit(self) -> str | None:
+    def _mismatch(self) -> str | None:
         """Why this tokenizer belongs to another model, as far as ids tell."""
         ids = self.ids
         last, limit = max(self._tokenizer.get_vocab().values(), default=-1), max(ids.pad, ids.actions_end - 1)

@@ -42,7 +42,7 @@ class Attention(nn.Module):
         return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape))
 
     def received(self, x: Tensor) -> Tensor:
-        """How much attention each token gets, mean over heads and queries, float32: (B, T), a row summing to 1."""
+        """How much attention each token receives, mean over heads and queries, float32: (B, T), a row summing to 1."""
         q, k, _ = self._split(x)
         return ((q @ k.mT).float() * q.shape[-1] ** -0.5).softmax(dim=-1).mean(dim=(1, 2))
 
@@ -126,7 +126,7 @@ class ViT(nn.Module):
     def forward(self, images: Tensor, lean: bool = True) -> Tensor:
         """Images (B, 3, S, S) -> patch features (B, patches, width).
 
-        lean: leave out the last block, whose output nobody reads; the reference runs it.
+        lean: leave out the last block, whose output is not used; the reference runs it.
         """
         x = self._enter(images)
         for block in self.blocks[: BLOCK_READ + 1]:
@@ -173,10 +173,10 @@ class VisionBackbone(nn.Module):
         return features.reshape(len(pixel_values), -1, features.shape[-1])
 
     def with_attention(self, pixel_values: Tensor, together: bool = True) -> tuple[Tensor, Tensor]:
-        """The features, and how much attention each patch receives in SigLIP, (B, cameras * patches), 1 a camera in all."""
+        """The features, and how much attention each patch receives in SigLIP, (B, cameras * patches), summing to 1 a camera."""
         if not together:
-            found = [self.with_attention(camera) for camera in pixel_values.split(6, dim=1)]
-            return tuple(torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
+            cameras = [self.with_attention(camera) for camera in pixel_values.split(6, dim=1)]
+            return tuple(torch.cat(parts, dim=1) for parts in zip(*cameras, strict=True))
         images = _one_by_one(pixel_values)
         siglip, received = self.fused_featurizer.with_attention(images[:, 3:])
         features = torch.cat([self.featurizer(images[:, :3]), siglip], dim=-1)

@@ -16,7 +16,7 @@ from vla_bench.errors import ModelError
 from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.layout import Layout, Span
-from vla_bench.interface.pruner import Pruner, fit
+from vla_bench.interface.pruner import Pruner, attach
 from vla_bench.interface.trace import PassTrace
 from vla_bench.interface.view import Patches, Query
 from vla_bench.model.decoder import Decoder, DecodingCache
@@ -48,10 +48,10 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Output:
-    """What a forward pass gives.
+    """What a forward pass returns.
 
     actions: (B, chunk, 7) normalised, unbounded.
-    slots: (B, 56, D) the hidden states that the head read.
+    slots: (B, 56, D) the hidden states that the head reads.
     tokens: the sequence behind the final norm.
     trace: the image tokens that went on behind each site.
     """
@@ -80,7 +80,7 @@ class OpenVLA(nn.Module):
 class VLA(nn.Module):
     """OpenVLA-OFT; with a pruner, LightVLA or any other method.
 
-    lean: leave out what cannot change the answer, which the reference computes: the last block of both ViTs and the
+    lean: leave out what cannot change the actions, which the reference computes: the last block of both ViTs and the
     decoder's logits.
     """
 
@@ -97,17 +97,17 @@ class VLA(nn.Module):
         self.proprio_projector = ProprioProjector(config) if config.proprio_dim else None
         self.action_head = ActionHead(config) if config.l1_head else None
         self.pruner = None
-        self._pasts: dict[str, dict[EpisodeKey, KVCache]] = {}  # by pruner
+        self._caches: dict[str, dict[EpisodeKey, KVCache]] = {}  # by pruner
         self.action_slice = action_slice
         self.lean = lean
         self.attach(pruner)
 
     def attach(self, pruner: Pruner | None) -> None:
-        """Prune with `pruner` from now on.  Raises ModelError or UsageError where it does not fit."""
+        """Prune with `pruner` from now on.  Raises ModelError or UsageError where it cannot work with this model."""
         if pruner is not None:
-            fit(pruner, self.config)
+            attach(pruner, self.config)
         self.pruner = pruner
-        self._pasts.clear()
+        self._caches.clear()
 
     def forward(self, inputs: Inputs, stages: Stages | None = None, shortcuts: Shortcuts | None = None) -> Output:
         """One query per sample -> a chunk of actions each.  Raises ModelError for inputs that do not fit the model.
@@ -145,28 +145,28 @@ class VLA(nn.Module):
         last = torch.tensor([span[-1] for span in layout.columns(Span.PROMPT, tokens.visual)], device=tokens.hidden.device)
         hidden = tokens.hidden[torch.arange(len(last), device=last.device), last].unsqueeze(1)
         next_position = tokens.positions.gather(1, last.unsqueeze(1)) + 1
-        found = []
+        action_ids = []
         for number in range(self.config.action_dim):
-            found.append(decoder.lm_head(hidden).argmax(dim=-1))
+            action_ids.append(decoder.lm_head(hidden).argmax(dim=-1))
             if number + 1 < self.config.action_dim:
-                hidden = decoder.step(decoder.embed(found[-1]), next_position + number, memory)
+                hidden = decoder.step(decoder.embed(action_ids[-1]), next_position + number, memory)
         stages.mark("decoder")
         empty = tokens.hidden.new_zeros(len(last), 0)
-        return torch.cat(found, dim=1), Output(empty, empty, tokens, run.trace)
+        return torch.cat(action_ids, dim=1), Output(empty, empty, tokens, run.trace)
 
     def reset(self, episode: EpisodeKey) -> None:
-        """A new episode begins: nothing about an earlier attempt at it is remembered."""
+        """A new episode begins: forget everything about an earlier attempt at it."""
         if self.pruner is not None:
-            self._pasts.get(self.pruner.label, {}).pop(episode, None)
+            self._caches.get(self.pruner.label, {}).pop(episode, None)
             self.pruner.reset(episode)
 
     def _pruning(self, layout: Layout, inputs: Inputs, stages: Stages) -> PruningPass:
         first_layer = self.openvla.language_model.first_queries_and_keys
-        pasts = self._pasts.setdefault(self.pruner.label, {}) if self.pruner else {}
-        return PruningPass(self.pruner, layout, inputs.queries, first_layer, pasts, stages)
+        caches = self._caches.setdefault(self.pruner.label, {}) if self.pruner else {}
+        return PruningPass(self.pruner, layout, inputs.queries, first_layer, caches, stages)
 
     def layout(self, inputs: Inputs, slots: int) -> Layout:
-        """Where everything stands.  Raises ModelError for inputs that do not fit the model, or a model that cannot answer."""
+        """The layout of the sequences.  Raises ModelError for inputs that do not fit the model, or without an action head."""
         if slots and self.action_head is None:
             raise ModelError("this checkpoint has no L1 action head", "vla-bench eval --decoding ar ...")
         config = self.config
@@ -190,10 +190,10 @@ class VLA(nn.Module):
     def _input(self, inputs: Inputs, run: PruningPass, stages: Stages, together: bool = True) -> Tokens:
         """Everything before the first decoder layer: (B, N, D)."""
         openvla, layout = self.openvla, run.layout
-        features, attended = self.encode_images(inputs.pixel_values, run.wants_attention, together)
+        features, siglip_attention = self.encode_images(inputs.pixel_values, run.wants_attention, together)
         ids = torch.arange(layout.visual, device=features.device).expand(len(features), -1)
         stages.mark("vision")
-        patches = run.at_vision(Patches(features, ids), attended)
+        patches = run.at_vision(Patches(features, ids), siglip_attention)
         stages.mark("prune")
         patches = Patches(openvla.projector(patches.hidden), patches.ids, patches.valid)
         stages.mark("vision")
@@ -216,7 +216,7 @@ class VLA(nn.Module):
         return torch.tensor(rows, device=device), torch.tensor(empty, dtype=torch.bool, device=device)
 
     def join(self, patches: Patches, ids: Tensor, empty: Tensor, proprio: Tensor | None, layout: Layout) -> Tokens:
-        """The decoder's input from projected image tokens, `text`'s answer and the robot's state (B, 8)."""
+        """The decoder's input from projected image tokens, `text`'s ids and mask, and the robot's state (B, 8)."""
         embeds = self.openvla.language_model.embed(ids).masked_fill(empty.unsqueeze(-1), 0.0)
         state = [] if proprio is None else [self.proprio_projector(proprio)]
         return assemble(embeds[:, :1], patches, torch.cat([*state, embeds[:, 1:]], dim=1), layout)

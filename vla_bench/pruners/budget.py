@@ -34,7 +34,7 @@ def pools(ids: Tensor, layout: Layout, number: int) -> Tensor:
 
 
 def keeps_all(keep: float, config: VLAConfig) -> bool:
-    """Whether nothing leaves: then no attention need be read."""
+    """Whether nothing leaves: then no attention is needed."""
     return count(keep, config.visual_tokens) >= config.visual_tokens
 
 
@@ -45,10 +45,10 @@ def top_k(scores: Tensor, k: int) -> Tensor:
 
 
 def check(scores: Tensor, name: str, view: View) -> Tensor:
-    """The scores, unless one of an image token that is there is no number.  Raises ModelError."""
+    """The scores.  Raises ModelError where that of a valid image token is not finite."""
     if not scores.is_meta and not torch.isfinite(scores if view.patches.valid is None else scores[view.patches.valid]).all():
         step = view.queries[0].step if view.queries else 0
-        raise ModelError(f"{name} at {view.site}, step {step}: the scores are not numbers", "vla-bench verify")
+        raise ModelError(f"{name} at {view.site}, step {step}: the scores are not finite", "vla-bench verify")
     return scores
 
 

@@ -1,4 +1,4 @@
-"""What every registered pruner says about itself."""
+"""The registered pruners and their properties."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import typing
 from dataclasses import dataclass, field
 
 from vla_bench.errors import VlaBenchError
+from vla_bench.interface.layout import Span
 from vla_bench.interface.presets import SEVEN_B
 from vla_bench.interface.pruner import Pruner
 from vla_bench.pruners.registry import NONE, make_pruner, names, plug_ins, pruner_class
 from vla_bench.pruners.spec import parameters
 
-EXAMPLE = "score-norm"  # stands inside those that wrap another
+EXAMPLE = "score-norm"  # the pruner inside, for wrappers
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ def _entry(name: str) -> PrunerEntry:
     try:
         kind = pruner_class(name)
         pruner = make_pruner(f"{name}({EXAMPLE})" if kind.wraps else name)
-        pruner.fit(SEVEN_B)
-    except Exception as error:  # one of another package must not keep the others from being listed
+        pruner.attach(SEVEN_B)
+    except Exception as error:  # a broken plug-in must not keep the others from being listed
         if name not in plug_ins():
             raise
         problem = error.message if isinstance(error, VlaBenchError) else repr(error)
@@ -75,12 +76,17 @@ def _entry(name: str) -> PrunerEntry:
 
 def _rows(pruner: Pruner) -> list[str]:
     """Attention rows by span: "prompt's attention in layers 2, 6"."""
-    layers: dict[str, list[int]] = {}
+    layers: dict[Span, list[int]] = {}
     for rows in pruner.rows:
-        layers.setdefault(rows.span.value, []).append(rows.layer)
+        layers.setdefault(rows.span, []).append(rows.layer)
     return [
-        f"{span}'s attention in layer{'s' if len(found) > 1 else ''} {_compact(sorted(found))}" for span, found in layers.items()
+        f"{_owner(span)} attention in layer{'s' if len(numbers) > 1 else ''} {_compact(sorted(numbers))}"
+        for span, numbers in layers.items()
     ]
+
+
+def _owner(span: Span) -> str:
+    return "action slots'" if span is Span.SLOTS else f"{span.value}'s"
 
 
 def _compact(numbers: list[int]) -> str:

@@ -62,7 +62,7 @@ def pair_macs(config: VLAConfig) -> int:
 
 
 class DivPrune(Pruner):
-    """Keep a share of the image tokens such that the smallest cosine distance among them is as large as greed makes it.
+    """Keep a share of the image tokens such that the smallest cosine distance among them is as large as a greedy choice makes it.
 
     keep: share or number of the image tokens.
     quota: "per_image" chooses as many of every camera, each camera for itself.
@@ -82,7 +82,7 @@ class DivPrune(Pruner):
         if count(self.keep, layout.visual) >= layout.visual:
             return None
         distances = cosine_distances(patches.hidden)
-        check(distances.diagonal(dim1=1, dim2=2), self.label, view)  # a token that is no number has no distance to itself
+        check(distances.diagonal(dim1=1, dim2=2), self.label, view)  # a NaN in a token makes its distance to itself NaN
         shares = counts(self.keep, layout, self.quota == "per_image")
         among = pools(patches.ids, layout, len(shares))
         if patches.valid is not None:

@@ -1,7 +1,7 @@
 """EfficientVLA's choice of image tokens: those the text relates to, and some that are unlike them.
 
 Only this part of the paper is here.  Its removal of decoder layers and neurons is no pruning of tokens, and its cache of a
-diffusion head has no counterpart in a model that answers in one pass.  No code was published.
+diffusion head has no counterpart in a model with one forward pass a query.  No code was published.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def choose(relevance: Tensor, hidden: Tensor, k: int, key: int, alpha: float) ->
     where that leaves room, those least like any of the key tokens.  Ties go to the smaller index.
 
     relevance: (B, V), of which only the order matters: the paper's scaling to [0, 1] changes nothing and is left out.
-    hidden: (B, V, D).  One shot: the last part looks at the key tokens alone, not at those added since.
+    hidden: (B, V, D).  One shot: the last part compares with the key tokens alone, not with those added since.
     """
     k = min(k, hidden.shape[1])
     key = min(key, k)
@@ -82,7 +82,7 @@ class EfficientVLATokens(Pruner):
         self.sites = (before_layer(layer),)
         self.rows = (Rows(layer - 1, Span.PROMPT if direction == "t2v" else Span.IMAGES),)
 
-    def fit(self, config: VLAConfig) -> None:
+    def attach(self, config: VLAConfig) -> None:
         if self.rows[0].layer < 0:
             raise ModelError(f"{self.label}: there is no attention before layer 0", "vla-bench pruners")
         if keeps_all(self.keep, config):
@@ -106,7 +106,7 @@ class EfficientVLATokens(Pruner):
         return Selection(torch.cat([choose(*camera, self.key, self.alpha) for camera in cameras], dim=1))
 
     def relevance(self, view: View) -> Tensor:
-        """How much attention joins each image token and the instruction, (B, V)."""
+        """Attention between each image token and the instruction, (B, V)."""
         rows = view.rows[self.rows[0]]
         if self.direction == "t2v":
             return rows.images()

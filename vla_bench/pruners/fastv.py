@@ -1,4 +1,4 @@
-"""FastV: image tokens to which few others pay attention leave after the first layers."""
+"""FastV: image tokens that receive little attention leave after the first layers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ QUERY_TOKENS = {"text": Span.PROMPT, "prefill": Span.PREFILL, "action": Span.SLO
 
 
 class FastV(Scored):
-    """Before layer `layer`, keep the image tokens with the most attention in the layer above, mean over heads and raters.
+    """Before layer `layer`, keep the image tokens with the most attention in the layer above, mean over heads and query tokens.
 
     layer: the release's K, which may be written so: fastv(k=3).
     keep, quota, order: see `Scored`.
-    rater: whose attention counts.  The release takes the last token; in OpenVLA-OFT that is the stop token behind 56 empty
-        slots, so the instruction is taken here.
+    rater: the query tokens, whose attention counts.  The release takes the last token; in OpenVLA-OFT that is the stop token
+        behind 56 empty slots, so the instruction is taken here.
     """
 
     name = "fastv"
@@ -43,13 +43,13 @@ class FastV(Scored):
         self.sites = (before_layer(layer),)
         self.rows = (Rows(layer - 1, QUERY_TOKENS[rater]),)
 
-    def fit(self, config: VLAConfig) -> None:
+    def attach(self, config: VLAConfig) -> None:
         if self.rows[0].layer < 0:
             raise ModelError(f"{self.label}: there is no attention before layer 0", "vla-bench eval --pruner 'fastv(layer=2)'")
         if self.rows[0] == Rows(0, Span.SLOTS):
             # Their embeddings are zero, and so are their queries in layer 0: all image tokens would tie.
             fix = "vla-bench eval --pruner 'fastv(layer=2,rater=action)'"
-            raise ModelError(f"{self.label}: the action slots look at everything alike before layer 2", fix)
+            raise ModelError(f"{self.label}: the action slots attend to everything alike before layer 2", fix)
         if keeps_all(self.keep, config):
             self.rows = ()
 

@@ -1,4 +1,4 @@
-"""FlashVLA: image tokens that carry little of what the singular vectors of all of them span leave early.
+"""FlashVLA: image tokens that contribute little to the singular vectors of all of them leave early.
 
 No code was published.  The score is that of TokenCarve, an earlier method of the same author.  Not to be confused with a
 streaming model of 2026 that has the same name.
@@ -37,7 +37,7 @@ def contributions(hidden: Tensor) -> tuple[Tensor, Tensor]:
     """What each token contributes to all singular directions, s_j = sum_i |u_ji| sigma_i with X = U Sigma W^T.
 
     hidden X: (B, V, D) -> scores (B, V) float32; singular values (B, V) float32, descending, zeros behind the first D.
-    U and Sigma^2 are found in the V x V Gram matrix, far cheaper than the SVD of a long X.  Squaring halves the digits of small
+    U and Sigma^2 come from the V x V Gram matrix, far cheaper than the SVD of a long X.  Squaring halves the digits of small
     values, hence float64.
     """
     wide = hidden.double()
@@ -47,21 +47,21 @@ def contributions(hidden: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def angle_between(first: np.ndarray, second: np.ndarray) -> float:
-    """Of two answers (T, 7) taken as one long vector each, in degrees; 180 where one of them does not move at all."""
+    """Between two action chunks (T, 7), one long vector each, in degrees; 180 where one of them does not move at all."""
     size = float(np.linalg.norm(first) * np.linalg.norm(second))
     return float(np.degrees(np.arccos(np.clip((first * second).sum() / size, -1, 1)))) if size > 0 else 180.0
 
 
 @dataclass
 class AnswerHistory:
-    """The last answers of an episode, the tokens that were kept for them, and whether the last answer was given twice."""
+    """The last action chunks of an episode, the tokens kept for them, and whether the last chunk was returned twice."""
 
     actions: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=LAST))
     kept: deque[Tensor] = field(default_factory=lambda: deque(maxlen=LAST))  # (V,) bool each
     repeated: bool = False
 
     def steady(self, angle: float, overlap: float) -> bool:
-        """Two answers in nearly one direction, from nearly the same tokens."""
+        """Two chunks in nearly one direction, from nearly the same tokens."""
         if min(len(self.actions), len(self.kept)) < LAST or angle_between(*self.actions) >= angle:
             return False
         before, now = self.kept
@@ -73,10 +73,10 @@ class FlashVLA(Ranked):
 
     keep: share or number of the image tokens; the paper has 160 of 256.
     quota: "per_image" takes every camera's tokens as a matrix of their own, "global" all of them as one.
-    trigger: give the last answer once more, without asking the model, when the last two answers point the same way (less than
-        `angle` degrees apart; the paper prints "more", which cannot be meant) and were made from the same tokens (more than
-        `overlap` of them).  Never twice in a row.  Off, since an answer here is a chunk of 8 steps and not one step; the two
-        thresholds are ours, the paper's are not known.
+    trigger: return the last chunk once more as a cached action, the forward pass being skipped, when the last two chunks point
+        the same way (less than `angle` degrees apart; the paper prints "more", which cannot be meant) and were made from the
+        same tokens (more than `overlap` of them).  Never twice in a row.  Off, since a query here gives 8 steps and not one;
+        the two thresholds are ours, the paper's are not known.
     """
 
     name = "flashvla-ics"
@@ -101,7 +101,7 @@ class FlashVLA(Ranked):
         self.needs = frozenset({Need.ACTIONS}) if trigger else frozenset()
         self._past = PerEpisode(AnswerHistory)
 
-    def fit(self, config: VLAConfig) -> None:
+    def attach(self, config: VLAConfig) -> None:
         if self.sites[0].layer < 0:
             raise ModelError(f"{self.label}: there is no layer {self.sites[0].layer}", "vla-bench pruners")
 
@@ -118,7 +118,7 @@ class FlashVLA(Ranked):
 
     def _scores(self, view: View) -> Tensor:
         hidden = view.patches.hidden
-        check(hidden.float().norm(dim=-1), self.label, view)  # an eigendecomposition of no numbers may not even end
+        check(hidden.float().norm(dim=-1), self.label, view)  # an eigendecomposition with NaN may not even end
         if self.quota == "per_image":  # nothing has left before: the tokens of a camera stand together, all of them
             hidden = hidden.reshape(-1, view.layout.patches, hidden.shape[-1])
         return contributions(hidden)[0].reshape(view.patches.ids.shape)

@@ -1,4 +1,4 @@
-"""Baselines that do not look: an even grid of patches, the means of its cells, and next to nothing."""
+"""Baselines that ignore what the images show: an even grid of patches, the means of its cells, and one patch a camera."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vla_bench.trace import Cut
 
 
 class Grid(Pruner):
-    """The same even lattice of patches of every camera, whatever they show.
+    """The same even lattice of patches of every camera, whatever the images show.
 
     keep: share, or number above 1, of all image tokens.
     """
@@ -38,8 +38,8 @@ class Grid(Pruner):
         if min(counts) >= layout.patches:
             return None
         side = math.isqrt(layout.patches)
-        places = [camera * layout.patches + place for camera, k in enumerate(counts) for place in grid_places(side, k)]
-        return Selection(torch.isin(view.patches.ids, torch.tensor(places, device=view.patches.ids.device)))
+        ids = [camera * layout.patches + index for camera, k in enumerate(counts) for index in grid_indices(side, k)]
+        return Selection(torch.isin(view.patches.ids, torch.tensor(ids, device=view.patches.ids.device)))
 
     def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...]:
         return expected_cuts(self, config, self.keep, True, kept)
@@ -68,15 +68,15 @@ class Pool(Pruner):
         cells = cell_of_patch(math.isqrt(layout.patches), k).to(hidden.device)
         kinds = torch.arange(int(cells.max()) + 1 if k else 0, device=hidden.device)
         members = (cells == kinds.unsqueeze(1)).float()  # (cells, patches)
-        pictures = hidden.float().reshape(-1, layout.patches, hidden.shape[-1])
-        means = members / members.sum(dim=1, keepdim=True) @ pictures
+        images = hidden.float().reshape(-1, layout.patches, hidden.shape[-1])
+        means = members / members.sum(dim=1, keepdim=True) @ images
         cameras = torch.arange(layout.cameras, device=hidden.device).unsqueeze(1) * layout.patches
         ids = (cameras + _middles(members)).flatten().expand(len(hidden), -1)
         merged = Patches(means.reshape(len(hidden), -1, hidden.shape[-1]).to(hidden.dtype), ids)
         return Selection(torch.zeros_like(view.patches.ids, dtype=torch.bool), merged)
 
     def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...]:
-        """As many cells as an even lattice has; `kept` says nothing beside `keep`."""
+        """As many cells as an even lattice has; `kept` is ignored."""
         cells = min(count_per_camera(self.keep, config))
         if cells >= config.patches:
             return ()
@@ -90,7 +90,7 @@ class Pool(Pruner):
 
 
 class Blind(Pruner):
-    """One image token of every camera, the one in the middle: the far end of every plot."""
+    """One image token of every camera, the one in the middle: the least that a model can see."""
 
     name = "blind"
     sites = (LLM_INPUT,)
@@ -110,7 +110,7 @@ def lattice(side: int, k: int) -> tuple[int, int]:
     return rows, min(side, k // rows) if rows else 0
 
 
-def grid_places(side: int, k: int) -> list[int]:
+def grid_indices(side: int, k: int) -> list[int]:
     """k of side x side cells: the middles of an even lattice, the rest evenly along the raster."""
     rows, columns = lattice(side, k)
     middles = (
@@ -126,7 +126,7 @@ def grid_places(side: int, k: int) -> list[int]:
 
 
 def cell_of_patch(side: int, k: int) -> Tensor:
-    """Which cell of the lattice each patch of a square picture is in, (side x side,); cells do not overlap."""
+    """Which cell of the lattice each patch of a square image is in, (side x side,); cells do not overlap."""
     rows, columns = lattice(side, k)
     if not rows:
         return torch.zeros(side * side, dtype=torch.long)

@@ -1,10 +1,10 @@
-"""LightVLA: every image token asks, votes for one image token, and only those voted for enter the LLM.  No parameters.
+"""LightVLA: every image token makes a query, each query selects one image token, and only these enter the LLM.  No parameters.
 
 Deviations of the published code from the paper's equations, followed here since its checkpoints were trained with them:
 * image tokens, task tokens and queries are RMS-normalised (no weight, eps 1e-6) before Eq. 1 and 2;
 * H_l of Eq. 1 is every token behind the image tokens as it enters the LLM: proprio, prompt, empty action slots, stop;
 * the noise is uniform (see gumbel.py), and duplicates stay in training: Eq. 8 gives as many tokens as there were.
-Ours: padding of a batch never votes nor is asked, so that a sample's result does not depend on its neighbours.
+Ours: padding of a batch neither selects nor is selected, so that a sample's result does not depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def queries(patches: Tensor, task: Tensor, task_valid: Tensor | None = None) -> 
 
 
 def scores(patches: Tensor, task: Tensor, task_valid: Tensor | None = None) -> Tensor:
-    """Eq. 2: S[i, j] is what query i thinks of image token j; |S| <= sqrt(D).
+    """Eq. 2: S[i, j] is the score of image token j for query i; |S| <= sqrt(D).
 
     patches (B, V, D), task (B, T, D), task_valid (B, T) bool -> (B, V, V).
     """
@@ -51,9 +51,10 @@ def scores(patches: Tensor, task: Tensor, task_valid: Tensor | None = None) -> T
     return queries(patches, task, task_valid) @ patches.mT / math.sqrt(patches.shape[-1])
 
 
-def winners(scores: Tensor, voters: Tensor | None = None) -> Tensor:
-    """Eq. 3: the image tokens that at least one query ranks first, as a mask (B, V).  `voters` (B, Q) False: no vote."""
-    votes = torch.ones(scores.shape[:2], device=scores.device) if voters is None else voters.float()
+def winners(scores: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Eq. 3: the image tokens that at least one query scores highest, (B, Q, V) -> (B, V) bool; queries not `valid` (B, Q) do
+    not count."""
+    votes = torch.ones(scores.shape[:2], device=scores.device) if valid is None else valid.float()
     return torch.zeros_like(votes.new_empty(scores.shape[0], scores.shape[2])).scatter_add_(1, scores.argmax(dim=-1), votes) > 0
 
 
@@ -66,7 +67,7 @@ def lightvla_macs(case: Case) -> int:
 class LightVLA(Pruner):
     """The pruner of the paper.  In training it resamples (Eq. 4 to 8), otherwise it keeps the winners (Eq. 3).
 
-    noise_scale, draw, once: see `Pruner`; alpha of the noise, what draws it, and steps of training that keep every winner once.
+    noise_scale, draw, once: see `Pruner`; alpha of the noise, what draws it, and training steps that keep every winner once.
     mask_padding: False lets padding take part as in the reference, whose batches are not independent.
     """
 
@@ -86,27 +87,27 @@ class LightVLA(Pruner):
         self.mask_padding = mask_padding
 
     def select(self, view: View) -> Selection | Resampling:
-        found = self._scores(view)
+        table = self._scores(view)
         if self.training and not self.once:
-            return self._resample(found, view.patches)
-        if not found.is_meta and found.isnan().any():
-            raise ModelError(f"{self.name} at {view.site}: the scores are not numbers", "vla-bench verify")
-        return Selection(winners(found, view.patches.valid))
+            return self._resample(table, view.patches)
+        if not table.is_meta and table.isnan().any():
+            raise ModelError(f"{self.name} at {view.site}: the scores are not finite", "vla-bench verify")
+        return Selection(winners(table, view.patches.valid))
 
     def choose(self, view: View) -> Tensor:
-        """`select` without its look at the scores, which waits: what is no number shows in the answer."""
+        """`select` without its check of the scores, which waits for the device; a NaN shows in the actions."""
         return winners(self._scores(view), view.patches.valid)
 
     def _scores(self, view: View) -> Tensor:
         patches = view.patches
-        found = scores(patches.hidden, view.task, view.task_valid if self.mask_padding else None)
-        return found if patches.valid is None else found.masked_fill(~patches.valid.unsqueeze(1), -math.inf)
+        table = scores(patches.hidden, view.task, view.task_valid if self.mask_padding else None)
+        return table if patches.valid is None else table.masked_fill(~patches.valid.unsqueeze(1), -math.inf)
 
-    def _resample(self, found: Tensor, patches: Patches) -> Resampling:
+    def _resample(self, table: Tensor, patches: Patches) -> Resampling:
         if self.noise_scale is not None:
-            found = add_noise(found, self.draw(found), self.noise_scale)
-        indicator, picked = straight_through(found)
-        return Resampling(indicator.to(patches.hidden.dtype) @ patches.hidden, picked)  # Eq. 8
+            table = add_noise(table, self.draw(table), self.noise_scale)
+        indicator, selected = straight_through(table)
+        return Resampling(indicator.to(patches.hidden.dtype) @ patches.hidden, selected)  # Eq. 8
 
     def macs(self, case: Case) -> int:
         return lightvla_macs(case)

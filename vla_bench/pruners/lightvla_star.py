@@ -1,11 +1,11 @@
-"""LightVLA*: learnable queries ask instead of the image tokens, at the vision encoder or inside the LLM.
+"""LightVLA*: learnable queries select the image tokens, at the vision encoder or inside the LLM.
 
-No code was published; where the paper leaves a choice, this is what it says:
+No code was published; where the paper leaves a choice, it is made so here:
 * LN is an RMSNorm with a weight, one for the queries and one for the image tokens;
 * the attention of Eq. 10 is what the instruction pays to each image token in the layer before, after the softmax, mean over
   heads and rows (`attention="pre"` takes logits, `rescale` multiplies with the number of image tokens);
 * "after layer l" counts decoder layers from 1, so image tokens leave before layer l counted from 0;
-* both cameras form one pool, and in training a token may be picked more than once.
+* both cameras form one pool, and in training a token may be selected more than once.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class LightVLAStar(Pruner):
         """What is added to every query's scores of the image tokens, (B, V) before the division by sqrt(D)."""
         return None
 
-    def fit(self, config: VLAConfig) -> None:
+    def attach(self, config: VLAConfig) -> None:
         if self.queries is not None:
             return
         width, count = self.width(config), self.count or config.visual_tokens // QUERY_SHARE
@@ -71,23 +71,23 @@ class LightVLAStar(Pruner):
     def scores(self, view: View) -> Tensor:
         """S (B, N_q, V)."""
         tokens = self.token_norm(view.patches.hidden)
-        found = self.query_norm(self.queries) @ tokens.mT
+        scores = self.query_norm(self.queries) @ tokens.mT
         bonus = self.bonus(view)
         if bonus is not None:
-            found = found + bonus.unsqueeze(1).to(found.dtype)
-        found = found / math.sqrt(tokens.shape[-1])
-        return found if view.patches.valid is None else found.masked_fill(~view.patches.valid.unsqueeze(1), -math.inf)
+            scores = scores + bonus.unsqueeze(1).to(scores.dtype)
+        scores = scores / math.sqrt(tokens.shape[-1])
+        return scores if view.patches.valid is None else scores.masked_fill(~view.patches.valid.unsqueeze(1), -math.inf)
 
     def select(self, view: View) -> Selection | Resampling:
-        found = self.scores(view)
+        scores = self.scores(view)
         if self.training and not self.once:
             if self.noise_scale is not None:
-                found = add_noise(found, self.draw(found), self.noise_scale)
-            indicator, picked = straight_through(found)
-            return Resampling(indicator.to(view.patches.hidden.dtype) @ view.patches.hidden, picked)
-        check(found.amax(dim=1), self.label, view)
+                scores = add_noise(scores, self.draw(scores), self.noise_scale)
+            indicator, selected = straight_through(scores)
+            return Resampling(indicator.to(view.patches.hidden.dtype) @ view.patches.hidden, selected)
+        check(scores.amax(dim=1), self.label, view)
         keep = torch.zeros_like(view.patches.ids, dtype=torch.bool)
-        return Selection(keep.scatter_(1, found.argmax(dim=-1), True))
+        return Selection(keep.scatter_(1, scores.argmax(dim=-1), True))
 
     def macs(self, case: Case) -> int:
         """Learnable queries against the image tokens."""
@@ -95,7 +95,7 @@ class LightVLAStar(Pruner):
 
 
 class LightVLAStarVision(LightVLAStar):
-    """Eq. 9: on the features of both ViTs, before the projector, which then runs on what is kept alone."""
+    """Eq. 9: on the features of both ViTs, before the projector, which then runs on the kept tokens alone."""
 
     name = "lightvla-star-vision"
     sites = (VISION,)
@@ -105,10 +105,10 @@ class LightVLAStarVision(LightVLAStar):
 
 
 class LightVLAStarLLM(LightVLAStar):
-    """Eq. 10: on the hidden states behind decoder layer `layer`, helped by that layer's attention times a learned zeta.
+    """Eq. 10: on the hidden states behind decoder layer `layer`, with that layer's attention times a learned zeta added.
 
     attention: "post" the softmax, "pre" takes its logarithm, which differs from the logits by what is the same for all tokens.
-    rescale: multiply the attention with the number of image tokens, without which it hardly weighs.
+    rescale: multiply the attention with the number of image tokens, without which it has little weight.
     """
 
     layer: int

@@ -7,13 +7,13 @@ from typing import Generic, TypeVar
 
 from vla_bench.records import EpisodeKey
 
-EPISODES = 256  # at most so many are remembered, far more than run at a time; nobody says when one is over
+EPISODES = 256  # most states kept, far more than episodes run at a time; the end of an episode is not reported
 
 State = TypeVar("State")
 
 
 class PerEpisode(Generic[State]):
-    """One state an episode, made when it is first asked for; a query of no episode finds a new one every time."""
+    """One state an episode, made at its first use; a query of no episode gets a new one every time."""
 
     def __init__(self, make: Callable[[], State]):
         self._make = make

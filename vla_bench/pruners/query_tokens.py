@@ -1,4 +1,4 @@
-"""SparseVLM's signal: which words the picture speaks to, and how much attention these pay to every image token."""
+"""SparseVLM's query tokens: the text tokens that the image relates to most, and their attention to every image token."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from torch import Tensor
 
 from vla_bench.interface.view import AttentionRows
 
-HEADS = 14  # that the second version averages, whatever their number
+HEADS = 14  # heads that the second version averages, however many there are
 
 
 def query_token_scores(patches: Tensor, text: Tensor, patches_valid: Tensor | None, text_valid: Tensor) -> Tensor:
-    """How much the image tokens (B, V, D) speak to each word (B, T, D), mean over them of a softmax over words: (B, T)."""
+    """How much the image tokens relate to each text token: softmax of their products over the text, mean over image tokens.
+
+    patches (B, V, D), text (B, T, D), masks (B, V) and (B, T) bool -> (B, T).
+    """
     similar = (patches.float() @ text.float().mT).masked_fill(~text_valid.unsqueeze(1), -torch.inf)
     shares = similar.softmax(dim=-1)
     if patches_valid is None:
@@ -21,14 +24,14 @@ def query_token_scores(patches: Tensor, text: Tensor, patches_valid: Tensor | No
 
 
 def query_tokens(scores: Tensor, valid: Tensor, inclusive: bool = False) -> Tensor:
-    """The words above the mean score, or at it too if `inclusive`; all where none is: (B, T) -> (B, T) bool."""
+    """The text tokens above the mean score, or at it too if `inclusive`; all where none is: (B, T) -> (B, T) bool."""
     mean = (scores * valid).sum(dim=1, keepdim=True) / valid.sum(dim=1, keepdim=True)
     above = (scores >= mean if inclusive else scores > mean) & valid
     return torch.where(above.any(dim=1, keepdim=True), above, valid)
 
 
 def positional_term(rows: Tensor, columns: Tensor, width: int, theta: float) -> Tensor:
-    """What RoPE alone makes of two equal vectors of ones at these positions: (B, R), (B, N) -> (B, R, N).
+    """The scaled product of two vectors of ones after RoPE at these positions: (B, R), (B, N) -> (B, R, N).
 
     The second version divides attention by it; it has zeros between its positive and negative stretches.
     """
@@ -42,10 +45,11 @@ def positional_term(rows: Tensor, columns: Tensor, width: int, theta: float) -> 
 
 
 def head_mean(rows: AttentionRows, chosen: Tensor, term: Tensor | None = None, heads: int = HEADS) -> Tensor:
-    """Mean over the heads: (B, R, N).
+    """Attention, mean over the heads: (B, R, N).
 
-    term: positional term (B, R, N) to divide by first; then only the `heads` in which the rows `chosen` (B, R) give most to
-        the image tokens count.
+    chosen: (B, R) bool, the query tokens among the rows.
+    term: positional term (B, R, N) to divide by first; then only the `heads` count in which the query tokens pay most
+        attention to the image tokens.
     """
     if term is None:
         return rows.weights.mean(dim=1)
@@ -57,14 +61,14 @@ def head_mean(rows: AttentionRows, chosen: Tensor, term: Tensor | None = None, h
 
 
 def paid_to_images(mean: Tensor, chosen: Tensor, images: range) -> Tensor:
-    """Attention (B, R, N) that each image token gets from the rows `chosen` (B, R), their mean: (B, V)."""
+    """Attention that the query tokens, rows `chosen` (B, R) of `mean` (B, R, N), pay to each image token, their mean: (B, V)."""
     weight = chosen.unsqueeze(-1).float()
     return (mean[..., images.start : images.stop] * weight).sum(dim=1) / weight.sum(dim=1)
 
 
 def rank(mean: Tensor, chosen: Tensor, images: range, valid: Tensor) -> list[int]:
-    """Of each sample, the rank of what its raters pay to its image tokens (`valid`, (B, V) bool), out of (B, R, N)."""
-    paid = mean[..., images.start : images.stop]
+    """Of each sample, the rank of its query tokens' attention (B, R, N) to its image tokens (`valid`, (B, V) bool)."""
+    attention = mean[..., images.start : images.stop]
     # One by one: rows of zeros would not change a rank, but the tolerance below which a singular value is none.
-    samples = zip(paid, chosen, valid, strict=True)
+    samples = zip(attention, chosen, valid, strict=True)
     return [int(torch.linalg.matrix_rank(sample[rows][:, columns])) for sample, rows, columns in samples]

@@ -50,8 +50,8 @@ BUILT_IN = {
 
 @cache
 def plug_ins() -> dict[str, EntryPoint]:
-    """Pruners of other packages, by name; ours win over theirs."""
-    return {found.name: found for found in entry_points(group=GROUP) if found.name not in BUILT_IN and found.name != NONE}
+    """Pruners of other packages, by name; built-in names win."""
+    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in BUILT_IN and entry.name != NONE}
 
 
 def names() -> list[str]:
@@ -60,16 +60,16 @@ def names() -> list[str]:
 
 
 def choosing() -> list[str]:
-    """Every pruner that chooses by itself and can be used: none that wraps another, no plug-in that is broken."""
-    found = []
+    """The names of all pruners but wrappers and broken plug-ins."""
+    usable = []
     for name in names():
         try:
             if name != NONE and not pruner_class(name).wraps:
-                found.append(name)
+                usable.append(name)
         except UsageError:
             if name not in plug_ins():
                 raise
-    return found
+    return usable
 
 
 def pruner_class(name: str) -> type[Pruner]:
@@ -81,12 +81,12 @@ def pruner_class(name: str) -> type[Pruner]:
         raise UsageError(f'unknown pruner "{name}".{nearest(name, names())} Pruners: {", ".join(names())}', "vla-bench pruners")
     entry = plug_ins()[name]
     try:
-        found = entry.load()
+        kind = entry.load()
     except Exception as error:  # noqa: BLE001  whatever a foreign package raises while it is imported
         raise UsageError(f'pruner "{name}" of {entry.value} cannot be imported: {error}', "vla-bench pruners") from error
-    if not (isinstance(found, type) and issubclass(found, Pruner)):
+    if not (isinstance(kind, type) and issubclass(kind, Pruner)):
         raise UsageError(f'pruner "{name}": {entry.value} is no subclass of vla_bench.Pruner')
-    return found
+    return kind
 
 
 def make_pruner(text: str, args: Mapping[str, object] | None = None) -> Pruner | None:
@@ -94,8 +94,8 @@ def make_pruner(text: str, args: Mapping[str, object] | None = None) -> Pruner |
     return _make(parse(text), dict(args or {}))
 
 
-def spelled(text: str, args: Mapping[str, object] | None = None) -> str:
-    """The one spelling of a pruner with these arguments: runs are told apart by it.  Raises UsageError."""
+def canonical(text: str, args: Mapping[str, object] | None = None) -> str:
+    """The one spelling of a pruner with these arguments, as runs record it.  Raises UsageError."""
     pruner = make_pruner(text, args)
     return NONE if pruner is None else pruner.label
 
@@ -110,13 +110,13 @@ def _make(spec: Spec, more: dict[str, object]) -> Pruner | None:
     if spec.inner is not None:
         inner, more = _make(spec.inner, more), {}  # what is given beside the text is meant for the pruner inside
         if inner is None:
-            raise UsageError(f"{spec.name} has nothing to work on in none")
+            raise UsageError(f"{spec.name} wraps another pruner, and none is not one")
     values = arguments(kind, spec.name, spec.args | more)
     if (inner is None) != (not kind.wraps):
         lacks = f"needs a pruner: {spec.name}(lightvla)" if inner is None else "takes no pruner"
         raise UsageError(f"{spec.name} {lacks}", "vla-bench pruners")
     if "keep" in values:
-        count(values["keep"], 1)  # refuses what no number of tokens can be
+        count(values["keep"], 1)  # refuses impossible numbers
     try:
         pruner = kind(**values) if inner is None else kind(inner, **values)
     except TypeError as error:  # a parameter without a default, which nothing here can set

@@ -1,4 +1,4 @@
-"""A fixed number of image tokens, the best by some score: single scores, which tell what a signal is worth, and random."""
+"""A fixed number of image tokens, the best by some score: single scores, which show what a signal is worth, and random."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def seed_of(*parts: object) -> int:
 
 
 def draws(view: View, seed: int, per_step: bool) -> Tensor:
-    """U(0, 1) for every image token, (B, V): its own for each episode and patch, and for each step too if asked."""
+    """U(0, 1) for every image token, (B, V): drawn for each episode and patch, and for each step too if `per_step`."""
     rows = []
     for query in view.queries:
         episode = query.episode and (query.episode.suite, query.episode.task_id, query.episode.init_state, query.episode.repeat)
@@ -57,7 +57,7 @@ class Ranked(Pruner):
 
 
 class Scored(Ranked):
-    """Keeps the image tokens with the highest `score`; a subclass says what that is.  At the LLM input every layer saves.
+    """Keeps the image tokens with the highest `score`; a subclass defines it.  Pruning at the LLM input saves in every layer.
 
     keep: share, or number above 1, of all image tokens.
     quota: "per_image" keeps as many of every camera.
@@ -89,7 +89,7 @@ class RandomTokens(Scored):
     """Any image tokens, without replacement.
 
     seed: with episode, step and patch it decides everything.
-    resample: "episode" keeps the same places for a whole episode, which measures lasting blindness instead of flicker.
+    resample: "episode" keeps the same patches for a whole episode, which shows the effect of a lasting loss.
     """
 
     name = "random"
@@ -131,23 +131,23 @@ class ScoreSiglip(Scored):
     needs = frozenset({Need.VISION_ATTENTION})
 
     def score(self, view: View) -> Tensor:
-        return view.attended
+        return view.siglip_attention
 
 
 class ScoreLightVLA(Scored):
-    """LightVLA's own scores with a fixed count: the softmax of its votes, summed over the voters.
+    """LightVLA's own scores with a fixed count: their softmax, summed over the queries.
 
-    Apart from LightVLA it tells what the adaptive number of tokens is worth.
+    The difference to LightVLA is what the adaptive number of tokens is worth.
     """
 
     name = "score-lightvla"
 
     def score(self, view: View) -> Tensor:
         patches = view.patches
-        votes = lightvla_scores(patches.hidden, view.task, view.task_valid).float()
+        scores = lightvla_scores(patches.hidden, view.task, view.task_valid).float()
         if patches.valid is None:
-            return votes.softmax(dim=-1).sum(dim=1)
-        shares = votes.masked_fill(~patches.valid.unsqueeze(1), -math.inf).softmax(dim=-1)
+            return scores.softmax(dim=-1).sum(dim=1)
+        shares = scores.masked_fill(~patches.valid.unsqueeze(1), -math.inf).softmax(dim=-1)
         return (shares * patches.valid.unsqueeze(-1)).sum(dim=1)
 
     def macs(self, case: Case) -> int:

@@ -1,4 +1,4 @@
-"""How many image tokens a fixed share comes to.  Needs no torch: FLOPs are counted with the same rules as tokens are kept."""
+"""How many image tokens a fixed share is.  Needs no torch: FLOPs are counted with the same rules as tokens are kept."""
 
 from __future__ import annotations
 

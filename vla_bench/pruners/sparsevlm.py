@@ -1,4 +1,4 @@
-"""SparseVLM: image tokens leave in a few cuts, by the attention of those words that the picture speaks to.
+"""SparseVLM: image tokens leave in a few cuts, by the attention of the text tokens that the image relates to most.
 
 Deviations from the releases, which the profiles "release" (v1.5) and "release-v2" undo: tokens keep their positions, as in v2
 alone, and a cut that lets everything stay does nothing.  A merged token's position is ours to choose: that of its
@@ -34,14 +34,14 @@ FIX = "vla-bench pruners"
 
 
 class SparseVLM(Pruner):
-    """After each cut's layer, keep the image tokens with the most attention in it, mean over heads and raters.
+    """After each cut's layer, keep the image tokens with the most attention in it, mean over heads and query tokens.
 
     variant: which release; see `RELEASES`.
     budget: v1.5 and v2: nominal number of tokens of 576, 192, 128, 96 or 64, scaled to the model's.
     counts: v1.5 and v2: how many stay after each cut, not scaled, in place of a budget.
     layers: the cuts, in place of the release's, which are scaled where the decoder is not deep enough.
     keep: 1stage: share or number of the image tokens.
-    rank_scale, rank_bias: rank: how many stay, from the rank of the raters' attention.
+    rank_scale, rank_bias: rank: how many stay, from the rank of the query tokens' attention.
     quota: "per_image" keeps as many of every camera; merged tokens count with the camera that they stand in.
     always_drop: at least one token leaves at every cut, as in the releases.
     noise, seed: decide between equally dense tokens when those that leave are merged.
@@ -98,23 +98,23 @@ class SparseVLM(Pruner):
         self.renumber = positions == "renumber"
         self.adaptive, self.merges = variant == "rank", release.recycles
         self.rotary = (128, 10000.0)  # width of a head, theta
-        self.chosen: Tensor | None = None  # (B, T) bool: this pass's raters
-        self._looked = False
+        self.query_tokens: Tensor | None = None  # (B, T) bool: this pass's query tokens
+        self._warned = False
         self._cut_after(cuts)
 
-    def fit(self, config: VLAConfig) -> None:
+    def attach(self, config: VLAConfig) -> None:
         self.rotary = (config.llm.width // config.llm.heads, config.llm.rope_theta)
         if not self.own_layers:
             self._cut_after(fitted(self.release.cuts, config.llm.layers))
 
     def select(self, view: View) -> Selection | None:
         if view.site == LLM_INPUT:
-            self.chosen = self.choose_query_tokens(view)
+            self.query_tokens = self.choose_query_tokens(view)
             return None
         cut = self.sites.index(view.site) - 1
         rows, patches = view.rows[self.rows[cut]], view.patches
-        mean = self.head_mean(rows, self.chosen)
-        scores = check(paid_to_images(mean, self.chosen, rows.image_columns), self.label, view)
+        mean = self.head_mean(rows, self.query_tokens)
+        scores = check(paid_to_images(mean, self.query_tokens, rows.image_columns), self.label, view)
         valid = torch.ones_like(patches.ids, dtype=torch.bool) if patches.valid is None else patches.valid
         present = [valid.shape[1]] * len(valid) if patches.valid is None else valid.sum(dim=1).tolist()
         wanted = self._wanted(cut, view, mean, rows, valid, present)
@@ -126,26 +126,26 @@ class SparseVLM(Pruner):
             return Selection(keep)
         dropped = (valid & ~keep).sum(dim=1).tolist()
         recycled = recycle(patches, scores, keep, dropped, self.noise, self.seed)
-        self._look(recycled)
+        self._warn_degenerate(recycled)
         return Selection(keep, recycled.patches if recycled else None)
 
     def choose_query_tokens(self, view: View) -> Tensor:
-        """The words of each instruction whose attention counts: (B, T) bool."""
+        """The text tokens of each instruction whose attention counts: (B, T) bool."""
         text, real = view.prompt()
-        found = query_token_scores(view.patches.hidden, text, view.patches.valid, real)
-        return query_tokens(found, real, inclusive=self.variant == "1stage")
+        scores = query_token_scores(view.patches.hidden, text, view.patches.valid, real)
+        return query_tokens(scores, real, inclusive=self.variant == "1stage")
 
     def head_mean(self, rows: AttentionRows, chosen: Tensor) -> Tensor:
-        """Attention (B, R, N), mean over the heads that count; `chosen` (B, R) bool are the raters among the rows."""
+        """Attention (B, R, N), mean over the heads that count; `chosen` (B, R) bool are the query tokens among the rows."""
         return head_mean(rows, chosen, positional_term(*rows.at, *self.rotary) if self.release.unrotates else None)
 
     def _wanted(self, cut: int, view: View, mean: Tensor, rows: AttentionRows, valid: Tensor, present: list[int]) -> list[int]:
         """How many of its `present` image tokens each sample keeps."""
         if self.variant == "rank":
-            ranks = rank(mean, self.chosen, rows.image_columns, valid)
-            lets = [int(r * self.rank_scale + self.rank_bias) for r in ranks]
-            # At full rank no token can be told from the others, and all stay.
-            return [n if r == n else self._capped(k, n) for k, r, n in zip(lets, ranks, present, strict=True)]
+            ranks = rank(mean, self.query_tokens, rows.image_columns, valid)
+            allowed = [int(r * self.rank_scale + self.rank_bias) for r in ranks]
+            # At full rank no token is redundant, and all stay.
+            return [n if r == n else self._capped(k, n) for k, r, n in zip(allowed, ranks, present, strict=True)]
         number = self._numbers(view.layout.visual)[cut]
         if self.variant == "1stage":
             return [min(number, n) for n in present]
@@ -159,14 +159,14 @@ class SparseVLM(Pruner):
         number = view.layout.cameras if self.quota == "per_image" else 1
         return pools(view.patches.ids, view.layout, number) & valid.unsqueeze(1)
 
-    def _look(self, recycled: MergedTokens | None) -> None:
-        """Say once that the clusters mean nothing.  Looking waits for the device, so that only the first cut is looked at."""
-        if recycled is None or self._looked:
+    def _warn_degenerate(self, recycled: MergedTokens | None) -> None:
+        """Warn once where the clusters mean nothing.  The check waits for the device, so that only the first cut is checked."""
+        if recycled is None or self._warned:
             return
-        self._looked = True
+        self._warned = True
         if any((density == 0).any() for density in recycled.density):
             logging.getLogger(__name__).warning(
-                "%s: hidden states lie so far apart that densities are 0: noise chooses the centres of merged tokens", self.label
+                "%s: hidden states lie so far apart that densities are 0: noise decides the centres of merged tokens", self.label
             )
 
     def _cut_after(self, layers: Sequence[int]) -> None:
@@ -178,7 +178,7 @@ class SparseVLM(Pruner):
         return self.sites[1:]
 
     def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...] | None:
-        """Several cuts, behind each of which some of those that leave come back merged; `kept` must be what that leaves."""
+        """Several cuts, behind each of which some of those that leave come back merged; `kept` must agree with that."""
         if self.variant == "rank":
             return super().expected(config, kept)
         if self.variant == "1stage" and kept:
@@ -197,7 +197,7 @@ class SparseVLM(Pruner):
         return tuple(cuts)
 
     def macs(self, case: Case) -> int:
-        """Image tokens against words; of v2 what RoPE alone would make of the raters' attention; the means of merged tokens."""
+        """Image tokens against text tokens; for v2 the positional term of the query tokens; the means of merged tokens."""
         width, head = case.config.llm.width, self.rotary[0]
         total = case.config.visual_tokens * case.prompt * width
         for site, rows in zip(self.cutting_sites, self.rows, strict=True):

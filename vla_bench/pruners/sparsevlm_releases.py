@@ -18,7 +18,7 @@ class Release:
     cuts: after which decoder layers tokens leave.
     budgets: how many stay after each cut, by nominal budget; none where something else decides.
     recycles: the best of those that leave are merged.
-    unrotates: attention is divided by what RoPE alone makes of it.
+    unrotates: attention is divided by RoPE's positional term.
     """
 
     cuts: tuple[int, ...]
@@ -51,12 +51,12 @@ def fitted(layers: Sequence[int], depth: int) -> list[int]:
         return list(layers)
     if len(layers) >= depth:
         raise ModelError(f"sparsevlm: {len(layers)} cuts do not fit between {depth} layers", "vla-bench eval --pruner fastv")
-    found: list[int] = []
+    placed: list[int] = []
     for left, layer in zip(reversed(range(len(layers))), layers, strict=True):
         after = round((layer + 1) * depth / DEPTH) - 1  # a cut after layer l stands at (l + 1) / depth
-        lowest = found[-1] + 1 if found else 0
-        found.append(min(max(after, lowest), depth - 2 - left))
-    return found
+        lowest = placed[-1] + 1 if placed else 0
+        placed.append(min(max(after, lowest), depth - 2 - left))
+    return placed
 
 
 def sizes(dropped: int) -> tuple[int, int]:

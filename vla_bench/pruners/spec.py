@@ -23,7 +23,7 @@ else:
 
 PROFILE = "profile"
 FIX = "vla-bench pruners"
-ALIASES = {"fastv": {"k": "layer"}}  # what papers call a parameter
+ALIASES = {"fastv": {"k": "layer"}}  # a parameter's name in papers
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Parameter:
 
 def parse(text: str) -> Spec:
     """Raises UsageError for what is not spelled like a pruner."""
-    found = re.fullmatch(r"\s*([\w.-]+)\s*(?:\((.*)\))?\s*", text, re.DOTALL)
-    if found is None:
+    match = re.fullmatch(r"\s*([\w.-]+)\s*(?:\((.*)\))?\s*", text, re.DOTALL)
+    if match is None:
         raise UsageError(f'"{text}" is not spelled like a pruner: fastv, fastv(keep=0.25), inverse(fastv)', FIX)
-    name, inside = found.groups()
+    name, inside = match.groups()
     inner, args = None, {}
     for part in _split(inside or ""):
         key, equals, value = part.partition("=")
@@ -83,7 +83,7 @@ def parameters(kind: type[Pruner]) -> list[Parameter]:
     return [Parameter(p.name, hints[p.name], p.default) for p in settable]
 
 
-def canonical(name: str, args: dict[str, object]) -> dict[str, object]:
+def resolve_aliases(name: str, args: dict[str, object]) -> dict[str, object]:
     """Arguments of a pruner by their names here.  Raises UsageError where one is given under two."""
     others = ALIASES.get(name, {})
     if twice := [key for key in args if key in others and others[key] in args]:
@@ -94,20 +94,20 @@ def canonical(name: str, args: dict[str, object]) -> dict[str, object]:
 def arguments(kind: type[Pruner], name: str, given: dict[str, object]) -> dict[str, object]:
     """The given arguments, and those of the profile among them, as values; defaults are left out.  Raises UsageError."""
     known = {p.name: p for p in parameters(kind)}
-    given = canonical(name, given)
+    given = resolve_aliases(name, given)
     profile = given.pop(PROFILE, None)
     if profile is not None and profile != "ours":
         if profile not in kind.profiles:
             raise UsageError(f'{name} has no profile "{profile}"; it has {", ".join(["ours", *kind.profiles])}', FIX)
         given = {**kind.profiles[profile], **given}
-    found = {}
+    values = {}
     for key, value in given.items():
         if key not in known:
             raise UsageError(
                 f'{name} has no argument "{key}".{nearest(key, list(known))} It has {", ".join(known) or "none"}', FIX
             )
-        found[key] = _value(name, known[key], value)
-    return {key: found[key] for key in known if key in found and found[key] != known[key].default}
+        values[key] = _value(name, known[key], value)
+    return {key: values[key] for key in known if key in values and values[key] != known[key].default}
 
 
 def _split(text: str) -> list[str]:

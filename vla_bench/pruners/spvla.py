@@ -1,6 +1,6 @@
 """SP-VLA: the faster the hand moves up or down, the fewer image tokens; those with an edge in them always stay.
 
-Rebuilt from a description of the authors' code, which was not at hand.
+Rebuilt from a description of the authors' code, which was not available.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def threshold(z: float, z_thre: float, z_min: float) -> float:
     return 1.0 if z < z_thre else 1 - (min(z, 1.0) - z_thre) * z_min / (1 - z_thre)
 
 
-def attended_most(attention: Tensor, share: Tensor) -> Tensor:
-    """The most attended tokens of each picture, as few as hold `share` of its attention: mask (B, V).
+def most_attended(attention: Tensor, share: Tensor) -> Tensor:
+    """The most attended tokens of each camera's image, as few as hold `share` of its attention: mask (B, V).
 
     attention (B, V), rows summing to 1; share (B,), 1 and above meaning all.  Ties go to the smaller index.
     """
@@ -52,8 +52,8 @@ class SPVLA(Pruner):
     z_thre, z_min: see `threshold`.
     edges: False leaves out the edges, the paper's ablation.
     positions: "renumber" counts over what is left, as embeddings that merely got shorter do in the release.
-    scheduler: answer single steps by `extrapolate` where `may_skip` allows, with z_xy_rate, z_max and step_skip.  Off, since an
-        answer here is a chunk of 8 steps.
+    scheduler: return single steps of `extrapolate` as cached actions, the forward pass being skipped, where `may_skip` allows,
+        with z_xy_rate, z_max and step_skip.  Off, since a query here gives a chunk of 8 steps.
 
     The defaults are LIBERO-Spatial's; the other suites' are profiles.  The block of SigLIP whose attention counts is the one that
     the features come from; the one behind it, the very last, is never used and may be what the authors mean.
@@ -62,7 +62,7 @@ class SPVLA(Pruner):
     name = "spvla"
     source = "ICLR 2026, arXiv 2506.12723; ChildTang/SP-VLA, from a description"
     sites = (VISION,)
-    needs = frozenset({Need.VISION_ATTENTION, Need.PICTURES, Need.ACTIONS})
+    needs = frozenset({Need.VISION_ATTENTION, Need.IMAGES, Need.ACTIONS})
     adaptive = True
     profiles = {
         "release": {"positions": "renumber", "scheduler": True},
@@ -101,20 +101,20 @@ class SPVLA(Pruner):
         if all(share >= 1 for share in shares):
             return None
         cameras, patches = view.layout.cameras, view.layout.patches
-        attention = check(view.attended, self.label, view).reshape(-1, patches)
-        keep = attended_most(attention, torch.tensor(shares, dtype=torch.float64).repeat_interleave(cameras))
+        attention = check(view.siglip_attention, self.label, view).reshape(-1, patches)
+        keep = most_attended(attention, torch.tensor(shares, dtype=torch.float64).repeat_interleave(cameras))
         keep = keep.reshape(view.patches.ids.shape)
         if self.edges:
-            everything = np.ones(keep.shape[1], dtype=bool)  # of a sample that keeps it nothing needs to be found
+            everything = np.ones(keep.shape[1], dtype=bool)  # a sample that keeps everything needs no edges
             pairs = zip(view.queries, shares, strict=True)
-            found = [self._edges(query, view) if share < 1 else everything for query, share in pairs]
-            keep = keep | torch.from_numpy(np.stack(found)).to(keep.device)
+            edges = [self._edges(query, view) if share < 1 else everything for query, share in pairs]
+            keep = keep | torch.from_numpy(np.stack(edges)).to(keep.device)
         return Selection(keep)
 
     def _edges(self, query: Query, view: View) -> np.ndarray:
-        if query.pictures is None:
-            raise ModelError(f"{self.label} at {view.site}, step {query.step}: there is no picture to find edges in")
-        return edge_patches(query.pictures, view.layout.patches).ravel()
+        if query.images is None:
+            raise ModelError(f"{self.label} at {view.site}, step {query.step}: the query has no camera images to detect edges in")
+        return edge_patches(query.images, view.layout.patches).ravel()
 
     def cached_action(self, query: Query) -> np.ndarray | None:
         past = self._past[query.episode]

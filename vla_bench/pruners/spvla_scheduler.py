@@ -1,4 +1,4 @@
-"""SP-VLA's scheduler: a step of an arm that just goes on may be extrapolated instead of asked for."""
+"""SP-VLA's scheduler: a step of an arm that moves on steadily may be extrapolated, the forward pass being skipped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-BUFFER = 6  # actions looked back at
+BUFFER = 6  # actions remembered
 FROM_MODEL = 4  # of those, at least so many must be the model's own
 RIDGE = 1e-4
 REACH = 0.9  # no translation is extrapolated beyond
@@ -16,16 +16,16 @@ XYZ = slice(0, 3)
 
 @dataclass
 class ActionHistory:
-    """The last executed actions of an episode, (7,) each, and which of them the model gave."""
+    """The last executed actions of an episode, (7,) each, and which of them came from the model."""
 
     actions: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=BUFFER))
-    asked: deque[bool] = field(default_factory=lambda: deque(maxlen=BUFFER))
-    extrapolating: bool = False  # the answer under way is not the model's
+    from_model: deque[bool] = field(default_factory=lambda: deque(maxlen=BUFFER))
+    extrapolating: bool = False  # the present query is answered with a cached action
 
     def add(self, actions: np.ndarray) -> None:
-        """An answer (T, 7) is carried out."""
+        """Actions (T, 7) are executed."""
         self.actions.extend(np.array(actions))
-        self.asked.extend([not self.extrapolating] * len(actions))
+        self.from_model.extend([not self.extrapolating] * len(actions))
 
     @property
     def speed(self) -> float:
@@ -35,8 +35,8 @@ class ActionHistory:
 
 def may_skip(past: ActionHistory, z_xy_rate: float, z_max: float, step_skip: int) -> bool:
     """Whether the next step may be extrapolated: the last `step_skip` actions moved flatly, |dz| < z_xy_rate * max(|dx|, |dy|)
-    and |dz| < z_max, and enough of the last six are the model's."""
-    if len(past.actions) < BUFFER or sum(past.asked) < FROM_MODEL:
+    and |dz| < z_max, and enough of the last six came from the model."""
+    if len(past.actions) < BUFFER or sum(past.from_model) < FROM_MODEL:
         return False
     x, y, z = np.abs(np.stack(past.actions)[BUFFER - step_skip :, XYZ]).T
     return bool(((z < z_xy_rate * np.maximum(x, y)) & (z < z_max)).all())

@@ -1,7 +1,7 @@
 """VLA-ADP: image tokens are pruned while the arm moves fast, and all stay while it moves slowly.
 
 Deviations of the published code, reproduced by the profile "release": the share of a camera above its patches is lost, the
-distance of a window is that between its ends, and positions are counted anew.  Its order of the tokens of a single picture,
+distance of a window is that between its ends, and positions are counted anew.  Its order of the tokens of a single image,
 by score, scrambles the sequence and is not reproduced.
 """
 
@@ -43,21 +43,21 @@ def importance(query: Tensor, key: Tensor, real: Tensor) -> Tensor:
 
 def shares(k: int, split: tuple[float, ...]) -> list[int]:
     """k tokens shared in the proportion of `split`, at least one each; rounding is made good from the heaviest on."""
-    found = [max(1, round(k * weight / sum(split))) for weight in split]
+    counts = [max(1, round(k * weight / sum(split))) for weight in split]
     heaviest = sorted(range(len(split)), key=lambda i: -split[i])
-    missing = max(k, len(split)) - sum(found)
+    missing = max(k, len(split)) - sum(counts)
     while missing:
         for i in heaviest:
-            if missing and (missing > 0 or found[i] > 1):
+            if missing and (missing > 0 or counts[i] > 1):
                 step = 1 if missing > 0 else -1
-                found[i], missing = found[i] + step, missing - step
-    return found
+                counts[i], missing = counts[i] + step, missing - step
+    return counts
 
 
-def clip(found: list[int], patches: int, overflow: str) -> list[int]:
+def clip(counts: list[int], patches: int, overflow: str) -> list[int]:
     """No camera keeps more than its `patches`; what is above that is lost, or goes to the others in order."""
-    clipped = [min(share, patches) for share in found]
-    excess = sum(found) - sum(clipped) if overflow == "move" else 0
+    clipped = [min(share, patches) for share in counts]
+    excess = sum(counts) - sum(clipped) if overflow == "move" else 0
     for i, share in enumerate(clipped):
         more = min(excess, patches - share)
         clipped[i], excess = share + more, excess - more
@@ -65,7 +65,7 @@ def clip(found: list[int], patches: int, overflow: str) -> list[int]:
 
 
 def keep_best(scores: Tensor, camera: Tensor, kept: list[int]) -> Tensor:
-    """Mask (B, V) of the `kept[c]` best of camera c; `camera` (B, V) says whose each token is, -1 for nobody's."""
+    """Mask (B, V) of the `kept[c]` best of camera c; `camera` (B, V): each token's camera, -1 for padding."""
     chosen = torch.zeros_like(camera, dtype=torch.bool)
     for number, share in enumerate(kept):
         here = camera == number
@@ -74,12 +74,12 @@ def keep_best(scores: Tensor, camera: Tensor, kept: list[int]) -> Tensor:
 
 
 class VLAADP(Ranked):
-    """Before the LLM, keep what the text asks for in the queries and keys of layer 0, unless the arm moves slowly.
+    """Before the LLM, keep the tokens that match the text best by queries and keys of layer 0, unless the arm moves slowly.
 
     keep: share or number of the image tokens, at least one.
     split: the cameras' parts of them, such as 0.4/0.6; empty for equal ones.
-    overflow: what happens to a part that is larger than the picture.
-    gate: how slow is told from fast; "off" prunes every query.
+    overflow: what happens to a part that is larger than the camera's image: moved to the others, or lost.
+    gate: how slow is separated from fast; "off" prunes every query.
     between, fuse, distance: see `MotionGate`.
     positions: "renumber" counts them over what is left, as the release does.
     """
@@ -118,7 +118,7 @@ class VLAADP(Ranked):
             self.needs, self.adaptive = frozenset(), False
         self._gates = PerEpisode(lambda: MotionGate(gate, between, fuse, distance))
 
-    def fit(self, config: VLAConfig) -> None:
+    def attach(self, config: VLAConfig) -> None:
         if self.split and len(self.split) != config.cameras:
             given = "/".join(map(str, self.split))
             raise ModelError(
@@ -154,7 +154,7 @@ class VLAADP(Ranked):
         if not self.gated:
             return True
         if query.path is None and query.episode is not None:
-            raise ModelError(f"{self.label}: the query does not say where the gripper went", "--pruner 'vla-adp(gate=off)'")
+            raise ModelError(f"{self.label}: the query has no path of the gripper", "--pruner 'vla-adp(gate=off)'")
         return self._gates[query.episode].follow(query.path)
 
     def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...]:

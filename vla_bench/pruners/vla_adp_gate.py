@@ -1,4 +1,4 @@
-"""VLA-ADP's gate: an arm that moves far between two queries is reaching, and its next query can do with fewer image tokens."""
+"""VLA-ADP's gate: an arm that moves far between two queries is reaching, and its next query needs fewer image tokens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LOOKBACK = 2  # windows that a window is compared with
 
 
 def displacement(path: np.ndarray, how: str) -> float:
-    """How far (n, 3) positions lead, in their unit: "sum" along the path, "net" from its first to its last."""
+    """The distance covered by (n, 3) positions, in their unit: "sum" along the path, "net" from its first to its last."""
     if len(path) < 2:
         return 0.0
     steps = np.diff(path, axis=0) if how == "sum" else path[-1:] - path[:1]
@@ -37,7 +37,7 @@ class MotionGate:
     _streak: int = 0
 
     def close(self, distance: float) -> bool:
-        """A window is over: whether the next query is pruned."""
+        """End a window of this length: whether the next query is pruned."""
         before, self._seen = self._seen, [*self._seen, distance][-LOOKBACK:]
         if self.rule == "avg":
             # The average is moved first, and so the first window never lies below it.
@@ -56,7 +56,7 @@ class MotionGate:
         return prune
 
     def follow(self, path: np.ndarray | None) -> bool:
-        """A query is made, and `path` (n, 3) led to it from the last one: whether it is pruned."""
+        """Whether a query is pruned; `path` (n, 3) are the gripper's positions since the last one."""
         path = np.zeros((0, 3)) if path is None else np.asarray(path, dtype=np.float64).reshape(-1, 3)
         # What the arm did before the first query is the scene settling.
         first, window = self._ended is None, path if self._ended is None else np.concatenate([self._ended, path])

@@ -1,8 +1,8 @@
 """VLA-Cache: patches that stand still are not computed again; others see them through the last query's keys and values.
 
 An approximation, most of all with full attention, where a token's keys and values depend on every other token.  The
-vision backbone still sees the whole picture.  What the release does otherwise is behind the profile "release":
-* it sorts what may be reused by position, and in OpenVLA-OFT compares a picture with itself (`against`);
+vision backbone still sees the whole image.  What the release does otherwise is behind the profile "release":
+* it sorts what may be reused by position, and in OpenVLA-OFT compares an image with itself (`against`);
 * its text rows include the proprio token (`with_proprio`), in a window of fixed length, here always the prompt's own;
 * an empty set ends its episode; here the query is dense.
 The paper evicts patches above an attention of 0.5 where all code takes the first `task`; the profile "paper" does as well.
@@ -40,16 +40,16 @@ def _nothing() -> np.ndarray:
 
 @dataclass
 class CacheState:
-    """What one query of an episode leaves for the next, and how far the present one has come.
+    """What is kept from one query of an episode for the next, and the progress of the present one.
 
-    pictures: (cameras, S, S, 3) uint8.
+    images: (cameras, S, S, 3) uint8.
     attention: (1, V) that each image token received from the prompt.
-    entropies: (1, layers); None where no schedule needs them.  Both stay on their device until they are asked for.
+    entropies: (1, layers); None where no schedule needs them.  Both stay on their device until they are read.
     queue, shares, left: image tokens in the order in which they leave, share of them at every layer, how many have left.
     """
 
     queries: int = 0
-    pictures: np.ndarray | None = None
+    images: np.ndarray | None = None
     attention: Tensor | None = None
     entropies: Tensor | None = None
     queue: np.ndarray = field(default_factory=_nothing)
@@ -58,7 +58,7 @@ class CacheState:
 
 
 class VLACache(Pruner):
-    """Image tokens leave before each of `layers`, those of patches that stand still and that the prompt does not look at.
+    """Image tokens leave before each of `layers`, those of patches that stand still and that the prompt does not attend to.
 
     static, task: most patches of a camera that count as still, and how many with the most attention are computed anyway;
         of 256, and in proportion for another number.
@@ -70,13 +70,13 @@ class VLACache(Pruner):
     order: "sim" lets the most similar leave first, the cameras in turn.
     refresh_every: every so many queries are dense, from the episode's first on; 0 for the first alone.
     with_proprio: the proprio token's attention counts with the prompt's.
-    against: "itself" compares every picture with itself, so that what stands still is chance.
+    against: "itself" compares every image with itself, so that what stands still is chance.
     """
 
     name = "vla-cache"
     source = "NeurIPS 2025, arXiv 2502.02175; siyuhsu/vla-cache"
     adaptive = True
-    needs = frozenset({Need.PAST, Need.PICTURES})
+    needs = frozenset({Need.PAST, Need.IMAGES})
     profiles = {"release": {"order": "raster", "with_proprio": True, "against": "itself"}, "paper": {"static": 100}}
 
     def __init__(
@@ -108,7 +108,7 @@ class VLACache(Pruner):
         self.sites = tuple(map(before_layer, layers))
         self.states = PerEpisode(CacheState)
 
-    def fit(self, config: VLAConfig) -> None:
+    def attach(self, config: VLAConfig) -> None:
         depth = config.llm.layers
         layers = rules.scaled_layers(LAYERS, depth) if self.layers == LAYERS else self.layers
         (layer,) = rules.scaled_layers((LAYER,), depth) if self.layer == LAYER else (self.layer,)
@@ -138,33 +138,33 @@ class VLACache(Pruner):
         stays[torch.from_numpy(state.queue[:leaving])] = False
         return Selection(stays.to(view.patches.ids.device)[view.patches.ids], reuse=True)
 
-    def after(self, queries: Sequence[Query], rows: Mapping[Rows, AttentionRows]) -> None:
+    def after_pass(self, queries: Sequence[Query], rows: Mapping[Rows, AttentionRows]) -> None:
         state = self.states[queries[0].episode]
         state.queries += 1
-        state.pictures = queries[0].pictures
+        state.images = queries[0].images
         query_tokens = [rows[request] for request in self._query_rows]
-        weights = torch.cat([found.weights for found in query_tokens], dim=2)
+        weights = torch.cat([each.weights for each in query_tokens], dim=2)
         state.attention = AttentionRows(weights, None, query_tokens[0].image_columns).images()
         state.entropies = torch.stack([rules.entropy(rows[r].weights[0]) for r in self._all])[None] if self._all else None
 
     def reusable(self, view: View, state: CacheState) -> list[np.ndarray]:
         """Per camera, the patches that need not be computed, the most similar first."""
-        pictures, patches = view.queries[0].pictures, view.layout.patches
-        if pictures is None or state.pictures is None:
-            raise ModelError(f"{self.label} compares pictures, and query {view.queries[0].step} came without them")
-        before = pictures if self.against == "itself" else state.pictures
+        images, patches = view.queries[0].images, view.layout.patches
+        if images is None or state.images is None:
+            raise ModelError(f"{self.label} compares camera images, and the query at step {view.queries[0].step} has none")
+        before = images if self.against == "itself" else state.images
         scores = check(state.attention, self.label, view)[0].cpu().numpy().reshape(view.layout.cameras, patches)
         still = [
             rules.static(rules.similarity(*pair, patches), rules.scaled(self.static, patches), self.threshold)
-            for pair in zip(pictures, before, strict=True)
+            for pair in zip(images, before, strict=True)
         ]
         evicted = rules.scaled(self.task, patches)
-        return [rules.without_task(found, score, evicted) for found, score in zip(still, scores, strict=True)]
+        return [rules.without_task(each, score, evicted) for each, score in zip(still, scores, strict=True)]
 
     def _plan(self, view: View, state: CacheState) -> None:
-        """For the query that has just begun: what leaves, in which order, and how much of it before each layer."""
+        """Plan the present query: what leaves, in which order, and how much of it before each layer."""
         state.queue, state.left = _nothing(), 0
-        if not view.past or state.attention is None or (self.refresh_every and state.queries % self.refresh_every == 0):
+        if not view.has_cache or state.attention is None or (self.refresh_every and state.queries % self.refresh_every == 0):
             return
         state.queue = rules.queue(self.reusable(view, state), view.layout.patches, self.order)
         if state.entropies is None:

@@ -1,6 +1,6 @@
 """The rules of VLA-Cache as functions: which patches stand still, which of them matter, how many each layer may reuse.
 
-Pictures are compared with numpy in float32: row sums of numpy have one order of adding on every processor, and patches that
+Images are compared with numpy in float32: row sums of numpy have one order of adding on every processor, and patches that
 hardly differ are ranked by their last bits.
 """
 
@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-GRID = 256  # patches of a picture that the published numbers of patches are meant for
+GRID = 256  # patches of an image that the published numbers of patches are meant for
 DEPTH = 32  # layers that the published layers are meant for
-GROWTH = 0.55  # what is left of a rise of the share from one layer to the next
+GROWTH = 0.55  # factor on a rise of the share from one layer to the next
 
 
 def scaled(number: int, patches: int) -> int:
@@ -28,14 +28,14 @@ def scaled_layers(layers: Sequence[int], depth: int) -> tuple[int, ...]:
     """Layers of 32 as layers of `depth`, distinct, ascending and behind layer 0; unchanged where they exist anyway."""
     if max(layers) < depth:
         return tuple(layers)
-    found: list[int] = []
+    placed: list[int] = []
     for layer in layers:
-        found.append(max(round(layer * depth / DEPTH), found[-1] + 1 if found else 1))
-    return tuple(found)
+        placed.append(max(round(layer * depth / DEPTH), placed[-1] + 1 if placed else 1))
+    return tuple(placed)
 
 
 def similarity(current: np.ndarray, previous: np.ndarray, patches: int) -> np.ndarray:
-    """Cosine between the raw pixels of every patch and its predecessor: pictures (S, S, 3) uint8 -> (patches,) float32."""
+    """Cosine between the raw pixels of every patch and its predecessor: images (S, S, 3) uint8 -> (patches,) float32."""
     now, before = _pixels(current, patches), _pixels(previous, patches)
     norms = np.sqrt((now * now).sum(axis=1)) * np.sqrt((before * before).sum(axis=1))
     return (now * before).sum(axis=1) / (norms + np.float32(1e-8))
@@ -49,8 +49,8 @@ def static(similar: np.ndarray, k: int, threshold: float) -> np.ndarray:
 
 def without_task(static: np.ndarray, scores: np.ndarray, k: int) -> np.ndarray:
     """Those of `static`, in their order, that are not among the k patches with the most attention in `scores` (patches,)."""
-    looked_at = np.argsort(-scores, kind="stable")[:k]
-    return static[~np.isin(static, looked_at)]
+    attended = np.argsort(-scores, kind="stable")[:k]
+    return static[~np.isin(static, attended)]
 
 
 def queue(reusable: Sequence[np.ndarray], patches: int, order: Literal["sim", "raster"]) -> np.ndarray:
@@ -59,10 +59,10 @@ def queue(reusable: Sequence[np.ndarray], patches: int, order: Literal["sim", "r
     sim: every camera's first, every camera's second, ...
     raster: by position, as released, so that small shares fall on the first camera's top rows.
     """
-    ids = np.concatenate([camera * patches + found for camera, found in enumerate(reusable)])
+    ids = np.concatenate([camera * patches + own for camera, own in enumerate(reusable)])
     if order == "raster":
         return np.sort(ids)
-    rank = np.concatenate([np.arange(len(found)) for found in reusable])
+    rank = np.concatenate([np.arange(len(own)) for own in reusable])
     return ids[np.lexsort((ids, rank))]
 
 
@@ -79,10 +79,10 @@ def shares(entropies: Sequence[float], growth: float = GROWTH) -> list[float]:
     """
     lowest, spread = min(entropies), max(entropies) - min(entropies)
     raw = [1 - (e - lowest) / spread if spread else 1.0 for e in entropies]
-    found = raw[:1]
+    damped = raw[:1]
     for share in raw[1:]:
-        found.append(found[-1] + growth * (share - found[-1]) if share > found[-1] else share)
-    return found
+        damped.append(damped[-1] + growth * (share - damped[-1]) if share > damped[-1] else share)
+    return damped
 
 
 def quota(share: float, reusable: int) -> int:
@@ -90,9 +90,9 @@ def quota(share: float, reusable: int) -> int:
     return min(reusable, max(1, math.floor(share * reusable)))
 
 
-def _pixels(picture: np.ndarray, patches: int) -> np.ndarray:
+def _pixels(image: np.ndarray, patches: int) -> np.ndarray:
     """(S, S, 3) -> (patches, pixels * 3) float32, row-major."""
     grid = math.isqrt(patches)
-    side = picture.shape[0] // grid
-    blocks = picture.reshape(grid, side, grid, side, 3).transpose(0, 2, 1, 3, 4)
+    side = image.shape[0] // grid
+    blocks = image.reshape(grid, side, grid, side, 3).transpose(0, 2, 1, 3, 4)
     return blocks.reshape(patches, -1).astype(np.float32)

@@ -1,6 +1,6 @@
-"""VLA-Pruner: an image token matters for reading the instruction or for acting; of those that do, alike ones leave.
+"""VLA-Pruner: image tokens stay that matter for reading the instruction or for acting; of those, similar ones leave.
 
-Here for a model that answers in one pass: the attention of the action slots is at hand in the layer where tokens are cut.
+Here for a model with parallel decoding: the attention of the action slots exists in the layer where tokens are cut.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class VLAPruner(Pruner):
     Where that is too many, those stay whose embeddings before layer 0 are farthest from each other.
 
     keep: share or number of the image tokens.
-    rater: whose attention counts as reading; the release takes "prefill", everything before the action slots.
+    rater: the query tokens whose attention counts as reading; the release takes "prefill", everything before the action slots.
     quota: "per_image" keeps as many of every camera.
     use_temporal: what acting needs is taken from the attention of the action slots in the last `window` queries of the
         episode, weighted by `decay` as `decayed` says, instead of in this one; the first query has only its own.
-    warm_up: nothing leaves in an episode's first `window` queries.  The paper's model needs it, which answers token by token
+    warm_up: nothing leaves in an episode's first `window` queries.  The paper's model needs it, which decodes token by token
         and has no attention of actions before.
     """
 
@@ -88,11 +88,11 @@ class VLAPruner(Pruner):
         self._history = PerEpisode(lambda: deque(maxlen=window))
         self._embeddings: Tensor | None = None  # of this forward pass's image tokens, before layer 0
 
-    def fit(self, config: VLAConfig) -> None:
+    def attach(self, config: VLAConfig) -> None:
         if self.acting.layer < 1:
             # Their embeddings are zero, and so are their queries in layer 0.
             raise ModelError(
-                f"{self.label}: the action slots look at everything alike before layer 2", "vla-bench eval --pruner vla-pruner"
+                f"{self.label}: the action slots attend to everything alike before layer 2", "vla-bench eval --pruner vla-pruner"
             )
         if keeps_all(self.keep, config):
             self.rows = ()
@@ -124,12 +124,12 @@ class VLAPruner(Pruner):
         """What acting needed in earlier queries, (B, V); `acting` is remembered for later ones."""
         ids = view.patches.ids
         whole = acting.new_zeros(len(acting), view.layout.visual).scatter(1, ids, acting)
-        found = []
+        remembered = []
         for query, now in zip(view.queries, whole, strict=True):
             history = self._history[query.episode]
-            found.append(decayed(torch.stack(list(history)), self.decay, self.order) if history else now)
+            remembered.append(decayed(torch.stack(list(history)), self.decay, self.order) if history else now)
             history.append(now)
-        return torch.stack(found).gather(1, ids)
+        return torch.stack(remembered).gather(1, ids)
 
     def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...]:
         return expected_cuts(self, config, self.keep, self.per_camera, kept)

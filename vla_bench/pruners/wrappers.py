@@ -1,4 +1,4 @@
-"""Pruners around another pruner: the paper's Table IV, and the test whether a score says anything."""
+"""Pruners around another pruner: the paper's Table IV, and the test whether a score is informative."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Wrapper(Pruner):
     def cutting_sites(self):
         return self.inner.cutting_sites
 
-    def fit(self, config: VLAConfig) -> None:
-        self.inner.fit(config)
+    def attach(self, config: VLAConfig) -> None:
+        self.inner.attach(config)
 
     def expected(self, config: VLAConfig, kept: Sequence[int] = ()) -> tuple[Cut, ...] | None:
         return self.inner.expected(config, kept)
@@ -65,12 +65,12 @@ class Wrapper(Pruner):
     def observe(self, query: Query, actions) -> None:
         self.inner.observe(query, actions)
 
-    def after(self, queries, rows) -> None:
-        self.inner.after(queries, rows)
+    def after_pass(self, queries, rows) -> None:
+        self.inner.after_pass(queries, rows)
 
 
 class _Randomised(Wrapper):
-    """Changes which image tokens are kept by a lot that depends on seed, episode, step and patch."""
+    """Changes at random which image tokens are kept, by draws that depend on seed, episode, step and patch."""
 
     changes_the_count = True
 
@@ -87,15 +87,15 @@ class _Randomised(Wrapper):
         if isinstance(choice, Resampling):
             raise ModelError(f"{self.label} changes what is kept at evaluation; train with the pruner inside")
         if isinstance(choice, Selection) and choice.merged is not None:
-            raise ModelError(f"{self.inner.label} merges tokens without saying so", "merges = True in its class")
-        if choice is None:  # everything stays: nothing to add, and nothing was chosen that could be dropped
+            raise ModelError(f"{self.inner.label} merges tokens without declaring it", "merges = True in its class")
+        if choice is None:  # everything stays: nothing to add, and no choice to drop from
             return None
         valid = torch.ones_like(choice.keep) if view.patches.valid is None else view.patches.valid
-        lots = draws(view, self.seed, per_step=True)
-        return replace(choice, keep=self.change(choice.keep & valid, valid, lots))
+        uniform = draws(view, self.seed, per_step=True)
+        return replace(choice, keep=self.change(choice.keep & valid, valid, uniform))
 
-    def change(self, keep: Tensor, valid: Tensor, lots: Tensor) -> Tensor:
-        """The new mask: keep, valid (B, V) bool, lots (B, V)."""
+    def change(self, keep: Tensor, valid: Tensor, uniform: Tensor) -> Tensor:
+        """The new mask: keep, valid (B, V) bool, uniform (B, V)."""
         raise NotImplementedError
 
     def changed(self, cut: Cut) -> int:
@@ -109,8 +109,8 @@ class _Randomised(Wrapper):
             return cuts_at(self, config, kept) if kept else None
         return cuts_at(self, config, [self.changed(cut) for cut in cuts]) if cuts else ()
 
-    def lot(self, kept: Tensor) -> Tensor:
-        """`share` of so many, a whole number."""
+    def amount(self, kept: Tensor) -> Tensor:
+        """`share` of so many, rounded."""
         return (self.share * kept).round().long()
 
 
@@ -125,11 +125,11 @@ class PlusRandom(_Randomised):
     def __init__(self, inner: Pruner, share: float = 1.0, seed: int = 0):
         super().__init__(inner, share, seed)
 
-    def change(self, keep: Tensor, valid: Tensor, lots: Tensor) -> Tensor:
-        return keep | first(lots, valid & ~keep, self.lot(keep.sum(dim=1)))
+    def change(self, keep: Tensor, valid: Tensor, uniform: Tensor) -> Tensor:
+        return keep | first(uniform, valid & ~keep, self.amount(keep.sum(dim=1)))
 
     def changed(self, cut: Cut) -> int:
-        return min(cut.before, cut.kept + int(self.lot(torch.tensor(cut.kept))))
+        return min(cut.before, cut.kept + int(self.amount(torch.tensor(cut.kept))))
 
 
 class DropRandom(_Randomised):
@@ -145,24 +145,24 @@ class DropRandom(_Randomised):
         if share > 1:
             raise UsageError(f"{self.name}: share={share:g} of what is kept cannot be dropped", "vla-bench pruners")
 
-    def change(self, keep: Tensor, valid: Tensor, lots: Tensor) -> Tensor:
-        # Where everything stays nothing was chosen: alone that sample's answer had been None.
+    def change(self, keep: Tensor, valid: Tensor, uniform: Tensor) -> Tensor:
+        # Where everything stays nothing was chosen: alone, that sample's `select` returns None.
         everything = (keep | ~valid).all(dim=1, keepdim=True)
-        return keep & (everything | ~first(lots, keep, self.lot(keep.sum(dim=1))))
+        return keep & (everything | ~first(uniform, keep, self.amount(keep.sum(dim=1))))
 
     def changed(self, cut: Cut) -> int:
-        return cut.kept if cut.kept == cut.before else cut.kept - int(self.lot(torch.tensor(cut.kept)))
+        return cut.kept if cut.kept == cut.before else cut.kept - int(self.amount(torch.tensor(cut.kept)))
 
 
 class Inverse(Wrapper):
-    """The tokens with the lowest scores: a score that says something must be worse this way than random."""
+    """The tokens with the lowest scores: an informative score must be worse this way than random."""
 
     name = "inverse"
     source = "baseline of this toolkit"
 
     def __init__(self, inner: Pruner):
         if not isinstance(inner, Ranked):
-            raise UsageError(f"{inner.label} has no one order to turn around", "vla-bench eval --pruner 'inverse(fastv)'")
+            raise UsageError(f"{inner.label} does not rank by one score to invert", "vla-bench eval --pruner 'inverse(fastv)'")
         super().__init__(inner)
         inner.order = "asc" if inner.order == "desc" else "desc"
 
@@ -170,8 +170,8 @@ class Inverse(Wrapper):
         return self.inner.select(view)
 
 
-def first(lots: Tensor, among: Tensor, counts: Tensor) -> Tensor:
-    """Mask of the `counts` (B,) tokens with the largest lots (B, V) `among` (B, V) those."""
-    order = lots.masked_fill(~among, -1.0).sort(dim=1, descending=True, stable=True).indices
+def first(uniform: Tensor, among: Tensor, counts: Tensor) -> Tensor:
+    """Mask of the `counts` (B,) tokens with the largest `uniform` (B, V) among those of `among` (B, V)."""
+    order = uniform.masked_fill(~among, -1.0).sort(dim=1, descending=True, stable=True).indices
     rank = torch.empty_like(order).scatter_(1, order, torch.arange(order.shape[1], device=order.device).expand_as(order))
     return among & (rank < counts.unsqueeze(1))

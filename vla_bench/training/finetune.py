@@ -202,7 +202,7 @@ def check_learner(recipe: Recipe, config: VLAConfig) -> None:
     pruner = make_pruner(recipe.pruner, parse_arguments(recipe.pruner_args))
     if pruner is None:
         return
-    pruner.fit(config)  # only then it may have parameters
+    pruner.attach(config)  # only then it may have parameters
     if not pruner.learns:
         known = ", ".join([NONE, *(name for name in BUILT_IN if name.startswith("lightvla"))])
         raise UsageError(

@@ -95,7 +95,7 @@ def _training(given: Fixture, tokens: Tokens, prefix: str, noise_scale: float | 
     indicator, _ = straight_through(noisy)
     pruner = RecordingLightVLA(noise_scale, draw=lambda _: given["noise"], mask_padding=False).train()
     resampled = _prune(pruner, tokens)
-    picked, upstream = pruner.choice.picked, given["grad_tokens_out"]
+    picked, upstream = pruner.choice.selected, given["grad_tokens_out"]
     (gradient,) = torch.autograd.grad((resampled.hidden * upstream).sum(), hidden)
     images = slice(1, 1 + tokens.visual)
     scattered = torch.zeros_like(upstream[:, images]).scatter_add_(

@@ -72,7 +72,7 @@ def _step(kind: str, model: VLA, inputs: Inputs, pruner: Pruner | None, actions:
     yield Computed(f"{kind}.loss", loss)
     if pruner is not None:
         yield Computed(f"{kind}.score", score(pruner.view))
-        yield Computed(f"{kind}.indices", pruner.choice.picked, EXACT)
+        yield Computed(f"{kind}.indices", pruner.choice.selected, EXACT)
         yield Computed(f"{kind}.position_ids", tokens.positions, EXACT)
         valid = torch.ones_like(tokens.positions, dtype=torch.bool) if tokens.valid is None else tokens.valid
         yield Computed(f"{kind}.attention_mask", valid, EXACT)

@@ -67,7 +67,7 @@ class Llama:
         queries: Sequence[Query] = (),
         pasts: dict[EpisodeKey, KVCache] | None = None,
     ) -> LlamaPass:
-        """One pass over (1, N, D), the pruner's `fit` having been called or not as the caller likes.
+        """One pass over (1, N, D), the pruner's `attach` having been called or not as the caller likes.
 
         causal: every token sees earlier ones only; otherwise all see all, as in OpenVLA-OFT.
         pasts: keys and values by episode, for a pruner that reuses them; filled here.
@@ -86,7 +86,7 @@ class Llama:
 
         memory = DecodingCache(DynamicCache(), []) if causal else None
         tokens = self.decoder(pruning.at_input(tokens), before, pruning.probe, memory, pruning.past)
-        rows = pruning.probe.found if pruning.probe else {}
+        rows = pruning.probe.rows if pruning.probe else {}
         return LlamaPass(tokens, tuple(entering), pruning.trace, rows)
 
 

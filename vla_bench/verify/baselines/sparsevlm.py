@@ -66,14 +66,14 @@ def _end_to_end(given: Fixture) -> Iterator[Computed]:
     llama = load(given)
     whole = [layer for layer in layers if _whole(layer) in given]
     pruner = RecordingSparseVLM(variant, counts, layers, whole)
-    pruner.fit(llama.config)
+    pruner.attach(llama.config)
     run = llama.run(given["inputs_embeds"], pruner)
     published = RELEASES[variant].budgets.get(int(given["retain"]))
     if published is not None and layers == RELEASES[variant].cuts:
         yield Computed("sparse_token_list", published, EXACT)
     text, real = pruner.input.prompt()
     yield Computed("rater_scores", query_token_scores(pruner.input.patches.hidden, text, None, real)[0], SCORES)
-    yield Computed("rater_index_rel_text", pruner.chosen[0].nonzero().flatten(), EXACT)
+    yield Computed("rater_index_rel_text", pruner.query_tokens[0].nonzero().flatten(), EXACT)
     yield Computed("tokens_per_layer", run.tokens_per_layer, EXACT)
     for name in given.names("position_ids_layer"):
         entering = run.entering[int(name.removeprefix("position_ids_layer"))]
@@ -92,7 +92,7 @@ def _whole(layer: int) -> str:
 def _whole_attention(pruner: RecordingSparseVLM, rows: AttentionRows, layer: int) -> Computed:
     """All rows of a layer, of which the pruner itself reads the prompt's only."""
     chosen = torch.zeros(rows.weights.shape[0], rows.weights.shape[2], dtype=torch.bool)
-    chosen[:, rows.image_columns.stop :] = pruner.chosen
+    chosen[:, rows.image_columns.stop :] = pruner.query_tokens
     return Computed(_whole(layer), pruner.head_mean(rows, chosen)[0], DEEP, family="prune_L*/attn_headmean")
 
 
@@ -102,7 +102,7 @@ def _cut(
     def answer(name: str, value: Tensor | int, tolerance: Tolerance) -> Computed:
         return Computed(f"prune_L{layer}/{name}", value, tolerance, family=f"prune_L*/{name}")
 
-    scores = paid_to_images(pruner.head_mean(rows, pruner.chosen), pruner.chosen, rows.image_columns)
+    scores = paid_to_images(pruner.head_mean(rows, pruner.query_tokens), pruner.query_tokens, rows.image_columns)
     dropped = int((~choice.keep).sum())
     yield answer("n_vis_before", view.patches.ids.shape[1], EXACT)
     yield answer("score", scores[0], DEEP)
@@ -120,16 +120,16 @@ def _rank(given: Fixture, case: str) -> Iterator[Computed]:
     scale, bias = given[case + "scale_bias"].tolist()
     attention = torch.as_tensor(given[case + "attn"])
     pruner = SparseVLM("rank", layers=(0,), rank_scale=scale, rank_bias=bias, always_drop=True)
-    pruner.chosen = torch.zeros(1, text, dtype=torch.bool)
-    pruner.chosen[0, torch.as_tensor(given[case + "rater_rel"])] = True
+    pruner.query_tokens = torch.zeros(1, text, dtype=torch.bool)
+    pruner.query_tokens[0, torch.as_tensor(given[case + "rater_rel"])] = True
     images = range(before, before + visual)
     rows = AttentionRows(attention[:, :, images.stop : images.stop + text], None, images)
-    mean = pruner.head_mean(rows, pruner.chosen)
+    mean = pruner.head_mean(rows, pruner.query_tokens)
     layout = Layout(cameras=1, patches=visual, proprio=0, prompts=(text,), slots=0, before=before)
     patches = Patches(torch.zeros(1, visual, 1), torch.arange(visual).unsqueeze(0))
     choice = pruner.select(View(before_layer(1), patches, layout, (Query(),), rows={pruner.rows[0]: rows}))
     everything = torch.ones(visual, dtype=torch.bool)
-    yield Computed(case + "rank", rank(mean, pruner.chosen, images, everything[None])[0], EXACT, family="rank/case*/rank")
-    yield Computed(case + "score", paid_to_images(mean, pruner.chosen, images)[0], SCORES, family="rank/case*/score")
+    yield Computed(case + "rank", rank(mean, pruner.query_tokens, images, everything[None])[0], EXACT, family="rank/case*/rank")
+    yield Computed(case + "score", paid_to_images(mean, pruner.query_tokens, images)[0], SCORES, family="rank/case*/score")
     yield Computed(case + "keep_mask", everything if choice is None else choice.keep[0], EXACT, family="rank/case*/keep_mask")
     yield Computed(case + "prune_flag", int(choice is not None), EXACT, family="rank/case*/prune_flag")

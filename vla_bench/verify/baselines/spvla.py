@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from vla_bench.pruners.edges import edge_patches
-from vla_bench.pruners.spvla import attended_most, threshold
+from vla_bench.pruners.spvla import most_attended, threshold
 from vla_bench.pruners.spvla_scheduler import extrapolate
 from vla_bench.verify.compare import EXACT, Computed, Tolerance
 from vla_bench.verify.fixture import Fixture
@@ -29,7 +29,7 @@ def answers(given: Fixture) -> Iterator[Computed]:
 def _choice(given: Fixture, case: str) -> Iterator[Computed]:
     attention = torch.from_numpy(given[case + "attn_score"])
     share = threshold(*map(float, given[case + "z_zthre_zmin"]))
-    chosen = attended_most(attention.unsqueeze(0), torch.tensor([share], dtype=torch.float64))[0].numpy()
+    chosen = most_attended(attention.unsqueeze(0), torch.tensor([share], dtype=torch.float64))[0].numpy()
     yield _answer(case + "threshold", share, VALUES)
     yield _answer(case + "n_attn_tokens", chosen.sum(), EXACT)
     # The union is made with the file's edges, so that an OpenCV that draws others is seen in one place only.

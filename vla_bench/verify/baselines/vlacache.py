@@ -109,7 +109,7 @@ def _schedule(given: Fixture) -> Iterator[Computed]:
 def _steps(given: Fixture) -> Iterator[Computed]:
     llama = load(given, "llm/w/")
     pruner = GivenReuse(layers=tuple(map(int, given["llm/prune_layers"])), order="raster")
-    pruner.fit(llama.config)
+    pruner.attach(llama.config)
     episode = EpisodeKey("vlacache", 0, 0)
     pasts: dict[EpisodeKey, KVCache] = {}
     for number, step in enumerate(_groups(given, r"llm/step\d+/")):
@@ -118,7 +118,7 @@ def _steps(given: Fixture) -> Iterator[Computed]:
         query = (Query(episode, number),)
         run = llama.run(given[step + "inputs_embeds"], pruner, causal=False, queries=query, pasts=pasts)
         yield from _step(given, step, run, pruner.schedule_of(episode), pasts[episode])
-        pruner.after(query, run.rows)
+        pruner.after_pass(query, run.rows)
 
 
 def _step(given: Fixture, step: str, run: LlamaPass, schedule: np.ndarray, past: KVCache) -> Iterator[Computed]:
