@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from vla_bench.pruners.query_tokens import head_mean, paid_to_images, positional_term, query_token_scores, query_tokens, rank
 
 from tests.nanos import answer, inputs, kept, one_thread, sample
 from vla_bench.errors import ModelError, UsageError
@@ -17,6 +16,7 @@ from vla_bench.interface.presets import NANO, SEVEN_B
 from vla_bench.interface.view import AttentionRows, Patches, Query, View
 from vla_bench.model.initialise import random_vla
 from vla_bench.model.sequence import thin
+from vla_bench.pruners.query_tokens import head_mean, paid_to_images, positional_term, query_token_scores, query_tokens, rank
 from vla_bench.pruners.recycling import cluster, merge, recycle
 from vla_bench.pruners.sparsevlm import SparseVLM, best_each
 from vla_bench.pruners.sparsevlm_releases import RELEASES, fitted, sizes
