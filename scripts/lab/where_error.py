@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def errors(places: torch.Tensor, batch: Batch) -> np.ndarray:
-    """(PLACES,) mm, median over the batch of the distances; NaN where a place is not known."""
+    """(KEYPOINTS,) mm, median over the batch of the distances; NaN where a place is not known."""
     return 1000 * (places * METRES - batch.targets).norm(dim=-1).nanmedian(dim=0).values.numpy()
 
 

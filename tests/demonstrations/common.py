@@ -1,4 +1,4 @@
-"""The task that the tests record, and an expert whose every word is written down."""
+"""The task that the tests record, and an expert whose actions are recorded."""
 
 import dataclasses
 
@@ -14,19 +14,19 @@ SHARE = 0.5
 SUITE = dataclasses.replace(load_suite("spatial"), image_size=128)
 
 
-class WatchedExpert:
-    """An expert and a world between which everything that is said is written down."""
+class RecordedExpert:
+    """An expert that records its actions, and those that the world executes; it idles at the steps `idle_at`."""
 
     def __init__(self, world, monkeypatch, idle_at=()):
-        self.answers, self.executed, self.idle = [], [], list(idle_at)
+        self.actions, self.executed, self.idle = [], [], list(idle_at)
         self._expert, step = Expert(), world.step
 
-        def watched_step(action, *sight):
+        def recorded_step(action, *sight):
             if world.steps >= 0:
                 self.executed.append(np.array(action))
             return step(action, *sight)
 
-        monkeypatch.setattr(world, "step", watched_step)
+        monkeypatch.setattr(world, "step", recorded_step)
 
     def reset(self, key):
         self._expert.reset(key)
@@ -37,7 +37,7 @@ class WatchedExpert:
             chunk = dataclasses.replace(self.last, actions=np.array([[0, 0, 0, 0, 0, 0, self.last.actions[0, 6]]]))
             return [chunk]
         (self.last,) = chunks = self._expert.act(observations)
-        self.answers.append(self.last.actions[0])
+        self.actions.append(self.last.actions[0])
         return chunks
 
 

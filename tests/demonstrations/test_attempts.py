@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from vla_bench.demonstrations.attempts import HOPELESS, AttemptRecord, TaskProgress, attempt_seed
+from vla_bench.demonstrations.attempts import MAX_FAILED_ATTEMPTS, AttemptRecord, TaskProgress, attempt_seed
 from vla_bench.demonstrations.recording import Ending
 
 from .common import SUITE, TASK, attempt
@@ -32,8 +32,8 @@ def test_a_task_that_never_succeeds_is_given_up():
     progress = TaskProgress(SUITE, SUITE.task(TASK), 10)
     while (number := progress.next(())) is not None:
         progress.attempts[number] = attempt(number, Ending.FAILURE)
-    assert progress.done and len(progress.attempts) == HOPELESS and not progress.successes
-    assert (progress.rate.successes, progress.rate.n) == (0, HOPELESS)
+    assert progress.done and len(progress.attempts) == MAX_FAILED_ATTEMPTS and not progress.successes
+    assert (progress.rate.successes, progress.rate.n) == (0, MAX_FAILED_ATTEMPTS)
 
 
 def test_only_unfinished_tasks_try_errors_again():
@@ -47,7 +47,7 @@ def test_only_unfinished_tasks_try_errors_again():
     assert len(progress.attempts) == 4 and progress.next(()) is None
 
 
-def test_a_journal_of_before_trembling_was_recorded_is_read():
+def test_lines_without_disturbed_are_read():
     table = json.loads(attempt(3, pushes=2, disturbed=True).to_json())
     assert AttemptRecord.from_json(json.dumps(table)).disturbed
     del table["disturbed"]

@@ -23,7 +23,7 @@ def test_what_a_learner_did_first_is_not_recorded(world, monkeypatch):
     assert done and set(demo.segment) == {0}
 
 
-def test_what_a_learner_holds_the_expert_goes_on_with(world, monkeypatch):
+def test_the_expert_continues_with_the_object_that_the_learner_holds(world, monkeypatch):
     monkeypatch.setattr(dagger, "SHARE", (0.2, 0.2))  # while the bowl is in the hand
     recording = record(world, Expert(), 0, 5, 0.0, Expert())
     assert recording.ending is Ending.SUCCESS

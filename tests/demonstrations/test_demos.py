@@ -116,5 +116,5 @@ def test_where_every_attempt_is_an_error_it_stops(primitive, tmp_path, monkeypat
     assert len(attempts) >= 10 and {a.ending for a in attempts} == {Ending.ERROR}
     assert "Traceback" in attempts[0].error and attempts[0].wall_s > 0
     log = (tmp_path / "errors.log").read_text()
-    assert log.count("spatial 2 attempt 0, tried again: WorldError") == 1
+    assert log.count("spatial 2 attempt 0, retried: WorldError") == 1
     assert log.count("spatial 2 attempt 0: WorldError: no floor to stand on") == 1

@@ -1,4 +1,4 @@
-"""Pushes and the tremor."""
+"""Pushes and noise."""
 
 import numpy as np
 import pytest
@@ -9,17 +9,17 @@ from vla_bench.world.observation import Sight
 from .common import SUITE
 
 
-def test_a_tremor_is_bounded_slow_and_only_in_disturbed_episodes():
+def test_noise_is_bounded_correlated_and_only_in_disturbed_episodes():
     still, down = np.zeros(7), np.array([0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0])
-    shaking = [Disturbance(seed, 1.0, 280) for seed in range(60)]
-    moves = np.array([[each.shaken(step, still) for step in range(280)] for each in shaking])
+    disturbed = [Disturbance(seed, 1.0, 280) for seed in range(60)]
+    moves = np.array([[each.with_noise(step, still) for step in range(280)] for each in disturbed])
     spread = moves[..., :6].std(axis=1)
     assert spread[:, :3].mean() == pytest.approx(0.3, abs=0.03) and spread[:, 3:].mean() == pytest.approx(0.075, abs=0.01)
     assert spread[:, :3].mean(axis=1).max() < 0.6 and spread[:, :3].mean(axis=1).min() < 0.15  # an episode's own
     later = np.mean(moves[:, 6:, :3] * moves[:, :-6, :3]) / np.mean(moves[..., :3] ** 2)
     assert later == pytest.approx(np.exp(-1), abs=0.08) and not moves[..., 6].any()
-    assert max(np.abs(each.shaken(step, down)).max() for each in shaking for step in range(280)) == 1.0
-    assert np.array_equal(Disturbance(3, 0.0, 280).shaken(5, down), down)
+    assert max(np.abs(each.with_noise(step, down)).max() for each in disturbed for step in range(280)) == 1.0
+    assert np.array_equal(Disturbance(3, 0.0, 280).with_noise(5, down), down)
 
 
 def test_a_push_moves_the_arm_by_what_it_says(world):

@@ -83,7 +83,7 @@ def test_libero_s_own_files_read_alike(tmp_path):
         ({"robot_states": np.zeros((8, 9))}, r"demo_10: robot_states is \(8, 9\), not \(9, 9\)"),
         ({"actions": np.zeros((0, 7))}, r"demo_10: actions is \(0, 7\)"),
         ({"actions": np.zeros(7)}, r"demo_10: actions is \(7,\)"),
-        ({"obs/agentview_rgb": np.zeros((9, 128, 96, 3), np.uint8)}, "not square pictures"),
+        ({"obs/agentview_rgb": np.zeros((9, 128, 96, 3), np.uint8)}, "not square images"),
         ({"obs/agentview_rgb": np.zeros((9, 8, 8, 3), np.float32)}, "float32"),
         ({"actions": np.full((9, 7), np.nan)}, "actions are not finite"),
     ],

@@ -1,4 +1,4 @@
-"""Steps in which nothing happens, told as the reference tells them."""
+"""No-ops, as the reference defines them."""
 
 import numpy as np
 import pytest

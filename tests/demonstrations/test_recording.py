@@ -7,7 +7,7 @@ from vla_bench.demonstrations.recording import Ending, record
 from vla_bench.policies.expert import Expert
 from vla_bench.world.observation import Sight
 
-from .common import SUITE, WatchedExpert
+from .common import SUITE, RecordedExpert
 
 
 def test_replayed_as_libero_s_tools_do_it_succeeds_again(calm, world):
@@ -27,22 +27,22 @@ def test_replayed_as_libero_s_tools_do_it_succeeds_again(calm, world):
         assert done == (t == len(demo) - 1)
 
 
-def test_labels_are_the_expert_s_and_a_push_is_not_imitated(world, monkeypatch):
+def test_actions_are_the_expert_s_and_a_push_is_not_recorded(world, monkeypatch):
     seed = next(s for s in range(99) if any(10 < p.start < 30 for p in Disturbance(s, 1.0, SUITE.horizon).plan))
-    watched = WatchedExpert(world, monkeypatch)
-    recording = record(world, watched, 0, seed, 1.0)
+    expert = RecordedExpert(world, monkeypatch)
+    recording = record(world, expert, 0, seed, 1.0)
     demo, counts, disturbance = recording.demo, recording.counts, Disturbance(seed, 1.0, SUITE.horizon)
     assert recording.ending is Ending.SUCCESS and counts.noops == 0
     pushed = [disturbance.at(step) is not None for step in range(counts.steps)]
     free = [step for step in range(counts.steps) if not pushed[step]]
     assert counts.pushes == demo.attributes["pushes"] == sum(p.start < counts.steps for p in disturbance.plan) >= 1
-    assert len(watched.answers) == len(watched.executed) == counts.steps > len(demo) == len(free)
-    assert np.array_equal(demo["actions"], [watched.answers[step] for step in free])
-    shaken = [disturbance.shaken(step, watched.answers[step]) for step in free]
-    assert np.array_equal(shaken, [watched.executed[step] for step in free]) and not np.allclose(shaken, demo["actions"])
+    assert len(expert.actions) == len(expert.executed) == counts.steps > len(demo) == len(free)
+    assert np.array_equal(demo["actions"], [expert.actions[step] for step in free])
+    noisy = [disturbance.with_noise(step, expert.actions[step]) for step in free]
+    assert np.array_equal(noisy, [expert.executed[step] for step in free]) and not np.allclose(noisy, demo["actions"])
     for step in np.flatnonzero(pushed):
-        assert np.array_equal(watched.executed[step], [*disturbance.at(step).move, watched.answers[step][6]])
-        assert not np.array_equal(watched.executed[step], watched.answers[step])
+        assert np.array_equal(expert.executed[step], [*disturbance.at(step).move, expert.actions[step][6]])
+        assert not np.array_equal(expert.executed[step], expert.actions[step])
     # A new segment begins exactly where time is missing, and no chunk reaches across.
     assert np.array_equal(np.diff(demo.segment) > 0, np.diff(free) > 1)
     assert demo.segment[0] == 0 and demo.segment[-1] >= 1
@@ -50,11 +50,11 @@ def test_labels_are_the_expert_s_and_a_push_is_not_imitated(world, monkeypatch):
     assert {t for t in range(len(free) - 7) if free[t + 7] == free[t] + 7} == set(starts.tolist())
 
 
-def test_an_action_that_does_nothing_is_neither_executed_nor_kept(world, monkeypatch, calm):
-    watched = WatchedExpert(world, monkeypatch, idle_at=(4, 9))
-    recording = record(world, watched, 0, 5, 0.0)
+def test_a_no_op_is_neither_executed_nor_recorded(world, monkeypatch, calm):
+    expert = RecordedExpert(world, monkeypatch, idle_at=(4, 9))
+    recording = record(world, expert, 0, 5, 0.0)
     assert recording.ending is Ending.SUCCESS and recording.counts.noops == 2
-    assert len(watched.executed) == recording.counts.steps == len(recording.demo) and not recording.demo.segment.any()
+    assert len(expert.executed) == recording.counts.steps == len(recording.demo) and not recording.demo.segment.any()
     assert np.array_equal(recording.demo["actions"][:4], calm.demo["actions"][:4])
 
 

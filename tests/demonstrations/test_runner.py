@@ -1,4 +1,4 @@
-"""What a worker makes of a job."""
+"""How a worker makes a demonstration."""
 
 from vla_bench.demonstrations import disturbance
 from vla_bench.demonstrations.hdf5 import read_demos
@@ -8,7 +8,7 @@ from vla_bench.demonstrations.runner import DemoJob, DemoRunner
 from .common import TASK
 
 
-def test_who_trembles_is_disturbed_pushed_or_not(world, tmp_path, monkeypatch):
+def test_an_attempt_with_noise_is_disturbed_with_or_without_a_push(world, tmp_path, monkeypatch):
     monkeypatch.setattr(disturbance, "SHARE_AT_START", 0.0)
     monkeypatch.setattr(disturbance, "GAP", (0.9, 0.9))  # after the episode's end
     attempt = DemoRunner(1.0).run(world, DemoJob("spatial", TASK, 0, 5, tmp_path / "x_demo.hdf5"))

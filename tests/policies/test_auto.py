@@ -1,4 +1,4 @@
-"""Which policy `--model auto` is.  What the machine has is put in place of the probes; the probes themselves come last."""
+"""The policy that `--model auto` chooses, with the probes of the machine replaced; the probes themselves come last."""
 
 import sys
 import types
@@ -11,22 +11,22 @@ from vla_bench.checkpoints import known
 from vla_bench.errors import UsageError
 from vla_bench.policies import auto
 from vla_bench.policies.choice import ModelChoice
-from vla_bench.policies.registry import make_policy, settle
+from vla_bench.policies.registry import make_policy, resolve_choice
 
 HUB = "TTJiang/LightVLA-libero-object"
 
 
 @pytest.fixture
 def machine(monkeypatch):
-    """A machine with this GPU, this answer of the hub, and nano weights or none."""
+    """A machine with this GPU, this result of the hub query, and nano weights or none."""
 
     def has(gpu=None, hub=None, nano=False):
-        def asked(name):
-            assert name == HUB and hub is not None, "the hub was asked although its answer cannot matter"
+        def query_hub(name):
+            assert name == HUB and hub is not None, "the hub was queried although the result cannot matter"
             return hub
 
         monkeypatch.setattr(auto, "cuda_memory", lambda: gpu)
-        monkeypatch.setattr(auto, "checkpoint_at_hand", asked)
+        monkeypatch.setattr(auto, "checkpoint_at_hand", query_hub)
         monkeypatch.setattr(auto, "bundled", lambda name: Path(name) if nano else None)
 
     return has
@@ -80,23 +80,23 @@ def machine(monkeypatch):
         ),
     ],
 )
-def test_every_branch_says_why(machine, has, suites, device, expected):
+def test_every_branch_has_a_reason(machine, has, suites, device, expected):
     machine(**has)
     assert auto.resolve_auto(suites, device) == expected
 
 
 def test_auto_becomes_a_named_model_with_its_reason(machine):
     machine(nano=True)
-    model = settle(ModelChoice("auto", suites=("goal",), pruner="lightvla"))
+    model = resolve_choice(ModelChoice("auto", suites=("goal",), pruner="lightvla"))
     assert model.name == "nano" and "no CUDA device" in model.reason
-    assert settle(ModelChoice("nano", suites=("goal",), pruner="lightvla")) == replace(model, reason=None)
+    assert resolve_choice(ModelChoice("nano", suites=("goal",), pruner="lightvla")) == replace(model, reason=None)
 
 
-def test_auto_that_comes_to_a_script_explains_why_it_cannot_prune(machine):
+def test_auto_that_chooses_a_script_explains_why_it_cannot_prune(machine):
     machine()
     assert make_policy("auto").name == "expert"
     with pytest.raises(UsageError, match=r"expert has no image tokens to prune \(auto -> expert: no CUDA device"):
-        settle(ModelChoice("auto", suites=("goal",), pruner="lightvla"))
+        resolve_choice(ModelChoice("auto", suites=("goal",), pruner="lightvla"))
 
 
 def test_a_machine_without_a_driver_does_not_import_torch(monkeypatch):
@@ -107,7 +107,7 @@ def test_a_machine_without_a_driver_does_not_import_torch(monkeypatch):
 
 
 @pytest.mark.parametrize(("available", "expected"), [(True, ("H100", 5)), (False, None)])
-def test_torch_is_asked_where_a_driver_is(monkeypatch, available, expected):
+def test_torch_is_queried_where_a_driver_is(monkeypatch, available, expected):
     cuda = types.SimpleNamespace(is_available=lambda: available, mem_get_info=lambda: (5, 9), get_device_name=lambda: "H100")
     monkeypatch.setattr(auto.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
@@ -130,7 +130,7 @@ def test_a_driver_without_torch_is_no_device(monkeypatch):
     ],
     ids=["cached", "online", "offline", "known to be missing"],
 )
-def test_the_cache_is_asked_before_the_hub(monkeypatch, cached, online, expected):
+def test_the_cache_is_searched_before_the_hub(monkeypatch, cached, online, expected):
     import huggingface_hub
 
     def model_info(api, repository, timeout):
@@ -149,4 +149,4 @@ def test_nano_counts_once_its_configuration_is_there(monkeypatch, tmp_path):
     assert auto.resolve_auto((), "cpu")[0] == "expert"
     (tmp_path / "nano-lightvla" / "config.json").write_text("{}")
     assert auto.resolve_auto((), "cpu")[0] == "nano"
-    assert settle(ModelChoice("nano-lightvla")).name == "nano-lightvla"
+    assert resolve_choice(ModelChoice("nano-lightvla")).name == "nano-lightvla"

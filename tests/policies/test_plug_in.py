@@ -23,7 +23,7 @@ ONE = ("--suite", "object", "--tasks", "0", "--init-states", "0", "--assets", "p
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    """With the example package installed beside ours."""
+    """The environment with the example package installed."""
     place = tmp_path_factory.mktemp("plug_in_policy")
     source = shutil.copytree(SOURCE, place / "source")  # building writes beside it
     command = "-m pip install --quiet --no-deps --no-build-isolation --disable-pip-version-check --target".split()
@@ -67,7 +67,7 @@ def test_it_is_listed_and_runs_an_episode(environment, tmp_path):
         (("eval", "--model", "forwrad"), 'Did you mean "forward"'),
         (("eval", "--model", "forward", "--pruner", "fastv"), "forward has no image tokens to prune"),
         (("eval", "--model", "forward", "--device", "cuda"), "forward has no use for a GPU"),
-        (("eval", "--model", "forward", "--seed", "3"), "forward draws nothing by itself"),
+        (("eval", "--model", "forward", "--seed", "3"), "forward draws no random numbers"),
         (("flops", "--model", "forward"), "forward is a plug-in without a network"),
         (("agree", "--model", "forward", "--pruner", "fastv"), "forward is no model, it has no image tokens to prune"),
     ],
@@ -88,8 +88,8 @@ def test_options_that_it_takes_reach_its_constructor(environment, tmp_path):
             '        self.identity = {"given": [seed, list(suites), str(device)]}\n\n',
         )
     )
-    told = with_module(environment, tmp_path, takes)
-    done = run(told, "eval", *ONE, "--model", "forward", "--seed", "3", "--device", "cuda", "--out", str(tmp_path / "run"))
+    changed = with_module(environment, tmp_path, takes)
+    done = run(changed, "eval", *ONE, "--model", "forward", "--seed", "3", "--device", "cuda", "--out", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert read_run(tmp_path / "run").config["policy"] == {"given": [3, ["object"], "cuda"]}
 
@@ -98,7 +98,7 @@ def test_options_that_it_takes_reach_its_constructor(environment, tmp_path):
     ("text", "message"),
     [
         ("import nothing_of_this_name\n", "cannot be imported: No module named 'nothing_of_this_name'"),
-        ("class Forward: pass\n", "is no subclass of vla_bench.Policy"),
+        ("class Forward: pass\n", "is not a subclass of vla_bench.Policy"),
         ("from vla_bench import Policy\nclass Forward(Policy): pass\n", "cannot be made: TypeError"),
         (
             "from vla_bench import Policy\nclass Forward(Policy):\n    def act(self, seen): pass\n",

@@ -7,7 +7,7 @@ import pytest
 from vla_bench.errors import RecordError, UsageError
 from vla_bench.policies.base import ACTION_DIM, Chunk
 from vla_bench.policies.choice import ModelChoice
-from vla_bench.policies.registry import make_policy, settle
+from vla_bench.policies.registry import make_policy, resolve_choice
 from vla_bench.policies.resolve import ModelKind
 from vla_bench.records import EpisodeKey, write_actions
 from vla_bench.world.observation import Observation, Scene, SceneConstants, Sight
@@ -15,13 +15,13 @@ from vla_bench.world.observation import Observation, Scene, SceneConstants, Sigh
 KEY = EpisodeKey("object", 0, 0)
 
 
-def look(key=KEY, step=0):
+def observation(key=KEY, step=0):
     scene = Scene(SceneConstants((), (), {}, {}, {}), {}, {}, {})
     return Observation(key, step, "do it", np.zeros(3), np.array([0.0, 0, 0, 1]), np.zeros(2), scene)
 
 
 def test_noop_holds_still_with_an_open_gripper():
-    (chunk,) = make_policy("noop").act([look()])
+    (chunk,) = make_policy("noop").act([observation()])
     assert np.array_equal(np.unique(chunk.actions, axis=0), [[0, 0, 0, 0, 0, 0, -1]]) and chunk.kept_tokens is None
 
 
@@ -30,7 +30,7 @@ def test_random_depends_on_seed_and_episode_only():
         policy = make_policy("random", seed)
         for key in keys:
             policy.reset(key)
-        return [chunk.actions for chunk in policy.act([look(key) for key in keys])]
+        return [chunk.actions for chunk in policy.act([observation(key) for key in keys])]
 
     other = EpisodeKey("object", 0, 1)
     a, b = actions(0, [KEY, other])
@@ -39,14 +39,14 @@ def test_random_depends_on_seed_and_episode_only():
     assert a.shape == (8, ACTION_DIM) and np.abs(a).max() <= 1
 
 
-def test_replay_goes_on_from_the_step_it_is_asked_at(tmp_path):
+def test_replay_continues_from_the_step_of_the_query(tmp_path):
     recorded = np.random.default_rng(0).uniform(-1, 1, (20, 7))
     write_actions(tmp_path, KEY, recorded)
     policy = make_policy(f"replay:{tmp_path}")
     policy.reset(KEY)
-    assert np.array_equal(policy.act([look(step=0)])[0].actions, recorded)
-    assert np.array_equal(policy.act([look(step=12)])[0].actions, recorded[12:])
-    assert np.array_equal(policy.act([look(step=20)])[0].actions, [[0, 0, 0, 0, 0, 0, -1]])
+    assert np.array_equal(policy.act([observation(step=0)])[0].actions, recorded)
+    assert np.array_equal(policy.act([observation(step=12)])[0].actions, recorded[12:])
+    assert np.array_equal(policy.act([observation(step=20)])[0].actions, [[0, 0, 0, 0, 0, 0, -1]])
 
 
 def test_replay_of_what_was_not_recorded(tmp_path):
@@ -69,10 +69,10 @@ def test_unknown_model_names_the_nearest(given, meant):
 def test_a_folder_that_is_not_there_is_no_hub_id(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="no folder"):
-        settle(ModelChoice(model))
+        resolve_choice(ModelChoice(model))
 
 
-def test_checkpoints_are_handed_on_with_everything_that_was_chosen(tmp_path, monkeypatch):
+def test_checkpoints_are_loaded_with_every_given_option(tmp_path, monkeypatch):
     """Folders, hub ids and the three names go to `policies.checkpoints`; a stand-in for it takes them."""
     seen = []
     module = types.ModuleType("vla_bench.policies.checkpoints")
@@ -116,5 +116,5 @@ def test_kept_tokens_of_all_cameras():
 
 
 @pytest.mark.parametrize("model", ["expert", "noop", "random"])
-def test_no_policy_of_this_list_needs_pictures(model):
+def test_scripts_need_no_images(model):
     assert make_policy(model).sight is Sight.STATE

@@ -1,4 +1,4 @@
-"""What a model's name stands for, and that a command finds it out once."""
+"""Resolving a model's name, and that a command does it once."""
 
 import pytest
 
@@ -25,11 +25,11 @@ OBJECT = "TTJiang/LightVLA-libero-object"
     ],
 )
 def test_every_kind_of_name(name, kind, place):
-    found = resolve_model(name)
-    assert (found.name, found.kind, found.place, found.reason) == (name, kind, place, None)
+    model = resolve_model(name)
+    assert (model.name, model.kind, model.place, model.reason) == (name, kind, place, None)
 
 
-def test_a_folder_is_a_checkpoint_and_our_names_come_before_it(tmp_path, monkeypatch):
+def test_a_folder_is_a_checkpoint_and_built_in_names_have_precedence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("mine", "nano-oft", "expert"):
         (tmp_path / name).mkdir()
@@ -40,17 +40,17 @@ def test_a_folder_is_a_checkpoint_and_our_names_come_before_it(tmp_path, monkeyp
 
 
 def test_a_family_has_one_checkpoint_for_each_suite():
-    found = resolve_model("lightvla")
-    assert hash(found) == hash(resolve_model("lightvla"))  # workers remember their policies by it
-    assert list(found.by_suite) == list(suite_names()) and found.checkpoint(["object"]) == OBJECT
+    model = resolve_model("lightvla")
+    assert hash(model) == hash(resolve_model("lightvla"))  # workers cache their policies by it
+    assert list(model.by_suite) == list(suite_names()) and model.checkpoint(["object"]) == OBJECT
     with pytest.raises(UsageError, match="one checkpoint per suite, and 2 suites were asked for") as caught:
-        found.checkpoint(["object", "goal"], "vla-bench latency")
+        model.checkpoint(["object", "goal"], "vla-bench latency")
     assert caught.value.fix == "vla-bench latency --suite object --model lightvla"
     with pytest.raises(UsageError, match="suite kitchen has no lightvla checkpoint; there is one for spatial, object"):
-        found.checkpoint(["kitchen"])
+        model.checkpoint(["kitchen"])
 
 
-def test_where_sizes_are_wanted_presets_come_first():
+def test_presets_have_precedence_where_only_sizes_are_needed():
     nano, seven = resolve_model("nano", presets=True), resolve_model("7b", presets=True)
     assert nano.kind is seven.kind is ModelKind.PRESET and nano.place == str(WEIGHTS / "nano-lightvla") and seven.place is None
     with pytest.raises(UsageError, match='unknown model "7b"'):
@@ -60,7 +60,7 @@ def test_where_sizes_are_wanted_presets_come_first():
 
 
 @pytest.mark.parametrize("name", ["replay", "replay:", "expert:1", "", "nano:dense"])
-def test_what_is_nearly_a_name_stands_for_nothing(name):
+def test_what_is_nearly_a_name_is_refused(name):
     with pytest.raises(UsageError, match="unknown model") as caught:
         resolve_model(name, command="vla-bench agree")
     assert caught.value.fix == "vla-bench models"

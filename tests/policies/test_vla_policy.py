@@ -20,7 +20,9 @@ from vla_bench.world.observation import Observation
 from ..nano_checkpoints import checkpoint
 
 
-def observe(seed: int, suite: str = "object", instruction: str = "pick up the milk and place it in the basket") -> Observation:
+def observation(
+    seed: int, suite: str = "object", instruction: str = "pick up the milk and place it in the basket"
+) -> Observation:
     draw = np.random.default_rng(seed)
     frames = {name: draw.integers(0, 256, (256, 256, 3), np.uint8) for name in ("agentview", "robot0_eye_in_hand")}
     quat = np.array([1.0, 0.0, 0.0, 0.0])
@@ -37,16 +39,16 @@ def nano(tmp_path_factory):
     return checkpoint(tmp_path_factory.mktemp("nano") / "lightvla-of-mine", pruner=LightVLA())
 
 
-def test_a_checkpoint_acts_and_says_what_it_did(nano):
+def test_a_checkpoint_acts_and_reports_its_query(nano):
     policy = make_policy(choice(nano))
-    chunks = policy.act([observe(0), observe(1)])
+    chunks = policy.act([observation(0), observation(1)])
     for chunk in chunks:
         assert chunk.actions.shape == (8, 7) and chunk.actions.dtype == np.float64
         assert set(chunk.actions[:, 6]) <= {-1.0, 0.0, 1.0}
         assert len(chunk.kept_tokens) == 2 and 1 <= chunk.kept_total < 128 == policy.visual_tokens
         assert set(chunk.stages_ms) == {"preprocess", "vision", "prune", "decoder", "head"}
         assert all(ms > 0 for ms in chunk.stages_ms.values()) and chunk.prompt_tokens == 11  # ten words, the space
-    alone = policy.act([observe(1)])[0]
+    alone = policy.act([observation(1)])[0]
     assert alone.kept_tokens == chunks[1].kept_tokens
     np.testing.assert_allclose(alone.actions, chunks[1].actions, atol=1e-5)
     assert policy.identity["pruner"] == "lightvla" and policy.identity["unnorm_keys"] == {"object": "random"}
@@ -57,8 +59,8 @@ def test_a_checkpoint_acts_and_says_what_it_did(nano):
 
 def test_dense_and_decoded_tokens(nano):
     dense = make_policy(choice(nano, pruner="none"))
-    assert dense.act([observe(0)])[0].kept_tokens == (64, 64) and dense.identity["pruner"] == "none"
-    decoded = make_policy(choice(nano, decoding="ar")).act([observe(0)])[0]
+    assert dense.act([observation(0)])[0].kept_tokens == (64, 64) and dense.identity["pruner"] == "none"
+    decoded = make_policy(choice(nano, decoding="ar")).act([observation(0)])[0]
     assert decoded.actions.shape == (1, 7) and np.abs(decoded.actions[:, :6]).max() <= 1
     hashes = {make_policy(choice(nano, pruner=p)).identity["checkpoint"] for p in (None, "none")}
     assert len(hashes) == 1
@@ -67,15 +69,15 @@ def test_dense_and_decoded_tokens(nano):
 def test_proprio_and_pixels_of_the_processor(nano):
     """The robot's state goes through the suite's statistics; the frame is turned upright before anything else."""
     processor = make_policy(choice(nano)).processor
-    look = observe(3)
-    inputs = processor([look])
+    shown = observation(3)
+    inputs = processor([shown])
     low, high = (np.array(RANDOM_STATISTICS["random"]["proprio"][q]) for q in ("q01", "q99"))
     state = [0.3, 0.0, 1.0, np.pi, 0, 0, 0.02, -0.02]
     np.testing.assert_allclose(inputs.proprio[0].numpy(), np.clip(2 * (state - low) / (high - low + 1e-8) - 1, -1, 1), atol=1e-6)
     assert inputs.pixel_values.shape == (1, 12, 112, 112)
     corner = np.zeros((256, 256, 3), np.uint8)
-    corner[128:, 128:] = 255  # bottom right as the simulator draws it
-    seen = processor([replace(look, images={name: corner for name in look.images})]).pixel_values[0, :3]
+    corner[128:, 128:] = 255  # bottom right as rendered
+    seen = processor([replace(shown, images={name: corner for name in shown.images})]).pixel_values[0, :3]
     assert seen[:, :40, :40].min() > 2 and seen[:, 72:, 72:].max() < -1.5  # top left
 
 
@@ -84,8 +86,8 @@ def test_the_statistics_key_is_the_suites_or_an_error(tmp_path):
     two = {"libero_object_no_noops": entry, "libero_goal_no_noops": entry}
     folder = checkpoint(tmp_path / "two", statistics=two)
     assert make_policy(choice(folder)).identity["unnorm_keys"] == {"object": "libero_object_no_noops"}
-    asked = make_policy(choice(folder, unnorm_key="libero_goal_no_noops"))
-    assert asked.identity["unnorm_keys"] == {"object": "libero_goal_no_noops"}
+    chosen = make_policy(choice(folder, unnorm_key="libero_goal_no_noops"))
+    assert chosen.identity["unnorm_keys"] == {"object": "libero_goal_no_noops"}
     with pytest.raises(UsageError, match="libero_object_no_noops"):
         make_policy(choice(folder, unnorm_key="libero_objetc"))
     with pytest.raises(CheckpointError, match="libero_goal_no_noops"):
@@ -94,15 +96,15 @@ def test_the_statistics_key_is_the_suites_or_an_error(tmp_path):
 
 def test_what_cannot_act_is_refused_before_the_first_episode(tmp_path):
     with pytest.raises(CheckpointError, match="tokenizer.json"):
-        make_policy(choice(checkpoint(tmp_path / "mute", tokenizer=None)))
+        make_policy(choice(checkpoint(tmp_path / "no-tokenizer", tokenizer=None)))
     with pytest.raises(ModelError, match="3 cameras"):
-        make_policy(choice(checkpoint(tmp_path / "three-eyes", config=replace(NANO, cameras=3))))
+        make_policy(choice(checkpoint(tmp_path / "three-cameras", config=replace(NANO, cameras=3))))
     with pytest.raises(UsageError, match="unknown pruner"):
-        make_policy(choice(tmp_path / "three-eyes", pruner="lightvlaa"))
+        make_policy(choice(tmp_path / "three-cameras", pruner="lightvlaa"))
     plain = checkpoint(tmp_path / "plain", config=replace(NANO, l1_head=False, proprio_dim=0, cameras=1))
     with pytest.raises(UsageError, match="--decoding ar"):
         make_policy(choice(plain))
-    assert make_policy(choice(plain, decoding="ar")).act([observe(0)])[0].kept_tokens == (64,)
+    assert make_policy(choice(plain, decoding="ar")).act([observation(0)])[0].kept_tokens == (64,)
     with pytest.raises(UsageError, match="one checkpoint per suite"):
         make_policy(ModelChoice("lightvla", suites=("object", "goal")))
 
@@ -113,9 +115,9 @@ def test_scores_that_are_not_numbers_stop_the_query(tmp_path):
 
     policy = make_policy(choice(checkpoint(tmp_path / "huge", pruner=LightVLA(), break_it=overflow)))
     with pytest.raises(ModelError, match="not finite"):
-        policy.act([observe(0)])
+        policy.act([observation(0)])
     with pytest.raises(ModelError, match="not finite"):
-        make_policy(choice(tmp_path / "huge", pruner="none")).act([observe(0)])
+        make_policy(choice(tmp_path / "huge", pruner="none")).act([observation(0)])
 
 
 def test_eval_with_the_nano_model(cli, nano, schema, tmp_path):
@@ -146,4 +148,7 @@ def test_eval_with_the_nano_model(cli, nano, schema, tmp_path):
 def test_bundled_weights_act(name, pruner):
     policy = make_policy(ModelChoice(name, suites=("object", "goal"), device="cpu"))
     assert policy.identity["pruner"] == pruner
-    assert policy.act([observe(0), observe(1, "goal", "open the middle drawer of the cabinet")])[1].actions.shape == (8, 7)
+    assert policy.act([observation(0), observation(1, "goal", "open the middle drawer of the cabinet")])[1].actions.shape == (
+        8,
+        7,
+    )

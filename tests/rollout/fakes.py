@@ -26,7 +26,7 @@ def short_hash(value) -> str:
 
 
 class FakeSimulator:
-    """A simulator whose state is the sum of its actions; the goal holds once the gripper has been asked to close."""
+    """A simulator whose state is the sum of its actions; the goal holds once the gripper is commanded to close."""
 
     def __init__(self, suite):
         self.suite, self.image_size, self.task = suite, suite.image_size, None
@@ -85,7 +85,7 @@ def simulators() -> Simulators:
 class Tally:
     """A runner that answers a job with the process that ran it."""
 
-    def run(self, simulator, job, ask):
+    def run(self, simulator, job, request_actions):
         simulator.start(simulator.suite.task(job.task_id))
         return os.getpid()
 
@@ -94,9 +94,9 @@ class Tally:
 class Asking:
     """A runner that asks once and returns the answer."""
 
-    def run(self, simulator, job, ask):
+    def run(self, simulator, job, request_actions):
         simulator.start(simulator.suite.task(job.task_id))
-        return ask(simulator.reset(job.init_state, Sight.STATE, job.repeat)).tolist()
+        return request_actions(simulator.reset(job.init_state, Sight.STATE, job.repeat)).tolist()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Dying:
 
     how: str
 
-    def run(self, simulator, job, ask):
+    def run(self, simulator, job, request_actions):
         if job.init_state == 1:
             getattr(self, self.how)()
         return os.getpid()

@@ -22,25 +22,25 @@ def test_variants_run_on_the_episodes_of_the_model(cli, tmp_path):
     """The "other" weights are the same here, so they must act the same to the last token."""
     for name in ("m", "m-no-noise"):
         shutil.copytree(WEIGHTS / "nano-lightvla", tmp_path / name)
-    asked = ["ablate", *ONE, "--model", str(tmp_path / "m"), "--noise-schedule", "none", "--tokens", "0.9k"]
-    done = cli(*asked, "--out", str(tmp_path / "runs"), "--format", "json")
+    command = ["ablate", *ONE, "--model", str(tmp_path / "m"), "--noise-schedule", "none", "--tokens", "0.9k"]
+    done = cli(*command, "--out", str(tmp_path / "runs"), "--format", "json")
     assert done.exit_code == 0
-    found = json.loads(done.stdout)
-    whole, same, fewer = found["rows"]
-    assert [row["name"] for row in found["rows"]] == ["whole", "noise none", "0.9k tokens"]
+    result = json.loads(done.stdout)
+    whole, same, fewer = result["rows"]
+    assert [row["name"] for row in result["rows"]] == ["whole", "noise none", "0.9k tokens"]
     assert same["pairs"]["lost"] == same["pairs"]["gained"] == 0 and same["kept_tokens_mean"] == whole["kept_tokens_mean"]
     assert fewer["pairs"]["errors"] == 0
     first = [next(iter(read_queries(tmp_path / "runs" / run).values()))[0] for run in ("whole", "0.9k-tokens")]
-    kept, left = (sum(answer.kept) for answer in first)
+    kept, left = (sum(query.kept) for query in first)
     assert left == kept - round(0.1 * kept) < kept
     assert read_run(tmp_path / "runs" / "0.9k-tokens").config["policy"]["pruner"].startswith("drop-random(lightvla")
-    assert found["paper"][0] == {"success": 97.4, "tokens": 78}
-    again = cli(*asked, "--out", str(tmp_path / "runs"))  # everything is there already
+    assert result["paper"][0] == {"success": 97.4, "tokens": 78}
+    again = cli(*command, "--out", str(tmp_path / "runs"))  # everything is recorded already
     assert again.exit_code == 0 and "97.0 %, 72" in again.stdout and "0 of 1 episodes to run" in again.stderr
 
 
-def test_what_cannot_be_varied_is_said_before_anything_runs(monkeypatch):
-    with pytest.raises(UsageError, match="looked for openvla-oft-constant-noise"):
+def test_what_cannot_be_varied_is_refused_before_any_episode(monkeypatch):
+    with pytest.raises(UsageError, match="openvla-oft-constant-noise does not exist"):
         ablate(EvalRequest(model="openvla-oft"), ("constant",))
     monkeypatch.setattr(module, "evaluate", lambda *_: pytest.fail("an episode ran"))
     for model in ("nano-oft", "noop"):
@@ -49,11 +49,11 @@ def test_what_cannot_be_varied_is_said_before_anything_runs(monkeypatch):
 
 
 def test_an_interruption_ends_the_rest(monkeypatch, capsys, tmp_path):
-    asked = []
+    requests = []
 
     def stopped(request, observer):
         """The model's own run ends, the variant's is stopped before its first episode does."""
-        asked.append(request)
+        requests.append(request)
         ended = 0 if request.pruner else 1
         summary = SimpleNamespace(total=SimpleNamespace(episodes=ended))
         code = 0 if ended else 130
@@ -62,6 +62,6 @@ def test_an_interruption_ends_the_rest(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(module, "evaluate", stopped)
     ablation = ablate(EvalRequest(model="nano", assets="primitive", seed=7), tokens=("2k", "0.9k"))
     assert ablation.rows == [] and ablation.exit_code == 130
-    assert [request.seed for request in asked] == [0, 0] and "seed=7" in asked[1].pruner
+    assert [request.seed for request in requests] == [0, 0] and "seed=7" in requests[1].pruner
     print_ablation(ablation)
     assert "resume      vla-bench ablate --tokens 2k" in capsys.readouterr().err

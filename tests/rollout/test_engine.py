@@ -1,4 +1,4 @@
-"""The engine: policies that fail, answer nonsense or remember, on a simulator of a few lines; and LIBERO's where that matters."""
+"""The engine: policies that fail, return invalid chunks or have state, on a fake simulator; and LIBERO's where that matters."""
 
 import dataclasses
 from functools import partial
@@ -57,8 +57,8 @@ def test_every_episode_runs_once():
         assert outcome.actions.tolist() == [[0, 0, 0, 0, 0, 0, -1]] * HORIZON
         assert outcome.init_hash == short_hash(key.init_state)
         assert outcome.state_hash == short_hash([key.task_id, *[float(key.init_state)] * 6, key.init_state - 16.0])
-    (answers,) = {tuple(a.step for a in e.attempt.answers) for e in events if isinstance(e, Finished)}
-    assert answers == (0, 8)
+    (steps,) = {tuple(query.step for query in e.attempt.queries) for e in events if isinstance(e, Finished)}
+    assert steps == (0, 8)
 
 
 def test_another_process_ends_in_the_same_state(libero):
@@ -72,7 +72,7 @@ def test_another_process_ends_in_the_same_state(libero):
 
 
 class Closing(NoopPolicy):
-    """Closes the gripper in the third action of an episode; shows how large the pictures are that it is given."""
+    """Closes the gripper in the third action of an episode; checks the size of the images that it receives."""
 
     sight = Sight.IMAGES
     image_size = 24
@@ -91,7 +91,7 @@ def test_an_episode_ends_where_the_goal_holds():
     assert outcome.success and len(outcome.actions) == 3
 
 
-def test_pictures_are_taken_at_queries_only():
+def test_images_are_rendered_at_queries_only():
     seen = []
 
     class Watched(FakeSimulator):
@@ -116,7 +116,7 @@ def test_an_exception_in_the_simulator_is_an_error_with_its_cause():
 
 
 class Faulty(NoopPolicy):
-    """Fails for one episode of the batch and answers nonsense for another."""
+    """Fails for one episode of the batch and returns an invalid chunk for another."""
 
     def act(self, observations):
         if any(o.episode == EPISODES[0] for o in observations):
@@ -127,7 +127,7 @@ class Faulty(NoopPolicy):
         ]
 
 
-def test_a_failing_policy_spoils_its_own_episodes_only():
+def test_a_failing_policy_ends_its_own_episodes_only():
     _, events = play(Faulty(), simulators(), EPISODES[:4])
     found = results(events)
     assert "policy noop: cannot act here" in found[EPISODES[0]].message and "ZeroDivisionError" in found[EPISODES[0]].trace
@@ -135,27 +135,27 @@ def test_a_failing_policy_spoils_its_own_episodes_only():
     assert all(isinstance(found[key], Outcome) for key in EPISODES[2:4])
 
 
-class Remembering(NoopPolicy):
-    """Turns by as much as it has been asked in the episode, and cannot answer for one of them once it has begun."""
+class Counting(NoopPolicy):
+    """Turns in proportion to the queries of the episode, and fails at the second query of one of them."""
 
     def __init__(self):
-        self.asked = {}
+        self.queries = {}
 
     def reset(self, episode):
-        self.asked[episode] = 0
+        self.queries[episode] = 0
 
     def act(self, observations):
         chunks = super().act(observations)
         for o, chunk in zip(observations, chunks, strict=True):
-            self.asked[o.episode] += 1
-            chunk.actions[:, 3] = self.asked[o.episode] / 100
-            if o.episode == EPISODES[3] and self.asked[o.episode] == 2:
+            self.queries[o.episode] += 1
+            chunk.actions[:, 3] = self.queries[o.episode] / 100
+            if o.episode == EPISODES[3] and self.queries[o.episode] == 2:
                 raise KeyError("lost the thread")
         return chunks
 
 
 def test_a_failure_beside_it_does_not_change_an_episode():
-    _, events = play(Remembering(), simulators(), EPISODES[2:4])
+    _, events = play(Counting(), simulators(), EPISODES[2:4])
     found = results(events)
     assert "lost the thread" in found[EPISODES[3]].message
     assert found[EPISODES[2]].actions[:, 3].tolist() == [0.01] * 8 + [0.02] * 8
@@ -166,9 +166,9 @@ class TooFew(NoopPolicy):
         return []
 
 
-def test_a_policy_answers_every_observation():
+def test_a_policy_returns_a_chunk_for_every_observation():
     _, events = play(TooFew(), simulators(), EPISODES[:1])
-    assert "answered 1 observations with 0 chunks" in results(events)[EPISODES[0]].message
+    assert "returned 0 chunks for 1 observations" in results(events)[EPISODES[0]].message
 
 
 def test_a_failure_that_cannot_be_filmed_stays_a_failure(tmp_path):

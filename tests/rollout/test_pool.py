@@ -18,13 +18,13 @@ JOBS = [EpisodeKey("object", 0, i) for i in range(4)]
 
 
 class Queue:
-    """First in, first out; remembers what was put back and for which task a job was asked."""
+    """First in, first out; records what was put back and the tasks for which a job was requested."""
 
     def __init__(self, jobs):
-        self.left, self.again, self.asked_for = deque(jobs), [], []
+        self.left, self.again, self.requested_for = deque(jobs), [], []
 
     def next(self, task):
-        self.asked_for.append(task)
+        self.requested_for.append(task)
         return self.left.popleft() if self.left else None
 
     def put_back(self, job):
@@ -59,11 +59,11 @@ def pids(events):
     return [event.pid for event in events if isinstance(event, Started)]
 
 
-def test_every_job_once_in_as_many_processes_as_asked_for(run):
+def test_every_job_once_in_the_given_number_of_processes(run):
     complete, events, queue = run(Tally())
     assert complete and set(results(events)) == set(JOBS) and not queue.again
     assert set(results(events).values()) == set(pids(events)) and len(set(pids(events))) == 2
-    assert queue.asked_for[:2] == [None, None] and set(queue.asked_for[2:]) == {("object", 0)}
+    assert queue.requested_for[:2] == [None, None] and set(queue.requested_for[2:]) == {("object", 0)}
 
 
 def test_no_more_processes_than_jobs(run):
@@ -75,7 +75,7 @@ def test_a_worker_is_replaced_after_its_jobs(run):
     _, events, queue = run(Tally(), workers=1, recycle=2)
     first, same, second, last = pids(events)
     assert first == same != second == last
-    assert queue.asked_for[2] is None  # a new worker has no task loaded
+    assert queue.requested_for[2] is None  # a new worker has no task loaded
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_kill_from_outside_loses_nothing(run):
     assert {e.error.type for e in events if isinstance(e, Retried)} == {"Killed"}
 
 
-def test_who_is_always_killed_is_given_up(run):
+def test_a_job_that_is_always_killed_is_given_up(run):
     _, events, _ = run(Tally(), JOBS[:1], on_event=lambda e, pool: isinstance(e, Started) and os.kill(e.pid, signal.SIGKILL))
     assert results(events)[JOBS[0]].type == "Killed" and len(pids(events)) == KILLED_ATTEMPTS
 
@@ -135,7 +135,7 @@ def test_requests_are_answered_and_later_attempts_alone(run):
         batches.append([(attempt.job.init_state, attempt.number) for attempt in attempts])
         assert [attempt.job for attempt in attempts] == [observation.episode for observation in observations]
         if attempts[0].number == 1:
-            time.sleep(0.3)  # so that the other worker asks meanwhile
+            time.sleep(0.3)  # so that the other worker sends its request, too
             return [ErrorReport("Fault", "", "")] * len(attempts)
         return [np.full((1, 7), float(attempt.job.init_state)) for attempt in attempts]
 
@@ -179,10 +179,10 @@ def test_a_simulator_that_cannot_be_made_is_an_error(run):
     assert results(events)[JOBS[0]].message == "no display"
 
 
-def test_ten_errors_in_a_row_are_hopeless():
+def test_ten_errors_in_a_row_are_a_reason_to_stop():
     streak = ErrorStreak("episodes")
     for error in [*["a crash"] * 9, None, *["a hang"] * 9]:
         streak.add(error)
-        assert streak.hopeless is None
+        assert streak.stop_reason is None
     streak.add("no memory")
-    assert streak.hopeless == "10 episodes in a row ended in errors, the last one: no memory"
+    assert streak.stop_reason == "10 episodes in a row ended in errors, the last one: no memory"

@@ -1,4 +1,4 @@
-"""What a model reports, from its chunks to the run folder: a model made of known numbers, a simulator of a few lines."""
+"""Reported queries, from chunks to the run folder, with a fake model of known numbers and a fake simulator."""
 
 import dataclasses
 import json
@@ -47,7 +47,7 @@ class Fake(NoopPolicy):
 
 @pytest.fixture
 def evaluate_fake(monkeypatch, tmp_path, capsys):
-    """Evaluate a fake model on two short episodes of Object: the result, and what was said."""
+    """Evaluate a fake model on two short episodes of Object: the result, and standard error."""
     suite = dataclasses.replace(load_suite("object"), horizon=HORIZON)
     monkeypatch.setattr(plan, "load_suites", lambda name: [suite])
     monkeypatch.setattr(evaluate_module, "make_simulator", make_fake)
@@ -77,22 +77,22 @@ def test_a_model_s_run_holds_what_it_reported(evaluate_fake, schema):
 
     queries = read_queries(folder)
     for each in read_episodes(folder):
-        assert each.queries == 5 and [answer.step for answer in queries[each.key]] == [0, 8, 16, 24, 32]
+        assert each.queries == 5 and [query.step for query in queries[each.key]] == [0, 8, 16, 24, 32]
         times = {"preprocess": 2.0, "vision": 10.5, "decoder": 20.25}
         expected = QueryRecord(24, (33, 9), 21, times, 2997.0, policy_ms=queries[each.key][3].policy_ms)
         assert queries[each.key][3] == expected and expected.policy_ms > 0
-        told = each.metrics
-        assert [told[f"kept_tokens_{name}"] for name in ("min", "mean", "max")] == [39, 41, 43]
-        assert told["kept_tokens_sd"] == math.sqrt(2) and each.kept_tokens_by_camera == [32, 9]
-        assert (told["preprocess_ms_mean"], told["model_ms_mean"], told["gflops_mean"]) == (2.0, 30.75, 2997.0)
-        assert (told["vision_ms_mean"], told["prune_ms_mean"], told["decoder_ms_mean"]) == (10.5, None, 20.25)
+        metrics = each.metrics
+        assert [metrics[f"kept_tokens_{name}"] for name in ("min", "mean", "max")] == [39, 41, 43]
+        assert metrics["kept_tokens_sd"] == math.sqrt(2) and each.kept_tokens_by_camera == [32, 9]
+        assert (metrics["preprocess_ms_mean"], metrics["model_ms_mean"], metrics["gflops_mean"]) == (2.0, 30.75, 2997.0)
+        assert (metrics["vision_ms_mean"], metrics["prune_ms_mean"], metrics["decoder_ms_mean"]) == (10.5, None, 20.25)
 
-    told = result.to_dict()
+    total = result.to_dict()
     assert (
-        told["kept_tokens_mean"] == 41
-        and told["visual_tokens"] == 512
-        and told["policy_ms_mean"] > 0
-        and told["kept_tokens_sd"] == math.sqrt(2)
+        total["kept_tokens_mean"] == 41
+        and total["visual_tokens"] == 512
+        and total["policy_ms_mean"] > 0
+        and total["kept_tokens_sd"] == math.sqrt(2)
     )
     assert "| object | all |  | 2 | 0 | 0.0 | 0.0 - 65.8 | - | 41.0 ± 1.4 | 2997.0 |" in (folder / "summary.md").read_text()
     assert "  checkpoint  none (numbers only)\n  pruner      [arithmetic] (there is no other)" in said
@@ -104,8 +104,8 @@ def test_models_of_another_identity_do_not_share_a_folder(evaluate_fake):
         evaluate_fake(Fake("bfloat16"), trials=1)
 
 
-class Liar(Fake):
-    """Reports a time that cannot be, in one episode."""
+class InvalidTimes(Fake):
+    """Reports an invalid time in one episode."""
 
     def act(self, observations):
         chunks = super().act(observations)
@@ -113,32 +113,32 @@ class Liar(Fake):
         return [Chunk(c.actions, c.kept_tokens, ms) for c, ms in zip(chunks, times, strict=True)]
 
 
-def test_numbers_that_cannot_be_spoil_their_own_episode_only(evaluate_fake):
-    result, _ = evaluate_fake(Liar())
-    fine, spoilt = sorted(read_episodes(result.run_dir), key=lambda e: e.key)
-    assert fine.status is Status.FAILURE and fine.metrics["kept_tokens_mean"] == 41 and fine.metrics["model_ms_mean"] is None
-    assert spoilt.status is Status.ERROR and "times that cannot be: {'vision': nan}" in spoilt.error["message"]
-    assert set(read_queries(result.run_dir)) == {fine.key}
+def test_invalid_numbers_end_their_own_episode_only(evaluate_fake):
+    result, _ = evaluate_fake(InvalidTimes())
+    valid, failed = sorted(read_episodes(result.run_dir), key=lambda e: e.key)
+    assert valid.status is Status.FAILURE and valid.metrics["kept_tokens_mean"] == 41 and valid.metrics["model_ms_mean"] is None
+    assert failed.status is Status.ERROR and "{'vision': nan}" in failed.error["message"]
+    assert set(read_queries(result.run_dir)) == {valid.key}
 
 
-def answers(*kept):
+def queries_of(*kept):
     return [QueryRecord(8 * i, k, None, {}) for i, k in enumerate(kept)]
 
 
 def test_the_last_line_of_an_episode_counts_and_half_a_line_does_not(tmp_path):
-    write_queries(tmp_path, KEY, answers((1, 2)))
+    write_queries(tmp_path, KEY, queries_of((1, 2)))
     other = KEY._replace(init_state=1)
-    write_queries(tmp_path, other, answers((5, 6)))
-    write_queries(tmp_path, KEY, answers((3, 4), (7, 8)))
+    write_queries(tmp_path, other, queries_of((5, 6)))
+    write_queries(tmp_path, KEY, queries_of((3, 4), (7, 8)))
     with open(tmp_path / "queries.jsonl", "a") as file:
         file.write('{"suite": "object", "task_id": 3, "init')  # the machine stopped here
-    write_queries(tmp_path, KEY._replace(repeat=1), answers((9, 9)))
-    expected = {KEY: answers((3, 4), (7, 8)), other: answers((5, 6)), KEY._replace(repeat=1): answers((9, 9))}
+    write_queries(tmp_path, KEY._replace(repeat=1), queries_of((9, 9)))
+    expected = {KEY: queries_of((3, 4), (7, 8)), other: queries_of((5, 6)), KEY._replace(repeat=1): queries_of((9, 9))}
     assert read_queries(tmp_path) == expected
 
 
 def test_policies_that_report_nothing_write_nothing(tmp_path):
-    write_queries(tmp_path, KEY, answers(None, None))
+    write_queries(tmp_path, KEY, queries_of(None, None))
     assert read_queries(tmp_path) == {} and list(tmp_path.iterdir()) == []
     write_queries(tmp_path, KEY, [QueryRecord(0, None, None, {"network": 3.5})])
     assert read_queries(tmp_path) == {KEY: [QueryRecord(0, None, None, {"network": 3.5})]}
@@ -158,9 +158,9 @@ def test_a_recorded_episode_has_its_queries(tmp_path):
     folder = RunFolder(tmp_path / "r", run())
     (tmp_path / "r" / "episodes.jsonl").mkdir()
     with pytest.raises(RecordError):
-        folder.add(episode(), None, answers((3, 4)))
+        folder.add(episode(), None, queries_of((3, 4)))
     folder.close()
-    assert read_queries(tmp_path / "r") == {KEY: answers((3, 4))}
+    assert read_queries(tmp_path / "r") == {KEY: queries_of((3, 4))}
 
 
 @pytest.mark.parametrize("kept", [(), (3, -1)])

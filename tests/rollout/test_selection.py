@@ -32,6 +32,6 @@ def test_numbers(text, expected):
 
 
 @pytest.mark.parametrize("text", ["5", "3-1", "-1", "1-", "", "a", "1,,2"])
-def test_numbers_that_are_none(text):
+def test_invalid_numbers(text):
     with pytest.raises(UsageError, match="--x"):
         numbers(text, 5, "--x")

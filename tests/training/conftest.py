@@ -21,7 +21,7 @@ from vla_bench.training.samples import SampleLoader
 
 from .. import nanos
 from ..trainings import TASK, demonstration
-from ..trainings import request as asked
+from ..trainings import request as train_request
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,20 +32,20 @@ def one_thread():
 
 
 @pytest.fixture(autouse=True)
-def no_picture(request, monkeypatch):
-    """Drawing the curve takes longer than a few steps of training: it is drawn where a test asks for `picture`."""
-    if "picture" not in request.fixturenames:
+def no_plot(request, monkeypatch):
+    """Plotting takes longer than a few steps of training: only tests with the fixture `plot` do it."""
+    if "plot" not in request.fixturenames:
         monkeypatch.setattr(finetune, "plot_log", lambda *_: None)
 
 
 @pytest.fixture
-def picture():
-    """Trainings of this test draw their curve."""
+def plot():
+    """Trainings of this test plot their curve."""
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
-    """Nobody may change it; its pictures are prepared."""
+    """Shared, so not to be changed; its images are prepared."""
     folder = tmp_path_factory.mktemp("demos")
     (folder / "libero_object").mkdir()
     write_demos(folder / "libero_object" / f"{TASK}_demo.hdf5", {"num_demos": 2}, [demonstration(0), demonstration(1)])
@@ -56,7 +56,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="session")
 def dense(data, tmp_path_factory):
     """The checkpoint of a nano without a pruner after one step."""
-    return train(asked(data, tmp_path_factory.mktemp("dense"), steps=1)).checkpoint
+    return train(train_request(data, tmp_path_factory.mktemp("dense"), steps=1)).checkpoint
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ def test_augmentation_against_plain_arithmetic():
 
 
 def augmented_by_hand(image, place, brightness, contrast, saturation, hue):
-    """The reference's augmentation of one picture (S, S, 3), pixel by pixel; the last four are what is added or multiplied."""
+    """The reference's augmentation of one image (S, S, 3), pixel by pixel; the last four are what is added or multiplied."""
     size, side = len(image), 0.9**0.5
     found = np.empty_like(image)
     for row, column in np.ndindex(size, size):

@@ -1,4 +1,4 @@
-"""What `--data` means: folders, links, one file, and demonstrations that are not all made."""
+"""The values of `--data`: folders, links, one file, and incomplete demonstrations."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..public_demos import public_file
 from ..trainings import request
 
 
-def test_the_demonstration_files_of_what_is_asked_for(tmp_path):
-    """Links are followed, also round in a circle; a file is one; what is not there is said not to be."""
+def test_demonstration_files(tmp_path):
+    """Links are followed, also in loops; a file is one; a missing folder is an error."""
     disk, demos = tmp_path / "disk", tmp_path / "demos"
     (disk / "goal").mkdir(parents=True)
     demos.mkdir()
@@ -32,7 +32,7 @@ def test_the_demonstration_files_of_what_is_asked_for(tmp_path):
         demo_files(tmp_path / "empty")
 
 
-def test_one_file_is_trained_on_and_its_pictures_lie_beside_it(data, tmp_path):
+def test_one_file_is_trained_on_and_its_images_are_prepared_beside_it(data, tmp_path):
     (tmp_path / "libero_object").mkdir()
     file = shutil.copy(demo_files(data)[0], tmp_path / "libero_object")
     done = train(request(Path(file), tmp_path / "out", steps=1))
@@ -40,7 +40,7 @@ def test_one_file_is_trained_on_and_its_pictures_lie_beside_it(data, tmp_path):
     assert (tmp_path / "libero_object" / ".frames").is_dir()
 
 
-def test_demonstrations_that_are_not_all_made_are_warned_of(data, tmp_path, caplog):
+def test_incomplete_demonstrations_are_warned_of(data, tmp_path, caplog):
     demos = tmp_path / "demos"
     (demos / "parts").mkdir(parents=True)
     (demos / "demos.json").touch()

@@ -43,12 +43,12 @@ def test_only_what_changed_is_prepared_again(data, tmp_path):
     assert np.array_equal(second.images[rows], np.stack(picked))
 
 
-def test_beside_demonstrations_that_nobody_may_write_to_nothing_is_prepared(data, tmp_path, monkeypatch):
+def test_read_only_demonstrations_are_prepared_elsewhere(data, tmp_path, monkeypatch):
     shutil.copytree(data / "libero_object", tmp_path / "demos" / "libero_object")
     allowed = os.access
     monkeypatch.setattr(os, "access", lambda path, *mode: "demos" not in Path(path).parts and allowed(path, *mode))
     train(request(tmp_path / "demos", tmp_path / "out", steps=1))
     assert not (tmp_path / "demos" / ".frames").exists() and len(list((tmp_path / "out" / ".frames").glob("[!.]*"))) == 1
-    shutil.move(tmp_path / "out" / ".frames", tmp_path / "demos")  # prepared by somebody who may: found there
+    shutil.move(tmp_path / "out" / ".frames", tmp_path / "demos")  # prepared with write permission: used from there
     train(request(tmp_path / "demos", tmp_path / "out", steps=1, resume=True))
     assert not (tmp_path / "out" / ".frames").exists()

@@ -58,5 +58,5 @@ def test_weights_that_are_all_trained_are_float32(dense, monkeypatch):
     asked = []
     monkeypatch.setattr(finetune, "load", lambda *a, **k: asked.append(k["dtype"]) or load(*a, **k))
     for rank in (0, 4):
-        finetune.start(recipe("nano-lightvla").with_options(start=str(dense), lora_rank=rank), torch.device("cpu"))
+        finetune.load_start(recipe("nano-lightvla").with_options(start=str(dense), lora_rank=rank), torch.device("cpu"))
     assert asked == [torch.float32, None]

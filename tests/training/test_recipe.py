@@ -22,9 +22,11 @@ def test_every_recipe_can_be_written_down():
 
 def test_steps_that_prune_as_evaluation_does_are_spread_evenly(data, tmp_path):
     half = replace(RECIPES["nano-lightvla"], kept_once=0.5)
-    assert [half.once(step) for step in range(6)] == [False, True] * 3
-    assert sum(replace(half, kept_once=0.3).once(step) for step in range(100)) == 30
-    assert not any(replace(half, kept_once=0.0).once(step) for step in range(100)) and RECIPES["paper"].kept_once == 0
+    assert [half.prunes_as_evaluated(step) for step in range(6)] == [False, True] * 3
+    assert sum(replace(half, kept_once=0.3).prunes_as_evaluated(step) for step in range(100)) == 30
+    assert (
+        not any(replace(half, kept_once=0.0).prunes_as_evaluated(step) for step in range(100)) and RECIPES["paper"].kept_once == 0
+    )
     with pytest.raises(UsageError, match="--kept-once"):
         replace(half, kept_once=1.0)
 

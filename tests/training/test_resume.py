@@ -1,4 +1,4 @@
-"""A training that was killed, stopped, prolonged or looked at ends as if nothing had happened; what changed is refused."""
+"""A training that was killed, stopped, prolonged or exported ends as an uninterrupted one; changes are refused."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_other_data_or_another_start_cannot_resume(data, tmp_path):
     write_demos(grown / "libero_object" / f"{TASK.replace('milk', 'butter')}_demo.hdf5", {}, [demonstration(2)])
     for again in (request(grown, tmp_path / "dense", steps=1, resume=True), request(grown, tmp_path / "dense", steps=1)):
         with pytest.raises(NotComparableError, match="whose data changed"):
-            train(replace(again, resume=True) if again.resume else replace(again, export=tmp_path / "look"))
+            train(replace(again, resume=True) if again.resume else replace(again, export=tmp_path / "export"))
     other = train(request(data, tmp_path / "other", steps=1, seed=9)).checkpoint
     shutil.rmtree(dense)
     shutil.copytree(other, dense)
@@ -73,31 +73,31 @@ def test_other_data_or_another_start_cannot_resume(data, tmp_path):
         train(request(grown, tmp_path / "tuned", "nano-lightvla", start=str(dense), steps=2, resume=True))
 
 
-def test_a_training_can_be_prolonged_and_looked_at_on_its_way(data, tmp_path, picture):
+def test_a_training_can_be_prolonged_and_exported_before_its_end(data, tmp_path, plot):
     """Two steps of ten, then two more of four: as if it had been four from the start."""
     straight = train(request(data, tmp_path / "straight", steps=4))
     way = tmp_path / "way"
     planned = request(data, way, steps=10)
     train(planned, lambda step, *_: signal.raise_signal(signal.SIGINT) if step == 2 else None)
-    looked = train(TrainRequest(recipe("paper"), data, way, "cpu", export=tmp_path / "look"))  # whatever recipe is asked for
-    assert looked.steps == 2 and looked.exit_code == 0 and load(looked.checkpoint, device="cpu").kind.value == "openvla-oft"
-    assert len((way / "log.csv").read_text().splitlines()) == 3 and (tmp_path / "look" / "training.png").exists()
+    exported = train(TrainRequest(recipe("paper"), data, way, "cpu", export=tmp_path / "export"))  # whatever recipe is asked for
+    assert exported.steps == 2 and exported.exit_code == 0 and load(exported.checkpoint, device="cpu").kind.value == "openvla-oft"
+    assert len((way / "log.csv").read_text().splitlines()) == 3 and (tmp_path / "export" / "training.png").exists()
     train(request(data, way, resume=True, steps=4))
     left, right = weights(straight.checkpoint.parent), weights(way)
     assert all(torch.equal(left[name], right[name]) for name in left)
     with pytest.raises(UsageError, match="holds no training"):
-        train(replace(planned, out=tmp_path / "nothing", export=tmp_path / "look"))
+        train(replace(planned, out=tmp_path / "nothing", export=tmp_path / "export"))
 
 
-def test_a_training_that_runs_can_be_looked_at(data, tmp_path):
-    looked = []
+def test_a_running_training_can_be_exported(data, tmp_path):
+    exported = []
 
-    def look(step, *_):
+    def export(step, *_):
         if step == 3:  # saved every two steps
-            looked.append(train(replace(request(data, tmp_path / "way"), export=tmp_path / "look")))
+            exported.append(train(replace(request(data, tmp_path / "way"), export=tmp_path / "export")))
 
-    done = train(request(data, tmp_path / "way", steps=4), look)
-    assert done.finished and looked[0].steps == 2 and load(looked[0].checkpoint, device="cpu").statistics
+    done = train(request(data, tmp_path / "way", steps=4), export)
+    assert done.finished and exported[0].steps == 2 and load(exported[0].checkpoint, device="cpu").statistics
     assert len(done.log.read_text().splitlines()) == 5
 
 

@@ -18,7 +18,7 @@ from vla_bench.training.samples import SampleLoader
 from ..trainings import demonstration
 
 
-def test_chunks_do_not_cross_what_nobody_should_imitate(frames):
+def test_chunks_do_not_cross_segments(frames):
     starts = chunk_starts(frames.segment, 8)
     assert starts.tolist() == [*range(0, 7), *range(20, 27)]  # 14 frames of the first segment, 6 of the second: too few
 
@@ -36,15 +36,15 @@ def test_a_batch_depends_on_seed_and_step_alone_and_can_be_shared(samples):
 def test_chunks_near_a_switch_of_the_gripper_are_drawn_more_often(longer):
     frames, made = longer
     samples = SampleLoader(frames, NANO, *made, switch_weight=3.0)
-    chances = samples.chances
-    weights = dict(zip(samples.starts.tolist(), (chances / chances.min()).round(6).tolist(), strict=True))
+    probabilities = samples.probabilities
+    weights = dict(zip(samples.starts.tolist(), (probabilities / probabilities.min()).round(6).tolist(), strict=True))
     # From 15 steps before a switch, where the next chunk ends with it; never for that of another demonstration.
     near = {*range(15, 31), 40, 41}
     assert weights == {start: 3.0 if start in near else 1.0 for start in [*range(33), *range(40, 63)]}
 
 
 def test_the_last_steps_are_learnt_with_the_last_action_repeated(longer):
-    """The first 40 frames end a demonstration, the other 30 are cut off by something that nobody should imitate."""
+    """The first 40 frames end a demonstration, the other 30 are cut off by a push."""
     frames, made = longer
     plain, filled = SampleLoader(frames, NANO, *made), SampleLoader(frames, NANO, *made, fill_ends=True)
     assert set(filled.starts) - set(plain.starts) == {33, 34, 35, 36, 37, 38, 39}

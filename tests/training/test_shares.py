@@ -19,9 +19,9 @@ def test_suites_are_drawn_by_their_shares_and_their_tasks_evenly(longer):
     three = np.repeat([0, 1, 2], (30, 10, 30))
     uneven = replace(frames, instruction=three, instructions=("a", "b", "c"), suites=("libero_goal", "libero_goal", "libero_10"))
     samples = SampleLoader(uneven, NANO, *made, switch_weight=3.0, shares=parse_shares("long=3"))
-    chances, task = samples.chances, three[samples.starts]
-    assert [chances[task == i].sum() for i in range(3)] == pytest.approx([1 / 8, 1 / 8, 3 / 4])
-    assert chances[task == 2].max() / chances[task == 2].min() == pytest.approx(3.0)
+    probabilities, task = samples.probabilities, three[samples.starts]
+    assert [probabilities[task == i].sum() for i in range(3)] == pytest.approx([1 / 8, 1 / 8, 3 / 4])
+    assert probabilities[task == 2].max() / probabilities[task == 2].min() == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize("text", ["long", "long=0", "long=nan", "libero_10=2", "long=1,=2"])

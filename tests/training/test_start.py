@@ -1,4 +1,4 @@
-"""What a training begins with: bundled, trained, public or adapted weights, and pruners that learn."""
+"""Starting points of a training: bundled, trained, public or adapted weights, and trainable pruners."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ..trainings import request, weights
 
 
 def test_the_recipe_of_nano_lightvla_starts_from_the_bundled_nano_oft():
-    begun = finetune.start(RECIPES["nano-lightvla"], torch.device("cpu"))
-    assert begun.tokenizer_file.parent.name == "nano-oft" and begun.sha256 and begun.model.pruner.name == "lightvla"
+    start = finetune.load_start(RECIPES["nano-lightvla"], torch.device("cpu"))
+    assert start.tokenizer_file.parent.name == "nano-oft" and start.sha256 and start.model.pruner.name == "lightvla"
 
 
 def test_a_training_begins_where_another_ended(data, tmp_path):
@@ -40,7 +40,7 @@ def test_a_training_begins_where_another_ended(data, tmp_path):
     pruned = train(request(data, tmp_path / "pruned", "nano-lightvla", start=str(first), steps=1))
     assert load(pruned.checkpoint, device="cpu").model.pruner.name == "lightvla"
     shutil.rmtree(first / "checkpoint")
-    with pytest.raises(UsageError, match="has not ended"):
+    with pytest.raises(UsageError, match="has not finished"):
         train(replace(again, out=tmp_path / "third"))
 
 
@@ -84,5 +84,5 @@ def test_a_pruner_that_learns_nothing_is_refused(data, tmp_path, pruner):
 @pytest.mark.parametrize("pruner", ["none", "lightvla", "lightvla-star-llm2", "with-parameters"])
 def test_a_pruner_that_learns_is_not(monkeypatch, pruner):
     monkeypatch.setitem(BUILT_IN, "with-parameters", "tests.made_checkpoints:TopK")
-    begun = finetune.start(recipe("nano-oft").with_options(pruner=pruner), torch.device("cpu"))
-    assert begun.model.pruner is None or begun.model.pruner.learns
+    start = finetune.load_start(recipe("nano-oft").with_options(pruner=pruner), torch.device("cpu"))
+    assert start.model.pruner is None or start.model.pruner.learns

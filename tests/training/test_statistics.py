@@ -1,4 +1,4 @@
-"""One scale a model: of all demonstrations or of its start, found again at evaluation."""
+"""One scale per model: of all demonstrations or of its start, and used in evaluation."""
 
 from __future__ import annotations
 

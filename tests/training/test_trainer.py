@@ -1,4 +1,4 @@
-"""The loop: the loss falls, two processes and micro-batches are one step, memory that runs out is said."""
+"""The training loop: the loss falls, two processes and micro-batches are one step, out of memory is reported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .. import nanos
 from ..trainings import request, weights
 
 
-def test_training_lowers_the_loss_and_leaves_a_checkpoint_that_loads(data, tmp_path, picture):
+def test_training_lowers_the_loss_and_leaves_a_checkpoint_that_loads(data, tmp_path, plot):
     seen = []
     done = train(request(data, tmp_path, steps=12, batch=4, pruner="lightvla"), lambda *row: seen.append(row[2]))
     first, last = (np.mean([row["action"] for row in part]) for part in (seen[:5], seen[-5:]))
@@ -34,7 +34,7 @@ def test_training_lowers_the_loss_and_leaves_a_checkpoint_that_loads(data, tmp_p
 
 
 def test_two_processes_train_as_one(data, tmp_path):
-    """Half a batch each gives the same gradients and means, to rounding, and so the same weights; pictures are prepared once."""
+    """Half a batch each gives the same gradients and means, to rounding, and so the same weights; images are prepared once."""
     train(request(data, tmp_path / "one", steps=2, batch=4, pruner="lightvla"))
     bare = shutil.copytree(data / "libero_object", tmp_path / "demos" / "libero_object").parent
     arguments = f"train --recipe nano-oft --pruner lightvla --data {bare} --out {tmp_path / 'two'} --steps 2 --batch 4 --seed 3"

@@ -154,10 +154,10 @@ def test_every_texture_that_a_style_can_choose_is_there():
 
 
 def test_textures_are_small_and_the_same_everywhere():
-    pictures = textures.images()
-    assert pictures == textures.images()
-    assert sum(map(len, pictures.values())) < 1_000_000
-    for content in pictures.values():
+    images = textures.images()
+    assert images == textures.images()
+    assert sum(map(len, images.values())) < 1_000_000
+    for content in images.values():
         width, height = Image.open(io.BytesIO(content)).convert("RGB").size
         assert width == height <= 128
 

@@ -1,4 +1,4 @@
-"""What rollouts and recording need of a simulator, and that LIBERO's has it."""
+"""The simulator interface of rollouts and recording, and that LIBERO's simulator has it."""
 
 from vla_bench.world.protocol import RecordingSimulator, Simulator, make_simulator
 

@@ -17,13 +17,13 @@ ARM = slice(1, 8)  # of a state
 
 
 def joints(world):
-    """Name -> the numbers of a state (time, qpos, qvel) that are its place; in the order of the model."""
-    found, at = {}, 1
+    """Name -> the numbers of a state (time, qpos, qvel) that are its position; in the order of the model."""
+    slices, at = {}, 1
     for joint in ET.fromstring(world.model_xml).find("worldbody").iter():
         if joint.tag in ("joint", "freejoint"):
             free = joint.tag == "freejoint" or joint.get("type") == "free"
-            found[joint.get("name")] = range(at, at := at + (7 if free else 1))
-    return found
+            slices[joint.get("name")] = range(at, at := at + (7 if free else 1))
+    return slices
 
 
 def objects(world):

@@ -12,7 +12,7 @@ from vla_bench.world.init_states import read_init_states
 from vla_bench.world.libero import init_states_file
 
 
-class Undrawn:
+class NoRenderer:
     """Stands in for robosuite's OpenGL context, which takes longer to make than all the rest of a task."""
 
     offscreen = True
@@ -23,7 +23,7 @@ class Undrawn:
 
 
 def check_tasks(suite_name, pack, monkeypatch):
-    """Every task starts; every init state fits; no goal holds at the start.  Of the first task both cameras draw pictures."""
+    """Every task starts; every init state fits; no goal holds at the start.  Both cameras render the first task."""
     world = World(load_suite(suite_name), pack)
     try:
         for task in world.suite.tasks:
@@ -36,8 +36,8 @@ def check_tasks(suite_name, pack, monkeypatch):
             world.reset(0)
             assert np.isfinite(world.state).all()
             if task is world.suite.tasks[0]:
-                assert all(len(np.unique(picture)) > 50 for picture in world.draw().values())
-                monkeypatch.setattr("robosuite.environments.base.MjRenderContextOffscreen", Undrawn)
+                assert all(len(np.unique(image)) > 50 for image in world.render().values())
+                monkeypatch.setattr("robosuite.environments.base.MjRenderContextOffscreen", NoRenderer)
     finally:
         world.close()
 

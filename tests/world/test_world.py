@@ -1,4 +1,4 @@
-"""The world equals LIBERO's own environment bit for bit, and depends on nothing but its init state."""
+"""World equals LIBERO's own environment bit for bit, and an episode depends on its init state and actions alone."""
 
 from contextlib import contextmanager
 
@@ -61,11 +61,11 @@ def libero_s_own(world, init_state, **more):
 
 
 @pytest.mark.parametrize(("suite", "task"), [("object", 0), ("goal", 7)])
-def test_looking_only_at_queries_changes_nothing(make_world, suite, task):
+def test_rendering_only_at_queries_changes_nothing(make_world, suite, task):
     """Against LIBERO's own always-rendering environment, too: states, images, proprioception."""
     world = make_world(suite, task)
-    asked = run(world, 3, always=False)
-    assert_same(asked, run(world, 3, always=True))
+    lazy = run(world, 3, always=False)
+    assert_same(lazy, run(world, 3, always=True))
 
     with libero_s_own(world, 3) as (stock, observation):
         recorded = [(observation, stock.get_sim_state())]
@@ -73,7 +73,7 @@ def test_looking_only_at_queries_changes_nothing(make_world, suite, task):
             observation, *_ = stock.step(action)
             if i % CHUNK == 0:
                 recorded.append((observation, stock.get_sim_state()))
-    for (ours, state), (theirs, their_state) in zip(asked, recorded, strict=True):
+    for (ours, state), (theirs, their_state) in zip(lazy, recorded, strict=True):
         assert np.array_equal(state, their_state)
         assert np.array_equal(ours.images["agentview"], theirs["agentview_image"])
         assert np.array_equal(ours.images["robot0_eye_in_hand"], theirs["robot0_eye_in_hand_image"])
@@ -118,13 +118,13 @@ def run_states(world, init_state):
     return np.array([(world.step(action), world.state)[1] for action in ACTIONS])
 
 
-def test_two_worlds_in_one_process_draw_and_describe_their_own_scene(make_world):
+def test_two_worlds_in_one_process_render_and_describe_their_own_scene(make_world):
     kitchen, floor = make_world("goal", 0), make_world("object", 0)
     kitchen.reset(0)
-    before = kitchen.draw()
+    before = kitchen.render()
     floor.reset(0)
-    other = floor.draw()
-    after = kitchen.draw()
+    other = floor.render()
+    after = kitchen.render()
     assert np.array_equal(before["agentview"], after["agentview"])
     assert not np.array_equal(before["agentview"], other["agentview"])
     assert "flat_stove" in kitchen.model_xml and "flat_stove" not in floor.model_xml

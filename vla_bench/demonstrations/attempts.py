@@ -1,7 +1,7 @@
-"""The attempts at demonstrations of each task: those that were made, and which comes next.
+"""The attempts at demonstrations of each task: those made so far, and the next one.
 
-Whatever the number of workers and however often the command was interrupted, the attempts made are the same: numbers 0,
-1, 2, ... up to the one with which the task has what was asked for.
+The attempts made do not depend on the number of workers or on interruptions: numbers 0, 1, 2, ... up to the one that
+completes the task.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from vla_bench.errors import RecordError
 from vla_bench.stats import Rate, wilson
 from vla_bench.suites import Suite, Task, load_suite
 
-PARTS = "parts"  # below the folder of the data set: demonstrations of tasks that are not complete
-HOPELESS = 20  # attempts without one success after which a task is given up
-MOST_PER_DEMO = 4  # attempts for every demonstration asked for
-JSON_KEYS = {"learner_steps": "led"}  # where a line's key is not the attribute's name
+PARTS = "parts"  # subfolder of the data set: demonstrations of incomplete tasks
+MAX_FAILED_ATTEMPTS = 20  # attempts without one success after which a task is given up
+MAX_ATTEMPTS_PER_DEMO = 4  # attempts for every requested demonstration
+JSON_KEYS = {"learner_steps": "led"}  # attribute -> key of a line, where they differ
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class AttemptRecord:
     """One finished attempt: a line of `attempts.jsonl`.
 
     steps: control steps, the first `learner_steps` of them by a learner policy.
-    frames: of the demonstration.
-    noops: actions left out because they did nothing.
-    pushes: that took place.
-    disturbed: the arm trembled.
+    frames: length of the demonstration.
+    noops: no-ops that were left out.
+    pushes: pushes of the arm that took place.
+    disturbed: whether noise was added to the expert's commands.
     """
 
     suite: str
@@ -56,7 +56,7 @@ class AttemptRecord:
 
     @classmethod
     def from_json(cls, line: str) -> AttemptRecord:
-        """The inverse of `to_json`; an earlier version, which did not say who trembled, still says who was pushed."""
+        """The inverse of `to_json`.  Lines without `disturbed`, of an earlier version, derive it from `pushes`."""
         table = json.loads(line)
         table.setdefault("disturbed", table.get("pushes", 0) > 0)
         keys = {f.name: JSON_KEYS.get(f.name, f.name) for f in fields(cls)}
@@ -65,21 +65,21 @@ class AttemptRecord:
 
 
 def read_attempts(path: Path) -> list[AttemptRecord]:
-    """Every whole line; the half line of a crash was never an attempt.  Raises RecordError."""
-    found = []
+    """Every complete line of `path`; an incomplete one, left by a crash, is skipped.  Raises RecordError."""
+    attempts = []
     lines = path.read_bytes().split(b"\n") if path.exists() else []
     for number, line in enumerate(lines, 1):
         try:
-            found += [AttemptRecord.from_json(line.decode())] if line.strip() else []
+            attempts += [AttemptRecord.from_json(line.decode())] if line.strip() else []
         except (UnicodeDecodeError, json.JSONDecodeError):
             continue
         except (KeyError, TypeError, ValueError) as error:
             raise RecordError(f"{path}:{number} is not an attempt: {error}", f"mv {path.parent} {path.parent}.old") from error
-    return found
+    return attempts
 
 
 def attempt_seed(seed: int, suite: str, task_id: int, number: int) -> int:
-    """The seed of one attempt, below 2**32: its own, whatever else is made, and another one in a data set of another seed."""
+    """The seed of one attempt, below 2**32, derived from the data set's seed and the attempt alone."""
     return int(np.random.SeedSequence([seed, load_suite(suite).number, task_id, number]).generate_state(1)[0])
 
 
@@ -98,11 +98,11 @@ class TaskProgress:
 
     @property
     def file(self) -> Path:
-        """Where its demonstrations are, relative to the folder: as in LIBERO's own data."""
+        """The file of its demonstrations, relative to the data set's folder, named as in LIBERO's data."""
         return Path(self.suite.libero_name) / f"{self.task.name}_demo.hdf5"
 
     def part(self, number: int) -> Path:
-        """Where the demonstration of one attempt waits for the others."""
+        """The file of one attempt's demonstration until the task is complete, relative to the data set's folder."""
         return Path(PARTS) / self.suite.libero_name / self.task.name / f"attempt_{number:04d}.hdf5"
 
     @property
@@ -111,27 +111,27 @@ class TaskProgress:
 
     @property
     def rate(self) -> Rate:
-        """Successes of what the expert tried: starts that were rejected and errors say nothing about it."""
+        """The expert's success rate, without rejected starts and errors."""
         tried = [a for a in self.attempts.values() if a.ending in (Ending.SUCCESS, Ending.FAILURE)]
         return wilson(len(self.successes), len(tried))
 
     @property
     def limit(self) -> int:
-        """How many attempts there may be."""
-        return HOPELESS if not self.successes else max(HOPELESS, MOST_PER_DEMO * self.wanted)
+        """Largest number of attempts."""
+        return MAX_FAILED_ATTEMPTS if not self.successes else max(MAX_FAILED_ATTEMPTS, MAX_ATTEMPTS_PER_DEMO * self.wanted)
 
     @property
     def done(self) -> bool:
         return len(self.successes) >= self.wanted or self._first_missing(()) is None
 
     def next(self, in_flight: Collection[int]) -> int | None:
-        """The number of the next attempt that is needed even if all those in flight succeed; None when there is none."""
+        """The next attempt that is needed even if all attempts in flight succeed; None when there is none."""
         if len(self.successes) + len(in_flight) >= self.wanted:
             return None
         return self._first_missing(in_flight)
 
     def forget_errors(self) -> None:
-        """An unfinished task makes its attempts that ended in errors again."""
+        """Drop attempts that ended in errors, to make them again; a finished task keeps them."""
         if not self.done:
             self.attempts = {n: a for n, a in self.attempts.items() if a.ending is not Ending.ERROR}
 
@@ -146,7 +146,7 @@ def overall_rate(tasks: Iterable[TaskProgress]) -> Rate:
 
 
 def enter(attempts: Iterable[AttemptRecord], tasks: Iterable[TaskProgress]) -> None:
-    """Enter recorded attempts into the progress of their tasks; what was recorded twice counts as it was last."""
+    """Enter recorded attempts into the progress of their tasks; of two lines for one attempt the last counts."""
     by_key = {progress.key: progress for progress in tasks}
     for attempt in attempts:
         if progress := by_key.get((attempt.suite, attempt.task_id)):

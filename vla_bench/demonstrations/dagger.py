@@ -1,6 +1,6 @@
-"""DAgger rollouts: a learner policy acts first, so that demonstrations begin where its own mistakes lead (Ross et al. 2011).
+"""DAgger rollouts: a learner policy acts first, so that demonstrations begin in states that it visits (Ross et al. 2011).
 
-What the expert is then asked is what a learner most needs to know: what to do beside the way, and after a grasp that missed.
+The expert then demonstrates how to recover there: off the path of perfect episodes, and after a grasp that missed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SHARE = (0.05, 0.6)  # of the horizon, after which the expert takes over
 
 @dataclass(frozen=True)
 class LearnerRollout:
-    """How far the learner came: its last observation, its control steps, and whether the goal held after them."""
+    """A learner's rollout: the last observation, its control steps, and whether the goal held after them."""
 
     observation: Observation
     steps: int
@@ -26,7 +26,7 @@ class LearnerRollout:
 
 
 def roll_out(simulator: Simulator, learner: Policy, observation: Observation, seed: int) -> LearnerRollout:
-    """Let `learner` act from `observation` until a random moment; what it holds then, the expert goes on with."""
+    """Let `learner` act from `observation` until a random step; an object in the gripper stays there for the expert."""
     until = round(np.random.default_rng([seed, 2]).uniform(*SHARE) * simulator.suite.horizon)
     learner.reset(observation.episode)
     steps = 0

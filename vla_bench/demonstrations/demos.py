@@ -1,4 +1,4 @@
-"""`vla-bench demos`: demonstrations of the scripted expert, as many a task as asked for, in LIBERO's HDF5 layout."""
+"""`vla-bench demos`: records demonstrations of the scripted expert in LIBERO's HDF5 layout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vla_bench.demonstrations.runner import DemoRunner
 from vla_bench.demonstrations.schedule import DemoSchedule
 from vla_bench.errors import UsageError
 from vla_bench.policies.choice import ModelChoice
-from vla_bench.policies.registry import settle
+from vla_bench.policies.registry import resolve_choice
 from vla_bench.policies.resolve import ModelKind, ResolvedModel
 from vla_bench.rollout.plan import worker_count
 from vla_bench.rollout.pool import ErrorStreak, Event, Finished, Pool, Retried
@@ -31,15 +31,15 @@ from vla_bench.world.assets import AssetPack, resolve_assets
 from vla_bench.world.gl import GL, choose_gl
 from vla_bench.world.protocol import make_simulator
 
-IMAGE_SIZES = (128, 256)  # LIBERO's files, and those that were drawn again for the public checkpoints
+IMAGE_SIZES = (128, 256)  # LIBERO's files, and those rendered again for the public checkpoints
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoRequest:
-    """What the user asked for, as the command line takes it.
+    """The user's request, as the command line takes it.
 
-    disturb: share of episodes in which the arm trembles and is pushed.
-    learner: a policy that acts first in every episode, until the expert takes over; None for none.
+    disturb: share of episodes with noise on the commands and pushes of the arm.
+    learner: learner policy of DAgger rollouts; None for none.
     """
 
     suite: str = "all"
@@ -56,7 +56,7 @@ class DemoRequest:
 
 
 class DemoObserver:
-    """Is told what happens; the progress display is one."""
+    """Receives finished attempts, as the progress display does.  This one ignores them."""
 
     def begin(self, message: str, tasks: Sequence[TaskProgress]) -> None: ...
     def attempt(self, attempt: AttemptRecord, tasks: Sequence[TaskProgress]) -> None: ...
@@ -64,7 +64,7 @@ class DemoObserver:
 
 
 def make_demos(request: DemoRequest, observer: DemoObserver | None = None) -> DemoReport:
-    """Make what was asked for and is not there yet.  Raises VlaBenchError; whatever was finished by then is kept."""
+    """Make the requested demonstrations that are missing.  Raises VlaBenchError; demonstrations finished by then are kept."""
     check(request)
     chosen = chosen_tasks(load_suites(request.suite), request.tasks)
     suites = list({suite.name: suite for suite, _ in chosen}.values())
@@ -72,7 +72,7 @@ def make_demos(request: DemoRequest, observer: DemoObserver | None = None) -> De
     learner = None
     if request.learner is not None:
         choice = ModelChoice(request.learner, suites=tuple(suite.name for suite in suites))
-        learner = settle(choice, "vla-bench demos")
+        learner = resolve_choice(choice, "vla-bench demos")
     folder = DemoFolder(request.out, configuration(request, suites, assets, gl, learner), request.command)
     observer = observer or DemoObserver()
     try:
@@ -97,7 +97,7 @@ def check(request: DemoRequest) -> None:
 def configuration(
     request: DemoRequest, suites: Sequence[Suite], assets: AssetPack, gl: GL, learner: ResolvedModel | None
 ) -> dict[str, object]:
-    """Everything that decides a demonstration.  How many there are, of which tasks, by how many workers is not part of it."""
+    """Everything that determines a demonstration; not the numbers of demonstrations, tasks or workers."""
     return {
         **_learner(learner, suites, request.image_size),
         "policy": "expert",
@@ -113,7 +113,7 @@ def configuration(
 
 
 def _learner(model: ResolvedModel | None, suites: Sequence[Suite], image_size: int) -> dict[str, object]:
-    """Who acts first, if anybody does, and with which weights.  Raises UsageError for one used to other pictures."""
+    """The learner policy and hashes of its weights.  Raises UsageError for one trained on another image size."""
     if model is None:
         return {}
     if model.kind is not ModelKind.CHECKPOINT:
@@ -121,10 +121,10 @@ def _learner(model: ResolvedModel | None, suites: Sequence[Suite], image_size: i
     weights = {}
     for suite in suites:
         folder = find(model.checkpoint([suite.name], "vla-bench demos"))
-        seen = read_config_file(folder).config.camera_size
-        if seen != image_size:
+        size = read_config_file(folder).config.camera_size
+        if size != image_size:
             raise UsageError(
-                f"{model.name} sees pictures of {seen} pixels, the demonstrations would have {image_size}", f"--image-size {seen}"
+                f"{model.name} takes images of {size} pixels, the demonstrations would have {image_size}", f"--image-size {size}"
             )
         weights[suite.name] = identity(folder)
     return {"learner": model.name, "learner_weights": weights}
@@ -152,7 +152,7 @@ def _run(
         nonlocal ran
         if isinstance(event, Retried):
             job = event.attempt.job
-            folder.log_error(f"{job.suite} {job.task_id} attempt {job.number}, tried again: {_text(event.error)}")
+            folder.log_error(f"{job.suite} {job.task_id} attempt {job.number}, retried: {_text(event.error)}")
         if not isinstance(event, Finished):
             return
         attempt = as_record(event)
@@ -160,7 +160,7 @@ def _run(
         folder.add(attempt, by_key[attempt.suite, attempt.task_id])
         ran += 1
         streak.add(attempt.error and attempt.error.splitlines()[0])
-        if streak.hopeless:
+        if streak.stop_reason:
             pool.stop()
         observer.attempt(attempt, tasks)
 
@@ -179,9 +179,9 @@ def _run(
     report = DemoReport(
         folder=folder.path,
         tasks=tasks,
-        # A stop that came when nothing was left to do interrupted nothing.
-        interrupted=streak.hopeless is None and not all(progress.done for progress in tasks),
-        stopped=streak.hopeless,
+        # A stop after the last attempt interrupted nothing.
+        interrupted=streak.stop_reason is None and not all(progress.done for progress in tasks),
+        stopped=streak.stop_reason,
         seconds=seconds,
         ran=ran,
         command=request.command,
@@ -193,7 +193,7 @@ def _run(
 
 
 def as_record(event: Finished) -> AttemptRecord:
-    """The line of `attempts.jsonl` for an attempt that is over."""
+    """The line of `attempts.jsonl` for a finished attempt."""
     job, wall_s = event.attempt.job, round(time.time() - event.attempt.started, 3)
     if isinstance(event.result, ErrorReport):
         return AttemptRecord(job.suite, job.task_id, job.number, job.seed, Ending.ERROR, wall_s=wall_s, error=_text(event.result))

@@ -1,11 +1,11 @@
-"""A folder of demonstrations while it is being filled: locked, resumable, and never holding half a demonstration.
+"""A folder of demonstrations: locked while it is written, resumable, without incomplete demonstrations.
 
-demos.json                       what decides a demonstration; another configuration is refused
-attempts.jsonl                   one line per finished attempt, kept or not
+demos.json                       the configuration; another one is refused
+attempts.jsonl                   one line per finished attempt, successful or not
 parts/SUITE/TASK/*.hdf5          one file per demonstration, until its task is complete
 libero_object/TASK_demo.hdf5     the demonstrations of a complete task
 report.md                        the table
-errors.log                       traces of what went wrong
+errors.log                       error traces
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ class DemoFolder(OutputFolder):
                 self.write_text(ABOUT, json.dumps(about, indent=2, allow_nan=False) + "\n")
             else:
                 self.refuse_other("demonstrations", before, config, OTHER_FOLDER)
-            self._clear_left_overs()
+            self._clear_temporary_files()
         except VlaBenchError:
             self.close()
             raise
 
-    def _clear_left_overs(self) -> None:
-        """Half-written files of a process that was killed; nobody else writes here now."""
+    def _clear_temporary_files(self) -> None:
+        """Delete incomplete files of a killed process; no other process writes here now."""
         try:
-            for left_over in (self.path / PARTS).glob("**/.*"):
-                left_over.unlink()
+            for file in (self.path / PARTS).glob("**/.*"):
+                file.unlink()
         except OSError as error:
             raise RecordError(f"cannot clear {self.path / PARTS}: {error.strerror}", f"ls -lR {self.path / PARTS}") from error
 
     def _recorded(self) -> dict | None:
-        """The configuration of the demonstrations that are here; None where there are none."""
+        """The recorded configuration; None for a new folder."""
         path = self.path / ABOUT
         try:
             return json.loads(path.read_text(encoding="utf-8"))["config"] if path.exists() else None
@@ -65,22 +65,22 @@ class DemoFolder(OutputFolder):
             raise RecordError(f"{path} cannot be read: {error}", OTHER_FOLDER) from error
 
     def resume(self, tasks: Sequence[TaskProgress]) -> None:
-        """Enter what is recorded into `tasks`, but for successes whose demonstration is gone and errors to be tried again."""
+        """Enter recorded attempts into `tasks`, without successes whose demonstration is missing and errors to retry."""
         enter(read_attempts(self.path / "attempts.jsonl"), tasks)
         for progress in tasks:
-            there = self._assembled(progress) | {n for n in progress.attempts if (self.path / progress.part(n)).exists()}
-            lost = {a.number for a in progress.successes} - there
+            present = self._assembled(progress) | {n for n in progress.attempts if (self.path / progress.part(n)).exists()}
+            lost = {a.number for a in progress.successes} - present
             progress.attempts = {n: a for n, a in progress.attempts.items() if n not in lost}
             progress.forget_errors()
             self.assemble(progress)
 
     def others(self, tasks: Sequence[TaskProgress]) -> list[TaskProgress]:
-        """Tasks that are not among `tasks` but have attempts here: made by another command, content with what they have."""
+        """Tasks not among `tasks` that have attempts in this folder, made by another command; they want no more."""
         known = {progress.key for progress in tasks}
-        found = [TaskProgress(suite, task, 0) for suite in load_suites() for task in suite.tasks]
-        found = [progress for progress in found if progress.key not in known]
-        enter(read_attempts(self.path / "attempts.jsonl"), found)
-        return [replace(progress, wanted=len(progress.successes)) for progress in found if progress.attempts]
+        others = [TaskProgress(suite, task, 0) for suite in load_suites() for task in suite.tasks]
+        others = [progress for progress in others if progress.key not in known]
+        enter(read_attempts(self.path / "attempts.jsonl"), others)
+        return [replace(progress, wanted=len(progress.successes)) for progress in others if progress.attempts]
 
     def add(self, attempt: AttemptRecord, progress: TaskProgress) -> None:
         """Record a finished attempt; its demonstration is on the disk already."""
@@ -91,7 +91,7 @@ class DemoFolder(OutputFolder):
         self.assemble(progress)
 
     def assemble(self, progress: TaskProgress) -> None:
-        """Once a task is complete: put its demonstrations into one file, in the order of their attempts."""
+        """Once a task is complete, merge its demonstrations into one file, in the order of their attempts."""
         parts = [
             self.path / progress.part(a.number) for a in progress.successes if (self.path / progress.part(a.number)).exists()
         ]
@@ -102,7 +102,7 @@ class DemoFolder(OutputFolder):
         fresh = [self.path / progress.part(a.number) for a in progress.successes if a.number not in before]
         if fresh:
             merge(target, [*([target] if before else []), *fresh])
-        # Only now are the parts of no use any more.
+        # The parts are merged and can be deleted.
         for part in parts:
             part.unlink()
         for folder in (parts[0].parent, *parts[0].parent.parents[:2]):

@@ -1,11 +1,11 @@
-"""Demonstrations on disk, in the layout of LIBERO's `TASK_demo.hdf5`: read alike whether LIBERO's people made them or we.
+"""Demonstrations on disk, in the layout of LIBERO's `TASK_demo.hdf5`; reads LIBERO's own files and vla-bench's.
 
     data                 attributes: env_name, problem_info, bddl_file_name, ..., num_demos, total
     data/demo_0          attributes: num_samples, model_file, init_state
-    data/demo_0/...      the arrays of `LAYOUT`, one row a frame: what was true before the action of that row
+    data/demo_0/...      the arrays of `LAYOUT`, one row a frame: the state before the action of that row
 
-Two more arrays under `obs` are ours, and readers that do not know them do not notice: see `Demo`.  A file that holds one
-demonstration has the same layout as one that holds fifty, so making the second from the first is copying groups.
+vla-bench adds two arrays under `obs`, which other readers ignore: see `Demo`.  A file of one demonstration has the same layout
+as one of fifty, so merging files means copying groups.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from vla_bench.model.normalisation import LIBERO_NAMES
 from vla_bench.suites import Task
 
 SUFFIX = "_demo.hdf5"
-AGAIN = "download it again; or, if it is one of ours, delete it and repeat its `vla-bench demos` command"
+AGAIN = "download it again; if vla-bench made it, delete it and repeat its `vla-bench demos` command"
 
-# Array -> what a row of it is.  None: any length; images are (size, size, 3).
+# Array -> shape of a row.  None: any length; images are (size, size, 3).
 IMAGES = ("obs/agentview_rgb", "obs/eye_in_hand_rgb")
 LAYOUT = {
     "actions": (7,),
@@ -44,20 +44,20 @@ LAYOUT = {
 SEGMENT, OBJECT_POS = "obs/segment", "obs/object_pos"
 OBJECT_NAMES = "names"  # attribute of OBJECT_POS
 
-# Flat colours: the fastest setting finds nearly all there is to find (the slowest 5 to 15 % more, in three times the time).
-# A frame a chunk: reading one at random then costs an eighth of what it does with eight, and no more space.
+# Images of flat colours: the slowest setting saves only 5 to 15 % more than the fastest, in three times the time.
+# One frame a chunk: random access costs an eighth of that with eight frames, and no more space.
 COMPRESSION = {"compression": "gzip", "compression_opts": 1}
 
 
 @dataclass(frozen=True)
 class Demo:
-    """One demonstration of T frames; row t is what was true before action t.
+    """One demonstration of T frames; row t is the state before action t.
 
-    arrays: the arrays of `LAYOUT` by name; images upside down as rendered; without them if they were not asked for.
+    arrays: the arrays of `LAYOUT` by name; images, if they were read, upside down as rendered.
     instruction: lower case, from the file's name.
-    segment: (T,) int.  Neighbouring frames of one segment follow each other in time; where something happened in between
-        that nobody should imitate, a new segment begins.  All zeros in LIBERO's own files.
-    object_pos: (T, n, 3) m, world frame, of `object_names`; n is 0 where the file does not say.
+    segment: (T,) int.  Neighbouring frames of one segment are consecutive in time; a new segment begins after a push, which
+        must not be imitated.  All zeros in LIBERO's own files.
+    object_pos: (T, n, 3) m, world frame, positions of `object_names`; n is 0 where the file has none.
     attributes: of the demonstration's group.
     """
 
@@ -76,18 +76,18 @@ class Demo:
         return self.arrays[name]
 
     def chunk_starts(self, length: int) -> np.ndarray:
-        """Frames at which `length` actions in a row may be learnt: all of one segment, none past the end."""
+        """Frames at which a chunk of `length` actions begins: all of one segment, none past the end."""
         return chunk_starts(self.segment, length)
 
 
 def chunk_starts(segment: np.ndarray, length: int) -> np.ndarray:
-    """Steps with `length - 1` more of the same segment behind them; the reference does not pad the end of an episode."""
+    """Steps followed by `length - 1` more of the same segment; the reference does not pad the end of an episode."""
     starts = np.arange(max(0, len(segment) - length + 1))
     return starts[segment[starts] == segment[starts + length - 1]]
 
 
 def write_demos(path: Path, attributes: dict[str, object], demos: Iterable[Demo]) -> None:
-    """A new file of `demos`, named demo_0, demo_1, ...; it appears whole or not at all.  Raises RecordError."""
+    """A new file of `demos`, named demo_0, demo_1, ...; it appears complete or not at all.  Raises RecordError."""
     with _new_file(path) as file:
         data = file.create_group("data")
         data.attrs.update(attributes)
@@ -97,7 +97,7 @@ def write_demos(path: Path, attributes: dict[str, object], demos: Iterable[Demo]
 
 
 def merge(path: Path, sources: Iterable[Path]) -> None:
-    """A new file of all demonstrations of `sources`, numbered in their order; the first says what the task is.
+    """A new file of all demonstrations of `sources`, numbered in their order, with the attributes of the first.
 
     `path` may be among the sources.  Raises RecordError.
     """
@@ -113,9 +113,9 @@ def merge(path: Path, sources: Iterable[Path]) -> None:
 
 
 def read_demos(path: Path, images: bool = True) -> Iterator[Demo]:
-    """The demonstrations of a LIBERO file, LIBERO's own, regenerated without no-ops, or ours, one at a time.
+    """The demonstrations of a file, one at a time: LIBERO's own, one regenerated without no-ops, or vla-bench's.
 
-    Raises RecordError for a file that cannot be read or that is not laid out as `LAYOUT` says.
+    Raises RecordError for a file that cannot be read or that does not have the layout `LAYOUT`.
     """
     stem = path.name.removesuffix(SUFFIX) if path.name.endswith(SUFFIX) else path.stem
     instruction = Task(0, stem).language.lower()
@@ -128,7 +128,7 @@ def read_demos(path: Path, images: bool = True) -> Iterator[Demo]:
 
 
 def attempts_in(path: Path) -> set[int]:
-    """The attempts whose demonstrations a file of ours holds.  Raises RecordError."""
+    """The attempts whose demonstrations a file of vla-bench contains.  Raises RecordError."""
     with _open(path) as file:
         return {int(group.attrs["attempt"]) for group in file["data"].values() if "attempt" in group.attrs}
 
@@ -136,7 +136,7 @@ def attempts_in(path: Path) -> set[int]:
 def suite_name(path: Path) -> str:
     """LIBERO's name of the suite of a file: what its folder's name begins with, as in libero_10_no_noops or libero_goal_256.
 
-    A link's own name counts before that of what it points to.  Another folder's name, but for a `_no_noops`, stands for itself.
+    A link's own name counts before its target's.  Any other folder name is returned without `_no_noops`.
     """
     folder = Path(os.path.abspath(path)).parent
     for name in (folder.name, folder.resolve().name):
@@ -161,7 +161,7 @@ def _read(group, path: Path, instruction: str, images: bool) -> Demo:
         if len(shape) != len(wanted) or any(want not in (None, got) for want, got in zip(wanted, shape, strict=True)):
             raise RecordError(f"{where}: {name} is {shape}, not {wanted}")
         if name in IMAGES and (group[name].dtype != np.uint8 or shape[1] != shape[2]):
-            raise RecordError(f"{where}: {name} is {shape} {group[name].dtype}, not square pictures of uint8")
+            raise RecordError(f"{where}: {name} is {shape} {group[name].dtype}, not square images of uint8")
         if images or name not in IMAGES:
             arrays[name] = group[name][:]
     if not np.isfinite(arrays["actions"]).all():
@@ -171,12 +171,12 @@ def _read(group, path: Path, instruction: str, images: bool) -> Demo:
         instruction=instruction,
         arrays=arrays,
         attributes=dict(group.attrs),
-        **_ours(group, where, frames),
+        **_additions(group, where, frames),
     )
 
 
-def _ours(group, where: str, frames: int) -> dict[str, object]:
-    """What only our files hold, or what stands for it in others."""
+def _additions(group, where: str, frames: int) -> dict[str, object]:
+    """The arrays that only vla-bench's files have, or their defaults for others."""
     segment = group[SEGMENT][:] if SEGMENT in group else np.zeros(frames, np.int32)
     if OBJECT_POS not in group:
         return {"segment": segment, "object_pos": np.zeros((frames, 0, 3))}
@@ -206,8 +206,7 @@ def _count(data) -> None:
 
 @contextlib.contextmanager
 def _new_file(path: Path):
-    """An HDF5 file under another name until it is complete and on the disk: one that is being written when its process is
-    killed cannot be opened again."""
+    """An HDF5 file under a temporary name until it is complete and on disk: a file whose writer was killed cannot be opened."""
     import h5py
 
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -1,4 +1,4 @@
-"""Actions in a demonstration that do nothing.  The public checkpoints never saw one: a model that has learnt to wait, waits."""
+"""Finds no-ops in demonstrations.  The public checkpoints were trained without them: a model that learns to wait may not move."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from vla_bench.errors import UsageError
 
-STILL = 1e-4  # length of the six motion numbers below which the arm is not asked to move
+STILL = 1e-4  # norm of the six motion components below which an action does not move the arm
 
 
 def kept_actions(actions: np.ndarray) -> np.ndarray:
     """Which steps of one demonstration (T, 7) are kept, (T,) bool.
 
-    A step is dropped when it neither moves the arm nor changes the gripper.  Changes are seen from the last step that
-    was kept, not from the step before, so the filter runs in order; before the first kept step any gripper will do.
+    A step is dropped when it neither moves the arm nor changes the gripper.  Changes are relative to the last
+    kept step, not to the step before; before the first kept step the gripper command does not count.  Raises UsageError.
     """
     actions = np.asarray(actions, np.float64)
     if actions.ndim != 2 or actions.shape[1] != 7 or not np.isfinite(actions).all():

@@ -1,4 +1,4 @@
-"""One attempt of the expert at one task from a start of its own, and what is kept of it."""
+"""One attempt of the expert at one task from a sampled start, recorded as a demonstration."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from vla_bench.world.protocol import SAMPLED, RecordingSimulator
 
 
 class Ending(str, Enum):
-    """How an attempt ended.  Only successes are kept; only successes and failures say anything about the expert."""
+    """How an attempt ended.  Only successes are stored; only successes and failures count in the expert's rate."""
 
     SUCCESS = "success"
     FAILURE = "failure"
-    REJECTED = "rejected"  # something fell, or the goal held without the expert's doing
+    REJECTED = "rejected"  # something fell, or the goal was not achieved by the expert
     ERROR = "error"
 
 
 @dataclass
 class Counts:
-    """Of one attempt.
+    """Counts of one attempt.
 
     steps: control steps, the first `learner_steps` of them by a learner policy.
-    noops: actions left out because they did nothing.
-    pushes: that took place.
-    disturbed: the arm trembled, whether or not there was time for a push.
+    noops: no-ops that were left out.
+    pushes: pushes of the arm that took place.
+    disturbed: whether noise was added to the expert's commands, with or without a push.
     """
 
     steps: int = 0
@@ -54,7 +54,7 @@ class Recording:
 
 
 @dataclass
-class Frames:
+class RecordedFrames:
     """The frames recorded so far."""
 
     actions: list[np.ndarray] = field(default_factory=list)
@@ -77,11 +77,11 @@ def record(
     disturbed_share: float,
     learner: Policy | None = None,
 ) -> Recording:
-    """Let `expert` try the loaded task from the start that belongs to `seed`, and record what it saw and did.
+    """Let `expert` try the loaded task from the start sampled with `seed`, and record observations and actions.
 
-    As in the reference's data, an action that does nothing is neither executed nor recorded.  While the arm is pushed, the
-    expert goes on watching and deciding, its gripper is obeyed, and nothing is recorded; nor of what a `learner` did before.
-    Where the arm trembles, what the expert asked for is recorded.
+    As in the reference's data, no-ops are neither executed nor recorded.  During a push the expert is still queried and its
+    gripper command executed, but nothing is recorded; nor are the steps of a `learner`.  With noise, the recorded action is
+    the expert's, without the noise.
     """
     start, horizon = simulator.sample(seed), simulator.suite.horizon
     disturbance = Disturbance(seed, disturbed_share, horizon)
@@ -97,7 +97,7 @@ def record(
         if rollout.done:
             return Recording(Ending.REJECTED, counts)
         expert.reset(key)
-    frames, segment = Frames(), 0
+    frames, segment = RecordedFrames(), 0
     for step in range(horizon):
         action = expert.act([seen])[0].actions[0]
         push = disturbance.at(step)
@@ -105,10 +105,10 @@ def record(
             while not kept_actions(np.array([*frames.actions, action]))[-1]:
                 counts.noops += 1
                 if counts.noops > horizon:
-                    return Recording(Ending.FAILURE, counts)  # it has given up
+                    return Recording(Ending.FAILURE, counts)  # the expert only waits
                 action = expert.act([seen])[0].actions[0]
             frames.add(action, simulator.state, seen, segment)
-            action = disturbance.shaken(step, action)
+            action = disturbance.with_noise(step, action)
         else:
             counts.pushes += step == push.start
             segment = frames.segment[-1] + 1 if frames.segment else 0
@@ -122,7 +122,7 @@ def record(
     if push is not None:
         return Recording(Ending.REJECTED, counts)
     if not counts.learner_steps:
-        # As in LIBERO's files the first state is the start before settling: whoever replays a demonstration settles again.
+        # As in LIBERO's files the first state is the start before settling: a replay repeats the settling steps.
         frames.states[0] = start
     attributes = {
         "model_file": simulator.model_xml,
@@ -136,8 +136,8 @@ def record(
     return Recording(Ending.SUCCESS, counts, as_demo(simulator, frames, attributes))
 
 
-def as_demo(simulator: RecordingSimulator, frames: Frames, attributes: dict[str, object]) -> Demo:
-    """The frames as LIBERO's arrays."""
+def as_demo(simulator: RecordingSimulator, frames: RecordedFrames, attributes: dict[str, object]) -> Demo:
+    """The frames as arrays in LIBERO's layout."""
     states = np.array(frames.states)
     last = np.zeros(len(states), np.uint8)
     last[-1] = 1
@@ -172,7 +172,7 @@ def as_demo(simulator: RecordingSimulator, frames: Frames, attributes: dict[str,
 
 
 def objects_of_interest(scenes: list[Scene]) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names and positions (T, n, 3) of what the task is about, regions among them."""
+    """Names and positions (T, n, 3) in m of the task's objects and regions of interest."""
     names = tuple(n for n in scenes[0].facts.of_interest if n in scenes[0].bodies or n in scenes[0].sites)
     rows = [[(scene.bodies.get(n) or scene.sites[n]).pos for n in names] for scene in scenes]
     return names, np.array(rows).reshape(len(scenes), len(names), 3)

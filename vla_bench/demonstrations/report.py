@@ -1,4 +1,4 @@
-"""What came of a command that made demonstrations: a table a person reads, and the same as JSON."""
+"""The result of `vla-bench demos` as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ COLUMNS += ("disturbed", "pushed", "rejected", "errors")
 
 @dataclass(frozen=True, kw_only=True)
 class DemoReport:
-    """Where the demonstrations are, and how far every task asked for is.
+    """Folder of the demonstrations, and progress of every requested task.
 
-    stopped: why it made no sense to go on.  seconds, ran: of this command alone.
+    stopped: why it ended early; None where it did not.  seconds, ran: duration and attempts of this command alone.
     """
 
     folder: Path
@@ -39,7 +39,7 @@ class DemoReport:
 
     @property
     def unfinished(self) -> list[TaskProgress]:
-        """Tasks that have fewer demonstrations than were asked for."""
+        """Tasks with fewer demonstrations than requested."""
         return [progress for progress in self.tasks if len(progress.successes) < progress.wanted]
 
     def rows(self) -> list[list[str]]:
@@ -59,14 +59,14 @@ class DemoReport:
     def to_markdown(self) -> str:
         return (
             "# Demonstrations\n\n"
-            "The scripted expert from sampled starts. The rate is of `attempts`: rejected starts and errors are not among them. "
-            "`frames`: mean length of a demonstration in kept frames. `disturbed`: demonstrations in which the arm trembled, "
-            "`pushed`: those of them in which there was time to push it, too.\n\n" + markdown(COLUMNS, self.rows())
+            "The scripted expert from sampled starts. The rate is of `attempts`, without rejected starts and errors. "
+            "`frames`: mean length of a demonstration in frames. `disturbed`: demonstrations with noise on the commands, "
+            "`pushed`: those of them in which the arm was also pushed.\n\n" + markdown(COLUMNS, self.rows())
         )
 
 
 def print_report(report: DemoReport) -> None:
-    """The table to standard output; where to find things, and how to go on, to standard error."""
+    """The table to standard output; the folder, and how to resume, to standard error."""
     print_table(COLUMNS, report.rows())
     say = lambda text: print(text, file=sys.stderr)  # noqa: E731
     say(f"folder      {report.folder}")

@@ -1,4 +1,4 @@
-"""What a worker does to make a demonstration: the expert, and a learner, act in the worker itself, which writes the file, too."""
+"""How a worker makes a demonstration: expert and learner run in the worker itself, which also writes the file."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from vla_bench.policies.base import Policy
 from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.registry import make_policy
 from vla_bench.policies.resolve import ResolvedModel
-from vla_bench.rollout.worker import Ask
+from vla_bench.rollout.worker import RequestActions
 from vla_bench.values import Device
 from vla_bench.world.protocol import RecordingSimulator
 
 
 @dataclass(frozen=True)
 class DemoJob:
-    """One attempt to make.  path: where a success is written."""
+    """One attempt to make.  path: file of the demonstration, written on success."""
 
     suite: str
     task_id: int
@@ -29,15 +29,15 @@ class DemoJob:
 
 @dataclass(frozen=True)
 class DemoRunner:
-    """Makes an attempt; a success is on the disk when it returns.
+    """Makes an attempt; the demonstration of a success is on disk when it returns.
 
-    disturbed_share: of the attempts.  learner: a policy that acts first; None for none.
+    disturbed_share: share of attempts that are disturbed.  learner: learner policy of DAgger rollouts; None for none.
     """
 
     disturbed_share: float
     learner: ResolvedModel | None = None
 
-    def run(self, simulator: RecordingSimulator, job: DemoJob, ask: Ask | None = None) -> AttemptRecord:
+    def run(self, simulator: RecordingSimulator, job: DemoJob, request_actions: RequestActions | None = None) -> AttemptRecord:
         from vla_bench.demonstrations.hdf5 import write_demos
         from vla_bench.demonstrations.recording import record
         from vla_bench.policies.expert import Expert
@@ -55,5 +55,5 @@ class DemoRunner:
 
 @lru_cache(maxsize=1)  # a process has one simulator at a time, too
 def learner_policy(model: ResolvedModel, suite: str) -> Policy:
-    """On one thread of the CPU: there are as many processes as cores."""
+    """The learner policy, on one CPU thread: there are as many workers as cores."""
     return make_policy(ModelChoice(model.name, suites=(suite,), device=Device.CPU, threads=1), model=model)

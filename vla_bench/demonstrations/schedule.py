@@ -1,4 +1,4 @@
-"""Which attempt a free worker makes next."""
+"""The order in which workers make attempts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vla_bench.rollout.worker import TaskKey
 
 
 class DemoSchedule:
-    """Hands out attempts, and knows which are being made.
+    """Hands out attempts, and tracks those in flight.
 
     Args:
         seed: of the data set.
@@ -25,7 +25,7 @@ class DemoSchedule:
         self._in_flight: dict[TaskKey, set[int]] = {progress.key: set() for progress in tasks}
 
     def next(self, current: TaskKey | None = None) -> DemoJob | None:
-        """A worker stays with its task (starting one takes seconds), then opens the longest that nobody has, then helps."""
+        """A worker stays with its task (loading one takes seconds), then begins the longest one that is free, then joins one."""
         for progress in sorted(self._tasks, key=lambda each: self._rank(each, current)):
             number = progress.next(self._in_flight[progress.key])
             if number is not None:
@@ -36,11 +36,11 @@ class DemoSchedule:
         return None
 
     def put_back(self, job: DemoJob) -> None:
-        """To be made again, as soon as a worker is free for its task."""
+        """Queue an attempt again."""
         self.ended(job)
 
     def ended(self, job: DemoJob) -> None:
-        """No longer in flight; its task's progress says what became of it."""
+        """An attempt is no longer in flight; its task's progress has its result."""
         self._in_flight[job.suite, job.task_id].remove(job.number)
 
     def _rank(self, progress: TaskProgress, current: TaskKey | None) -> tuple:

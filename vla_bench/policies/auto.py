@@ -1,4 +1,4 @@
-"""What `--model auto` means on this machine: the best policy that can act here, and why it is that one."""
+"""Resolves `--model auto`: the best policy that this machine can run, and the reason for the choice."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ HUB_TIMEOUT_S = 5
 
 
 def resolve_auto(suites: Sequence[str], device: str = "auto") -> tuple[str, str]:
-    """(model name, reason in one line): the suite's LightVLA where a GPU can hold it, else the bundled nano, else the expert.
+    """(model name, reason in one line): the suite's LightVLA where a GPU has room for it, else the bundled nano, else the expert.
 
     Args:
         suites: short names of the suites to act in.
-        device: "cpu" leaves the GPU out of the question.
+        device: "cpu" excludes the GPU.
     """
-    fits, why = _lightvla_fits(suites, device)
+    fits, reason = _lightvla_fits(suites, device)
     if fits:
-        return "lightvla", f"auto -> lightvla: {why}"
+        return "lightvla", f"auto -> lightvla: {reason}"
     if bundled(NANO) is not None:
-        return "nano", f"auto -> nano: {why}"
-    return "expert", f"auto -> expert: {why}, and no bundled nano weights yet"
+        return "nano", f"auto -> nano: {reason}"
+    return "expert", f"auto -> expert: {reason}, and no bundled nano weights yet"
 
 
 def _lightvla_fits(suites: Sequence[str], device: str) -> tuple[bool, str]:
-    """Cheap questions first: the hub is asked only where its answer decides."""
+    """Whether LightVLA can run, and the reason.  Cheap checks come first; the hub is queried only where it decides."""
     if device == "cpu":
         return False, "--device cpu"
     if len(suites) != 1:
@@ -43,14 +43,14 @@ def _lightvla_fits(suites: Sequence[str], device: str) -> tuple[bool, str]:
     name, free = gpu
     if free < FREE_BYTES:
         return False, f"{name} has {free / 1e9:.1f} GB free and {FREE_BYTES / 1e9:.0f} GB are needed"
-    found, where = checkpoint_at_hand(checkpoint.hub)
-    return found, f"{checkpoint.hub} {where}"
+    available, where = checkpoint_at_hand(checkpoint.hub)
+    return available, f"{checkpoint.hub} {where}"
 
 
 def cuda_memory() -> tuple[str, int] | None:
     """Name and free bytes of the current CUDA device; None where there is none.
 
-    torch takes seconds to import, so it is asked only on machines with traces of a driver.
+    torch takes seconds to import, so it is imported only on machines with a driver.
     """
     if shutil.which("nvidia-smi") is None and not Path("/dev/nvidia0").exists():
         return None
@@ -65,7 +65,7 @@ def cuda_memory() -> tuple[str, int] | None:
 
 
 def checkpoint_at_hand(hub: str) -> tuple[bool, str]:
-    """Whether the checkpoint `hub` can be had, and from where or why not."""
+    """Whether the checkpoint `hub` is available, and where it is or why it is not."""
     if cached(hub):
         return True, "is in the hub cache"
     from huggingface_hub import HfApi

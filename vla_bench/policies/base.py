@@ -1,4 +1,4 @@
-"""What a policy is: observations in, action chunks out."""
+"""The policy interface: observations in, action chunks out."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from vla_bench.trace import QueryTrace
 from vla_bench.world.observation import Observation, Sight
 
 ACTION_DIM = 7  # dx dy dz (1.0 = 5 cm), three rotations (1.0 = 0.5 rad), gripper (-1 open, +1 close)
-OPTIONS = ("seed", "suites", "device")  # of the command line, which a policy may take
+OPTIONS = ("seed", "suites", "device")  # options of the command line that a policy may take
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """The answer to one query.
+    """The result of one query.
 
     actions: (T, 7) in [-1, 1], executed open loop before the next query.
-    kept_tokens: image tokens of each camera that the model still had at the end of its decoder; None for a policy without
-        image tokens.
-    stages_ms: this query's share of its batch's time, in milliseconds, by stage: "preprocess" is what happens before the
-        model, every other stage (vision, prune, decoder, head) is the model.
-    prompt_tokens: length of the instruction as the model read it; None for a policy that reads none.
-    gflops: what the answer cost in the scope `model` of `vla_bench.model.costs`; None where that cannot be counted.
-    trace: what the pass did to the image tokens; None for a policy that does not tell.
+    kept_tokens: image tokens of each camera after the last pruning site; None for a policy without image tokens.
+    stages_ms: this query's share of its batch's time, in milliseconds, by stage: "preprocess" precedes the
+        model, every other stage (vision, prune, decoder, head) is part of it.
+    prompt_tokens: length of the instruction in the model's tokens; None for a policy that reads none.
+    gflops: cost of the query in GFLOP, in the scope `model` of `vla_bench.model.costs`; None where it cannot be counted.
+    trace: which image tokens went on at each pruning site; None for a policy that reports none.
     """
 
     actions: np.ndarray
@@ -46,8 +45,7 @@ class Chunk:
 class Policy(ABC):
     """Acts in any number of episodes at once.
 
-    State that outlives a query belongs to an episode: it is made in `reset` and found again through
-    `observation.episode`.
+    State that outlives a query belongs to an episode: make it in `reset` and look it up by `observation.episode`.
 
     Another package adds a policy with a class and an entry point; `vla-bench eval --model forward` then runs it:
 
@@ -68,15 +66,15 @@ class Policy(ABC):
 
     takes: those of OPTIONS that its constructor has as keywords: `suites` is a tuple of short names, `device` is auto, cpu or
         cuda.  Others are refused on the command line.
-    identity: what decides its answers beyond name and seed (checkpoint hash, pruner, dtype, device type, versions), as JSON
-        has it.  It is part of a run's configuration: runs of unequal identities never share a folder.
-    card: lines "what", "value (why)" that the user sees before the first episode.
+    identity: what determines its actions besides name and seed (checkpoint hash, pruner, dtype, device type, versions), as
+        JSON types.  It is part of a run's configuration: runs of unequal identities never share a folder.
+    card: the model card printed before the first episode: pairs "what", "value (reason)".
     visual_tokens: image tokens of all cameras before pruning; None for a policy without image tokens.
-    image_size: pixels a side of the pictures it was trained on; None for the suite's.
+    image_size: pixels a side of the camera images that it was trained on; None for the suite's.
     """
 
     name: str
-    sight: Sight  # what an observation must contain
+    sight: Sight  # what its observations must contain
     takes: tuple[str, ...] = ()
     identity: dict[str, object] = {}
     card: tuple[tuple[str, str], ...] = ()
@@ -84,7 +82,7 @@ class Policy(ABC):
     image_size: int | None = None
 
     def reset(self, episode: EpisodeKey) -> None:  # noqa: B027  a policy without memory needs none
-        """A new episode begins; forget everything about an earlier attempt at it."""
+        """A new episode begins; drop all state of an earlier attempt at it."""
 
     @abstractmethod
     def act(self, observations: Sequence[Observation]) -> list[Chunk]:

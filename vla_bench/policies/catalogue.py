@@ -1,4 +1,4 @@
-"""Every model that has a name: bundled and public checkpoints, and policies of other packages, none of which is imported."""
+"""Lists every named model: bundled and public checkpoints, and policies of other packages, without importing them."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from vla_bench.policies.classes import plug_ins
 
 
 def models() -> list[KnownModel]:
-    """One line each of `vla-bench models`."""
+    """The lines of `vla-bench models`."""
     return [*known_models(), *(KnownModel(name, "plug-in", at_hand=entry.value) for name, entry in sorted(plug_ins().items()))]

@@ -1,4 +1,4 @@
-"""From a `ModelChoice` to a policy: which checkpoint, which pruner, which statistics, and the card that says so."""
+"""Makes a policy from a `ModelChoice`: checkpoint, pruner, action statistics and model card."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from vla_bench.values import Decoding
 
 
 def make_vla_policy(choice: ModelChoice, chosen: ResolvedModel) -> VLAPolicy:
-    """Load the checkpoint chosen and whatever it needs to act.  Raises VlaBenchError before any episode has begun."""
+    """Load the chosen checkpoint, its processor and statistics.  Raises VlaBenchError."""
     if choice.threads is not None:
         torch.set_num_threads(choice.threads)
     suites = [load_suite(name) for name in choice.suites or suite_names()]
@@ -32,13 +32,15 @@ def make_vla_policy(choice: ModelChoice, chosen: ResolvedModel) -> VLAPolicy:
     if choice.decoding is Decoding.L1 and model.action_head is None:
         raise UsageError(f"{chosen.name} has no L1 action head", f"vla-bench eval --model {chosen.name} --decoding ar")
     if choice.decoding is Decoding.AR and (lacks := _decoding_lacks(model.pruner)):
-        raise UsageError(f"{model.pruner.label} needs {lacks}, which decoding token by token has not", "leave --decoding ar out")
+        raise UsageError(
+            f"{model.pruner.label} needs {lacks}, which decoding token by token does not provide", "leave --decoding ar out"
+        )
     entries = {suite.name: choose_statistics(loaded.statistics, suite.libero_name, choice.unnorm_key) for suite in suites}
-    statistics = {name: found for name, (_, found, _) in entries.items()}
+    statistics = {name: entry for name, (_, entry, _) in entries.items()}
     processor = Processor(
         loaded.config, Tokenizer(loaded.tokenizer_file, loaded.config.tokens), loaded.normalisation, statistics, suites[0].cameras
     )
-    keys = tuple((f"unnorm key, {name}", f"{key} ({why})") for name, (key, _, why) in entries.items())
+    keys = tuple((f"unnorm key, {name}", f"{key} ({reason})") for name, (key, _, reason) in entries.items())
     identity = {"checkpoint": loaded.sha256, "unnorm_keys": {name: key for name, (key, _, _) in entries.items()}}
     return VLAPolicy(
         chosen.name,
@@ -51,7 +53,7 @@ def make_vla_policy(choice: ModelChoice, chosen: ResolvedModel) -> VLAPolicy:
 
 
 def _decoding_lacks(pruner: Pruner | None) -> str | None:
-    """What a pruner asks for that only one pass over everything has; None for nothing."""
+    """What a pruner needs that decoding token by token cannot provide; None where it provides everything."""
     if pruner is None:
         return None
     if Need.PAST in pruner.needs:
@@ -61,5 +63,5 @@ def _decoding_lacks(pruner: Pruner | None) -> str | None:
 
 def _load(choice: ModelChoice, chosen: ResolvedModel, suites: list[Suite]) -> Loaded:
     pruner = OWN if choice.pruner is None else make_pruner(choice.pruner, parse_arguments(choice.pruner_args or ""))
-    place = chosen.checkpoint([suite.name for suite in suites])
-    return load(place, device=choice.device, pruner=pruner, action_slice=choice.action_slice)
+    source = chosen.checkpoint([suite.name for suite in suites])
+    return load(source, device=choice.device, pruner=pruner, action_slice=choice.action_slice)

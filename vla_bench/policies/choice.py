@@ -1,4 +1,4 @@
-"""What a user chooses: a model, and how it acts."""
+"""The user's choice of a model, and of how it acts."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class ModelChoice:
     """Which policy to make, and how.  Raises UsageError for a value outside its closed set.
 
     model: any name that `resolve_model` knows.
-    seed: of a policy that draws.
-    suites: short names of the suites that it will act in; they choose among checkpoints and statistics.
-    pruner: None is the checkpoint's own: lightvla for a LightVLA checkpoint, none for others.
-    pruner_args: its arguments, as `layer=3,keep=0.25` or a TOML file.
-    unnorm_key: entry of the checkpoint's action statistics; None is the suite's.
-    threads: of the CPU, for the model; None leaves it to torch, which takes all cores.
-    action_slice: where the action head reads the decoder's output; None follows the checkpoint's release.
+    seed: seed of a policy that draws random numbers.
+    suites: short names of the suites that it will act in; they select the checkpoint and its action statistics.
+    pruner: None for the checkpoint's default: lightvla for a LightVLA checkpoint, none for others.
+    pruner_args: arguments of the pruner, as `layer=3,keep=0.25` or a TOML file.
+    unnorm_key: key of the checkpoint's action statistics; None for the suite's.
+    threads: CPU threads of the model; None for torch's default, all cores.
+    action_slice: hidden states that the action head reads; None for the default of the checkpoint's release.
     """
 
     model: str
@@ -36,13 +36,13 @@ class ModelChoice:
     threads: int | None = None
 
     def __post_init__(self):
-        self._becomes("decoding", one_of(Decoding, self.decoding, "--decoding"))
-        self._becomes("device", one_of(Device, self.device, "--device"))
+        self._set("decoding", one_of(Decoding, self.decoding, "--decoding"))
+        self._set("device", one_of(Device, self.device, "--device"))
         if self.action_slice is not None:
-            self._becomes("action_slice", one_of(ActionSlice, self.action_slice, "--action-slice"))
+            self._set("action_slice", one_of(ActionSlice, self.action_slice, "--action-slice"))
         if self.pruner_args is not None and self.pruner is None:
             raise UsageError("--pruner-args need a pruner", f"vla-bench eval --pruner fastv --pruner-args {self.pruner_args}")
 
-    def _becomes(self, name: str, member: object) -> None:
-        """Plain text is welcome where a member of a closed set is meant."""
+    def _set(self, name: str, member: object) -> None:
+        """Replace text by the member of the closed set that it names."""
         object.__setattr__(self, name, member)

@@ -1,6 +1,6 @@
-"""Policies that are a class and no checkpoint: our scripts, and those of other packages, by name.
+"""Policies without a checkpoint: the built-in scripts, and those of other packages, by name.
 
-Packages add theirs through entry points of the group `vla_bench.policies`; names are listed without importing any of them.
+Packages add theirs through entry points of the group `vla_bench.policies`; names are listed without importing them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from vla_bench.policies.base import OPTIONS, Policy
 from vla_bench.world.observation import Sight
 
 GROUP = "vla_bench.policies"
-REPLAY = "replay"  # the only one that needs to be told more: replay:RUN
+REPLAY = "replay"  # the only one with an argument: replay:RUN
 
 _HERE = "vla_bench.policies."
 SCRIPTS = {
@@ -27,29 +27,29 @@ SCRIPTS = {
 
 @cache
 def plug_ins() -> dict[str, EntryPoint]:
-    """Policies of other packages, by name; our scripts win over theirs."""
-    return {found.name: found for found in entry_points(group=GROUP) if found.name not in SCRIPTS}
+    """Policies of other packages, by name; a built-in script has precedence."""
+    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in SCRIPTS}
 
 
 def policy_class(name: str) -> type[Policy]:
-    """The class behind the name of a script or a plug-in.  Raises UsageError where another package's cannot be used."""
+    """The class behind the name of a script or a plug-in.  Raises UsageError for a plug-in that cannot be used."""
     if name in SCRIPTS:
         module, _, attribute = SCRIPTS[name].partition(":")
         return getattr(importlib.import_module(module), attribute)
     entry = plug_ins()[name]
     try:
-        found = entry.load()
+        policy = entry.load()
     except Exception as error:  # noqa: BLE001  whatever a foreign package raises while it is imported
         raise UsageError(f'policy "{name}" of {entry.value} cannot be imported: {error}', "vla-bench models") from error
-    if not (isinstance(found, type) and issubclass(found, Policy)):
-        raise UsageError(f'policy "{name}": {entry.value} is no subclass of vla_bench.Policy')
-    if wrong := [option for option in found.takes if option not in OPTIONS]:
+    if not (isinstance(policy, type) and issubclass(policy, Policy)):
+        raise UsageError(f'policy "{name}": {entry.value} is not a subclass of vla_bench.Policy')
+    if wrong := [option for option in policy.takes if option not in OPTIONS]:
         raise UsageError(f'policy "{name}" takes the option {wrong[0]}: there are {", ".join(OPTIONS)}')
-    return found
+    return policy
 
 
 def make_plug_in(name: str, options: dict[str, object]) -> Policy:
-    """A policy of another package.  Raises UsageError where it cannot be made, or does not say what it must."""
+    """A policy of another package.  Raises UsageError where it cannot be made, or lacks `name` or `sight`."""
     kind = policy_class(name)
     try:
         policy = kind(**options)

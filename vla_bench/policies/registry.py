@@ -1,4 +1,4 @@
-"""Policies as `--model` and its options choose them."""
+"""Makes the policy that `--model` and its options name."""
 
 from __future__ import annotations
 
@@ -12,30 +12,29 @@ from vla_bench.policies.resolve import EVAL, ModelKind, ResolvedModel, resolve_m
 from vla_bench.values import Decoding, Device
 
 
-def settle(choice: ModelChoice, command: str = EVAL) -> ResolvedModel:
-    """The model chosen, which takes every option given.
+def resolve_choice(choice: ModelChoice, command: str = EVAL) -> ResolvedModel:
+    """The chosen model, after checking that it takes every given option.  Loads nothing.  Raises UsageError.
 
-    command: the command that was given, for what an error advises.
-    Loads nothing, so that a wrong name or option shows at once.  Raises UsageError.
+    command: the running command, for the advice of an error.
     """
     model = resolve_model(choice.model, suites=choice.suites, device=choice.device, command=command)
     takes = () if model.kind is ModelKind.CHECKPOINT else policy_class(_class_name(model)).takes
     if choice.seed and "seed" not in takes:
-        why = f"{model.name} draws nothing by itself, --seed {choice.seed} would change nothing"
-        raise UsageError(why, f'leave it out, or give a pruner its own: --pruner "random(seed={choice.seed})"')
+        what = f"{model.name} draws no random numbers, --seed {choice.seed} would change nothing"
+        raise UsageError(what, f'leave it out, or give a pruner its own: --pruner "random(seed={choice.seed})"')
     if model.kind is not ModelKind.CHECKPOINT:
         _refuse_model_options(choice, model, takes)
     return model
 
 
 def make_policy(choice: ModelChoice | str, seed: int = 0, *, model: ResolvedModel | None = None) -> Policy:
-    """The policy chosen, or the one called `choice`.  Raises UsageError for a name that is not known.
+    """The chosen policy, or the one named `choice`.  Raises UsageError for an unknown name.
 
-    model: what the choice was settled to; None settles it now.
+    model: the resolved choice; None to resolve it here.
     """
     if isinstance(choice, str):
         choice = ModelChoice(choice, seed=seed)
-    model = model or settle(choice)
+    model = model or resolve_choice(choice)
     if model.kind is ModelKind.CHECKPOINT:
         from vla_bench.policies.checkpoints import make_vla_policy
 
@@ -53,7 +52,7 @@ def _class_name(model: ResolvedModel) -> str:
 
 
 def _refuse_model_options(choice: ModelChoice, model: ResolvedModel, takes: tuple[str, ...]) -> None:
-    """An option that would be ignored is an error: the user expects it to change the result."""
+    """Raises UsageError for an option that would be ignored."""
     lacks = {
         "--pruner": (choice.pruner, "image tokens to prune"),
         "--decoding": (None if choice.decoding is Decoding.L1 else choice.decoding, "action tokens to decode"),
@@ -63,6 +62,6 @@ def _refuse_model_options(choice: ModelChoice, model: ResolvedModel, takes: tupl
     }
     for option, (value, what) in lacks.items():
         if value is not None:
-            why = f" ({model.reason})" if model.reason else ""
+            reason = f" ({model.reason})" if model.reason else ""
             fix = f"leave {option} {value} out, or name a model: --model lightvla"
-            raise UsageError(f"{_class_name(model)} has no {what}{why}", fix)
+            raise UsageError(f"{_class_name(model)} has no {what}{reason}", fix)

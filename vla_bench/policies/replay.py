@@ -1,4 +1,4 @@
-"""Acts as a recorded run did: same start, same actions, same episode."""
+"""Replays the actions of a recorded run: same start, same actions, same episode."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vla_bench.world.observation import Observation, Sight
 
 
 class Replay(Policy):
-    """Plays back the actions of the run in `folder`, then holds still."""
+    """Replays the actions of the run in `folder`, then does not move.  Raises RecordError."""
 
     name = "replay"
     sight = Sight.STATE
@@ -25,12 +25,12 @@ class Replay(Policy):
             raise RecordError(f"{folder} holds no recorded actions", "vla-bench eval --model expert --out DIR")
 
     def reset(self, episode: EpisodeKey) -> None:
-        read_actions(self.folder, episode)  # a missing recording shows before the episode, not in the middle
+        read_actions(self.folder, episode)  # raises for a missing recording before the episode begins
 
     def act(self, observations: Sequence[Observation]) -> list[Chunk]:
-        return [Chunk(self._rest(o)) for o in observations]
+        return [Chunk(self._remaining(o)) for o in observations]
 
-    def _rest(self, observation: Observation) -> np.ndarray:
+    def _remaining(self, observation: Observation) -> np.ndarray:
         actions = read_actions(self.folder, observation.episode)[observation.step :]
         if len(actions):
             return actions

@@ -1,9 +1,9 @@
-"""What a model's name stands for: the one place that knows, for every command that takes a name.  Reads no weights.
+"""Resolves the name of a model, for every command that takes one.  Reads no weights.
 
 expert, noop, random, replay:RUN     scripts
-nano                                 the bundled checkpoint, or where sizes are asked for the preset
+nano                                 the bundled checkpoint; the preset where only sizes are needed
 nano-oft, ...                        bundled checkpoints, by the name of their folder
-lightvla, openvla-oft                the public checkpoint that a suite names
+lightvla, openvla-oft                the public checkpoint given in a suite's TOML
 a name of another package            its policy, see classes.py
 a folder, or owner/name of the hub   a checkpoint
 auto                                 one of these, see auto.py
@@ -29,7 +29,7 @@ EVAL = "vla-bench eval"
 
 
 class ModelKind(Enum):
-    """What a name stands for.  PRESET: sizes without weights."""
+    """Kinds of models.  PRESET: sizes without weights."""
 
     SCRIPT = "script"
     CHECKPOINT = "checkpoint"
@@ -39,13 +39,13 @@ class ModelKind(Enum):
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """What a model's name stands for.
+    """A resolved model name.
 
-    name: what runs record: the name given, or what `auto` came to.
-    place: folder or hub id of a checkpoint; of a preset, the bundled weights of that name; of `replay:RUN` the run.  None where
-        there is none, or one for each suite.
-    by_suite: the checkpoints' hub ids by suite, where each has its own.
-    reason: why `auto` came to it; None where it was named.
+    name: the name that runs record: the given one, or the one chosen by `auto`.
+    place: folder or hub id of a checkpoint; for a preset, the bundled weights of that name; for `replay:RUN` the run.  None
+        where there is none, or one per suite.
+    by_suite: hub ids of the checkpoints by suite, where each suite has its own.
+    reason: why `auto` chose it; None where it was named.
     """
 
     name: str
@@ -58,7 +58,7 @@ class ResolvedModel:
     def checkpoint(self, suites: Sequence[str], command: str = EVAL) -> str:
         """Folder or hub id of the checkpoint for these suites.  Raises UsageError where one is not enough.
 
-        command: the command that was given, up to --suite and --model, for what an error advises.
+        command: the running command, without --suite and --model, for the advice of an error.
         """
         if self.place is not None:
             return self.place
@@ -80,11 +80,11 @@ def resolve_model(
     presets: bool = False,
     command: str = EVAL,
 ) -> ResolvedModel:
-    """What `name` stands for.  Raises UsageError for a name that stands for nothing.
+    """The model called `name`.  Raises UsageError for an unknown name, CheckpointError for missing bundled weights.
 
-    suites, device: where it will act; they decide what `auto` is.
-    presets: names of presets stand for them, and `auto` for nothing: sizes or random weights are wanted.
-    command: the command that was given, for what an error advises.
+    suites, device: where it will act; they decide what `auto` chooses.
+    presets: accept names of presets and refuse `auto`, for commands that need only sizes or random weights.
+    command: the running command, for the advice of an error.
     """
     reason = None
     if name == AUTO and not presets:
@@ -96,7 +96,7 @@ def resolve_model(
     if presets and name in PRESETS:
         return ResolvedModel(name, ModelKind.PRESET, place=folder and str(folder))
     if folder is None and name in DEFAULTS:
-        what = f"{WEIGHTS / DEFAULTS[name]} is missing: it should have come with vla-bench"
+        what = f"{WEIGHTS / DEFAULTS[name]} is missing: it is part of the installation of vla-bench"
         raise CheckpointError(what, "pip install --force-reinstall vla-bench")
     if folder is not None:
         return ResolvedModel(name, ModelKind.CHECKPOINT, place=str(folder), reason=reason)

@@ -1,4 +1,4 @@
-"""Policies that know nothing: the floor below which no model should fall."""
+"""Policies that do not use their observations: a lower bound for any model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHUNK = 8
 
 
 class NoopPolicy(Policy):
-    """Stays where it is, gripper open."""
+    """Does not move; the gripper is open."""
 
     name = "noop"
     sight = Sight.STATE
@@ -27,7 +27,7 @@ class NoopPolicy(Policy):
 
 
 class RandomPolicy(Policy):
-    """Uniform actions in [-1, 1], seeded by (seed, episode), so that an episode is the same in any order."""
+    """Uniform actions in [-1, 1], seeded by (seed, episode), so that an episode does not depend on the order."""
 
     name = "random"
     sight = Sight.STATE

@@ -24,11 +24,11 @@ from vla_bench.trace import Cut
 from vla_bench.values import Decoding
 from vla_bench.world.observation import Observation, Sight
 
-COSTS = 4096  # cases whose cost is remembered
+COSTS = 4096  # cases whose GFLOP are cached
 
 
 class VLAPolicy(Policy):
-    """Answers with the model's chunk: the L1 head's, or with `autoregressive` one step of decoded action tokens.
+    """Acts with the model: a chunk of the L1 head, or with `autoregressive` one step of decoded action tokens.
 
     identity, card: see `Policy`.
     """
@@ -69,7 +69,7 @@ class VLAPolicy(Policy):
         return self.model.openvla.projector.fc1.weight
 
     def _gflops(self, prompt: int, cuts: tuple[Cut, ...]) -> float:
-        """What a pass with these cuts cost.  Most queries cost what another one did."""
+        """GFLOP of a pass with these cuts, cached, since many queries have the same."""
         case = Case(self.model.config, prompt, cuts, self.autoregressive)
         key = (self.model.pruner, case)
         if key not in self._costs:
@@ -79,7 +79,7 @@ class VLAPolicy(Policy):
         return self._costs[key]
 
     def use(self, pruner: Pruner | None) -> None:
-        """Prune with `pruner`, which was attached to the model before, from the next query on; its memory stays."""
+        """Prune with `pruner`, which was attached to the model before, from the next query on; it keeps its state."""
         self.model.pruner = pruner
 
     def reset(self, episode: EpisodeKey) -> None:
@@ -88,19 +88,19 @@ class VLAPolicy(Policy):
     def act(self, observations: Sequence[Observation]) -> list[Chunk]:
         pruner = self.model.pruner
         if pruner is None:
-            return self._ask(observations)
-        found = [self._cached_action(observation) for observation in observations]
-        open_ = [i for i, chunk in enumerate(found) if chunk is None]
-        batches = [[i] for i in open_] if Need.PAST in pruner.needs else [open_] if open_ else []
+            return self._query_model(observations)
+        chunks = [self._cached_action(observation) for observation in observations]
+        left = [i for i, chunk in enumerate(chunks) if chunk is None]
+        batches = [[i] for i in left] if Need.PAST in pruner.needs else [left] if left else []
         for batch in batches:
-            for i, chunk in zip(batch, self._ask([observations[i] for i in batch]), strict=True):
-                found[i] = chunk
-        for observation, chunk in zip(observations, found, strict=True):
+            for i, chunk in zip(batch, self._query_model([observations[i] for i in batch]), strict=True):
+                chunks[i] = chunk
+        for observation, chunk in zip(observations, chunks, strict=True):
             pruner.observe(self.processor.query(observation), chunk.actions)
-        return found
+        return chunks
 
     def _cached_action(self, observation: Observation) -> Chunk | None:
-        """The pruner's own answer, for which no image token enters the model."""
+        """The pruner's cached action, for which the forward pass is skipped; None where there is none."""
         started = time.perf_counter()
         actions = self.model.pruner.cached_action(self.processor.query(observation))
         if actions is None:
@@ -110,15 +110,15 @@ class VLAPolicy(Policy):
         return Chunk(actions, (0,) * self.model.config.cameras, {"prune": lap}, prompt, gflops=0.0)
 
     @torch.inference_mode()
-    def _ask(self, observations: Sequence[Observation]) -> list[Chunk]:
+    def _query_model(self, observations: Sequence[Observation]) -> list[Chunk]:
         """One batch through the model."""
         started = time.perf_counter()
-        inputs = self._place(self.processor(observations))
+        inputs = self._to_device(self.processor(observations))
         preprocess = 1000 * (time.perf_counter() - started)
         stages = Stages(self._weight.device)
-        actions, output = self._answer(inputs, stages)
+        actions, output = self._forward(inputs, stages)
         if not torch.isfinite(actions).all():
-            raise ModelError(f"{self.name} answered with numbers that are not finite", "vla-bench verify")
+            raise ModelError(f"{self.name} returned actions that are not finite", "vla-bench verify")
         laps = {"preprocess": preprocess, **stages.milliseconds()}
         share = {stage: lap / len(observations) for stage, lap in laps.items()}
         chunks = []
@@ -128,14 +128,14 @@ class VLAPolicy(Policy):
             chunks.append(Chunk(robot, kept, share, prompt, self._gflops(prompt, trace.cuts), trace))
         return chunks
 
-    def _place(self, inputs: Inputs) -> Inputs:
-        """Onto the model's device, in its type."""
+    def _to_device(self, inputs: Inputs) -> Inputs:
+        """The inputs on the model's device, in its dtype."""
         device, dtype = self._weight.device, self._weight.dtype
         proprio = None if inputs.proprio is None else inputs.proprio.to(device, dtype)
         return replace(inputs, pixel_values=inputs.pixel_values.to(device, dtype), proprio=proprio)
 
-    def _answer(self, inputs: Inputs, stages: Stages) -> tuple[torch.Tensor, Output]:
-        """Normalised actions (B, T, 7)."""
+    def _forward(self, inputs: Inputs, stages: Stages) -> tuple[torch.Tensor, Output]:
+        """Normalised actions (B, T, 7), and the model's output."""
         if not self.autoregressive:
             output = self.model(inputs, stages)
             return output.actions, output

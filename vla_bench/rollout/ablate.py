@@ -20,24 +20,24 @@ from vla_bench.values import OtherNoise, OtherTokens
 
 @dataclass(frozen=True)
 class Published:
-    """What the paper has for a variant: success over LIBERO's four suites in percent, and image tokens kept of 512."""
+    """The paper's numbers for a variant: mean success over LIBERO's four suites in percent, and kept image tokens of 512."""
 
     success: float
     tokens: int | None = None
 
 
-# Table III: weights trained with another noise: the end of their name, and the table's name of them.
+# Table III: weights trained with another noise schedule: suffix of their name, and their name in the table.
 SCHEDULES = {
     OtherNoise.NONE: ("-no-noise", "without noise"),
     OtherNoise.CONSTANT: ("-constant-noise", "without schedule (constant noise)"),
 }
-# Table IV: the same weights, with as many tokens again at random, or without a tenth of them.
+# Table IV: the same weights with as many random tokens added, or without a tenth of the kept ones.
 TOKENS = {OtherTokens.MORE: "plus-random", OtherTokens.FEWER: "drop-random"}
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """What came of it.  rows: the model, then its variants in the order asked; fewer than asked where a run did not end."""
+    """The result of an ablation.  rows: the model, then its variants in the given order; fewer where a run did not finish."""
 
     rows: list[ComparedRun]
     published: list[Published]
@@ -57,10 +57,10 @@ def ablate(
     tokens: tuple[str, ...] = (),
     observer: Callable[[], Observer] = Observer,
 ) -> Ablation:
-    """Run the model and the variants, all where none is named; what is recorded already is not run again.
+    """Run the model and its variants, all of them where none is named; recorded episodes are not run again.
 
-    base: the model's own evaluation.  `base.out` is a folder of run folders; without it every run is where `vla-bench eval` would
-    put it.  Raises UsageError where there are no weights of a variant, or where there is no pruner to vary.
+    base: the model's own evaluation.  `base.out` is the parent of the run folders; None for the default folders of
+    `vla-bench eval`.  Raises UsageError where a variant's weights are missing, or where the model has no pruner.
     """
     if not schedules and not tokens:
         schedules, tokens = tuple(SCHEDULES), tuple(TOKENS)
@@ -71,7 +71,7 @@ def ablate(
 
     seed = base.seed
     if tokens:
-        base = replace(base, seed=0)  # what is drawn is tokens
+        base = replace(base, seed=0)  # the seed is that of the drawn tokens
     others = [replace(base, model=trained_with(base.model, schedule)) for schedule in schedules]
     if tokens:
         inner = own_pruner(base)
@@ -88,24 +88,26 @@ def ablate(
 
 
 def own_pruner(base: EvalRequest) -> str:
-    """What the model prunes with.  Raises UsageError, before anything runs, where it keeps every image token."""
+    """The model's pruner.  Raises UsageError, before any episode, for a model that keeps every image token."""
     inner = str(prepare(base).policy.identity.get("pruner", NONE))
     if inner == NONE:
-        raise UsageError(f"{base.model} keeps every image token: none to add or to drop", "vla-bench ablate --model nano")
+        raise UsageError(
+            f"{base.model} keeps every image token: there are none to add or to drop", "vla-bench ablate --model nano"
+        )
     return inner
 
 
 def trained_with(model: str, schedule: str) -> str:
-    """The weights beside a model's that were trained with another noise: its name, or its folder's, with an ending."""
+    """The model trained with another noise schedule: the name or folder of `model` with a suffix.  Raises UsageError."""
     model = DEFAULTS.get(model, model)
     name = model.rstrip("/") + SCHEDULES[schedule][0]
     try:
-        there = Path(resolve_model(name).place or "").is_dir()
+        exists = Path(resolve_model(name).place or "").is_dir()
     except UsageError:
-        there = False
-    if not there:
+        exists = False
+    if not exists:
         fix = f"vla-bench train --noise-schedule {schedule} ..., and put its checkpoint there"
-        raise UsageError(f'no weights of {model} trained with noise "{schedule}": looked for {name}', fix)
+        raise UsageError(f'no weights of {model} trained with noise schedule "{schedule}": {name} does not exist', fix)
     return name
 
 

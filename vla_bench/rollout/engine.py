@@ -1,4 +1,4 @@
-"""Runs episodes: a pool of workers simulates, this process answers their queries with the policy."""
+"""Runs episodes: a pool of workers simulates, this process runs the policy for their queries."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from vla_bench.world.observation import Observation
 
 @dataclass
 class EpisodeAttempt(Attempt):
-    """One try at an episode, and what the policy told in it."""
+    """One attempt at an episode, and its queries so far.  policy_s: time spent in the policy."""
 
     policy_s: float = 0.0
-    answers: list[QueryRecord] = field(default_factory=list)
+    queries: list[QueryRecord] = field(default_factory=list)
 
     @property
     def episode(self) -> EpisodeKey:
@@ -38,9 +38,9 @@ class Engine:
 
     Args:
         workers: simulators at a time.
-        video, video_folder: what the workers film, and where to.
+        video, video_folder: which episodes the workers film (all, failures, none), and where they write videos.
         recycle: episodes after which a worker is replaced.
-        hang_s: silence after which a simulator counts as hung.
+        hang_s: seconds without a message after which a simulator counts as hung.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Engine:
         )
 
     def run(self, episodes: Iterable[EpisodeKey]) -> bool:
-        """True when every episode was finished, False when some were left out by a stop."""
+        """True when every episode finished, False when a stop left some out."""
         schedule = Schedule(episodes, self._horizons)
         return self._pool.run(schedule) and len(schedule) == 0
 
@@ -84,31 +84,31 @@ class Engine:
         self.on_event(event)
 
     def _act(self, attempts: Sequence[EpisodeAttempt], observations: Sequence[Observation]) -> list[np.ndarray | ErrorReport]:
-        """The actions for each observation, told to its attempt."""
-        answers: list[np.ndarray | ErrorReport] = []
-        for attempt, reply in zip(attempts, self._decide(list(observations)), strict=True):
-            if isinstance(reply, _Reply):
-                attempt.policy_s += reply.seconds
-                attempt.answers.append(reply.answer)
-            answers.append(reply.actions if isinstance(reply, _Reply) else reply)
-        return answers
+        """The actions for each observation, or an error; its attempt records the query."""
+        results: list[np.ndarray | ErrorReport] = []
+        for attempt, result in zip(attempts, self._query_policy(list(observations)), strict=True):
+            if isinstance(result, _ValidChunk):
+                attempt.policy_s += result.seconds
+                attempt.queries.append(result.query)
+            results.append(result.actions if isinstance(result, _ValidChunk) else result)
+        return results
 
-    def _decide(self, observations: list[Observation]) -> list[_Reply | ErrorReport]:
-        """The policy's reply to each observation.  A policy that raises fails them all: some may have been decided already,
-        and what it remembers of those would be wrong if they were asked again."""
+    def _query_policy(self, observations: list[Observation]) -> list[_ValidChunk | ErrorReport]:
+        """The policy's chunk for each observation.  A policy that raises fails the whole batch: its state may have advanced for
+        some of the episodes, and would be wrong if they were queried again."""
         started = time.perf_counter()
         try:
             chunks = self.policy.act(observations)
             share = (time.perf_counter() - started) / len(observations)
             if len(chunks) != len(observations):
-                raise ValueError(f"{self.policy.name} answered {len(observations)} observations with {len(chunks)} chunks")
-        except Exception as error:  # noqa: BLE001  a policy that fails spoils its episodes, not the run
+                raise ValueError(f"{self.policy.name} returned {len(chunks)} chunks for {len(observations)} observations")
+        except Exception as error:  # noqa: BLE001  a policy that fails ends its episodes, not the run
             return [self._report(error)] * len(observations)
-        return [self._checked(o, chunk, share) for o, chunk in zip(observations, chunks, strict=True)]
+        return [self._validated(o, chunk, share) for o, chunk in zip(observations, chunks, strict=True)]
 
-    def _checked(self, observation: Observation, chunk: Chunk, seconds: float) -> _Reply | ErrorReport:
+    def _validated(self, observation: Observation, chunk: Chunk, seconds: float) -> _ValidChunk | ErrorReport:
         try:
-            return _reply(observation, chunk, seconds)
+            return _validate(observation, chunk, seconds)
         except ValueError as error:
             return self._report(error)
 
@@ -118,21 +118,20 @@ class Engine:
 
 
 @dataclass(frozen=True)
-class _Reply:
-    """A chunk that was found to be in order."""
+class _ValidChunk:
+    """A chunk that passed the checks."""
 
     actions: np.ndarray  # (T, 7)
-    answer: QueryRecord
+    query: QueryRecord
     seconds: float  # this query's share of its batch's time
 
 
-def _reply(observation: Observation, chunk: Chunk, seconds: float) -> _Reply:
-    """Check what a policy returned.  Raises ValueError."""
+def _validate(observation: Observation, chunk: Chunk, seconds: float) -> _ValidChunk:
+    """Check the chunk that a policy returned.  Raises ValueError."""
     actions = chunk.actions
     if actions.ndim != 2 or actions.shape[1] != ACTION_DIM or not len(actions):
         raise ValueError(f"actions have shape {actions.shape}, not (T, {ACTION_DIM})")
     if not np.isfinite(actions).all():
         raise ValueError("actions are not finite numbers")
-    told = (chunk.kept_tokens, chunk.prompt_tokens, chunk.stages_ms, chunk.gflops, chunk.trace)
-    answer = QueryRecord.of(observation.step, *told, 1000 * seconds)
-    return _Reply(actions, answer, seconds)
+    reported = (chunk.kept_tokens, chunk.prompt_tokens, chunk.stages_ms, chunk.gflops, chunk.trace)
+    return _ValidChunk(actions, QueryRecord.of(observation.step, *reported, 1000 * seconds), seconds)

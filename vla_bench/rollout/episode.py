@@ -1,4 +1,4 @@
-"""One episode in a worker's simulator: observe, ask for actions, execute them open loop, observe again."""
+"""One episode in a worker's simulator: observe, request actions, execute them open loop, observe again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vla_bench.records import EpisodeKey
-from vla_bench.rollout.worker import Ask, ErrorReport
+from vla_bench.rollout.worker import ErrorReport, RequestActions
 from vla_bench.world.observation import Sight
 from vla_bench.world.protocol import Simulator
 
@@ -24,14 +24,14 @@ class Outcome:
     init_hash: str
     state_hash: str
     video: str | None  # file name
-    video_error: ErrorReport | None = None  # what was measured stands
+    video_error: ErrorReport | None = None  # filming failed; the episode's result is valid
 
 
 @dataclass(frozen=True)
 class EpisodeRunner:
-    """Runs the episode that an EpisodeKey names, and films it where its ending asks for that.
+    """Runs the episode of an EpisodeKey, and films it if `video` says so.
 
-    sight, image_size: what the policy is shown; None is the suite's image size.
+    sight, image_size: what observations contain; None for the suite's image size.
     video: all | failures | none.
     """
 
@@ -40,11 +40,11 @@ class EpisodeRunner:
     video: str = "none"
     video_folder: Path | None = None
 
-    def run(self, simulator: Simulator, job: EpisodeKey, ask: Ask) -> Outcome:
+    def run(self, simulator: Simulator, job: EpisodeKey, request_actions: RequestActions) -> Outcome:
         started = time.perf_counter()
         simulator.image_size = self.image_size or simulator.suite.image_size
         simulator.start(simulator.suite.task(job.task_id))
-        success, actions = run_episode(simulator, job, self.sight, ask)
+        success, actions = run_episode(simulator, job, self.sight, request_actions)
         state_hash = simulator.state_hash
         wall_s = time.perf_counter() - started
         init_hash = simulator.init_hash(job.init_state)
@@ -54,7 +54,7 @@ class EpisodeRunner:
 
             try:
                 video = record(simulator, job, actions, success, self.video_folder)
-            except Exception as raised:  # noqa: BLE001  were it the episode's error, failures alone would vanish from a rate
+            except Exception as raised:  # noqa: BLE001  as the episode's error it would remove failures from the rate
                 error = ErrorReport.of(raised)
         return Outcome(
             success=success,
@@ -67,13 +67,13 @@ class EpisodeRunner:
         )
 
 
-def run_episode(simulator: Simulator, key: EpisodeKey, sight: Sight, ask: Ask) -> tuple[bool, np.ndarray]:
+def run_episode(simulator: Simulator, key: EpisodeKey, sight: Sight, request_actions: RequestActions) -> tuple[bool, np.ndarray]:
     """Query, act open loop, query again, until the goal holds or the horizon is reached: success and all actions (T, 7)."""
     observation = simulator.reset(key.init_state, sight, key.repeat)
     done: list[np.ndarray] = []
     horizon = simulator.suite.horizon
     while True:
-        chunk = ask(observation)[: horizon - len(done)]
+        chunk = request_actions(observation)[: horizon - len(done)]
         for i, action in enumerate(chunk):
             done.append(action)
             query_next = i == len(chunk) - 1 and len(done) < horizon

@@ -1,4 +1,4 @@
-"""`vla-bench eval`: the plan, the engine, the journal, and what it all comes to."""
+"""`vla-bench eval`: plan, run and record episodes, and summarise the results."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from vla_bench.rollout.worker import Simulators
 from vla_bench.tables import markdown
 from vla_bench.world.protocol import make_simulator
 
-ERROR_BUDGET = 0.02  # share of episodes that may end in errors before a rate means nothing
+ERROR_BUDGET = 0.02  # largest share of episodes in error with which a success rate is reported as valid
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvalResult:
-    """What `evaluate` returns: the run's summary, and where its files are."""
+    """The result of an evaluation: the run's summary, and where its files are.
+
+    stopped: why the run was ended early; None where it was not.  ran: episodes of this call.
+    """
 
     run_dir: Path
     summary: Summary
@@ -53,7 +56,7 @@ class EvalResult:
 
 
 def evaluate(request: EvalRequest, observer: Observer | None = None) -> EvalResult:
-    """Run what was asked for and is not yet recorded.  Raises VlaBenchError; whatever was finished by then is recorded."""
+    """Run the requested episodes that are not recorded yet.  Raises VlaBenchError; episodes finished by then are recorded."""
     plan = prepare(request)
     folder = RunFolder(request.out or Path("results/runs") / plan.run_id, plan.describe(), request.fresh)
     observer = observer or Observer()
@@ -73,7 +76,7 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
 
     def on_event(event: Event) -> None:
         journal.write(event)
-        if journal.hopeless:
+        if journal.stop_reason:
             engine.stop()
 
     engine = Engine(
@@ -85,7 +88,7 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
         video_folder=folder.path / "videos",
     )
     done = [folder.done[key] for key in plan.episodes if key in folder.done]
-    observer.begin(greeting(plan, folder, len(todo)), len(plan.episodes), done)
+    observer.begin(opening_lines(plan, folder, len(todo)), len(plan.episodes), done)
     started = time.monotonic()
     complete = engine.run(todo) if todo else True
     seconds = time.monotonic() - started
@@ -99,8 +102,8 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
         summary=summary,
         instructions=instructions,
         videos=[folder.path / episode.video for episode in folder.done.values() if episode.video],
-        interrupted=not complete and journal.hopeless is None,
-        stopped=journal.hopeless,
+        interrupted=not complete and journal.stop_reason is None,
+        stopped=journal.stop_reason,
         ran=sum(key in folder.done for key in todo),
         seconds=seconds,
         command=plan.request.command,
@@ -108,8 +111,8 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
     )
 
 
-def greeting(plan: Plan, folder: RunFolder, todo: int) -> str:
-    """What the user should know before the first episode."""
+def opening_lines(plan: Plan, folder: RunFolder, todo: int) -> str:
+    """Configuration and model card, printed before the first episode."""
     what = f"{plan.policy.name}, assets {plan.assets.name}: {plan.assets.reason}; GL {plan.gl.backend}, {plan.gl.renderer}"
     lines = [f"{todo} of {len(plan.episodes)} episodes to run ({what}; workers: {plan.workers}) -> {folder.path}"]
     if plan.model.reason:

@@ -24,7 +24,7 @@ from vla_bench.records import (
 class RunFolder(OutputFolder):
     """The folder of one run.  Only the process that holds its lock writes to it.
 
-    done: the finished episodes.  replaced: the folder of an earlier run that `fresh` set aside.
+    done: the finished episodes.  replaced: where `fresh` moved the earlier run; None where there was none.
     Raises RecordError, NotComparableError.
     """
 
@@ -37,7 +37,7 @@ class RunFolder(OutputFolder):
                 self.refuse_other(
                     "a run", before.config, run.config, "choose another folder with --out, or start over with --fresh"
                 )
-            # A run that began here goes on: its identity stays, so that a resumed run looks like any other.
+            # A resumed run keeps its run.json.
             self.run = before or run
             self.done: dict[EpisodeKey, Episode] = {e.key: e for e in read_episodes(path)}
             self.set_status("started")
@@ -49,16 +49,16 @@ class RunFolder(OutputFolder):
         self.run.status = status
         write_run(self.path, self.run)
 
-    def add(self, episode: Episode, actions=None, answers: Sequence[QueryRecord] = ()) -> None:
+    def add(self, episode: Episode, actions=None, queries: Sequence[QueryRecord] = ()) -> None:
         """Record a finished episode; its actions and queries first, so that a recorded episode always has them."""
         if actions is not None:
             write_actions(self.path, episode.key, actions)
-        write_queries(self.path, episode.key, answers)
+        write_queries(self.path, episode.key, queries)
         append_line(self.path / "episodes.jsonl", episode.to_json())
         self.done[episode.key] = episode
 
     def forget_errors(self, keys: Collection[EpisodeKey]) -> None:
-        """Those of `keys` that ended in errors were never measured: drop them, to be run again.  Their causes stay in the log."""
+        """Drop the episodes among `keys` that ended in errors, to run them again.  Their errors stay in the log."""
         again = {key for key in keys if key in self.done and self.done[key].status is Status.ERROR}
         if again:
             self.done = {key: episode for key, episode in self.done.items() if key not in again}

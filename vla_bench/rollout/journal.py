@@ -1,4 +1,4 @@
-"""From the engine's events to recorded episodes: each is on the disk before the next begins."""
+"""Records finished episodes from the engine's events, each on disk before the next event is handled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vla_bench.suites import Task
 
 
 class Observer:
-    """Is told what happens; the progress display is one."""
+    """Receives the events of a run, as the progress display does.  This one ignores them."""
 
     def begin(self, message: str, total: int, done: list[Episode]) -> None: ...
     def event(self, event: Event, episode: Episode | None) -> None: ...
@@ -26,9 +26,9 @@ class Observer:
 
 
 class Journal:
-    """Writes finished episodes and the traces of errors into a run folder, and tells the observer.
+    """Writes finished episodes and error traces into a run folder, and passes events on to the observer.
 
-    `hopeless` says why going on makes no sense, once too many episodes in a row have ended in errors.
+    stop_reason: why the run should stop, once too many episodes in a row have ended in errors; None before.
     """
 
     def __init__(self, folder: RunFolder, tasks: dict[tuple[str, int], Task], observer: Observer):
@@ -38,8 +38,8 @@ class Journal:
         self._streak = ErrorStreak("episodes")
 
     @property
-    def hopeless(self) -> str | None:
-        return self._streak.hopeless
+    def stop_reason(self) -> str | None:
+        return self._streak.stop_reason
 
     def write(self, event: Event) -> None:
         episode = None
@@ -48,7 +48,7 @@ class Journal:
         if isinstance(event, Finished):
             episode = as_episode(event, self.tasks[event.attempt.episode[:2]].name)
             ended = isinstance(event.result, Outcome)
-            self.folder.add(episode, event.result.actions if ended else None, event.attempt.answers)
+            self.folder.add(episode, event.result.actions if ended else None, event.attempt.queries)
             error = event.result.video_error if ended else event.result
             if error is not None:
                 self._log(event.attempt, error)
@@ -62,10 +62,10 @@ class Journal:
 def as_episode(event: Finished, task: str) -> Episode:
     """The record of a finished episode."""
     attempt, result = event.attempt, event.result
-    key, queries = attempt.episode, len(attempt.answers)
+    key, queries = attempt.episode, len(attempt.queries)
     what = {"suite": key.suite, "task_id": key.task_id, "task": task, "init_state": key.init_state, "repeat": key.repeat}
     how = {"queries": queries, "attempts": attempt.number, "started": timestamp(attempt.started), "ended": timestamp(time.time())}
-    how |= reported(attempt.answers)
+    how |= reported(attempt.queries)
     if not isinstance(result, Outcome):
         error = {"type": result.type, "message": result.message}
         wall_s = round(time.time() - attempt.started, 3)
@@ -83,7 +83,7 @@ def as_episode(event: Finished, task: str) -> Episode:
 
 
 def reported(queries: Sequence[QueryRecord]) -> dict[str, object]:
-    """What a policy told of an episode's queries."""
+    """Kept tokens and metrics that the policy reported for an episode's queries."""
     kept = [query.kept for query in queries if query.kept is not None]
     same_cameras = len({len(cameras) for cameras in kept}) == 1
     by_camera = [sum(camera) / len(camera) for camera in zip(*kept, strict=True)] if same_cameras else None

@@ -1,4 +1,4 @@
-"""What an evaluation will do: everything that can be wrong with a request shows here, before the first episode."""
+"""The plan of an evaluation: a request is checked completely here, before the first episode."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vla_bench.errors import UsageError
 from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.policies.base import Policy
 from vla_bench.policies.choice import ModelChoice
-from vla_bench.policies.registry import make_policy, settle
+from vla_bench.policies.registry import make_policy, resolve_choice
 from vla_bench.policies.resolve import ResolvedModel
 from vla_bench.records import EpisodeKey, Run, config_hash
 from vla_bench.rollout.journal import timestamp
@@ -24,13 +24,13 @@ from vla_bench.world.gl import GL, choose_gl
 from vla_bench.world.init_states import read_init_states
 from vla_bench.world.libero import bddl_file, init_states_file
 
-WORKER_BYTES = 0.6e9  # resident size of a simulator, measured and rounded up: on the embedded pack
-WORKER_BYTES_MESHES = 2.5e9  # and on meshes
+WORKER_BYTES = 0.6e9  # resident size of a simulator with the embedded pack, measured and rounded up
+WORKER_BYTES_MESHES = 2.5e9  # and with meshes
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvalRequest:
-    """What the user asked for, as the command line takes it."""
+    """The user's request, as the command line takes it."""
 
     suite: str = "all"
     model: str = "auto"
@@ -53,7 +53,7 @@ class EvalRequest:
 
 
 def check_files(suites: list[Suite], keys: list[EpisodeKey]) -> None:
-    """Whatever is wrong with LIBERO's files shows before the first episode.  Raises WorldError."""
+    """Check LIBERO's files for the requested episodes.  Raises WorldError."""
     wanted = {key[:2] for key in keys}
     for suite in suites:
         for task in suite.tasks:
@@ -63,7 +63,7 @@ def check_files(suites: list[Suite], keys: list[EpisodeKey]) -> None:
 
 
 def worker_count(text: str, episodes: int, assets: AssetPack) -> int:
-    """ "auto": one simulator a core, as far as memory goes."""
+    """Number of workers; "auto" is one per core, as far as memory allows.  Raises UsageError."""
     if text == "auto":
         count = environment.cpu_count()
         memory = environment.available_memory()
@@ -78,7 +78,7 @@ def worker_count(text: str, episodes: int, assets: AssetPack) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A request that was found possible: everything is known and at hand before the first episode."""
+    """A checked request, with its policy loaded and everything else resolved."""
 
     request: EvalRequest
     choice: ModelChoice
@@ -92,7 +92,7 @@ class Plan:
 
     @property
     def config(self) -> dict:
-        """Everything that decides how an episode ends.  How many episodes, workers or videos is not part of it."""
+        """Everything that determines how an episode ends; not the numbers of episodes, workers or videos."""
         visual = {} if self.policy.visual_tokens is None else {"visual_tokens": self.policy.visual_tokens}
         return {
             "model": self.model.name,
@@ -108,12 +108,12 @@ class Plan:
 
     @property
     def pruner(self) -> str | None:
-        """The pruner asked for with its arguments, in one spelling; None for the checkpoint's own."""
+        """The requested pruner with its arguments, in canonical spelling; None for the checkpoint's default."""
         return self.choice.pruner and str(self.policy.identity["pruner"])
 
     @property
     def run_id(self) -> str:
-        """The same for the same configuration, so that the same command finds its run again."""
+        """Folder name, the same for the same configuration, so that repeating a command resumes its run."""
         suites = [self.request.suite] if self.request.suite == "all" else [suite.name for suite in self.suites]
         words = (self.model.name, self.pruner, *suites, self.assets.name, config_hash(self.config)[:8])
         return re.sub(r"[^\w.-]+", "-", "-".join(filter(None, words))).strip("-")
@@ -132,17 +132,17 @@ class Plan:
 
 
 def prepare(request: EvalRequest) -> Plan:
-    """Check everything that can be checked without running, what is quick before what is slow.  Raises VlaBenchError."""
+    """Check everything that can be checked without running, quick checks first.  Raises VlaBenchError."""
     one_of(Video, request.video, "--video")
     suites = load_suites(request.suite)
     episodes = select(suites, request.tasks, request.init_states, request.trials)
     choice = model_choice(request, suites)
-    model = settle(choice)
+    model = resolve_choice(choice)
     check_files(suites, episodes)
     assets = resolve_assets(request.assets, suites)
     workers = worker_count(request.workers, len(episodes), assets)
     gl = choose_gl()
-    # The simulators have the cores; a model's threads that wait for one of theirs wait for each other.
+    # The simulators occupy the cores; more model threads than free cores would wait for each other.
     choice = replace(choice, threads=max(1, environment.cpu_count() + 1 - workers))
     return Plan(
         request=request,

@@ -1,4 +1,4 @@
-"""A pool of workers: gives them jobs, answers what they ask, replaces those that die or hang, and stops when asked to."""
+"""A pool of workers: assigns jobs, answers requests for actions, replaces workers that die or hang, and stops on request."""
 
 from __future__ import annotations
 
@@ -18,27 +18,29 @@ from vla_bench.signals import on_ending
 from vla_bench.world.observation import Observation
 
 ATTEMPTS = 2  # a job that ends in an error is tried once more, in a fresh worker
-KILLED_ATTEMPTS = 6  # SIGKILL comes from outside (a user, a full memory) and says nothing about the job
+KILLED_ATTEMPTS = 6  # SIGKILL comes from outside (a user, the out-of-memory killer) and says nothing about the job
 RECYCLE = 100  # jobs after which a worker is replaced, since long-lived simulators grow
-HANG_S = 300.0  # longest silence of a working simulator; building a task or filming an episode takes a minute at worst
+HANG_S = (
+    300.0  # longest time without a message of a working simulator; building a task or filming an episode takes a minute at worst
+)
 POLL_S = 0.5
-ERRORS_IN_A_ROW = 10  # this many and the cause is not the jobs
+ERRORS_IN_A_ROW = 10  # with this many the cause is not a single job
 KILLED = "Killed"  # type of the ErrorReport of a worker that was killed from outside
 
 
 class JobQueue(Protocol):
-    """Which job comes next."""
+    """The jobs that are left, in their order."""
 
     def next(self, task: TaskKey | None) -> Job | None:
-        """For a worker that has `task` loaded, None for a new one; None when nothing is left."""
+        """The next job of a worker that has `task` loaded (None: no task); None when no job is left."""
 
     def put_back(self, job) -> None:
-        """An attempt at `job` ended in an error, and it is to be tried again."""
+        """An attempt at `job` ended in an error; queue it again."""
 
 
 @dataclass
 class Attempt:
-    """One try at a job."""
+    """One attempt at a job."""
 
     job: Job
     number: int = 1
@@ -63,14 +65,14 @@ class Retried:
 
 @dataclass(frozen=True)
 class Finished:
-    """Event: a job is over, for good: what its runner returned, or the error of its last attempt."""
+    """Event: a job is done: the result of its runner, or the error of its last attempt."""
 
     attempt: Attempt
     result: object | ErrorReport
 
 
 Event = Started | Retried | Finished
-# Attempts that ask and what each observes -> actions (T, 7), or an error that ends the attempt.
+# Attempts that request actions, and their observations -> actions (T, 7) each, or an error that ends the attempt.
 AnswerRequests = Callable[[Sequence[Attempt], Sequence[Observation]], Sequence[np.ndarray | ErrorReport]]
 
 
@@ -78,12 +80,12 @@ class Pool:
     """Runs jobs in up to `workers` processes and reports each event to `on_event`.
 
     Args:
-        simulators, runner: what a worker makes, and what it does with a job.
-        answer: decides for jobs that ask for actions; a job of a pool without it must not ask.  First attempts that ask at the
-            same time are answered together, later ones alone: what failed in a batch may have been another job's fault.
-        new_attempt: makes the Attempt of a job and its number; a subclass remembers more.
+        simulators, runner: how a worker makes its simulator, and how it runs a job.
+        answer: returns the actions that jobs request; without it a job must not request any.  Simultaneous requests of first
+            attempts are answered in one batch, those of later attempts alone: the first may have failed because of another job.
+        new_attempt: makes the Attempt of a job and its number; a subclass can store more.
         recycle: jobs after which a worker is replaced.
-        hang_s: silence after which a worker counts as hung.
+        hang_s: seconds without a message after which a worker counts as hung.
     """
 
     def __init__(
@@ -110,7 +112,7 @@ class Pool:
         self._workers: list[_Worker] = []
 
     def run(self, jobs: JobQueue) -> bool:
-        """Until no job is left, or what was in flight at a stop has ended; False when a second Ctrl-C killed that."""
+        """Run until no job is left, or after a stop until the jobs in flight end; False when a second Ctrl-C killed those."""
         self._jobs = jobs
         self._tries: dict[Job, int] = {}
         try:
@@ -129,11 +131,11 @@ class Pool:
             self._workers.clear()
 
     def stop(self) -> None:
-        """Finish what is in flight and start nothing new."""
+        """Finish the jobs in flight and start no new ones."""
         self.stopping = True
 
     def _assign(self) -> None:
-        """Give every free worker a job, and every job that is left a worker, as long as there may be more."""
+        """Give every free worker a job, and start workers for the jobs that are left, up to the allowed number."""
         if self.stopping:
             return
         for each in [each for each in self._workers if each.attempt is None and each.jobs >= self._recycle]:
@@ -158,7 +160,7 @@ class Pool:
         each.send(job)
 
     def _receive(self, busy: list[_Worker]) -> list[tuple[_Worker, object]]:
-        """What busy workers sent since the last time, or the error that kept them from it."""
+        """New messages of busy workers; an ErrorReport for a worker that died or hangs."""
         ready = set(wait([each.connection for each in busy], timeout=POLL_S))
         received: list[tuple[_Worker, object]] = []
         for each in busy:
@@ -171,10 +173,10 @@ class Pool:
 
     def _handle(self, received: list[tuple[_Worker, object]]) -> None:
         """Answer the requests in batches, and report the jobs that ended."""
-        asking = [(each, message.observation) for each, message in received if isinstance(message, ActionRequest)]
-        for each, _ in asking:
+        requests = [(each, message.observation) for each, message in received if isinstance(message, ActionRequest)]
+        for each, _ in requests:
             each.silent_since = None
-        for batch in _batches(asking):
+        for batch in _batches(requests):
             answers = self._answer([each.attempt for each, _ in batch], [observation for _, observation in batch])
             for (each, _), answer in zip(batch, answers, strict=True):
                 if isinstance(answer, ErrorReport):
@@ -189,7 +191,7 @@ class Pool:
                 self._fail(each, message)
 
     def _fail(self, each: _Worker, error: ErrorReport) -> None:
-        """An attempt failed: its worker is replaced, and the job is tried again or over."""
+        """An attempt failed: dismiss its worker, and queue the job again or report its error."""
         attempt = each.attempt
         self._dismiss(each)
         if attempt.number < (KILLED_ATTEMPTS if error.type == KILLED else ATTEMPTS):
@@ -204,14 +206,14 @@ class Pool:
         self._workers.remove(each)
 
     def _on_ending(self) -> None:
-        """The first Ctrl-C (or SIGTERM) stops the giving of jobs, the second kills what is in flight."""
+        """The first Ctrl-C (or SIGTERM) stops new jobs, the second kills the jobs in flight."""
         if self.stopping:
             raise _KilledByUser
         self.stop()
 
 
 class _Worker:
-    """A process, its pipe, and what it is doing."""
+    """A worker's process, its pipe, and its current attempt."""
 
     def __init__(self, context, simulators: Simulators, runner: Runner):
         self.connection, theirs = context.Pipe()
@@ -221,10 +223,10 @@ class _Worker:
         self.attempt: Attempt | None = None
         self.task: TaskKey | None = None
         self.jobs = 0
-        self.silent_since: float | None = None  # None while it waits for us
+        self.silent_since: float | None = None  # None while the worker waits for actions
 
     def send(self, message) -> None:
-        """A worker that died meanwhile is noticed where its silence is read, not here."""
+        """Send a message.  A worker that died in the meantime is detected in `receive`."""
         self.silent_since = time.monotonic()
         try:
             self.connection.send(message)
@@ -232,7 +234,7 @@ class _Worker:
             pass
 
     def receive(self) -> object:
-        """Its message; an ErrorReport where it died instead."""
+        """The worker's message; an ErrorReport if it died."""
         try:
             return self.connection.recv()
         except (EOFError, OSError):  # OSError: in the middle of a message
@@ -244,6 +246,7 @@ class _Worker:
             return ErrorReport("Crash", f"the simulator process died: {cause}", "")
 
     def stop(self, grace_s: float = 5.0) -> None:
+        """End the process: an idle worker is asked to exit and has `grace_s` seconds, others are killed."""
         if self.process.is_alive() and self.attempt is None:
             self.send(None)
             self.process.join(grace_s)
@@ -257,22 +260,22 @@ class _KilledByUser(BaseException):
     """Second Ctrl-C."""
 
 
-def _batches(asking: list[tuple[_Worker, Observation]]) -> list[list[tuple[_Worker, Observation]]]:
-    together = [each for each in asking if each[0].attempt.number == 1]
-    alone = [[each] for each in asking if each[0].attempt.number > 1]
+def _batches(requests: list[tuple[_Worker, Observation]]) -> list[list[tuple[_Worker, Observation]]]:
+    together = [each for each in requests if each[0].attempt.number == 1]
+    alone = [[each] for each in requests if each[0].attempt.number > 1]
     return [together, *alone] if together else alone
 
 
 class ErrorStreak:
-    """Counts jobs in a row that ended in errors.  `hopeless` says, once there are too many, why going on makes no sense."""
+    """Counts consecutive jobs that ended in errors.  stop_reason: why to stop, once there are too many; None before."""
 
     def __init__(self, jobs: str):
-        self.hopeless: str | None = None
+        self.stop_reason: str | None = None
         self._jobs = jobs
         self._length = 0
 
     def add(self, error: str | None) -> None:
-        """Another job ended, with the error `error` or without one."""
+        """Count a job that ended with the error `error`, or None."""
         self._length = 0 if error is None else self._length + 1
         if self._length >= ERRORS_IN_A_ROW:
-            self.hopeless = f"{self._length} {self._jobs} in a row ended in errors, the last one: {error}"
+            self.stop_reason = f"{self._length} {self._jobs} in a row ended in errors, the last one: {error}"

@@ -1,4 +1,4 @@
-"""Progress of a run of episodes on standard error."""
+"""Progress of an evaluation, on standard error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ProgressDisplay(Observer):
 
     def event(self, event: Event, episode: Episode | None) -> None:
         if isinstance(event, Retried):
-            self._bar.say(f"{event.attempt.episode}: {event.error.message}; trying once more in a fresh worker")
+            self._bar.say(f"{event.attempt.episode}: {event.error.message}; retried in a new worker")
         if episode is None:
             return
         self._done += 1

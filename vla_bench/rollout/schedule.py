@@ -1,4 +1,4 @@
-"""Which episode a free worker runs next."""
+"""The order in which workers run episodes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from vla_bench.rollout.worker import TaskKey
 class Schedule:
     """Hands out episodes, longest tasks first.
 
-    Starting a task costs seconds, so a worker stays with its task while that has episodes left, then opens the longest
-    task that nobody has begun, and only then helps with one that is under way.
+    Loading a task costs seconds, so a worker stays with its task while that has episodes left, then begins the longest task
+    that no worker has begun, and only then joins one that is in progress.
     """
 
     def __init__(self, episodes: Iterable[EpisodeKey], horizons: Mapping[str, int]):
@@ -38,7 +38,7 @@ class Schedule:
         return episode
 
     def put_back(self, episode: EpisodeKey) -> None:
-        """To be run again, after everything else of its task."""
+        """Queue an episode again, after all others of its task."""
         self._left.setdefault((episode.suite, episode.task_id), deque()).append(episode)
 
     def _rank(self, task: TaskKey) -> tuple:

@@ -1,4 +1,4 @@
-"""Which episodes a request means: suites, tasks and start states, as the command line takes them."""
+"""The episodes that a request selects by suites, tasks and init states."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from vla_bench.suites import Suite, Task
 
 
 def select(suites: list[Suite], tasks: str | None, init_states: str | None, trials: int | None) -> list[EpisodeKey]:
-    """The episodes asked for, by suite, task and init state.  Raises UsageError.
+    """The selected episodes, ordered by suite, task and init state.  Raises UsageError.
 
-    tasks: "0,3", "0-4" or names; None is all.  init_states: "0-9"; trials: that many per task from init state 0 up, where
-    past the last init state a second round begins (repeat 1).  Without both it is every init state.
+    tasks: "0,3", "0-4" or names; None is all.  init_states: "0-9".  trials: episodes per task, from init state 0 up; past the
+    last init state a second round begins (repeat 1).  Without both: every init state.
     """
     if trials is not None and init_states is not None:
-        raise UsageError("--trials and --init-states both choose the start states: give one of them")
+        raise UsageError("--trials and --init-states both select init states: give one of them")
     if trials is not None and trials < 1:
         raise UsageError(f"--trials must be at least 1, not {trials}")
     keys = []
@@ -30,27 +30,27 @@ def select(suites: list[Suite], tasks: str | None, init_states: str | None, tria
 
 
 def chosen_tasks(suites: list[Suite], text: str | None) -> list[tuple[Suite, Task]]:
-    """Tasks by number (in every suite) or by name or instruction (in the suite that has it)."""
+    """Tasks by number (in every suite) or by name or instruction (in the suite that has it).  Raises UsageError."""
     if text is None:
         return [(suite, task) for suite in suites for task in suite.tasks]
-    found: set[tuple[str, int]] = set()
+    selected: set[tuple[str, int]] = set()
     for item in (part.strip() for part in text.split(",")):
         if re.fullmatch(r"[\d-]+", item):
-            found.update((suite.name, i) for suite in suites for i in numbers(item, len(suite.tasks), "--tasks"))
+            selected.update((suite.name, i) for suite in suites for i in numbers(item, len(suite.tasks), "--tasks"))
             continue
         named = [(suite.name, task.id) for suite in suites for task in suite.tasks if item in (task.name, task.language)]
         if not named:
             names = [task.language for suite in suites for task in suite.tasks]
             raise UsageError(f'no task "{item}".{nearest(item, names)}', "vla-bench suites")
-        found.update(named)
-    return [(suite, task) for suite in suites for task in suite.tasks if (suite.name, task.id) in found]
+        selected.update(named)
+    return [(suite, task) for suite in suites for task in suite.tasks if (suite.name, task.id) in selected]
 
 
 def numbers(text: str | None, limit: int, option: str) -> list[int]:
-    """ "0,3,7-9" -> [0, 3, 7, 8, 9]; None is everything below `limit`.  Raises UsageError."""
+    """ "0,3,7-9" -> [0, 3, 7, 8, 9]; None is all numbers below `limit`.  Raises UsageError."""
     if text is None:
         return list(range(limit))
-    found: set[int] = set()
+    values: set[int] = set()
     for item in text.split(","):
         match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", item)
         if match is None:
@@ -58,5 +58,5 @@ def numbers(text: str | None, limit: int, option: str) -> list[int]:
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first or last >= limit:
             raise UsageError(f'{option} "{text}": {item.strip()} is outside 0-{limit - 1}')
-        found.update(range(first, last + 1))
-    return sorted(found)
+        values.update(range(first, last + 1))
+    return sorted(values)

@@ -1,4 +1,4 @@
-"""Videos: an episode's actions are replayed from its start and drawn, so that filming costs the episode nothing."""
+"""Videos: an episode's actions are replayed from its init state and rendered, so that filming does not slow the episode."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ STRIDE = 2  # control steps per frame: 10 frames a second at 20 Hz
 
 
 def side_by_side(observation: Observation) -> np.ndarray:
-    """All cameras next to each other, the right way up: (H, cameras * W, 3)."""
+    """All camera images next to each other, upright: (H, cameras * W, 3) uint8."""
     return np.hstack([image[::-1] for image in observation.images.values()])
 
 
 def frames(simulator: Simulator, key: EpisodeKey, actions: np.ndarray, success: bool) -> Iterator[np.ndarray]:
-    """The frames of an episode, drawn while its actions are repeated.  Raises WorldError if it ends differently."""
+    """The frames of an episode, rendered while its actions are replayed.  Raises WorldError if it ends differently."""
     yield side_by_side(simulator.reset(key.init_state, Sight.IMAGES, key.repeat))
-    again = False
+    replayed = False
     for i, action in enumerate(actions, 1):
-        drawn = i % STRIDE == 0 or i == len(actions)
-        again, observation = simulator.step(action, Sight.IMAGES if drawn else Sight.NOTHING)
-        if drawn:
+        rendered = i % STRIDE == 0 or i == len(actions)
+        replayed, observation = simulator.step(action, Sight.IMAGES if rendered else Sight.NOTHING)
+        if rendered:
             yield side_by_side(observation)
-    if again != success:
-        raise WorldError(f"episode {key} ended differently when it was repeated for its video")
+    if replayed != success:
+        raise WorldError(f"episode {key} ended differently when it was replayed for its video")
 
 
 def record(simulator: Simulator, key: EpisodeKey, actions: np.ndarray, success: bool, folder: Path) -> str:
@@ -40,7 +40,7 @@ def record(simulator: Simulator, key: EpisodeKey, actions: np.ndarray, success: 
     from PIL import Image
 
     name = f"{key}-{'success' if success else 'failure'}"
-    simulator.image_size = simulator.suite.image_size  # people see more than a small model
+    simulator.image_size = simulator.suite.image_size  # not the model's image size, which may be smaller
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{name}.mp4"
     options = {"codec": "libx264", "pixelformat": "yuv420p", "macro_block_size": 2, "output_params": ["-movflags", "+faststart"]}

@@ -1,4 +1,4 @@
-"""A worker: a process with one simulator.  It runs jobs, may ask its parent for actions, and writes no results of its own."""
+"""A worker: a process with one simulator.  It runs jobs, may request actions from its parent, and writes no results itself."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from vla_bench.world.observation import Observation
 from vla_bench.world.protocol import Simulator
 
 TaskKey = tuple[str, int]  # suite name, task id
-Ask = Callable[[Observation], np.ndarray]  # an observation in, a chunk of actions (T, 7) back
+RequestActions = Callable[[Observation], np.ndarray]  # observation -> action chunk (T, 7)
 
 
 class Job(Protocol):
-    """What a worker is given to do: hashable, and it says which task it needs.  An EpisodeKey is one."""
+    """A job of a worker: hashable, with the task that it needs.  An EpisodeKey is one."""
 
     @property
     def suite(self) -> str: ...
@@ -31,22 +31,22 @@ class Job(Protocol):
 
 
 class Runner(Protocol):
-    """How a job is done.  Every worker has a copy of its own, so it must pickle."""
+    """Runs jobs.  Every worker has its own copy, so it must pickle."""
 
-    def run(self, simulator: Simulator, job: Job, ask: Ask) -> object:
-        """The result, which goes to the parent.  The simulator is of the job's suite; which task it has loaded is not said.
+    def run(self, simulator: Simulator, job: Job, request_actions: RequestActions) -> object:
+        """Run a job and return its result, which is sent to the parent.  An exception becomes an ErrorReport.
 
-        What it raises becomes an ErrorReport.
+        simulator: one of the job's suite, with any task loaded.
         """
 
 
 @dataclass(frozen=True)
 class Simulators:
-    """What every worker needs to know to make its simulator.
+    """How every worker makes its simulator.
 
     suites: by short name.
-    make: the simulator of a suite; a module's function or a partial of one, since it travels to the workers.
-    environment: variables that are set before the simulator is imported.
+    make: makes the simulator of a suite; a function of a module or a partial of one, since it is pickled.
+    environment: environment variables that are set before the simulator is imported.
     """
 
     suites: dict[str, Suite]
@@ -54,18 +54,20 @@ class Simulators:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-# What a worker sends.  It receives jobs, chunks of actions, and at last None.
+# Messages of a worker.  It receives jobs and action chunks, and None to exit.
 
 
 @dataclass(frozen=True)
 class ActionRequest:
-    """The job that is running needs the next actions."""
+    """The running job requests actions for `observation`."""
 
     observation: Observation
 
 
 @dataclass(frozen=True)
 class JobResult:
+    """A job ended; `value` is the result of its runner."""
+
     value: object
 
 
@@ -83,11 +85,11 @@ class ErrorReport:
 
 
 class _ParentGone(BaseException):
-    """And with it every reason to go on."""
+    """The parent process died."""
 
 
 def main(connection: Connection, simulators: Simulators, runner: Runner) -> None:
-    """Run jobs until told to stop (None) or until the parent is gone."""
+    """Run jobs until None is received or the parent dies."""
     serve_parent()
     os.environ.update(simulators.environment)
     simulator = None
@@ -104,7 +106,7 @@ def main(connection: Connection, simulators: Simulators, runner: Runner) -> None
         except (EOFError, ConnectionResetError):
             raise _ParentGone from None
 
-    def ask(observation: Observation) -> np.ndarray:
+    def request_actions(observation: Observation) -> np.ndarray:
         send(ActionRequest(observation))
         return receive()
 
@@ -117,13 +119,13 @@ def main(connection: Connection, simulators: Simulators, runner: Runner) -> None
                         simulator.close()
                         simulator = None
                     simulator = simulators.make(suite)
-                send(JobResult(runner.run(simulator, job, ask)))
-            except Exception as error:  # noqa: BLE001  every failure of a simulator is its job's error, with its cause
+                send(JobResult(runner.run(simulator, job, request_actions)))
+            except Exception as error:  # noqa: BLE001  every failure is reported as its job's error
                 send(ErrorReport.of(error))
     except _ParentGone:
         pass
     if simulator is not None:
         simulator.close()
     sys.stderr.flush()
-    # robosuite frees its OpenGL context once more while Python exits and fails loudly; the simulator is closed already.
+    # At interpreter exit robosuite would free its OpenGL context again and print errors; the simulator is closed already.
     os._exit(0)

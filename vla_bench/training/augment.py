@@ -1,4 +1,4 @@
-"""Image augmentation of the reference, on a batch at once: a crop, then brightness, contrast, saturation and hue."""
+"""The reference's image augmentation of a batch: a crop, then brightness, contrast, saturation and hue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges of the reference; the crop keeps `area` of the picture, as the centre crop at evaluation does."""
+    """Ranges of the reference; the crop keeps `area` of the image, as the centre crop in evaluation does."""
 
     area: float = 0.9
     brightness: float = 0.2
@@ -21,17 +21,17 @@ class Augmentation:
 
     @classmethod
     def centre(cls, images: Tensor) -> Tensor:
-        """Evaluation's view: the crop in the middle, colours as they are."""
+        """The centre crop of evaluation, with unchanged colours: images (B, 3, S, S) in [0, 1]."""
         return crop(images, torch.full((len(images),), 0.5), cls.area)
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """The five random numbers of one picture, U(0, 1)."""
+        """The five random numbers of one image, U(0, 1)."""
         return torch.rand(5, generator=generator)
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """images (B, 3, S, S) in [0, 1], draws (B, 5) from `draw` -> (B, 3, S, S), clipped after every step."""
-        place, brightness, contrast, saturation, hue = draws.to(images.device).view(-1, 5, 1, 1, 1).unbind(1)
-        images = crop(images, place.flatten(), self.area)
+        position, brightness, contrast, saturation, hue = draws.to(images.device).view(-1, 5, 1, 1, 1).unbind(1)
+        images = crop(images, position.flatten(), self.area)
         images = (images + self.brightness * (2 * brightness - 1)).clamp(0, 1)
         mean = images.mean(dim=(2, 3), keepdim=True)
         images = (mean + (images - mean) * (1 + self.contrast * (2 * contrast - 1))).clamp(0, 1)
@@ -39,14 +39,14 @@ class Augmentation:
         return turn_hue(images, self.hue * (2 * hue - 1)).clamp(0, 1)
 
 
-def crop(images: Tensor, place: Tensor, area: float) -> Tensor:
-    """A square of `area`, stretched back to the full size, bilinear, corners on corners.
+def crop(images: Tensor, position: Tensor, area: float) -> Tensor:
+    """A square crop of share `area`, resized to the full size, bilinear, corners aligned.
 
-    place (B,) in [0, 1]: how far along the diagonal from the top left; the reference draws one number for both sides.
+    position (B,) in [0, 1]: along the diagonal from the top left; the reference draws one number for both sides.
     """
     side = area**0.5
     size = images.shape[-1]
-    offset = place.to(images) * (1 - side)
+    offset = position.to(images) * (1 - side)
     steps = torch.linspace(0, 1, size, device=images.device, dtype=images.dtype)
     line = 2 * (offset.unsqueeze(1) + side * steps) - 1  # (B, S) in [-1, 1]
     grid = torch.stack([line.unsqueeze(1).expand(-1, size, -1), line.unsqueeze(2).expand(-1, -1, size)], dim=-1)
@@ -57,7 +57,7 @@ def scale_saturation(images: Tensor, factor: Tensor) -> Tensor:
     """HSV's saturation times `factor` (B, 1, 1, 1), at most 1; the brightest colour of a pixel stays."""
     high = images.amax(dim=1, keepdim=True)
     spread = high - images.amin(dim=1, keepdim=True)
-    most = torch.where(spread > 0, high / torch.where(spread > 0, spread, 1.0), 1.0)  # what makes the saturation 1
+    most = torch.where(spread > 0, high / torch.where(spread > 0, spread, 1.0), 1.0)  # the factor at which the saturation is 1
     return high - (high - images) * torch.minimum(factor, most)
 
 

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 @contextmanager
 def bfloat16(device: torch.device) -> Iterator[None]:
-    """Forward passes inside compute so, whatever their weights are kept in."""
+    """Forward passes inside compute in bfloat16, whatever the dtype of their weights."""
     if device.type == "cuda":
         with torch.autocast("cuda", torch.bfloat16):
             yield

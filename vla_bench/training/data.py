@@ -1,4 +1,4 @@
-"""What `--data` means: the demonstration files of a folder, or one file."""
+"""The demonstration files that `--data` names: those of a folder, or one file."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ def demo_files(data: Path) -> list[Path]:
         return [data]
     if not data.exists():
         raise RecordError(f"{data} does not exist", f"vla-bench demos --out {data}")
-    found = sorted(path for folder in _folders(data) for path in folder.iterdir() if path.name.endswith(SUFFIX))
-    if not found and unfinished(data):
+    files = sorted(path for folder in _folders(data) for path in folder.iterdir() if path.name.endswith(SUFFIX))
+    if not files and unfinished(data):
         raise RecordError(f"no task of the demonstrations in {data} is complete", "repeat their `vla-bench demos` command")
-    if not found:
+    if not files:
         raise RecordError(f"{data} holds no demonstrations (*{SUFFIX})", f"vla-bench demos --out {data}")
-    return found
+    return files
 
 
 def prepared(data: Path) -> Path:
-    """Where the pictures prepared of demonstrations lie: beside them."""
+    """The folder of prepared images, beside the demonstrations."""
     return (data.parent if data.is_file() else data) / ".frames"
 
 
 def unfinished(data: Path) -> list[Path]:
-    """The folders of `vla-bench demos`, `data` or below it, that have tasks whose demonstrations are not all made."""
+    """Folders of `vla-bench demos`, `data` or below it, with incomplete tasks."""
     if data.is_file():
         return []
     return [folder for folder in _folders(data) if (folder / ABOUT).exists() and (folder / PARTS).exists()]
 
 
 def _folders(data: Path) -> Iterator[Path]:
-    """`data` and every folder below it, links followed, each once whatever the links to it: they may form loops."""
+    """`data` and every folder below it, links followed, each once, since links may form loops."""
     seen = set()
     for name, below, _ in os.walk(data, followlinks=True):
         below.sort()
-        if (place := os.path.realpath(name)) in seen:
+        if (folder := os.path.realpath(name)) in seen:
             below.clear()
             continue
-        seen.add(place)
+        seen.add(folder)
         yield Path(name)

@@ -1,4 +1,4 @@
-"""`vla-bench train`: demonstrations and a start in, a checkpoint in the public layout out."""
+"""`vla-bench train`: trains from demonstrations and a starting point to a checkpoint in the public layout."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ from vla_bench.training.statistics import dataset_statistics
 from vla_bench.training.trainer import Processes, Trainer
 from vla_bench.values import Device
 
-CHECKPOINT = "checkpoint"  # in a training's folder: its result
+CHECKPOINT = "checkpoint"  # subfolder of a training: its result
 
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What the user asked for, as the command line takes it.
+    """The user's request, as the command line takes it.
 
-    export: write the checkpoint of where the training in `out` stands into this folder, and train no further.
+    export: folder for the checkpoint of the present state of the training in `out`; nothing is trained then.
     """
 
     recipe: Recipe
@@ -67,8 +67,8 @@ class TrainRequest:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What came of it.  checkpoint: None where the training was interrupted, and in all processes but the first."""
+class TrainResult:
+    """The result of a training.  checkpoint: None where it was interrupted, and in all processes but the first."""
 
     finished: bool
     checkpoint: Path | None
@@ -80,8 +80,11 @@ class Trained:
         return ExitCode.DONE if self.finished else ExitCode.INTERRUPTED
 
 
-def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]], None] = lambda *_: None) -> Trained:
-    """Train, or with `resume` go on where the state in the output folder stands.  Raises VlaBenchError."""
+def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]], None] = lambda *_: None) -> TrainResult:
+    """Train, or with `resume` continue from the state in the output folder.  Raises VlaBenchError.
+
+    on_step: called in the first process with step, number of steps and logged values.
+    """
     if request.export and not (request.out / STATE).exists():
         raise UsageError(f"{request.out} holds no training", "vla-bench train --out FOLDER_OF_A_TRAINING --export ...")
     if not request.resume and not request.export and (request.out / STATE).exists():
@@ -93,14 +96,14 @@ def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]],
     recipe.at_once(processes.count)
     for folder in unfinished(request.data) if processes.first else ():
         logging.getLogger(__name__).warning(
-            "%s: some tasks lack demonstrations that were asked for, and what waits in %s is not learnt; "
-            "its `vla-bench demos` command, repeated, makes the rest",
+            "%s: some tasks are incomplete, and the demonstrations in its %s are not used; "
+            "repeat its `vla-bench demos` command to complete them",
             folder,
             PARTS,
         )
-    torch.manual_seed(recipe.seed)  # peft's adapters and the auxiliary head begin with what this generator gives
+    torch.manual_seed(recipe.seed)  # initialises peft's adapters and the auxiliary head
     request.out.mkdir(parents=True, exist_ok=True)
-    # An export only reads what a training, which may be running, has put in place whole.
+    # An export only reads files that a training, which may be running, writes atomically.
     with locked(request.out) if processes.first and not request.export else nullcontext():
         return _train(request, recipe, files, device, processes, on_step)
 
@@ -112,12 +115,12 @@ def _train(
     device: torch.device,
     processes: Processes,
     on_step: Callable[[int, int, dict[str, float]], None],
-) -> Trained:
-    begun = start(recipe, device)
-    model, normalisation, tokenizer_file = begun.model, begun.normalisation, begun.tokenizer_file
+) -> TrainResult:
+    start = load_start(recipe, device)
+    model, normalisation, tokenizer_file = start.model, start.normalisation, start.tokenizer_file
     with processes.first_alone():
         frames = prepare_frames(files, model.config.image_size, prepared(request.data), prepared(request.out))
-    table = statistics(frames, files, recipe.normalization, None if recipe.fresh_scale else begun.statistics)
+    table = statistics(frames, files, recipe.normalization, None if recipe.fresh_scale else start.statistics)
     samples = SampleLoader(
         frames,
         model.config,
@@ -132,7 +135,7 @@ def _train(
     )
     if recipe.lora_rank:
         adapt(model, recipe.lora_rank)
-    origin = {"data": frames.sha256, "start": begun.sha256}
+    origin = {"data": frames.sha256, "start": start.sha256}
     trainer = Trainer(recipe, model, samples, request.out, processes, request.save_every, origin, on_step)
     done = bool(request.export) or trainer.run()
     checkpoint = None
@@ -148,18 +151,18 @@ def _train(
             kind=kind,
             step=trainer.step,
             tokenizer_file=tokenizer_file,
-            heads=begun.heads,
+            heads=start.heads,
         )
         plot_log(request.out / "log.csv", (request.export or request.out) / "training.png")
-    return Trained(done, checkpoint, trainer.step, request.out / "log.csv")
+    return TrainResult(done, checkpoint, trainer.step, request.out / "log.csv")
 
 
 @dataclass(frozen=True)
-class Start:
-    """What a training begins with.
+class StartingPoint:
+    """What a training starts from.
 
-    heads: the kind of file that heads are saved in: the start's own, but as the public checkpoints have them after LoRA.
-    sha256: of the checkpoint, empty for random weights, which have no statistics either.
+    heads: file type of the saved heads: that of the starting point, or after LoRA that of the public checkpoints.
+    sha256: hash of the checkpoint; empty for random weights, which have no statistics either.
     """
 
     model: VLA
@@ -171,15 +174,18 @@ class Start:
     statistics: dict[str, dict] | None = None
 
 
-def start(recipe: Recipe, device: torch.device) -> Start:
-    """Load or draw it.  Weights that are trained themselves are float32: in bfloat16 small steps would round away."""
+def load_start(recipe: Recipe, device: torch.device) -> StartingPoint:
+    """Load the starting point, or draw random weights.  Raises VlaBenchError.
+
+    Without LoRA the weights are float32: in bfloat16 small steps would be lost to rounding.
+    """
     pruner = make_pruner(recipe.pruner, parse_arguments(recipe.pruner_args))
     source = _checkpoint(recipe.start)
-    check_learner(recipe, PRESETS[recipe.start] if source is None else read_config_file(find(source)).config)
+    check_trainable(recipe, PRESETS[recipe.start] if source is None else read_config_file(find(source)).config)
     if source is None:
         if recipe.lora_rank:
             raise UsageError(f"random weights cannot be adapted: {recipe.start} with LoRA", "vla-bench train --lora-rank 0 ...")
-        return Start(random_vla(PRESETS[recipe.start], recipe.seed, pruner, device), Normalisation(), NANO_TOKENIZER)
+        return StartingPoint(random_vla(PRESETS[recipe.start], recipe.seed, pruner, device), Normalisation(), NANO_TOKENIZER)
     dtype = None if recipe.lora_rank else torch.float32
     loaded = load(source, device=str(device), dtype=dtype, pruner=pruner, action_slice=ActionSlice.ALIGNED)
     if loaded.tokenizer_file is None:
@@ -187,7 +193,7 @@ def start(recipe: Recipe, device: torch.device) -> Start:
     if recipe.fresh_heads:
         random_heads(loaded.model, recipe.seed)
     heads = "pt" if recipe.lora_rank else part_file(loaded.folder, ACTION_HEAD).suffix.removeprefix(".")
-    return Start(
+    return StartingPoint(
         loaded.model,
         loaded.normalisation,
         loaded.tokenizer_file,
@@ -197,12 +203,12 @@ def start(recipe: Recipe, device: torch.device) -> Start:
     )
 
 
-def check_learner(recipe: Recipe, config: VLAConfig) -> None:
-    """Raises UsageError for a pruner that learns nothing."""
+def check_trainable(recipe: Recipe, config: VLAConfig) -> None:
+    """Raises UsageError for a pruner that cannot be trained with."""
     pruner = make_pruner(recipe.pruner, parse_arguments(recipe.pruner_args))
     if pruner is None:
         return
-    pruner.attach(config)  # only then it may have parameters
+    pruner.attach(config)  # makes its parameters, if it has any
     if not pruner.learns:
         known = ", ".join([NONE, *(name for name in BUILT_IN if name.startswith("lightvla"))])
         raise UsageError(
@@ -212,8 +218,8 @@ def check_learner(recipe: Recipe, config: VLAConfig) -> None:
 
 
 def adapt(model: VLA, rank: int) -> None:
-    """Put adapters on the network and freeze what is below.  As in the reference, on CUDA adapters and action head are
-    bfloat16, the proprio projector is not; nor is a pruner's scale, which would round away its every step."""
+    """Add adapters and freeze all other weights of the network.  As in the reference, on CUDA adapters and action head are
+    bfloat16, the proprio projector is not; nor are a pruner's parameters, whose small steps would be lost to rounding."""
     model.openvla.requires_grad_(False)
     model.openvla = add_lora(model.openvla, rank)
     for part in filter(None, (model.proprio_projector, model.pruner)):
@@ -221,28 +227,29 @@ def adapt(model: VLA, rank: int) -> None:
 
 
 def _checkpoint(start: str) -> str | None:
-    """Folder or hub id; of a training's folder its result.  None for a preset, whose weights are drawn.  Raises UsageError."""
+    """Folder or hub id of the start; for the folder of a training, its checkpoint; None for a preset.  Raises UsageError."""
     if not is_training(start):
-        found = resolve_model(start, presets=True, command="vla-bench train")
-        if found.kind is ModelKind.PRESET:
+        model = resolve_model(start, presets=True, command="vla-bench train")
+        if model.kind is ModelKind.PRESET:
             return None
-        if found.by_suite:
-            hub = next(iter(found.by_suite.values()))
+        if model.by_suite:
+            hub = next(iter(model.by_suite.values()))
             raise UsageError(
                 f"{start} has one checkpoint per suite: a training starts from one", f"vla-bench train --start {hub}"
             )
-        if found.kind is not ModelKind.CHECKPOINT:
-            raise UsageError(f"{start} is a {found.kind.value}, and a training starts from weights", "vla-bench models")
-        return found.place
+        if model.kind is not ModelKind.CHECKPOINT:
+            raise UsageError(f"{start} is a {model.kind.value}, and a training starts from weights", "vla-bench models")
+        return model.place
     if not (folder := Path(start) / CHECKPOINT).exists():
-        raise UsageError(f"the training in {start} has not ended", f"vla-bench train --out {start} --resume ...")
+        raise UsageError(f"the training in {start} has not finished", f"vla-bench train --out {start} --resume ...")
     return str(folder)
 
 
 def statistics(frames: Frames, files: list[Path], normalization: str, before: dict[str, dict] | None = None) -> dict[str, dict]:
-    """One entry for every suite among the files, all alike, since a model has one scale: of all demonstrations, or `before`'s.
+    """The statistics entry of every suite among the files: the same for all, since a model has one scale.
 
-    Raises UsageError where that has several.
+    before: statistics of the starting point, to keep its scale; None to compute them from all demonstrations.
+    Raises UsageError where `before` has several scales.
     """
     keys = [f"{suite}_no_noops" for suite in sorted({suite_name(file) for file in files})]
     if not before:

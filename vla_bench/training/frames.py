@@ -1,7 +1,7 @@
-"""Demonstrations prepared for training: every picture once through the road of evaluation, up to the crop, and kept on disk.
+"""Demonstrations prepared for training: every image is processed once as in evaluation, up to the crop, and cached on disk.
 
-Each file is prepared for itself, so that a growing data set costs what is new.  Training reads the rows that a step needs
-from memory-mapped arrays, so that a data set may be larger than the memory.
+Each file is prepared on its own, so that only new files cost time.  Training reads the rows that a step needs from
+memory-mapped arrays, so that a data set may be larger than the memory.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from vla_bench.locks import locked
 from vla_bench.model.images import jpeg, lanczos3, upright
 from vla_bench.model.normalisation import dataset_actions
 
-VERSION = 3  # of what a prepared folder holds
-TARGETS = 3  # objects of interest that the auxiliary loss may look for
-PICTURES, STEPS = "pictures.npy", "steps.npz"
+VERSION = 3  # of the layout of a prepared folder
+TARGETS = 3  # objects of interest that the auxiliary loss predicts at most
+IMAGE_FILE, STEP_FILE = "pictures.npy", "steps.npz"
 
 
-class Pictures:
+class Images:
     """Several (N, cameras, S, S, 3) arrays of uint8 read as one."""
 
     def __init__(self, parts: Sequence[np.ndarray]):
@@ -43,11 +43,11 @@ class Pictures:
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         """The rows (B,) of the whole, in any order -> (B, cameras, S, S, 3)."""
-        found = np.empty((len(rows), *self.shape[1:]), np.uint8)
-        order = np.argsort(rows)  # on a disk, neighbours are cheaper one after another
+        images = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        order = np.argsort(rows)  # sequential reads are cheaper on a disk
         for i, part in zip(order, np.searchsorted(self._ends, rows[order], side="right"), strict=True):
-            found[i] = self._parts[part][rows[i] - self._ends[part]]  # an index below 0 counts from the part's end
-        return found
+            images[i] = self._parts[part][rows[i] - self._ends[part]]  # an index below 0 counts from the part's end
+        return images
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ class Frames:
 
     images: (N, cameras, S, S, 3) uint8, upright, not yet cropped.
     proprio: (N, 8).  actions: (N, 7), gripper 1 open, 0 closed.
-    segment: (N,) steps of one number follow each other in time.
+    segment: (N,) int, steps of one segment are consecutive in time.
     ends: (N,) bool, the last step of a demonstration.
     instruction: (N,) index into `instructions`, and into `suites`, LIBERO's names of them.
-    targets: (N, 3, 3) where the task's objects are, in metres; NaN where not known.
+    targets: (N, 3, 3) m, positions of up to three objects of the task; NaN where unknown.
     """
 
-    images: Pictures
+    images: Images
     proprio: np.ndarray
     actions: np.ndarray
     segment: np.ndarray
@@ -75,7 +75,7 @@ class Frames:
 
     @cached_property
     def sha256(self) -> str:
-        """Of everything but the pictures: other demonstrations differ in it."""
+        """Hash of everything but the images, which is enough to distinguish demonstrations."""
         digest = hashlib.sha256("\n".join(self.instructions).encode())
         for column in (self.proprio, self.actions, self.segment, self.ends, self.instruction, self.targets):
             digest.update(np.ascontiguousarray(column).tobytes())
@@ -83,22 +83,22 @@ class Frames:
 
 
 def prepare_frames(files: Sequence[Path], size: int, cache: Path, spare: Path | None = None) -> Frames:
-    """Prepare the files' demonstrations at `size` pixels below `cache`, or find them there.  Raises RecordError.
+    """The demonstrations of `files` with images of `size` pixels, prepared in `cache` unless they are there.  Raises RecordError.
 
-    spare: where to prepare instead if `cache` cannot be written to.
+    spare: folder to use instead if `cache` is not writable.
     """
-    place = cache if spare is None or _writable(cache) else spare
-    folders = [there if (there := _folder(file, size, cache)).exists() else _folder(file, size, place) for file in files]
+    target = cache if spare is None or _writable(cache) else spare
+    folders = [made if (made := _folder(file, size, cache)).exists() else _folder(file, size, target) for file in files]
     missing = [(file, size, folder) for file, folder in zip(files, folders, strict=True) if not folder.exists()]
     try:
         if missing:
-            place.mkdir(parents=True, exist_ok=True)
-            with locked(place), ProcessPoolExecutor(min(cpu_count(), len(missing)), mp_context=get_context("spawn")) as pool:
+            target.mkdir(parents=True, exist_ok=True)
+            with locked(target), ProcessPoolExecutor(min(cpu_count(), len(missing)), mp_context=get_context("spawn")) as pool:
                 for done in [pool.submit(_prepare_file, *job) for job in missing]:
                     done.result()
         return _join(folders, [suite_name(file) for file in files])
-    except (OSError, BrokenProcessPool) as error:  # the latter: a process was killed, mostly for its memory
-        raise RecordError(f"cannot prepare the pictures in {place}: {error}", f"df -h {place.parent}; free -h") from error
+    except (OSError, BrokenProcessPool) as error:  # the latter: a process was killed, mostly by the out-of-memory killer
+        raise RecordError(f"cannot prepare the images in {target}: {error}", f"df -h {target.parent}; free -h") from error
 
 
 def _writable(folder: Path) -> bool:
@@ -106,7 +106,7 @@ def _writable(folder: Path) -> bool:
 
 
 def _folder(file: Path, size: int, cache: Path) -> Path:
-    """Named after the file, then after its state."""
+    """The prepared folder of a file; its name depends on path, size, and time of the last change."""
     stat = file.stat()
     names = (str(file.resolve()), size), (VERSION, stat.st_size, stat.st_mtime_ns)
     return cache / ".".join(hashlib.sha256(json.dumps(name).encode()).hexdigest()[:16] for name in names)
@@ -115,7 +115,7 @@ def _folder(file: Path, size: int, cache: Path) -> Path:
 def _join(prepared: Sequence[Path], suites: Sequence[str]) -> Frames:
     tables, tasks, episodes, segments = [], [], 0, 0
     for files, suite in zip(prepared, suites, strict=True):
-        with np.load(files / STEPS, allow_pickle=False) as table:
+        with np.load(files / STEP_FILE, allow_pickle=False) as table:
             steps = dict(table)
         language, count = str(steps.pop("language")), int(steps.pop("count"))
         if (task := (language, suite)) not in tasks:
@@ -125,16 +125,16 @@ def _join(prepared: Sequence[Path], suites: Sequence[str]) -> Frames:
         segments = int(steps["segment"].max()) + 1
         tables.append(steps)
         episodes += count
-    pictures = Pictures([np.load(files / PICTURES, mmap_mode="r") for files in prepared])
+    images = Images([np.load(files / IMAGE_FILE, mmap_mode="r") for files in prepared])
     columns = {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
     languages, suites = zip(*tasks, strict=True)
-    return Frames(pictures, **columns, instructions=languages, suites=suites, episodes=episodes)
+    return Frames(images, **columns, instructions=languages, suites=suites, episodes=episodes)
 
 
 def _prepare_file(file: Path, size: int, folder: Path) -> None:
-    """Fill `folder`, which appears whole or not at all, and drop what was prepared from an earlier state of the file.
+    """Fill `folder`, which appears complete or not at all, and delete what was prepared from an earlier version of the file.
 
-    One demonstration at a time is in memory.
+    Only one demonstration at a time is in memory.
     """
     rows = sum(int(kept_actions(demo["actions"]).sum()) for demo in read_demos(file, images=False))
     if not rows:
@@ -142,20 +142,20 @@ def _prepare_file(file: Path, size: int, folder: Path) -> None:
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         temporary.mkdir()
-        pictures = np.lib.format.open_memmap(temporary / PICTURES, "w+", np.uint8, (rows, len(IMAGES), size, size, 3))
+        images = np.lib.format.open_memmap(temporary / IMAGE_FILE, "w+", np.uint8, (rows, len(IMAGES), size, size, 3))
         tables, segments, done, language = [], 0, 0, ""
         for demo in read_demos(file):
             keep = np.flatnonzero(kept_actions(demo["actions"]))
             if not len(keep):
                 continue
             for row, step in enumerate(keep, done):
-                pictures[row] = _pictures(demo, step, size)
+                images[row] = _images(demo, step, size)
             segment = np.unique(demo.segment[keep], return_inverse=True)[1] + segments
             tables.append(_table(demo, keep, segment))
             language, done, segments = demo.instruction, done + len(keep), int(segment.max()) + 1
-        pictures.flush()
+        images.flush()
         joined = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
-        np.savez(temporary / STEPS, language=language, count=len(tables), **joined)
+        np.savez(temporary / STEP_FILE, language=language, count=len(tables), **joined)
         for earlier in folder.parent.glob(f"{folder.stem}.*"):
             shutil.rmtree(earlier)
         os.rename(temporary, folder)
@@ -164,7 +164,7 @@ def _prepare_file(file: Path, size: int, folder: Path) -> None:
 
 
 def _table(demo: Demo, keep: np.ndarray, segment: np.ndarray) -> dict[str, np.ndarray]:
-    """What of a demonstration's kept steps is no picture."""
+    """All columns but the images, of a demonstration's kept steps."""
     return {
         "proprio": np.concatenate([demo["obs/ee_states"], demo["obs/gripper_states"]], axis=1)[keep],
         "actions": dataset_actions(demo["actions"][keep]),
@@ -174,13 +174,13 @@ def _table(demo: Demo, keep: np.ndarray, segment: np.ndarray) -> dict[str, np.nd
     }
 
 
-def _pictures(demo: Demo, step: int, size: int) -> np.ndarray:
-    return np.stack([lanczos3(jpeg(upright(demo[view][step])), size) for view in IMAGES])
+def _images(demo: Demo, step: int, size: int) -> np.ndarray:
+    return np.stack([lanczos3(jpeg(upright(demo[camera][step])), size) for camera in IMAGES])
 
 
 def _targets(demo: Demo) -> np.ndarray:
-    """(T, 3, 3); a demonstration may name fewer objects, and more than three are not asked for."""
-    found = np.full((len(demo), TARGETS, 3), np.nan, np.float32)
+    """Positions (T, 3, 3) of the first three objects; NaN where a demonstration has fewer."""
+    targets = np.full((len(demo), TARGETS, 3), np.nan, np.float32)
     count = min(TARGETS, demo.object_pos.shape[1])
-    found[:, :count] = demo.object_pos[:, :count]
-    return found
+    targets[:, :count] = demo.object_pos[:, :count]
+    return targets

@@ -1,7 +1,6 @@
-"""What supervised training reads: prompt, action tokens and stop in one row, and the masks that find the actions again.
+"""Token rows of supervised training: prompt, action tokens and stop token, and masks of the action tokens.
 
-The ids of the actions only mark where the action slots are: their embeddings are replaced by zeros, and the L1 head
-never reads them.
+The action ids only mark the action slots: their embeddings are replaced by zeros, and the L1 head never reads them.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from torch import Tensor
 from vla_bench.interface.config import TokenIds
 from vla_bench.model.action_tokens import encode
 
-IGNORE = -100  # the label of a token that no loss is computed on
+IGNORE = -100  # label of a token without a loss
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class LabelledText:
 
 
 def label_text(prompts: Sequence[Sequence[int]], actions: Tensor, tokens: TokenIds) -> LabelledText:
-    """prompts: ids behind BOS, the lone space last; actions (B, chunk, 7), normalised."""
+    """Rows of `prompts`, ids after BOS with the single space last, and `actions` (B, chunk, 7), normalised."""
     ids = torch.as_tensor(encode(actions.double().numpy(), tokens.actions_end, tokens.action_bins)).flatten(1).tolist()
     rows = [[tokens.bos, *prompt, *row, tokens.stop] for prompt, row in zip(prompts, ids, strict=True)]
     longest = max(map(len, rows))
@@ -46,20 +45,20 @@ def label_text(prompts: Sequence[Sequence[int]], actions: Tensor, tokens: TokenI
 
 
 def prompts_of(input_ids: Tensor, labels: Tensor) -> tuple[tuple[int, ...], ...]:
-    """The prompts (without BOS) back from rows of `label_text`."""
+    """The prompts (without BOS) of rows of `label_text`."""
     first = (labels != IGNORE).int().argmax(dim=1).tolist()
     return tuple(tuple(row[1:end].tolist()) for row, end in zip(input_ids, first, strict=True))
 
 
 def action_masks(labels: Tensor, action_dim: int, tokens: TokenIds) -> tuple[Tensor, Tensor]:
-    """Where the ids of the current action and of the rest of the chunk are, each (B, L) bool; the stop id is in neither."""
+    """Masks of the current action's ids and of those of the rest of the chunk, each (B, L) bool; without the stop id."""
     number = (labels != IGNORE).cumsum(dim=1)
     action = labels >= tokens.actions_end - tokens.action_bins
     return action & (number >= 1) & (number <= action_dim), action & (number > action_dim)
 
 
 def readout_mask(labels: Tensor, action_dim: int, tokens: TokenIds) -> Tensor:
-    """Which hidden states answer, (B, L - 1) bool: of the states behind the image tokens, without the last, those that
-    stand one place before an action id, as in next-token prediction."""
+    """Mask (B, L - 1) bool of the hidden states that the action head reads: of those after the image tokens, without the
+    last, the ones directly before an action id, as in next-token prediction."""
     current, following = action_masks(labels[:, 1:], action_dim, tokens)
     return current | following

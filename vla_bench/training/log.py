@@ -1,4 +1,4 @@
-"""The training's log: one CSV row a step."""
+"""The training log: one CSV row per step."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 
 
 class Log:
-    """Appends to `path`; rows behind `step`, written by a run that was killed after its last state, are dropped first."""
+    """Appends to `path`; rows after `step`, written by a killed run after its last saved state, are dropped first."""
 
     def __init__(self, path: Path, step: int):
         self.path = path
         rows = [row for row in read_log(path) if row["step"] <= step]
         self._names = list(rows[0]) if rows else []
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")  # a kill while rows are written again leaves them all
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")  # a kill during the rewrite loses no rows
         self._file = open(temporary, "w", newline="")
         for row in rows:
             self._row(row)
         os.replace(temporary, path)
 
-    def write(self, step: int, seen: dict[str, float]) -> None:
-        row = {"step": step, **seen}
+    def write(self, step: int, values: dict[str, float]) -> None:
+        row = {"step": step, **values}
         self._names = self._names or list(row)
         self._row(row)
 
@@ -33,7 +33,7 @@ class Log:
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """All whole rows; a kill may have left half of one."""
+    """All complete rows; a kill may leave an incomplete one."""
     if not path.exists():
         return []
     with open(path, newline="") as file:

@@ -6,7 +6,7 @@ from torch import nn
 
 from vla_bench.model.vla import OpenVLA
 
-# What peft's "all-linear" comes to on OpenVLA.  Given as names, since peft resolves it for transformers' own models only.
+# The result of peft's "all-linear" on OpenVLA; given as names, since peft resolves it only for transformers' own models.
 TARGETS = "q_proj k_proj v_proj o_proj gate_proj up_proj down_proj lm_head qkv proj fc1 fc2 fc3 q kv".split()
 
 

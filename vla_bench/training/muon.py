@@ -1,6 +1,6 @@
-"""Muon: momentum whose singular values are all made one, for the matrices of a training from random weights.
+"""Muon (Jordan et al. 2024): orthogonalised momentum, for the weight matrices of a training from random weights.
 
-Jordan et al. 2024.  PyTorch's own iterates in bfloat16, which costs 18 times as much on a CPU without such instructions.
+PyTorch's own iterates in bfloat16, which takes 18 times as long on a CPU without bfloat16 instructions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ITERATIONS = 5
 
 
 class Muon(torch.optim.Optimizer):
-    """Every step moves a matrix (rows, columns) by `lr * max(1, rows / columns)^0.5` in spectral norm, about.
+    """Every step moves a matrix (rows, columns) by about `lr * max(1, rows / columns)^0.5` in spectral norm.
 
     weight_decay: times `lr`, as AdamW's.
     """
@@ -31,18 +31,18 @@ class Muon(torch.optim.Optimizer):
                 self._step(group, shape, members)
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """As torch's, but averages stay float32 where the matrices are not."""
+        """As torch's, but averages stay float32 also for matrices of another dtype."""
         super().load_state_dict(state_dict)
         params = [p for group in self.param_groups for p in group["params"]]
         for number, state in state_dict["state"].items():
             self.state[params[number]]["average"] = state["average"].to(params[number].device, torch.float32, copy=True)
 
     def _step(self, group: dict, shape: torch.Size, members: list[nn.Parameter]) -> None:
-        """Matrices of one shape, in one call each."""
+        """Update all matrices of one shape in one batch."""
         gradients = torch.stack([p.grad for p in members]).float()
         averages = torch.stack([self._average(p) for p in members])
         averages.lerp_(gradients, 1 - group["momentum"])
-        update = orthogonalise(gradients.lerp(averages, group["momentum"]))  # Nesterov's look ahead
+        update = orthogonalise(gradients.lerp(averages, group["momentum"]))  # Nesterov momentum
         size = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
         for p, average, step in zip(members, averages, update, strict=True):
             self.state[p]["average"].copy_(average)
@@ -67,8 +67,8 @@ def orthogonalise(matrices: Tensor) -> Tensor:
 
 
 def _by_shape(params: Iterable[nn.Parameter]) -> dict[torch.Size, list[nn.Parameter]]:
-    found = defaultdict(list)
+    groups = defaultdict(list)
     for p in params:
         if p.grad is not None:
-            found[p.shape].append(p)
-    return found
+            groups[p.shape].append(p)
+    return groups

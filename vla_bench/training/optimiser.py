@@ -8,18 +8,18 @@ from torch.optim import AdamW
 from vla_bench.training.muon import Muon
 from vla_bench.training.recipe import Recipe
 
-# Matrices by their shape, but words and answers, whose rows stand for themselves.
+# 2-D weights whose rows are independent: word embeddings and output layers.
 NOT_FOR_MUON = ("embed_tokens", "action_head.model.fc2", "where.")
 
 
 class Optimisers:
-    """The recipe's optimisers over a module's trainable weights, as if they were one."""
+    """The recipe's optimisers of a module's trainable weights, used as one."""
 
     def __init__(self, recipe: Recipe, module: nn.Module):
         named = {name: p for name, p in module.named_parameters() if p.requires_grad}
         matrices = [p for name, p in named.items() if recipe.matrix_rate and is_matrix(name, p)]
-        ours = {id(p) for p in matrices}
-        rest = [p for p in named.values() if id(p) not in ours]
+        by_muon = {id(p) for p in matrices}
+        rest = [p for p in named.values() if id(p) not in by_muon]
         self.parameters = list(named.values())
         self.members = [AdamW(rest, recipe.learning_rate, weight_decay=recipe.weight_decay)]
         if matrices:
@@ -27,7 +27,7 @@ class Optimisers:
         self._rates = [member.param_groups[0]["lr"] for member in self.members]
 
     def step(self, factor: float) -> None:
-        """One step at `factor` times the peak rates; the gradients are gone afterwards."""
+        """One step at `factor` times the peak learning rates; clears the gradients."""
         for member, rate in zip(self.members, self._rates, strict=True):
             for group in member.param_groups:
                 group["lr"] = rate * factor
@@ -43,5 +43,5 @@ class Optimisers:
 
 
 def is_matrix(name: str, p: nn.Parameter) -> bool:
-    """Whether Muon suits a weight."""
+    """Whether Muon trains a weight."""
     return p.ndim == 2 and not any(part in name for part in NOT_FOR_MUON)

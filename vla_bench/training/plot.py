@@ -1,4 +1,4 @@
-"""The picture of a training: loss and kept tokens over the steps."""
+"""Plots a training: loss and kept tokens over the steps."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from vla_bench.training.log import read_log
 POINTS = 400  # of a curve; steps between two points are averaged
 
 
-def plot_log(log: Path, picture: Path) -> None:
-    """Draw `log.csv` into a PNG."""
+def plot_log(log: Path, png: Path) -> None:
+    """Plot `log.csv` to a PNG file."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -30,7 +30,7 @@ def plot_log(log: Path, picture: Path) -> None:
     bottom.set(xlabel="step", ylabel="different image tokens kept", ylim=(0, None))
     for axes in (top, bottom):
         axes.grid(alpha=0.3)
-    figure.savefig(picture, dpi=120)
+    figure.savefig(png, dpi=120)
     plt.close(figure)
 
 

@@ -1,4 +1,4 @@
-"""In which numbers a training's forward pass computes.  The weights that it changes keep their own."""
+"""Precision of a training's forward pass; trainable weights keep their own dtype."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class Precision(Value):
-    """AUTO: bfloat16 on CUDA, as the reference, and float32 elsewhere.  On a CPU with instructions for it bfloat16 pays, too."""
+    """AUTO: bfloat16 on CUDA, as the reference, else float32.  On a CPU with bfloat16 instructions BFLOAT16 is faster, too."""
 
     AUTO = "auto"
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
 
     def on(self, device: torch.device) -> AbstractContextManager[None]:
-        """Forward passes inside compute so."""
+        """Forward passes inside this context have the precision."""
         if self is Precision.FLOAT32 or (self is Precision.AUTO and device.type != "cuda"):
             return nullcontext()
         from vla_bench.training.autocast import bfloat16

@@ -1,4 +1,4 @@
-"""What a training shows while it runs, on standard error."""
+"""Progress of a training, on standard error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections import deque
 
 SHOWN = ("loss", "action", "gripper", "kept", "where")
-EVERY_S = 10.0  # without a terminal, a line this often
+EVERY_S = 10.0  # interval of lines without a terminal
 
 
 class TrainProgress:
@@ -17,16 +17,16 @@ class TrainProgress:
         self._batch = batch
         self._recent: deque[dict[str, float]] = deque(maxlen=average)
         self._ends: deque[float] = deque(maxlen=average)
-        self._said = 0.0
+        self._printed = 0.0
 
-    def __call__(self, step: int, steps: int, seen: dict[str, float]) -> None:
+    def __call__(self, step: int, steps: int, values: dict[str, float]) -> None:
         now = time.monotonic()
-        self._recent.append(seen)
+        self._recent.append(values)
         self._ends.append(now)
         terminal = sys.stderr.isatty()
-        if step < steps and now - self._said < (0.5 if terminal else EVERY_S):
+        if step < steps and now - self._printed < (0.5 if terminal else EVERY_S):
             return
-        self._said = now
+        self._printed = now
         print(self._line(step, steps), end="\r" if terminal and step < steps else "\n", file=sys.stderr, flush=True)
 
     def _line(self, step: int, steps: int) -> str:

@@ -1,4 +1,4 @@
-"""What decides a training run.  The defaults are the paper's, for 7B; the recipes of the nano models are ours."""
+"""Recipes: the settings of a training.  The defaults are the paper's, for 7B; the nano recipes are vla-bench's."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ from vla_bench.training.shares import parse_shares
 
 @dataclass(frozen=True)
 class Recipe:
-    """All of it goes into the training's state: a resumed run must be asked for with the same.
+    """The settings of a training.  They are saved with its state; a resumed run must have the same.
 
     start: a checkpoint (folder or hub id), the folder of a training, or a preset's name for random weights.
-    batch: samples a step over all processes; `accumulate` micro-batches make one process's share.
+    batch: samples per step over all processes; each process splits its share into `accumulate` micro-batches.
     lora_rank: 0 trains every weight.
-    fresh_heads: begin with a random action head and proprio projector, as the paper does, also where the start has trained ones.
-    fresh_scale: scale actions and states by the demonstrations, as the paper does, also where the start has a scale: one that
-        moves tells a trained model that its hand is elsewhere.
+    fresh_heads: start with a random action head and proprio projector, as the paper does, even if the start has trained ones.
+    fresh_scale: compute the scale of actions and states from the demonstrations, as the paper does, even if the start has one;
+        with another scale a trained model misreads the position of its hand.
     augment: the reference's image augmentation.
-    matrix_rate: peak rate of Muon, which then trains the matrices; None leaves them to AdamW.
-    kept_once: share of steps in which the pruner keeps every image token once, as in evaluation, and learns nothing itself.
-        The paper has none: repeats always stay in training.
-    switch_weight: how much likelier a chunk is drawn in which, or soon after which, the gripper opens or closes.
-    shares: how often the suites are drawn, such as "long=3", where 1 is the share of those not named; the tasks of a suite
-        evenly.  None draws every step as often as any other, as the reference does.
-    fill_ends: the last 7 steps of a demonstration are learnt, too, their chunks filled up with its last action.  The reference
-        leaves them out; where a demonstration ends with the hand's opening, nobody then learns to open it now.
-    normalization: what becomes -1 and 1 of actions and states: "bounds_q99" the 1st and 99th percentile, as in the reference,
-        "bounds" the least and greatest value.
-    auxiliary: weight of the loss of a head that says where the objects are and where the gripper will act next, dropped
-        afterwards; the paper has none.
+    matrix_rate: peak learning rate of Muon for the weight matrices; None to train them with AdamW.
+    kept_once: share of steps in which the pruner keeps every image token at most once, as in evaluation, and is not trained
+        itself.  The paper has none: in its training tokens repeat.
+    switch_weight: factor by which chunks with, or shortly before, an opening or closing of the gripper are drawn more often.
+    shares: suite weights, such as "long=3"; 1 for suites not named; tasks of a suite are drawn evenly.  None to draw every
+        step equally often, as the reference does.
+    fill_ends: also train on the last 7 steps of a demonstration, their chunks padded with its last action.  The reference
+        leaves them out; where a demonstration ends with opening the gripper, that is then never the first action of a chunk.
+    normalization: the values of actions and states scaled to -1 and 1: "bounds_q99" for the 1st and 99th percentile, as in
+        the reference, "bounds" for the least and greatest value.
+    auxiliary: weight of the keypoint loss, whose head is dropped afterwards; the paper has none.
     """
 
     start: str
@@ -81,7 +80,7 @@ class Recipe:
         return {k: getattr(v, "value", v) for k, v in asdict(self).items()}
 
     def at_once(self, processes: int) -> int:
-        """Samples of one micro-batch.  Raises UsageError where a batch cannot be split evenly."""
+        """Samples per micro-batch.  Raises UsageError where the batch cannot be split evenly."""
         parts = processes * self.accumulate
         if self.batch % parts:
             near = max(1, round(self.batch / parts)) * parts
@@ -89,22 +88,22 @@ class Recipe:
             raise UsageError(what, f"vla-bench train --batch {near} ...")
         return self.batch // parts
 
-    def once(self, step: int) -> bool:
-        """Whether `step` is one of those of `kept_once`, which are spread evenly."""
+    def prunes_as_evaluated(self, step: int) -> bool:
+        """Whether the pruner prunes in `step` as in evaluation; these steps, a share of `kept_once`, are spread evenly."""
         return int((step + 1) * self.kept_once) > int(step * self.kept_once)
 
     def may_prolong(self, step: int, before: int) -> bool:
-        """Whether a training that was to have `before` steps may go on from `step` as this one."""
+        """Whether a training planned for `before` steps may continue from `step` with this recipe's number of steps."""
         return self.pruner == "none" and self.rate_schedule.prolongs(step, before, self.steps)
 
     @classmethod
-    def from_dict(cls, found: dict[str, object]) -> Recipe:
-        """The inverse of `to_dict`; what an earlier version did not know keeps its default."""
+    def from_dict(cls, table: dict[str, object]) -> Recipe:
+        """The inverse of `to_dict`; settings that an earlier version did not have get their defaults."""
         closed = {"noise_schedule": NoiseSchedule, "rate_schedule": LearningRate, "precision": Precision}
-        return cls(**{key: closed.get(key, lambda same: same)(value) for key, value in found.items()})
+        return cls(**{key: closed.get(key, lambda same: same)(value) for key, value in table.items()})
 
     def with_options(self, **options: object) -> Recipe:
-        """The same with every option that was given, that is, is not None."""
+        """This recipe with every option that is not None."""
         return replace(self, **{name: value for name, value in options.items() if value is not None})
 
 
@@ -115,20 +114,20 @@ _NANO = {
     "fresh_scale": False,
     "clip": 1.0,
     "switch_weight": 3.0,
-    # Nearly every task of Long has a table of its own, those of the other suites share theirs: seen as seldom as they, its
-    # things are not found.
+    # Nearly every task of Long has a scene of its own, while the tasks of another suite share one: drawn equally often, the
+    # objects of Long are not localised.
     "shares": "long=3",
     "fill_ends": True,
-    # The scripted expert leans its hand in few tasks: between the reference's percentiles, taken over all of them, it would
-    # turn at a part of its speed, and meet what it came for before it has turned.
+    # The expert tilts its hand in few tasks: clipped to the reference's percentiles over all tasks, it would rotate too slowly
+    # and reach the object before the rotation ends.
     "normalization": "bounds",
     "augment": False,
 }
 
 RECIPES = {
     "paper": Recipe(FOUR_SUITES, "lightvla"),
-    # From random weights, with eyes that are taught: a small model has not seen the internet.  Without augmentation: pictures
-    # of one renderer vary in nothing but the scene, and an unknown crop only hides where things are.
+    # From random weights, with the keypoint loss, since vision is not pretrained.  Without augmentation: images of one renderer
+    # vary only in the scene, and a random crop hides positions.
     "nano-oft": Recipe(
         "nano",
         steps=20_000,
@@ -138,17 +137,18 @@ RECIPES = {
         auxiliary=0.5,
         **_NANO,
     ),
-    # As the paper fine-tunes OpenVLA-OFT: no loss beside the actions'.
+    # As the paper fine-tunes OpenVLA-OFT: the action loss alone.
     "nano-lightvla": Recipe(
         "nano-oft",
         "lightvla",
         steps=1_000,
-        # Low: a high rate undoes what the dense model's own cosine has brought.
+        # Low: a high rate undoes what the dense model's decaying rate has reached.
         learning_rate=2.5e-4,
         matrix_rate=0.0015,
         rate_schedule=LearningRate.COSINE,
-        # Evaluation drops the repeats.  128 image tokens of which 7 differ weigh more beside 75 others than these 7 do, and the
-        # paper's 512 of which 78 differ hardly: L1 of a nano trained with repeats alone was 0.087 with them, 0.130 without.
+        # Evaluation drops the repeats.  In nano they change the attention much: 128 image tokens, 7 of them different, beside 75
+        # other tokens; in the paper's model, with 512 and 78, hardly.  A nano trained with repeats alone had an L1 of 0.087 with
+        # them, 0.130 without.
         kept_once=0.5,
         **_NANO,
     ),

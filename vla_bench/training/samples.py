@@ -1,6 +1,6 @@
-"""Batches of training samples.  Which ones, how they are augmented and what noise they meet depends on (seed, step) alone.
+"""Batches of training samples.  Their choice, augmentation and noise depend on (seed, step) alone.
 
-So a run that was killed goes on as if it had not been, and several processes that share a batch see what one would.
+So a killed run resumes exactly, and several processes that share a batch compute the same as one.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from vla_bench.training.frames import TARGETS, Frames
 from vla_bench.training.shares import balanced
 
 GRIPPER = 6
-PLACES = 1 + TARGETS  # that the auxiliary loss asks for
+KEYPOINTS = 1 + TARGETS  # predicted by the auxiliary head
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Inputs, the chunks to answer (B, 8, 7), and places (B, PLACES, 3) in m, NaN where not known: where the gripper will
-    open or close next, and where the objects are.
+    """One batch.
 
-    seeds: one per sample, for whatever else is random in the step.
+    actions: (B, 8, 7) normalised target chunks.
+    targets: (B, KEYPOINTS, 3) m, where the gripper opens or closes next, then the positions of objects; NaN where unknown.
+    seeds: one per sample, for everything else that is random in the step.
     """
 
     inputs: Inputs
@@ -48,11 +49,11 @@ class Batch:
 class SampleLoader:
     """Draws batches from prepared frames.
 
-    switch_weight: how much likelier a chunk is in which, or soon after which, the gripper opens or closes; those moments are
-        few and decide.
-    shares: of the suites, whose tasks are drawn evenly; None draws every step as often as any other.
-    fill_ends: also draw a demonstration's last steps; what their chunks lack repeats its last action.
-    augmentation: None shows every picture with its centre crop.
+    switch_weight: factor by which chunks with, or shortly before, an opening or closing of the gripper are drawn more often,
+        since these moments are rare and decisive.
+    shares: suite weights; tasks of a suite are drawn evenly.  None to draw every step equally often.
+    fill_ends: also draw a demonstration's last steps, their chunks padded with its last action.
+    augmentation: None for the centre crop.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class SampleLoader:
         self.config = config
         self.seed = seed
         self.augmentation = augmentation
-        self._last = np.searchsorted(frames.segment, frames.segment, side="right") - 1  # step of the same segment
+        self._last = np.searchsorted(frames.segment, frames.segment, side="right") - 1  # last step of each step's segment
         self.starts = chunk_starts(frames.segment, config.chunk)
         if fill_ends:
             filled = frames.ends[self._last] & (self._last - np.arange(len(self._last)) < config.chunk - 1)
@@ -86,9 +87,9 @@ class SampleLoader:
         weights = np.where(self._switches(), switch_weight, 1.0)
         if shares is not None:
             weights = balanced(weights, frames.instruction[self.starts], frames.suites, shares)
-        self.chances = weights / weights.sum()  # of every start
-        self._cumulative = np.cumsum(self.chances)
-        self._places = np.concatenate([self._next_switch()[:, None], frames.targets], axis=1)
+        self.probabilities = weights / weights.sum()  # of every start
+        self._cumulative = np.cumsum(self.probabilities)
+        self._keypoints = np.concatenate([self._next_switch()[:, None], frames.targets], axis=1)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -96,10 +97,10 @@ class SampleLoader:
     def batch(self, step: int, size: int, rank: int = 0, ranks: int = 1) -> Batch:
         """This process's share of the batch of `size` samples at `step`."""
         draw = np.random.default_rng([self.seed, step])
-        picked = np.searchsorted(self._cumulative, draw.random(size), side="right").clip(max=len(self) - 1)
+        chosen = np.searchsorted(self._cumulative, draw.random(size), side="right").clip(max=len(self) - 1)
         seeds = draw.integers(2**62, size=size)
         mine = slice(rank * size // ranks, (rank + 1) * size // ranks)
-        return self.collate(self.starts[picked[mine]], seeds[mine].tolist())
+        return self.collate(self.starts[chosen[mine]], seeds[mine].tolist())
 
     def collate(self, starts: np.ndarray, seeds: list[int]) -> Batch:
         """The chunks beginning at `starts`."""
@@ -108,7 +109,7 @@ class SampleLoader:
         prompts = tuple(self.prompts[i] for i in frames.instruction[starts])
         proprio = torch.from_numpy(self.proprio[starts]) if self.config.proprio_dim else None
         inputs = Inputs(self._pixels(torch.from_numpy(frames.images[starts]), seeds), prompts, proprio)
-        return Batch(inputs, torch.from_numpy(self.actions[chunk]), torch.from_numpy(self._places[starts]), tuple(seeds))
+        return Batch(inputs, torch.from_numpy(self.actions[chunk]), torch.from_numpy(self._keypoints[starts]), tuple(seeds))
 
     def _pixels(self, images: Tensor, seeds: list[int]) -> Tensor:
         """(B, cameras, S, S, 3) uint8 -> (B, 6 * cameras, S, S), each camera augmented on its own."""
@@ -123,28 +124,28 @@ class SampleLoader:
         return pixels.reshape(batch, -1, size, size)
 
     def _changed(self) -> np.ndarray:
-        """(N,) bool: whether the gripper's command is another than in the step before."""
+        """(N,) bool: whether the gripper command differs from that of the step before."""
         gripper, segment = self.frames.actions[:, GRIPPER], self.frames.segment
         changed = np.zeros(len(gripper), bool)
-        # Not from one demonstration to the next: the gripper that ends the one says nothing about the other.
+        # Only within a segment: the first step of a demonstration changes nothing.
         changed[1:] = (gripper[1:] != gripper[:-1]) & (segment[1:] == segment[:-1])
         return changed
 
     def _next_switch(self) -> np.ndarray:
-        """(N, 3) float32 where the gripper will be when it opens or closes next; NaN where it does not."""
+        """(N, 3) float32 m, position of the gripper at its next opening or closing; NaN where there is none."""
         segment, at = self.frames.segment, np.flatnonzero(self._changed())
-        places = np.full((len(segment), 3), np.nan, np.float32)
+        positions = np.full((len(segment), 3), np.nan, np.float32)
         following = np.searchsorted(at, np.arange(len(segment)), side="right")
         rows = np.flatnonzero(following < len(at))
         rows = rows[segment[at[following[rows]]] == segment[rows]]
-        places[rows] = self.frames.proprio[at[following[rows]], :3]
-        return places
+        positions[rows] = self.frames.proprio[at[following[rows]], :3]
+        return positions
 
     def _switches(self) -> np.ndarray:
-        """Whether the gripper's command changes within a chunk or the next.
+        """Whether the gripper command changes within a chunk or the next one.
 
-        The next one's, too: were only chunks with a change drawn more often, a policy that is not sure whether the time has
-        come would learn that it mostly has, and close its hand above the object.
+        If only chunks with a change were drawn more often, a policy that is uncertain whether it is time would learn that it
+        mostly is, and close the gripper above the object.
         """
         changes = np.cumsum(self._changed())
         ends = np.minimum(self.starts + 2 * self.config.chunk - 1, self._last[self.starts])

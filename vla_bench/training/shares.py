@@ -1,4 +1,4 @@
-"""How often a training draws each task, whatever the number and length of its demonstrations."""
+"""Suite weights: how often each task is drawn, independent of number and length of its demonstrations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def balanced(weights: np.ndarray, task: np.ndarray, suites: Sequence[str], share
 
     task: (N,) index into `suites`, LIBERO's name of every task's suite.
     """
-    names = {suite.libero_name: suite.name for suite in reversed(load_suites())}  # ours before others of the same tasks
-    there = np.bincount(task, weights, minlength=len(suites))
+    names = {
+        suite.libero_name: suite.name for suite in reversed(load_suites())
+    }  # built-in suites before others with the same tasks
+    total = np.bincount(task, weights, minlength=len(suites))
     share = np.array([shares.get(names.get(suite, suite), 1.0) / suites.count(suite) for suite in suites])
-    return weights * (share / np.maximum(there, np.finfo(float).tiny))[task]
+    return weights * (share / np.maximum(total, np.finfo(float).tiny))[task]

@@ -1,4 +1,4 @@
-"""What a killed training needs to go on as if nothing had happened: weights, optimiser, step and the recipe."""
+"""Saved states of a training, from which it resumes exactly: weights, optimiser, step and recipe."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ FIX = "vla-bench train --out ANOTHER_FOLDER ..."
 def save_state(
     folder: Path, recipe: Recipe, origin: dict[str, str], step: int, module: nn.Module, optimisers: Optimisers
 ) -> None:
-    """Write in one step: a kill leaves the state before or this one.  Frozen weights are not in it.
+    """Write atomically, without frozen weights.  Raises CheckpointError.
 
-    origin: hashes of what the training came from and the recipe only names: its data and the weights it began with.
+    origin: hashes of data and starting weights, which the recipe only names.
     """
     trained = {name: p.detach() for name, p in _trained(module).items()}
     state = {"recipe": recipe.to_dict(), "origin": origin, "step": step, "weights": trained}
@@ -37,7 +37,7 @@ def save_state(
 
 
 def load_state(folder: Path, recipe: Recipe, origin: dict[str, str], module: nn.Module, optimisers: Optimisers) -> int:
-    """Put a saved state back; returns the number of steps done, 0 where there is none.
+    """Restore a saved state; returns the number of steps done, 0 where there is none.
 
     Raises NotComparableError for another recipe or origin, CheckpointError for a damaged file.
     """
@@ -50,10 +50,10 @@ def load_state(folder: Path, recipe: Recipe, origin: dict[str, str], module: nn.
     changed = [f"{key}: {before[key]!r} there, {now[key]!r} now" for key in now if before[key] != now[key]]
     if changed:
         raise NotComparableError(f"{folder} holds a training with another recipe: {'; '.join(changed)}", FIX)
-    # A state without hashes is of a version that took none.
+    # States of earlier versions have no hashes.
     if other := [name for name, sha256 in origin.items() if state.get("origin", origin)[name] != sha256]:
         what = " and ".join(other)
-        raise NotComparableError(f"{folder} holds a training whose {what} changed since", f"bring the {what} back, or {FIX}")
+        raise NotComparableError(f"{folder} holds a training whose {what} changed since", f"restore the {what}, or {FIX}")
     if not _fits(state, module):
         raise CheckpointError(f"{folder / FILE} holds the weights of another model", FIX)
     _restore(state, module, optimisers)
@@ -61,10 +61,10 @@ def load_state(folder: Path, recipe: Recipe, origin: dict[str, str], module: nn.
 
 
 def carry_over(recipe: Recipe, module: nn.Module, optimisers: Optimisers) -> None:
-    """Where the recipe starts from a training's folder, begin with its auxiliary head and its optimisers' moments, too.
+    """Where the recipe starts from a training's folder, also load its auxiliary head and its optimisers' moments.
 
-    Nothing happens where it starts from a checkpoint alone, wants anything fresh, or trains other weights than the
-    training before: a pruner was put in, or the auxiliary loss left out.
+    Does nothing where it starts from a checkpoint alone, needs fresh heads, or trains other weights than the earlier
+    training: with a new pruner, or without the auxiliary loss.
     """
     if recipe.lora_rank or recipe.fresh_heads or not is_training(recipe.start):
         return
@@ -76,12 +76,12 @@ def carry_over(recipe: Recipe, module: nn.Module, optimisers: Optimisers) -> Non
 
 
 def is_training(start: str) -> bool:
-    """Whether a start is the folder of a training, and not a checkpoint's."""
+    """Whether `start` is the folder of a training, not of a checkpoint."""
     return (Path(start) / FILE).exists()
 
 
 def saved_recipe(folder: Path) -> Recipe:
-    """What the training in a folder was asked for.  Raises CheckpointError."""
+    """The recipe of the training in a folder.  Raises CheckpointError."""
     return Recipe.from_dict(_read(folder / FILE)["recipe"])
 
 
@@ -90,8 +90,8 @@ def _trained(module: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def _fits(state: dict, module: nn.Module) -> bool:
-    there = {name: weight.shape for name, weight in state["weights"].items()}
-    return there == {name: p.shape for name, p in _trained(module).items()}
+    saved = {name: weight.shape for name, weight in state["weights"].items()}
+    return saved == {name: p.shape for name, p in _trained(module).items()}
 
 
 def _restore(state: dict, module: nn.Module, optimisers: Optimisers) -> None:

@@ -1,4 +1,4 @@
-"""`dataset_statistics.json`: what actions and robot states range over, as the public checkpoints have it."""
+"""`dataset_statistics.json`: statistics of actions and robot states, as in the public checkpoints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOMENTS = ("mean", "std", "min", "max", "q01", "q99")
 def dataset_statistics(actions: np.ndarray, proprio: np.ndarray, episodes: int, normalization: str) -> dict[str, object]:
     """One entry, over all transitions: actions (N, 7) with the gripper 1 open, 0 closed; proprio (N, 8).
 
-    normalization: which of these a model is scaled by, "bounds" or "bounds_q99".
+    normalization: the statistics by which a model is scaled, "bounds" or "bounds_q99".
     """
     gripper_left_out = [True] * (ACTION_DIM - 1) + [False]
     return {
@@ -26,5 +26,5 @@ def dataset_statistics(actions: np.ndarray, proprio: np.ndarray, episodes: int, 
 
 def _moments(values: np.ndarray) -> dict[str, list[float]]:
     low, high = np.quantile(values, [0.01, 0.99], axis=0)
-    found = (values.mean(axis=0), values.std(axis=0), values.min(axis=0), values.max(axis=0), low, high)
-    return {name: row.tolist() for name, row in zip(MOMENTS, found, strict=True)}
+    moments = (values.mean(axis=0), values.std(axis=0), values.min(axis=0), values.max(axis=0), low, high)
+    return {name: row.tolist() for name, row in zip(MOMENTS, moments, strict=True)}

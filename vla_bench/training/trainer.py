@@ -27,20 +27,20 @@ from vla_bench.training.step import Loss
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that train together."""
+    """This process's rank, and the number of processes that train together."""
 
     rank: int = 0
     count: int = 1
 
     @classmethod
     def join(cls, device: torch.device) -> tuple[Processes, torch.device]:
-        """As torchrun arranged it, each process with a GPU of its own; alone without torchrun."""
+        """The processes that torchrun started, each with its own GPU; without torchrun, this one alone."""
         if int(os.environ.get("WORLD_SIZE", 1)) == 1:
             return cls(), device
         if device.type == "cuda":
             device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
             torch.cuda.set_device(device)
-        # The others wait while the first prepares the pictures, which may take long.
+        # The others wait while the first prepares the images, which may take long.
         torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=12))
         return cls(torch.distributed.get_rank(), torch.distributed.get_world_size()), device
 
@@ -49,7 +49,7 @@ class Processes:
         return self.rank == 0
 
     def any(self, flag: bool, device: torch.device) -> bool:
-        """Whether the flag is up in any process: all leave the loop at the same step, or those left would wait for ever."""
+        """Whether the flag is set in any process, so that all leave the loop at the same step."""
         if self.count == 1:
             return flag
         flags = torch.tensor([float(flag)], device=device)
@@ -66,7 +66,7 @@ class Processes:
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:
-        """The first process does what is inside while the others wait, and finds it done when their turn comes."""
+        """The first process runs the block while the others wait; they run it afterwards, when its work is cached."""
         if self.count > 1 and not self.first:
             torch.distributed.barrier()
         yield
@@ -75,11 +75,11 @@ class Processes:
 
 
 class Trainer:
-    """Trains `model` on `samples` by `recipe`, from where the state in `folder` stands.
+    """Trains `model` on `samples` by `recipe`, from the state in `folder` where there is one.
 
-    save_every: steps between two states; a kill costs at most as many.
+    save_every: steps between two saved states, and so the most that a kill loses.
     origin: see `save_state`.
-    on_step: is told step, number of steps and what was logged.
+    on_step: called with step, number of steps and logged values.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Trainer:
         self.on_step = on_step
         self.stopping = False
         self.device = next(model.parameters()).device
-        freeze_unread(model)
+        freeze_unused(model)
         self.loss = Loss(model, recipe.auxiliary).to(self.device)
         self.optimisers = Optimisers(recipe, self.loss)
         self.step = load_state(folder, recipe, self.origin, self.loss, self.optimisers)
@@ -120,17 +120,17 @@ class Trainer:
         self.loss.train()
         log = Log(self.folder / "log.csv", self.step) if self.processes.first else None
         with on_ending(self._stop), ThreadPoolExecutor(1) as reader:
-            ahead = reader.submit(self._read, self.step)
+            prefetched = reader.submit(self._read, self.step)
             while self.step < self.recipe.steps and not self.processes.any(self.stopping, self.device):
-                batch, ahead = ahead.result(), reader.submit(self._read, self.step + 1)
+                batch, prefetched = prefetched.result(), reader.submit(self._read, self.step + 1)
                 started = time.perf_counter()
                 with self._memory():
-                    seen = self._one_step(batch)
-                seen["samples_per_s"] = self.recipe.batch / (time.perf_counter() - started)
+                    values = self._one_step(batch)
+                values["samples_per_s"] = self.recipe.batch / (time.perf_counter() - started)
                 self.step += 1
                 if self.processes.first:
-                    log.write(self.step, seen)
-                    self.on_step(self.step, self.recipe.steps, seen)
+                    log.write(self.step, values)
+                    self.on_step(self.step, self.recipe.steps, values)
                     if self.step % self.save_every == 0:
                         self.save()
             if self.processes.first:
@@ -152,27 +152,27 @@ class Trainer:
         pruner = self.loss.model.pruner
         if pruner is not None:
             pruner.noise_scale = recipe.noise_schedule.scale(self.step, recipe.steps)
-            pruner.once = recipe.once(self.step)
+            pruner.once = recipe.prunes_as_evaluated(self.step)
         total: dict[str, Tensor] = {}
         for i, batch in enumerate(batches):
             last = i + 1 == len(batches)
             with nullcontext() if last or self.processes.count == 1 else self._shared.no_sync(), recipe.precision.on(self.device):
-                loss, seen = self._shared(batch.to(self.device))
+                loss, logged = self._shared(batch.to(self.device))
                 (loss / len(batches)).backward()
-            for name, value in {"loss": loss.detach(), **seen}.items():
+            for name, value in {"loss": loss.detach(), **logged}.items():
                 total[name] = total.get(name, 0) + value / len(batches)
         total = self.processes.mean(total)
         if recipe.clip is not None:
             total["gradient"] = nn.utils.clip_grad_norm_(self.optimisers.parameters, recipe.clip)
         self.optimisers.step(factor)
-        found = {name: value.item() for name, value in total.items()}
-        if not all(map(_finite, found.values())):
-            raise ModelError(f"the training diverged at step {self.step}: {found}", "vla-bench train --learning-rate 1e-4 ...")
-        return found | {"rate": recipe.learning_rate * factor}
+        values = {name: value.item() for name, value in total.items()}
+        if not all(map(_finite, values.values())):
+            raise ModelError(f"the training diverged at step {self.step}: {values}", "vla-bench train --learning-rate 1e-4 ...")
+        return values | {"rate": recipe.learning_rate * factor}
 
     @contextmanager
     def _memory(self) -> Iterator[None]:
-        """Raises ModelError where what is inside needs more than the device has."""
+        """Raises ModelError where the block runs out of device memory."""
         try:
             yield
         except torch.OutOfMemoryError as error:
@@ -186,9 +186,9 @@ class Trainer:
         self.stopping = True
 
 
-def freeze_unread(model: VLA) -> None:
-    """No gradient ever reaches what the answer does not depend on: the last ViT blocks, their final norms, the pooling head
-    and lm_head."""
+def freeze_unused(model: VLA) -> None:
+    """Freeze the weights on which the actions do not depend: the last ViT blocks, their final norms, the pooling head and
+    lm_head."""
     base = model.openvla
     for vit in (base.vision_backbone.featurizer, base.vision_backbone.fused_featurizer):
         for part in (vit.blocks[-1], vit.norm, getattr(vit, "attn_pool", None)):

@@ -1,11 +1,11 @@
-"""Asset packs: the meshes (or primitives) that a world is built of.
+"""Asset packs: the meshes (or primitives) that a simulator loads.
 
 A pack is a folder in LIBERO's asset layout.  Its name and hash go into every result, and results of different packs
 are never compared.
 
     primitive       embedded in this package, made of MuJoCo primitives, no download
     official        LIBERO's own meshes, from the Hugging Face hub through hf-libero
-    libero-partial  any folder given by path: nothing proves that it is the official set
+    libero-partial  any folder given by path, which may not be the official set
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ USE_OFFICIAL = "vla-bench eval --assets official"
 
 @dataclass(frozen=True)
 class AssetPack:
-    """A pack on disk; `reason` says why it was chosen."""
+    """A pack on disk.  reason: why it was chosen."""
 
     name: str
     root: Path
@@ -40,19 +40,19 @@ class AssetPack:
 
     @property
     def embedded(self) -> bool:
-        """Whether this is the package's own pack, whose robot and drawing quality go with it."""
+        """Whether this is the package's own pack, which has its own robot model and render quality."""
         return self.name == "primitive"
 
     @property
     def identity(self) -> dict[str, str]:
-        """What a result records of its pack."""
+        """Name and hash, as results record them."""
         return {"name": self.name, "sha256": self.sha256}
 
 
 def resolve_assets(spec: str = "auto", suites: Sequence[Suite] | None = None) -> AssetPack:
     """The pack called `spec`: auto, primitive, official or a folder.  Raises AssetError.
 
-    suites: what it must have everything for; None for all suites.
+    suites: those whose assets the pack must contain; None for all suites.
     """
     suites = load_suites() if suites is None else suites
     if spec == "primitive":
@@ -71,7 +71,7 @@ def resolve_assets(spec: str = "auto", suites: Sequence[Suite] | None = None) ->
 
 
 def manifest(root: Path) -> dict[str, str]:
-    """Relative path -> SHA-256 of every file of a pack; hidden files do not belong to it."""
+    """Relative path -> SHA-256 of every file of a pack, without hidden files."""
     files = sorted(
         p for p in root.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(root).parts)
     )
@@ -85,7 +85,7 @@ def pack_hash(files: dict[str, str]) -> str:
 
 
 def missing_files(root: Path, suites: Sequence[Suite]) -> list[str]:
-    """What the suites' tasks need and `root` lacks: models, and the meshes and textures that they name."""
+    """Models that the suites' tasks need, and meshes and textures of these models, that are missing in `root`."""
     models = by_name(path.relative_to(root).as_posix() for path in root.rglob("*.xml"))
     missing = []
     for name, task in required_models(suites).items():
@@ -104,7 +104,7 @@ def missing_files(root: Path, suites: Sequence[Suite]) -> list[str]:
 
 
 def _described(name: str, task: str) -> str:
-    """A model that is missing: by its path where the embedded pack knows it, else by who needs it."""
+    """A missing model by its path in the embedded pack, else by its name and the task that needs it."""
     from vla_bench.world import primitives
 
     return by_name(primitives.files()).get(name) or f"a model of {name}, which {task} needs"
@@ -129,13 +129,13 @@ def _folder(name: str, root: Path, reason: str, suites: Sequence[Suite]) -> Asse
 
 
 def _primitive(reason: str, suites: Sequence[Suite]) -> AssetPack:
-    """Write the embedded pack to the user's cache, once per content, and check what is there."""
+    """Write the embedded pack to the user's cache where it is missing or damaged, and check that it has every model."""
     from vla_bench.world import primitives
 
     content = primitives.files()
-    there = by_name(content)
+    models = by_name(content)
     for name, task in required_models(suites).items():
-        if name not in there:
+        if name not in models:
             raise AssetError(f"pack primitive has no model of {name}, which {task} needs", USE_OFFICIAL)
     files = {path: hashlib.sha256(data).hexdigest() for path, data in content.items()}
     digest = pack_hash(files)
@@ -154,7 +154,7 @@ def _primitive(reason: str, suites: Sequence[Suite]) -> AssetPack:
                 shutil.rmtree(root)
             os.rename(temporary, root)
         except OSError:
-            # Another process wrote the same pack in the meantime: same content, so take theirs.
+            # Another process wrote the same pack in the meantime: use it.
             shutil.rmtree(temporary, ignore_errors=True)
             if manifest(root) != files:
                 raise AssetError(f"cannot write the primitive pack to {root}", f"rm -r {root}") from None
@@ -162,7 +162,7 @@ def _primitive(reason: str, suites: Sequence[Suite]) -> AssetPack:
 
 
 def _find_official(download: bool) -> Path | None:
-    """hf-libero's own `assets/`, else the hub's snapshot; None when neither is here and `download` is false."""
+    """hf-libero's own `assets/`, else the hub's snapshot; None when neither is on this machine and `download` is false."""
     from vla_bench.world.libero import libero_root
 
     packaged = libero_root() / "assets"
@@ -173,7 +173,7 @@ def _find_official(download: bool) -> Path | None:
     try:
         return Path(snapshot_download(HUB_REPOSITORY, repo_type="dataset", local_files_only=not download))
     except (OSError, ValueError) as error:
-        # huggingface_hub's errors are OSErrors or ValueErrors; the connection's own come wrapped in them.
+        # huggingface_hub's errors are OSErrors or ValueErrors, which also wrap connection errors.
         if not download:
             return None
         raise AssetError(
@@ -182,6 +182,6 @@ def _find_official(download: bool) -> Path | None:
 
 
 def cache_dir() -> Path:
-    """Where generated files live: `VLA_BENCH_CACHE`, else the user's cache folder."""
+    """The folder of generated files: `VLA_BENCH_CACHE`, else the user's cache folder."""
     given = os.environ.get("VLA_BENCH_CACHE")
     return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vla-bench"

@@ -1,4 +1,4 @@
-"""What LIBERO's demonstration files say about their task and model, without a trace of the machine they were made on."""
+"""Attributes of LIBERO's demonstration files that describe task and model, without paths of this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vla_bench.world.libero import bddl_file
 
 
 def task_attributes(env, suite: Suite, task: Task) -> dict[str, str]:
-    """The attributes of the group `data`, but for its counts; JSON where LIBERO has JSON."""
+    """The attributes of the group `data`, without its counts; JSON where LIBERO has JSON."""
     path = f"{suite.libero_name}/{task.name}.bddl"  # relative to LIBERO's folder of BDDL files
     name, problem = type(env).__name__, env.parsed_problem["problem_name"]
     info = {"problem_name": problem, "domain_name": "robosuite", "language_instruction": task.language}
@@ -29,7 +29,7 @@ def task_attributes(env, suite: Suite, task: Task) -> dict[str, str]:
 
 
 def portable_xml(env, assets: Path) -> str:
-    """The model that `env` runs, with `assets/...` and `robosuite/...` in place of absolute paths."""
+    """The loaded MJCF model, with `assets/...` and `robosuite/...` in place of absolute paths."""
     import robosuite
 
     package = Path(robosuite.__file__).parent

@@ -1,4 +1,4 @@
-"""One small class over LIBERO: start a task, reset to an official init state, step, and look only when asked."""
+"""A thin wrapper of LIBERO: start a task, reset to an official init state, step, and render only when a policy is queried."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from vla_bench.world.scene import SceneReader
 DUMMY_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])  # arm still, gripper open
 
 SUBSTEPS = 25  # physics steps of 2 ms per control step, as robosuite's macros fix them
-# robosuite's observables are sampled on a clock of their own, which runs from the forced updates of `reset` and
-# `set_init_state`: in LIBERO's protocol every observation is taken after the 24th of the 25 physics steps.
+# robosuite samples its observables on a clock that starts at the forced updates of `reset` and `set_init_state`:
+# in LIBERO's protocol every observation is taken after the 24th of the 25 physics steps.
 SAMPLED_SUBSTEP = 23
 
 
 class World:
     """A LIBERO simulator for one suite.
 
-    The physics, and what is seen when one looks, are bit for bit those of LIBERO's own `OffScreenRenderEnv` right
-    after `seed(env_seed); reset(); set_init_state(state)`.  Two things differ from running that one in a loop:
-    cameras draw only when asked, and an episode depends on its init state alone, not on the number of resets before
-    (where fixtures stand is drawn from the same seed every time).
+    Physics and observations are bit for bit those of LIBERO's own `OffScreenRenderEnv` right after
+    `seed(env_seed); reset(); set_init_state(state)`.  Two things differ from running that one in a loop: cameras are
+    rendered only on request, and an episode depends on its init state alone, not on the number of resets before
+    (fixtures are placed from the same seed every time).
 
     Args:
         suite: the protocol; its `env_seed` places the fixtures.
-        assets: the pack that the world is built of.
+        assets: the asset pack.
     """
 
     def __init__(self, suite: Suite, assets: AssetPack):
         self.suite = suite
         self.assets = assets
-        self.image_size = suite.image_size  # of what is drawn; may be changed at any time
+        self.image_size = suite.image_size  # pixels a side of camera images; may be changed at any time
         self.task: Task | None = None
         self._env = None
         import_libero()
@@ -53,7 +53,7 @@ class World:
             register()
 
     def start(self, task: Task) -> None:
-        """Build the simulator of `task`; nothing happens if it is the one already running."""
+        """Build the simulator of `task`, unless it is the loaded one.  Raises WorldError."""
         if task == self.task:
             return
         self.close()
@@ -63,10 +63,10 @@ class World:
         from libero.libero.envs import OffScreenRenderEnv
 
         from vla_bench.world.starts import StartSampler
-        from vla_bench.world.steady import SteadyArm
+        from vla_bench.world.steady import CachedController
 
         try:
-            with contextlib.redirect_stdout(io.StringIO()):  # robosuite prints as it builds
+            with contextlib.redirect_stdout(io.StringIO()):  # robosuite prints while it builds
                 wrapper = OffScreenRenderEnv(
                     bddl_file_name=str(bddl_file(self.suite, task)),
                     robots=["LowPolyPanda" if self.assets.embedded else "Panda"],
@@ -82,21 +82,21 @@ class World:
         except (ValueError, OSError, RuntimeError, AssertionError) as error:
             raise WorldError(f"task {self.suite.name}/{task.id} does not start on pack {self.assets.name}: {error}") from error
         self._env = wrapper.env
-        # Also when Python ends, and before robosuite's own hook: a context that is freed too late fails loudly.
+        # Also at interpreter exit, before robosuite's own hook: an OpenGL context that is freed later raises errors.
         self._free = wrapper.close
         atexit.register(self._free)
-        # A reset rebuilds the model, which takes seconds.  Its outcome is kept here instead, so that every episode
-        # starts from it: solver warm start, fixtures and all.
+        # A reset rebuilds the model, which takes seconds.  Its state is stored instead, with solver warm start and
+        # fixtures, and every episode starts from it.
         self._after_reset = np.empty(mujoco.mj_stateSize(self._model, mujoco.mjtState.mjSTATE_INTEGRATION))
         mujoco.mj_getState(self._model, self._data, self._after_reset, mujoco.mjtState.mjSTATE_INTEGRATION)
         self._scene = SceneReader(self._env)
         self._sampler = StartSampler(self._env, self._states)
-        self._arm = SteadyArm(self._env.sim, self._env.robots[0])
-        self._xml = portable_xml(self._env, self.assets.root)  # now: MuJoCo writes out whichever model was built last
+        self._arm = CachedController(self._env.sim, self._env.robots[0])
+        self._xml = portable_xml(self._env, self.assets.root)  # now, since MuJoCo writes the model that was built last
         self.task = task
 
     def reset(self, init_state: int, sight: Sight = Sight.STATE, repeat: int = 0) -> Observation | None:
-        """Go to official init state `init_state`, let things settle, and look.  Raises WorldError."""
+        """Begin at official init state `init_state`: settling steps, then the first observation.  Raises WorldError."""
         if self.task is None:
             raise WorldError("no task was started")
         if not 0 <= init_state < len(self._states):
@@ -104,26 +104,26 @@ class World:
         return self.begin(EpisodeKey(self.suite.name, self.task.id, init_state, repeat), self._states[init_state], sight)
 
     def begin(self, key: EpisodeKey, state: np.ndarray, sight: Sight = Sight.STATE) -> Observation | None:
-        """Start episode `key` from `state`, a flattened MuJoCo state, let things settle, and look.  Raises WorldError."""
+        """As `reset`, from any flattened MuJoCo state; observations carry `key`.  Raises WorldError."""
         self.key = key
         self.place(state)
-        self.steps = -self.suite.settle_steps  # settling does not count
+        self.steps = -self.suite.settle_steps  # settling steps do not count
         for _ in range(self.suite.settle_steps - 1):
             self.step(DUMMY_ACTION)
         return self.step(DUMMY_ACTION, sight)[1]
 
     def sample(self, seed: int) -> np.ndarray:
-        """A start state as LIBERO's own reset draws one after `seed(seed)`, but never an official one; see `starts`."""
+        """A start state sampled as by LIBERO's reset after `seed(seed)`, never an official one.  Raises WorldError."""
         if self.task is None:
             raise WorldError("no task was started")
         return self._sampler.draw(seed)
 
     def is_sound(self, start: np.ndarray) -> bool:
-        """Whether the episode that just began from `start` is worth acting in: nothing fell, and the goal does not hold."""
+        """Whether the episode that just began at `start` is valid: nothing fell, and the goal does not hold yet."""
         return self._sampler.stands(start, self.state) and not self._env._check_success()
 
     def place(self, state: np.ndarray) -> None:
-        """Put the simulator into a flattened MuJoCo state (time, qpos, qvel), everything else as new."""
+        """Set a flattened MuJoCo state (time, qpos, qvel), everything else as after a reset.  Raises WorldError."""
         import mujoco
 
         env = self._env
@@ -133,11 +133,11 @@ class World:
             )
         mujoco.mj_setState(self._model, self._data, self._after_reset, mujoco.mjtState.mjSTATE_INTEGRATION)
         for robot in env.robots:
-            # A new controller: it keeps the arm's pose and velocity of this moment as its first reading.
+            # Makes a new controller, whose first reading is the arm's present pose and velocity.
             robot.reset(deterministic=True)
             robot.gripper.current_action = np.zeros(robot.gripper.dof)
         self._arm.take_over()
-        # Making it ran the solver, which changed the warm start.
+        # Making the controller ran the solver, which changed the warm start.
         mujoco.mj_setState(self._model, self._data, self._after_reset, mujoco.mjtState.mjSTATE_INTEGRATION)
         env.sim.set_state_from_flattened(state)
         env.sim.forward()
@@ -155,7 +155,7 @@ class World:
         return self._env.sim.data._data
 
     def step(self, action: np.ndarray, sight: Sight = Sight.NOTHING) -> tuple[bool, Observation | None]:
-        """One control step (50 ms) with `action` (7,): whether the goal holds now, and what was seen."""
+        """One control step (50 ms) with `action` (7,): whether the goal holds, and the observation; None for Sight.NOTHING."""
         env = self._env
         observation = None
         self.steps += 1
@@ -169,18 +169,18 @@ class World:
             if substep == SAMPLED_SUBSTEP:
                 self._path.append(self._scene.gripper())
                 if sight is not Sight.NOTHING:
-                    observation = self._look(sight)
+                    observation = self._observe(sight)
         env._post_process()
         return bool(env._check_success()), observation
 
-    def draw(self) -> dict[str, np.ndarray]:
-        """Every camera's picture of this moment, (H, W, 3) uint8, upside down as OpenGL stores it."""
+    def render(self) -> dict[str, np.ndarray]:
+        """Camera name -> image of the present state, (H, W, 3) uint8, upside down as OpenGL stores it."""
         sim, size = self._env.sim, self.image_size
-        # robosuite makes its context current once; with a second world in this process it would draw into that one.
+        # robosuite makes its context current once; with a second World in this process it would render into that one.
         sim._render_context_offscreen.gl_ctx.make_current()
         return {name: sim.render(camera_name=name, width=size, height=size) for name in self.suite.cameras}
 
-    def _look(self, sight: Sight) -> Observation:
+    def _observe(self, sight: Sight) -> Observation:
         eef_pos, eef_quat, gripper_qpos = self._scene.proprioception()
         path, self._path = np.array(self._path), []
         return Observation(
@@ -193,7 +193,7 @@ class World:
             joint_pos=self._scene.joint_positions(),
             path=path,
             scene=self._scene.read(),
-            images=self.draw() if sight is Sight.IMAGES else {},
+            images=self.render() if sight is Sight.IMAGES else {},
         )
 
     @property
@@ -209,12 +209,12 @@ class World:
         return hashlib.sha256(self._states[init_state].tobytes()).hexdigest()[:16]
 
     def about(self) -> dict[str, str]:
-        """The running task in the words of LIBERO's demonstration files: attributes by name."""
+        """The attributes by which LIBERO's demonstration files describe the loaded task."""
         return task_attributes(self._env, self.suite, self.task)
 
     @property
     def model_xml(self) -> str:
-        """The model as MJCF; its asset files are named relative to the pack and to robosuite."""
+        """The loaded model as MJCF; paths of asset files are relative to the pack and to robosuite."""
         return self._xml
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""Which OpenGL draws the cameras: a GPU's EGL, else Mesa's EGL, else OSMesa.
+"""The OpenGL backend that renders the cameras: a GPU's EGL, else Mesa's EGL, else OSMesa.
 
-MuJoCo reads `MUJOCO_GL` once, when it is imported, so the choice is made by a probe in a process of its own and
-handed to every simulator through the environment.
+MuJoCo reads `MUJOCO_GL` once, when it is imported, so backends are tested in a process of their own, and the
+choice is passed to every simulator through the environment.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ context.free()
 
 @dataclass(frozen=True)
 class GL:
-    """A backend that was seen to work.  `renderer` is what the driver calls itself."""
+    """A backend that works.  renderer: the driver's name for itself."""
 
     backend: str
     renderer: str
 
     @property
     def drawn_by(self) -> str:
-        """A kind of renderer, cpu or gpu: what they draw differs in single pixels."""
+        """cpu or gpu: their images differ in single pixels."""
         software = self.backend == "osmesa" or any(name in self.renderer.lower() for name in SOFTWARE)
         return "cpu" if software else "gpu"
 
@@ -45,13 +45,13 @@ class GL:
         """Variables that a simulator process must have before it imports mujoco."""
         variables = {"MUJOCO_GL": self.backend, "PYOPENGL_PLATFORM": self.backend}
         if "llvmpipe" in self.renderer:
-            # One simulator a core: a software rasteriser with threads of its own would only fight its neighbours.
+            # One simulator a core: threads of the software renderer would compete with the other simulators.
             variables["LP_NUM_THREADS"] = os.environ.get("LP_NUM_THREADS", "1")
         return variables
 
 
 def _probe(backend: str) -> GL | str:
-    """The backend if it can make a context, else the last line of what went wrong."""
+    """The backend if it can make a context, else the last line of its error."""
     environment = {**os.environ, "MUJOCO_GL": backend, "PYOPENGL_PLATFORM": backend}
     try:
         done = subprocess.run([sys.executable, "-c", _PROBE], env=environment, capture_output=True, text=True, timeout=60)
@@ -70,10 +70,10 @@ def choose_gl() -> GL:
     wanted = os.environ.get("MUJOCO_GL")
     tried = {}
     for backend in [wanted] if wanted else ["egl", "osmesa"]:
-        found = _probe(backend)
-        if isinstance(found, GL):
-            return found
-        tried[backend] = found
+        result = _probe(backend)
+        if isinstance(result, GL):
+            return result
+        tried[backend] = result
     reasons = "; ".join(f"{backend}: {why}" for backend, why in tried.items())
     note = " (MUJOCO_GL is set: nothing else was tried)" if wanted else ""
     raise WorldError(f"no OpenGL for the cameras{note}: {reasons}", f"sudo apt-get install -y {APT_PACKAGES}")

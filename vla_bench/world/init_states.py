@@ -1,7 +1,7 @@
 """LIBERO's official start states: 50 flattened MuJoCo states per task.
 
-The files are torch archives around a pickled array.  A pickle can run code, so this reader admits exactly the
-constructors of a numeric array and nothing else; torch is not needed.
+The files are torch archives around a pickled array.  A pickle can run code, so this reader accepts only
+the constructors of a numeric array; torch is not needed.
 """
 
 from __future__ import annotations

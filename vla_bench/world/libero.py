@@ -1,4 +1,4 @@
-"""The only door to LIBERO and robosuite: imports them quietly, with a private configuration, and finds their files."""
+"""Imports LIBERO and robosuite without their output, with a private configuration, and finds their files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REINSTALL = "pip install --force-reinstall --no-deps hf-libero==0.1.4"
 
 @functools.cache
 def libero_root() -> Path:
-    """The folder of LIBERO's BDDL files and init states; found without importing it."""
+    """The folder of LIBERO's BDDL files and init states, without importing it.  Raises WorldError."""
     spec = importlib.util.find_spec("libero")
     for location in spec.submodule_search_locations or [] if spec else []:
         root = Path(location) / "libero"
@@ -43,10 +43,10 @@ def init_states_file(suite: Suite, task: Task) -> Path:
 
 @functools.cache
 def import_libero():
-    """Import `libero.libero` once, without its question on standard input and without robosuite's greetings.
+    """Import `libero.libero` once, without its prompt on standard input and robosuite's messages.  Raises WorldError.
 
-    LIBERO asks where to put data sets when it finds no `config.yaml`; it gets one of its own in a temporary folder,
-    so that the user's `~/.libero` is neither needed nor changed.
+    LIBERO prompts for a data set folder when it finds no `config.yaml`; it is given one in a temporary folder, so that
+    the user's `~/.libero` is neither needed nor changed.
     """
     root = libero_root()
     config = Path(tempfile.mkdtemp(prefix="vla-bench-libero-"))

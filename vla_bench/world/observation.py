@@ -1,4 +1,4 @@
-"""What a policy is given: numbers and pictures, nothing of the simulator itself."""
+"""What a policy receives: numbers and camera images, no access to the simulator."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from vla_bench.records import EpisodeKey
 
 
 class Sight(Enum):
-    """How much to look at after an action.  Pictures cost far more than physics, so they are taken only when asked."""
+    """What an observation contains.  Rendering costs far more than physics, so images are rendered only on request."""
 
     NOTHING = "nothing"
     STATE = "state"  # proprioception and the privileged scene
-    IMAGES = "images"  # the same, and every camera
+    IMAGES = "images"  # the same, and every camera image
 
 
 @dataclass(frozen=True)
 class Pose:
-    """A frame in the world: `pos` (3,) in metres, `mat` (3, 3) with the frame's axes as columns."""
+    """A pose in the world frame: `pos` (3,) in metres, `mat` (3, 3) rotation matrix, axes as columns."""
 
     pos: np.ndarray
     mat: np.ndarray
@@ -28,11 +28,11 @@ class Pose:
 
 @dataclass(frozen=True)
 class SceneConstants:
-    """What does not change during an episode of a task."""
+    """Properties of a scene that do not change during an episode."""
 
     goal: tuple[tuple[str, ...], ...]  # predicates, all of which must hold: ("in", "milk_1", "basket_1_contain_region")
-    of_interest: tuple[str, ...]
-    categories: dict[str, str]  # instance -> category, movable objects and fixtures
+    of_interest: tuple[str, ...]  # objects and regions that the goal is about
+    categories: dict[str, str]  # object or fixture -> its category
     regions: dict[str, str]  # site region -> the object, fixture or table that it belongs to
     region_sizes: dict[str, np.ndarray]  # half sizes (3,)
     joint_regions: dict[str, tuple[str, ...]] = field(default_factory=dict)  # region or fixture -> its joints
@@ -40,21 +40,21 @@ class SceneConstants:
 
 @dataclass(frozen=True)
 class Scene:
-    """The privileged state, for scripted experts only."""
+    """Poses of all objects and joints: privileged information, for scripted experts only."""
 
     facts: SceneConstants
     bodies: dict[str, Pose]  # every object and fixture
     sites: dict[str, Pose]  # every region
-    joints: dict[str, float]  # drawers, doors and knobs
+    joints: dict[str, float]  # drawers (m), doors and knobs (rad)
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One look at the world.
+    """What a policy receives at a query.
 
-    images: camera name -> (H, W, 3) uint8 as the simulator draws them, upside down; empty when only the state was asked for.
+    images: camera name -> (H, W, 3) uint8 as rendered, upside down; empty for Sight.STATE.
     eef_pos (3,) m; eef_quat (4,) xyzw; gripper_qpos (2,) m; joint_pos (7,) rad: robosuite's `robot0_*`.
-    path: (n, 3) m, where the gripper was in each step since the last look, this moment last.
+    path: (n, 3) m, positions of the end effector at every step since the last observation, the present one last.
     """
 
     episode: EpisodeKey

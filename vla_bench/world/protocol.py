@@ -1,11 +1,11 @@
-"""What rollouts need of a simulator.  A second simulator is a second class with these members, and a function that makes it.
+"""The simulator interface of rollouts.  Another simulator is a class with these members, and a function that makes it.
 
     simulator.start(task)                                   # builds the scene; seconds
     observation = simulator.reset(init_state, Sight.IMAGES)
     done, observation = simulator.step(action, Sight.IMAGES)    # until done, or suite.horizon steps were made
 
 `vla_bench.world.env.World` is the one for LIBERO, and `make_simulator` makes it.  Workers import a simulator's module only when
-they make one, so that nothing heavy is loaded in the process that schedules and answers.
+they make one, so that the process that schedules and answers queries loads nothing heavy.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from vla_bench.world.observation import Observation, Sight
 if TYPE_CHECKING:
     from vla_bench.world.assets import AssetPack
 
-SAMPLED = -1  # `init_state` in the key of an episode from a sampled start: it has no official number
+SAMPLED = -1  # `init_state` in the key of an episode from a sampled start, which has no official number
 
 
 @runtime_checkable
 class Simulator(Protocol):
     """A simulator of the tasks of one suite, as evaluation uses it.
 
-    suite: the tasks, and the protocol: horizon, cameras, settling steps.
-    image_size: pixels a side of what it renders; may be set between two observations.
+    suite: its tasks and protocol: horizon, cameras, settling steps.
+    image_size: pixels a side of camera images; may be set between two observations.
     """
 
     suite: Suite
     image_size: int
 
     def start(self, task: Task) -> None:
-        """Load `task`.  Free where it is the one already loaded: workers stay with a task while it has episodes left."""
+        """Load `task`.  Costs nothing if it is loaded already: workers stay with a task while it has episodes left."""
 
     def reset(self, init_state: int, sight: Sight = Sight.STATE, repeat: int = 0) -> Observation | None:
         """Begin the episode of official init state `init_state`, after the settling steps; the first observation.
 
-        What follows depends on the init state and the actions alone, not on what was simulated before.  `repeat` only tells
-        episodes of one init state apart.  Raises WorldError for an init state that does not exist.
+        An episode depends on its init state and actions alone, not on earlier episodes.  `repeat` distinguishes episodes of
+        one init state.  Raises WorldError for an init state that does not exist.
         """
 
     def step(self, action: np.ndarray, sight: Sight = Sight.NOTHING) -> tuple[bool, Observation | None]:
@@ -50,20 +50,20 @@ class Simulator(Protocol):
 
     @property
     def state_hash(self) -> str:
-        """16 hexadecimal digits, of the whole physical state: equal hashes at their ends mean equal episodes."""
+        """16 hexadecimal digits: hash of the whole physical state.  Equal hashes at their ends mean equal episodes."""
 
     def init_hash(self, init_state: int) -> str:
-        """16 hexadecimal digits, of an official init state: tells runs apart that began from other files."""
+        """16 hexadecimal digits: hash of an official init state, which shows whether two runs used the same files."""
 
     def close(self) -> None:
-        """Free the simulator and what it renders with; it is not used again."""
+        """Free the simulator and its renderer; it is not used again."""
 
 
 @runtime_checkable
 class RecordingSimulator(Simulator, Protocol):
-    """What recording demonstrations needs beyond that: starts that are no official ones, and what HDF5 files hold.
+    """What recording demonstrations needs in addition: sampled start states, and attributes of HDF5 files.
 
-    task: the one that is loaded.
+    task: the loaded one.
     """
 
     task: Task
@@ -72,14 +72,14 @@ class RecordingSimulator(Simulator, Protocol):
         """A random start state, never an official init state; the same for the same seed."""
 
     def begin(self, key: EpisodeKey, state: np.ndarray, sight: Sight = Sight.STATE) -> Observation | None:
-        """As `reset`, from any start state; `key` is what its observations carry."""
+        """As `reset`, from any start state; its observations carry `key`."""
 
     def is_sound(self, start: np.ndarray) -> bool:
-        """Whether the episode that just began from `start` can be recorded: nothing fell, and the goal does not hold."""
+        """Whether the episode that just began at `start` is valid: nothing fell, and the goal does not hold yet."""
 
     @property
     def state(self) -> np.ndarray:
-        """The physical state of this moment; `begin` takes one."""
+        """The present physical state, in the form that `begin` takes."""
 
     @property
     def model_xml(self) -> str:

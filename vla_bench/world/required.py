@@ -1,4 +1,4 @@
-"""Which models the tasks of a suite load, as LIBERO's BDDL files say: their scene, fixtures and objects."""
+"""The models that the tasks of a suite load according to LIBERO's BDDL files: scene, fixtures and objects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from vla_bench.suites import Suite, Task
 from vla_bench.world.libero import bddl_file
 
-# LIBERO's problem classes: the surface that stands for the table, which is part of the scene, and the scene.
+# LIBERO's problem classes: the fixture that is the table, which is part of the scene, and the scene.
 SCENES = {
     "libero_floor_manipulation": ("floor", "libero_floor"),
     "libero_tabletop_manipulation": ("table", "libero_tabletop"),
@@ -25,18 +25,18 @@ KIND = re.compile(r"-\s*(\w+)")
 
 def required_models(suites: Iterable[Suite]) -> dict[str, str]:
     """The name of every model that the suites' tasks load -> the first task that does, as in "goal/3".  Raises WorldError."""
-    found: dict[str, str] = {}
+    first_task: dict[str, str] = {}
     for suite in suites:
         for task in suite.tasks:
             for name in sorted(_models(suite, task)):
-                found.setdefault(name, f"{suite.name}/{task.id}")
-    return found
+                first_task.setdefault(name, f"{suite.name}/{task.id}")
+    return first_task
 
 
 def by_name(paths: Iterable[str]) -> dict[str, str]:
-    """The files of models among those of a pack, by the models' names."""
-    found = map(MODEL.fullmatch, sorted(paths))
-    return {match["name"]: match[0] for match in found if match}
+    """Model name -> its file among `paths`, the files of a pack."""
+    matches = map(MODEL.fullmatch, sorted(paths))
+    return {match["name"]: match[0] for match in matches if match}
 
 
 def _models(suite: Suite, task: Task) -> set[str]:

@@ -1,4 +1,4 @@
-"""Reads proprioception and the privileged scene out of a running LIBERO environment."""
+"""Reads proprioception and object poses from a running LIBERO environment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vla_bench.world.observation import Pose, Scene, SceneConstants
 
 
 class SceneReader:
-    """Looks names up once, when a task starts, and reads only arrays afterwards."""
+    """Resolves names once, when a task starts; afterwards it only reads arrays."""
 
     def __init__(self, env):
         self._env = env
@@ -56,6 +56,7 @@ class SceneReader:
         return np.array(self._env.sim.data.qpos[self._arm])
 
     def read(self) -> Scene:
+        """Poses of all objects and regions, and joint positions, at this moment."""
         data = self._env.sim.data
         return Scene(
             facts=self.facts,

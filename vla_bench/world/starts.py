@@ -1,12 +1,12 @@
-"""New start states, drawn the way the official init states were: by LIBERO's own `reset`, without its cost.
+"""New start states, sampled as the official init states were: by LIBERO's own `reset`, without its cost.
 
-A reset of LIBERO rebuilds the model, which takes seconds, before it draws a start.  Here only the drawing is done: the
-same samplers, in the same order, from the same random numbers.  A start therefore equals, to the last bit for whatever
-stands on a table, the state after `seed(s); reset()` of an environment with robosuite's default joint noise.
+A reset of LIBERO rebuilds the model, which takes seconds, before it samples a start.  Here only the sampling is done: the
+same samplers, in the same order, from the same random numbers.  For objects on a table a start equals, to the last bit,
+the state after `seed(s); reset()` of an environment with robosuite's default joint noise.
 
-That reset also moves the fixtures a little.  The official episodes do not show it: their init states hold joints only,
-and the fixtures stand where `env_seed` puts them.  So here: what lies on or in a fixture is placed for the fixture's
-drawn place, and finds it at its usual one, a centimetre or so away.
+That reset also moves the fixtures a little.  The official episodes do not have this: their init states hold joints only,
+and the fixtures are placed by `env_seed`.  Here, too: an object on or in a fixture is placed relative to the fixture's
+sampled position, while the fixture stands at its usual one, about a centimetre away.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from vla_bench.errors import WorldError
 
 # robosuite's default for a robot.  LIBERO's evaluation wrapper turns it off, but the official init states have it.
 JOINT_NOISE = 0.02  # rad, standard deviation
-TRIES = 100  # of placing all objects; each is itself thousands of tries for every object
-SAME = 1e-4  # m: a start whose objects are all this close to those of an official one counts as that one
-# Objects drawn into one another push each other apart as they settle, in official starts too: by up to 10 cm and 0.43 rad,
-# and a bowl laid on the rim of a drawer turns by 0.63.  Whatever fell had turned by 0.9 rad or gone 30 cm.
+TRIES = 100  # of placing all objects; each of them tries thousands of positions per object
+SAME = 1e-4  # m: a start whose objects are all within this distance of an official one counts as that one
+# Objects that overlap push each other apart in the settling steps, in official starts too: by up to 10 cm and 0.43 rad,
+# and a bowl placed on the rim of a drawer turns by 0.63.  Objects that fell had turned by 0.9 rad or moved by 30 cm.
 SLID, TIPPED = 0.15, 0.8  # m, rad
 
 
 class StartSampler:
-    """Draws start states of the task that a LIBERO environment has loaded; leaves its simulation alone.
+    """Samples start states of the task that a LIBERO environment has loaded, without changing its simulation.
 
     Args:
-        env: the problem, right after a reset.
-        official: its official init states (n, S), of which none is ever drawn.
+        env: the LIBERO environment, right after a reset.
+        official: its official init states (n, S), none of which is ever returned.
     """
 
     def __init__(self, env, official: np.ndarray):
@@ -44,7 +44,7 @@ class StartSampler:
         self._after_reset = env.sim.get_state().flatten()
         self._joints = {self._model.joint(i).name: int(self._model.jnt_qposadr[i]) for i in range(self._model.njnt)}
         free = self._model.jnt_qposadr[self._model.jnt_type == mujoco.mjtJoint.mjJNT_FREE]
-        self._poses = 1 + free[:, None] + np.arange(7)  # (objects, 7): where a state holds position and quaternion
+        self._poses = 1 + free[:, None] + np.arange(7)  # (objects, 7): indices of position and quaternion in a state
 
     def draw(self, seed: int) -> np.ndarray:
         """A flattened state (time, qpos, qvel), the same for the same seed below 2**32.  Raises WorldError."""
@@ -59,12 +59,12 @@ class StartSampler:
         raise WorldError(f"LIBERO's samplers cannot place the objects of {self._env.bddl_file_name} (seed {seed})")
 
     def distance(self, state: np.ndarray) -> float:
-        """How far, in metres, the object that moved most is from where the nearest official init state has it."""
+        """Distance in metres to the nearest official init state: of the object that is farthest from its position there."""
         apart = self._official[:, self._poses[:, :3]] - state[self._poses[:, :3]]  # (n, objects, 3)
         return float(np.linalg.norm(apart, axis=2).max(axis=1).min())
 
     def stands(self, start: np.ndarray, now: np.ndarray) -> bool:
-        """Whether in state `now` every object is still about where and how state `start` put it: none fell down or over."""
+        """Whether every object in state `now` has about the pose that it has in state `start`: none fell or tipped over."""
         before, after = start[self._poses], now[self._poses]  # (objects, 7)
         slid = np.linalg.norm(after[:, :2] - before[:, :2], axis=1)
         turned = 2.0 * np.arccos(np.minimum(1.0, np.abs((after[:, 3:] * before[:, 3:]).sum(axis=1))))
@@ -91,8 +91,8 @@ class StartSampler:
         return state
 
     def _sites(self, qpos: np.ndarray) -> SimpleNamespace:
-        """Stands in for a simulation of a model just rebuilt, where every fixture is still at the origin: the samplers
-        of regions take a site's place in it for its place in the fixture."""
+        """Stands in for the simulation of a model just rebuilt, in which every fixture is at the origin: the region samplers
+        read a site's position in the world as its position in the fixture."""
         data = mujoco.MjData(self._model)
         data.qpos[:] = qpos
         mujoco.mj_kinematics(self._model, data)
@@ -107,7 +107,7 @@ class StartSampler:
 
 @contextlib.contextmanager
 def _numpy_seeded(seed: int):
-    """LIBERO's samplers draw from numpy's global generator: seeded for them, and put back as it was."""
+    """Seed numpy's global generator, from which LIBERO's samplers draw, and restore it afterwards."""
     before = np.random.get_state()
     np.random.seed(seed)
     try:

@@ -1,12 +1,11 @@
-"""The same physics with less work.
+"""robosuite's robot and controller with less work and bit-identical results.
 
 robosuite solves every physics step three times: it calls `forward`, its arm controller calls `forward` again, and `step`
-does so once more.  Each solve starts from the one before, so none can be left out without changing the outcome; but
-nothing moves between them, so positions, contacts and velocities need to be found only once.
+does so once more.  Each solve is warm-started from the one before, so none can be left out without changing the result;
+but nothing moves between them, so positions, contacts and velocities need to be computed only once.
 
-It also looks up every site, actuator and limit by name at each of the 25 physics steps of an action.  Here they are found
-once.  What is computed from them is left to robosuite's own functions, in its order and on arrays of the same layout: the
-outcome is the same to the last bit.
+It also looks up every site, actuator and limit by name at each of the 25 physics steps of an action.  Here they are looked
+up once.  The computation itself is left to robosuite's own functions, in its order and on arrays of the same layout.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ import mujoco
 import numpy as np
 
 
-class SteadyArm:
-    """robosuite's robot and its controller for whoever calls them right after `sim.forward()`."""
+class CachedController:
+    """robosuite's robot and arm controller with cached indices.  Call its methods right after `sim.forward()`."""
 
     def __init__(self, sim, robot):
         self.model, self.data = self._raw = sim.model._model, sim.data._data
@@ -25,7 +24,7 @@ class SteadyArm:
         nv = self.model.nv
         self._jacobians = np.zeros((3, nv)), np.zeros((3, nv))
         self._mass = np.zeros((nv, nv))
-        # Views of MuJoCo's own memory, which stays where it is.
+        # Views of MuJoCo's own memory, which is never reallocated.
         self._positions, self._velocities = self.data.qpos, self.data.qvel
         self._inertia, self._controls = self.data.qM, self.data.ctrl
         self._motors = robot._ref_joint_actuator_indexes
@@ -35,7 +34,7 @@ class SteadyArm:
         self._middle, self._reach = 0.5 * (highest + lowest), 0.5 * (highest - lowest)
 
     def take_over(self) -> None:
-        """The robot has a new controller, which reads the simulator through this from now on."""
+        """Redirect the robot's new controller: it reads the simulator through this object from now on."""
         self._controller = self._robot.controller
         self._controller.sim = self
         self._controller.update = self._update
@@ -44,11 +43,11 @@ class SteadyArm:
         self._joints, self._speeds = np.array(self._controller.qpos_index), np.array(self._controller.qvel_index)
 
     def forward(self) -> None:
-        """`sim.forward()`, except for positions and velocities."""
+        """`sim.forward()` without the position and velocity stages."""
         mujoco.mj_forwardSkip(*self._raw, mujoco.mjtStage.mjSTAGE_VEL, 0)
 
     def step(self) -> None:
-        """`sim.step()`, likewise: the checks of `mj_step`, and everything that depends on the controls."""
+        """`sim.step()` likewise: the checks of `mj_step`, and the stages that depend on the controls."""
         mujoco.mj_checkPos(*self._raw)
         mujoco.mj_checkVel(*self._raw)
         mujoco.mj_step2(*self._raw)

@@ -1,4 +1,4 @@
-"""The scripted expert: reads the privileged scene and solves the tasks, closed loop."""
+"""The scripted expert: solves the tasks closed loop from the poses of all objects."""
 
 from vla_bench.policies.expert.expert import Expert
 

@@ -1,4 +1,4 @@
-"""The policy: one arm and one running plan per episode."""
+"""The expert as a policy: one arm and one running plan per episode."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vla_bench.world.observation import Observation, Sight
 
 
 class Expert(Policy):
-    """Solves tasks with privileged knowledge of the scene.  It looks before every single action."""
+    """Solves tasks with privileged knowledge of the scene; queried before every single action."""
 
     name = "expert"
     sight = Sight.STATE

@@ -1,4 +1,4 @@
-"""What is done to furniture: knobs are turned, drawers are opened and closed."""
+"""Motions on fixtures: turn a knob, open and close a drawer, close a door."""
 
 from __future__ import annotations
 
@@ -24,18 +24,20 @@ from vla_bench.policies.expert.shapes import HINGE, shape_of, top_between
 from vla_bench.world.observation import Pose, Scene
 
 TURNED_ON = 0.5  # rad
-IS_OPEN, PULLED = -0.14, -0.150  # m: from where a drawer counts as open, and how far it is pulled
-ROOMY = -0.135  # m: from where a bowl fits in; further out it would hang above what lies on the table
-PUSHED = 0.001
-HANDLE = np.array([-0.006, -0.113, -0.0045])  # of a drawer, from the middle of its region, in the cabinet's frame
-IS_SHUT, DOOR_SHUT = 0.0, -0.004  # from where a drawer and a door count as closed, in m and rad
-PUSH = np.array([0.17, -0.037, 0.170])  # where closed fingers push the door, from its hinge along the door, off it, and up
-SHELF = np.array([-0.020, -0.038, 0.0])  # where a mug goes in the microwave's frame: as deep as the hand comes under the roof
-FIN = np.array([-0.020, 0.0, 0.036])  # where the stove's knob is held, in the stove's frame, when it is off
+IS_OPEN, PULLED = -0.14, -0.150  # m, joint positions: below the first a drawer counts as open; the second is how far it is pulled
+ROOMY = -0.135  # m, joint position at which a bowl fits in; further out the drawer would hang above objects on the table
+PUSHED = 0.001  # m, joint position up to which a drawer is pushed
+HANDLE = np.array(
+    [-0.006, -0.113, -0.0045]
+)  # m, position of a drawer's handle from the centre of its region, in the cabinet's frame
+IS_SHUT, DOOR_SHUT = 0.0, -0.004  # joint positions above which a drawer (m) and a door (rad) count as closed
+PUSH = np.array([0.17, -0.037, 0.170])  # m, where closed fingers push the door, from its hinge: along the door, off it, up
+SHELF = np.array([-0.020, -0.038, 0.0])  # m, target of a mug in the microwave's frame: as deep as the hand fits under the roof
+FIN = np.array([-0.020, 0.0, 0.036])  # m, grasp point on the stove's knob when it is off, in the stove's frame
 
 
 def turn_knob(arm: Arm, stove: str) -> Motion:
-    """Take the fin of the stove's knob and turn it, and the hand with it, about the knob's axis."""
+    """Grasp the fin of the stove's knob and turn it, and the hand with it, about the knob's axis."""
     joint = arm.scene.facts.joint_regions[stove][0]
 
     def at(angle: float) -> Pose:
@@ -47,7 +49,7 @@ def turn_knob(arm: Arm, stove: str) -> Motion:
     yield from open_wide(arm)
     yield from travel(arm, lambda: first, top_between(arm.scene, arm.pos, first.pos, 0.05) + FINGER + MARGIN + 0.04)
     yield from shut(arm)
-    for _ in range(40):  # not `drive`: the tool turns on the spot
+    for _ in range(40):  # not `drive`: the tool turns without moving
         angle = arm.scene.joints[joint]
         if angle > TURNED_ON + 0.2:
             break
@@ -56,17 +58,17 @@ def turn_knob(arm: Arm, stove: str) -> Motion:
 
 
 def open_drawer(arm: Arm, region: str, far: float = PULLED) -> Motion:
-    """Close the fingers over the handle, leaning far back, and pull until the drawer's joint is at `far`."""
-    joint, way = arm.scene.facts.joint_regions[region][0], outward(arm.scene, region)
-    leaning = _leaning(way, 1.15)
+    """Close the fingers over the handle, the hand leaning far back, and pull until the drawer's joint is at `far` (m)."""
+    joint, direction = arm.scene.facts.joint_regions[region][0], outward(arm.scene, region)
+    leaning = _leaning(direction, 1.15)
 
     def at(gap: float) -> Pose:
-        return Pose(_handle(arm, region) + gap * way, leaning)
+        return Pose(_handle(arm, region) + gap * direction, leaning)
 
     start = at(0.07)
     yield from open_wide(arm)
     yield from travel(arm, lambda: start, top_between(arm.scene, arm.pos, start.pos, 0.05) + FINGER + MARGIN, cone=4.0)
-    yield from go(arm, lambda: at(0.0), near=0.004, steps=13)  # as deep as it goes, or the fingers slip off
+    yield from go(arm, lambda: at(0.0), near=0.004, steps=13)  # as deep as possible, or the fingers slip off
     yield from shut(arm)
     yield from drive(arm, lambda: at(0.04), lambda: arm.scene.joints[joint] < far, speed=0.7)
     yield from release(arm)
@@ -75,12 +77,12 @@ def open_drawer(arm: Arm, region: str, far: float = PULLED) -> Motion:
 
 def close_drawer(arm: Arm, region: str) -> Motion:
     """Push the handle with closed fingers, side by side."""
-    joint, way = arm.scene.facts.joint_regions[region][0], outward(arm.scene, region)
-    sides = [_leaning(way, 0.5) @ about_z(turn) for turn in (np.pi / 2, -np.pi / 2)]
-    leaning = max(sides, key=lambda mat: np.trace(mat.T @ arm.mat))  # the closed fingers are alike: whichever is nearer
+    joint, direction = arm.scene.facts.joint_regions[region][0], outward(arm.scene, region)
+    sides = [_leaning(direction, 0.5) @ about_z(turn) for turn in (np.pi / 2, -np.pi / 2)]
+    leaning = max(sides, key=lambda mat: np.trace(mat.T @ arm.mat))  # closed fingers are symmetric: take the nearer one
 
     def at(gap: float) -> Pose:
-        return Pose(_handle(arm, region) + gap * way, leaning)
+        return Pose(_handle(arm, region) + gap * direction, leaning)
 
     start = at(0.07)
     arm.gripper = CLOSE
@@ -90,7 +92,7 @@ def close_drawer(arm: Arm, region: str) -> Motion:
 
 
 def close_door(arm: Arm, fixture: str) -> Motion:
-    """Push the door from outside, beside its handle, with closed fingers that come over its upper edge."""
+    """Push the door from outside, beside its handle, with closed fingers reaching over its upper edge."""
     joint = arm.scene.facts.joint_regions[fixture][0]
 
     def at(ahead: float, gap: float = 0.0) -> Pose:
@@ -105,22 +107,22 @@ def close_door(arm: Arm, fixture: str) -> Motion:
 
 
 def shelf(arm: Arm, name: str, fixture: str) -> np.ndarray:
-    """Where the origin of a mug goes in the microwave."""
+    """Target position (3,) of a mug's origin in the microwave, in m."""
     body, shape = arm.scene.bodies[fixture], shape_of(arm.scene, fixture)
     sole = arm.scene.bodies[name].pos[2] - shape_of(arm.scene, name).heights(arm.scene.bodies[name])[0]
     return body.pos + body.mat @ SHELF + np.array([0.0, 0.0, shape.seat + sole + 0.004])
 
 
 def middle_of_opening(scene: Scene, region: str) -> float:
-    """How far, in m, along its way out the open part of a drawer has its middle from that of the region.
+    """Distance in m, in opening direction, from the centre of a drawer's region to the centre of its open part.
 
-    The drawer's front is at one end of it, and the handles of the drawers above at the other.
+    The open part ends at the drawer's front and at the handles of the drawers above.
     """
     return 0.098 + 0.5 * scene.joints[scene.facts.joint_regions[region][0]]
 
 
 def outward(scene: Scene, region: str) -> np.ndarray:
-    """Where a drawer slides to."""
+    """Opening direction of a drawer, unit vector (3,)."""
     return -scene.bodies[scene.facts.regions[region]].mat[:, 1]
 
 
@@ -129,6 +131,6 @@ def _handle(arm: Arm, region: str) -> np.ndarray:
 
 
 def _leaning(outward: np.ndarray, lean: float) -> np.ndarray:
-    """The tool pointing down, the fingers one behind the other along `outward`, then leaning that way by `lean` rad."""
+    """Orientation (3, 3) of the tool: pointing down, the fingers in line along `outward`, then leaning that way by `lean` rad."""
     across = np.array([-outward[1], outward[0], 0.0])
     return about(across, lean) @ upright(np.arctan2(outward[1], outward[0]) - np.pi / 2)

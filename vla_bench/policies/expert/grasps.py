@@ -1,4 +1,4 @@
-"""Where to take hold of an object: candidates from its shape, the best one by room for the hand and little turning."""
+"""Grasp planning: candidates from an object's shape, ranked by free space for the hand and little rotation."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ from vla_bench.policies.expert.motions import DOWN, about, about_z
 from vla_bench.policies.expert.shapes import BoundingShape, Hold, obstacles, shape_of
 from vla_bench.world.observation import Pose, Scene
 
-WIDEST = 0.074  # what fits between the open fingers
+# All lengths in m.
+WIDEST = 0.074  # widest object that fits between the open fingers
 FINGER = 0.010  # the fingertips reach this far below the tool point
 PALM = 0.032  # the palm is this far above it
-RIM_DEPTH = 0.008  # how far below a rim the tool point goes: the whole pad meets the wall
-MUG_DEPTH = 0.02  # the same where the wall is steep and the palm has room above it: who closes a step too soon still holds it
-REACH = 0.68  # beyond this distance from the robot's base the arm gets straight
-WRIST = np.array([0.13, 0.18, 0.23])  # points of what follows the palm, above the tool point; it is 5 cm thick to all sides
-TURNS = (0.0, *(sign * turn for turn in (np.pi / 6, np.pi / 3, np.pi / 2) for sign in (1, -1)))  # for what is round
-LEFTMOST = np.radians(80.0)  # how far the hand turns one way; the other way it is the rest of half a turn
-HAND = np.linspace(-0.10, 0.10, 9)  # the palm, along the fingers' axis
-OTHER_SIDE = 6.0  # what another side than the task's own costs: more than a lack of room that a hand gets along with
-NEAR = 20.0  # degrees within which a side is the same
-OPENED, RELEASING = 0.045, 0.025  # the tips' distance from the middle, wide open and just letting go of a wall
+RIM_DEPTH = 0.008  # tool point below a rim: the whole pad touches the wall
+MUG_DEPTH = 0.02  # the same for a steep wall with room for the palm above: a grasp that closes a step too early still holds
+REACH = 0.68  # beyond this distance from the robot's base the arm is nearly straight
+WRIST = np.array([0.13, 0.18, 0.23])  # heights above the tool point of points of the wrist, which has a radius of 5 cm
+TURNS = (0.0, *(sign * turn for turn in (np.pi / 6, np.pi / 3, np.pi / 2) for sign in (1, -1)))  # tried for round objects
+LEFTMOST = np.radians(80.0)  # largest rotation of the hand to the left; to the right it is 180 degrees less this
+HAND = np.linspace(-0.10, 0.10, 9)  # points of the palm along the fingers' axis
+OTHER_SIDE = 6.0  # cost of another side than the task's: more than an acceptable lack of room
+NEAR = 20.0  # degrees: sides closer than this are the same
+OPENED, RELEASING = 0.045, 0.025  # distance of a fingertip from the tool point, wide open and just releasing a wall
 
 
 @dataclass(frozen=True)
 class Grasp:
-    """A tool pose to close the gripper in, and how good it is: `cost` 0 is the best.
+    """A tool pose at which the gripper closes.
 
-    `turn`: by how much, in rad about the vertical, to turn what is round on its way, so that the hand has room there too.
+    cost: 0 is the best.
+    turn: rad about the vertical by which a round object is turned on its way, so that the hand has room at the target, too.
     """
 
     pose: Pose
@@ -46,70 +48,71 @@ def best_grasp(
     hold: Hold | None = None,
     side: float | None = None,
 ) -> Grasp:
-    """Where to grasp object `name` now, to bring its origin to `spot`; a later `attempt` takes the next best.
+    """The best grasp of object `name` to bring its origin to `spot` (3,); `attempt` n takes the n-th best of five.
 
-    `hold` asks for another way than the category's usual one, `side` for a side (`side_of`) unless there is no room there or
-    it was in vain before.
+    hold: another type of grasp than the category's; None for that one.
+    side: preferred side (`side_of`) in degrees, used in the first attempt unless there is no room for the hand.
     """
-    found = grasps(scene, name, base, spot, hold)
+    ranked = grasps(scene, name, base, spot, hold)
     if side is not None and attempt == 0:
         middle = scene.bodies[name].pos
-        found = [replace(grasp, cost=grasp.cost + OTHER_SIDE * (_apart(side_of(grasp, middle), side) > NEAR)) for grasp in found]
-    found.sort(key=lambda grasp: grasp.cost)
-    return found[attempt % min(len(found), 5)]
+        costs = [OTHER_SIDE * (_angle_between(side_of(grasp, middle), side) > NEAR) for grasp in ranked]
+        ranked = [replace(grasp, cost=grasp.cost + cost) for grasp, cost in zip(ranked, costs, strict=True)]
+    ranked.sort(key=lambda grasp: grasp.cost)
+    return ranked[attempt % min(len(ranked), 5)]
 
 
 def side_of(grasp: Grasp, middle: np.ndarray) -> float:
-    """From where object at `middle` is taken, in degrees about the vertical: the direction of the point, or the hand's yaw."""
+    """Side of a grasp of the object at `middle` (3,), degrees about the vertical: its direction, or the hand's yaw."""
     x, y, _ = grasp.pose.pos - middle
     return float(np.degrees(np.arctan2(y, x) if np.hypot(x, y) > 0.02 else yaw(grasp.pose.mat)))
 
 
-def _apart(angle: float, other: float) -> float:
+def _angle_between(angle: float, other: float) -> float:
     return abs((angle - other + 180.0) % 360.0 - 180.0)
 
 
 def grasps(scene: Scene, name: str, base: np.ndarray, spot: np.ndarray, hold: Hold | None = None) -> list[Grasp]:
-    """Every way to grasp object `name` now, with what bringing its origin to `spot` adds to the cost."""
+    """All grasps of object `name`; their cost includes bringing its origin to `spot` (3,)."""
     pose = scene.bodies[name]
     there = Pose(spot, pose.mat)
     around = [(shape, at) for shape, at in obstacles(scene, name) if shape.distance(at, spot[None])[0] > 0.0]
-    found = []
+    best = []
     for grasp in candidates(scene, name, hold):
-        ways, start = [], yaw(grasp.pose.mat)
+        turned, start = [], yaw(grasp.pose.mat)
         for turn in TURNS if shape_of(scene, name).hold is Hold.RIM else (0.0,):
             mat = about_z(turn)
             moved = Pose(spot + mat @ (grasp.pose.pos - pose.pos), mat @ grasp.pose.mat)
             room = crowding(moved, around, RELEASING) + _outside(scene, moved, there, RELEASING)
             far = max(np.linalg.norm((at.pos - base)[:2]) for at in (grasp.pose, moved))
             cost = 20.0 * max(0.0, far - REACH) + 4.0 * room + 0.5 * abs(turn) + 10.0 * (abs(start + turn) > 1.7)
-            ways.append(Grasp(grasp.pose, grasp.cost + cost, turn))
+            turned.append(Grasp(grasp.pose, grasp.cost + cost, turn))
             if room == 0.0:
-                break  # no turn is better than none
-        found.append(min(ways, key=lambda way: way.cost))
-    return found
+                break  # turning further only costs more
+        best.append(min(turned, key=lambda option: option.cost))
+    return best
 
 
 def candidates(scene: Scene, name: str, hold: Hold | None = None) -> list[Grasp]:
-    """Every way to take hold of object `name` as it lies; the cost knows of the hand's room, not of the arm's reach."""
+    """All grasps of object `name` as it lies; the cost includes free space for the hand, not the arm's reach."""
     shape, pose = shape_of(scene, name), scene.bodies[name]
     others = obstacles(scene, name)
     hold = hold or shape.hold
     if hold is Hold.HANDLE:
-        ways = _handle(shape, pose)
+        options = _handle(shape, pose)
     elif hold in (Hold.RIM, Hold.EDGE) and pose.mat[2, 2] > 0.8:
-        ways = _rim(shape, pose)
+        options = _rim(shape, pose)
     else:
-        ways = _faces(shape, pose)
-    found = list(ways) or [(Pose(shape.middle(pose), DOWN), 0.0)]  # knocked over: anything is worth a try
+        options = _faces(shape, pose)
+    poses = list(options) or [(Pose(shape.middle(pose), DOWN), 0.0)]  # the object fell over: try from above
     return [
         Grasp(grasp, price + abs(yaw(grasp.mat)) + 4.0 * way_down(grasp, others) + 4.0 * _outside(scene, grasp, pose))
-        for grasp, price in found
+        for grasp, price in poses
     ]
 
 
 def crowding(grasp: Pose, others: list[tuple[BoundingShape, Pose]], spread: float = OPENED) -> float:
-    """How much of the hand would be inside something else: 0 is free, 1 a touch of every part."""
+    """How much of the hand would collide with other objects: 0 is free, 1 contact of every part."""
     hand, fingers, wrist = _hand(grasp), _fingers(grasp, spread), grasp.pos - WRIST[:, None] * grasp.mat[:, 2]
     total = 0.0
     for shape, pose in others:
@@ -120,17 +123,17 @@ def crowding(grasp: Pose, others: list[tuple[BoundingShape, Pose]], spread: floa
 
 
 def way_down(grasp: Pose, others: list[tuple[BoundingShape, Pose]]) -> float:
-    """The worst crowding on the way down to a grasp: an open drawer may hang above it."""
+    """The worst crowding along the descent to a grasp: an open drawer may be above it."""
     return max(crowding(Pose(grasp.pos - back * grasp.mat[:, 2], grasp.mat), others) for back in (0.0, 0.06, 0.12, 0.18))
 
 
 def yaw(mat: np.ndarray) -> float:
-    """How far, in rad about the vertical, the fingers' axis is turned from where it was at the start of an episode."""
+    """Rotation of the fingers' axis about the vertical since the start of an episode, in rad."""
     return float(np.arctan2(mat[0, 1], -mat[1, 1]))
 
 
 def _hand(grasp: Pose) -> np.ndarray:
-    """Points of the palm, the middle of a bar of 3 cm radius."""
+    """Points (9, 3) on the axis of the palm, a bar of 3 cm radius."""
     return grasp.pos + HAND[:, None] * grasp.mat[:, 1] - (PALM + 0.03) * grasp.mat[:, 2]
 
 
@@ -139,13 +142,13 @@ def _fingers(grasp: Pose, spread: float) -> np.ndarray:
 
 
 def _outside(scene: Scene, grasp: Pose, pose: Pose, spread: float = OPENED) -> float:
-    """In a drawer the fingers must stay between its walls and the palm above them: what of them would not."""
+    """Cost of a grasp in a drawer whose fingers are not between its walls, or whose palm is not above them; 0 elsewhere."""
     for region in scene.facts.joint_regions:
         if region not in scene.sites:
             continue
         site, half = scene.sites[region], scene.facts.region_sizes[region]
         level = np.abs(site.mat[2]) > 0.7  # the region's own axis that points up
-        walls = site.pos[2] + half[np.argmax(level)]  # who stands on them is not inside
+        walls = site.pos[2] + half[np.argmax(level)]  # an object on top of them is not inside
         if np.all(np.abs((pose.pos - site.pos) @ site.mat) < half + 0.01) and pose.pos[2] < walls:
             leaning = 1.0 - abs(grasp.mat[2, 2])
             beyond = np.abs((_fingers(grasp, spread) - site.pos) @ site.mat) - half
@@ -155,32 +158,33 @@ def _outside(scene: Scene, grasp: Pose, pose: Pose, spread: float = OPENED) -> f
 
 
 def upright(turn: float) -> np.ndarray:
-    """The tool pointing down, turned about the vertical; the fingers are alike, so by little more than a quarter at most.
+    """Orientation (3, 3) of the tool pointing down, turned by `turn` rad about the vertical.
 
-    A quarter itself, which many things ask for, is always the same one.
+    The fingers are symmetric, so the angle is reduced to a range of half a turn, in which a quarter turn always has the same
+    sign.
     """
     return about_z((turn + LEFTMOST) % np.pi - LEFTMOST) @ DOWN
 
 
 def _rim(shape: BoundingShape, pose: Pose):
-    """Points around the rim; the fingers close along the radius, leaning as the wall does where there is room."""
+    """Grasps around the rim; the fingers close along the radius, the hand leaning as the wall does where there is room."""
     top = pose.pos + pose.mat @ np.array([*shape.rim_at, shape.centre[2] + shape.half[2]])
     deep = MUG_DEPTH if 2 * shape.half[2] > 2 * PALM else RIM_DEPTH
     depth = min(deep, 2 * shape.half[2] - FINGER - 0.002)  # a plate is so shallow that the fingers would hit the table
-    plain = not any(shape.rim_at)  # alike from all sides: nothing to face, no handle
+    plain = not any(shape.rim_at)  # rotationally symmetric, without a handle
     facing = 0.0 if plain else np.arctan2(pose.mat[1, 0], pose.mat[0, 0])
     for angle in facing + np.linspace(0.0, 2 * np.pi, 12, endpoint=False):
         outward = np.array([np.cos(angle), np.sin(angle), 0.0])
         for lean in dict.fromkeys((shape.lean, 0.5 * shape.lean, 0.0)):
             mat = about(np.array([-outward[1], outward[0], 0.0]), lean) @ upright(angle - np.pi / 2)
             point = top + shape.rim * outward + depth * mat[:, 2]
-            outside = point + 0.02 * outward  # where the outer finger goes
+            outside = point + 0.02 * outward  # position of the outer finger
             handle = not plain and shape.distance(pose, outside[None])[0] == 0.0
             yield Pose(point, mat), 2.0 * (shape.lean - lean) + 3.0 * handle
 
 
 def _handle(shape: BoundingShape, pose: Pose):
-    """Across the handle, the hand leaning away from what it belongs to."""
+    """Grasp across the handle, the hand leaning away from the object."""
     across = pose.mat[:, shape.across]
     outward = pose.mat @ np.array(shape.handle)
     sideways = np.array([-outward[1], outward[0], 0.0]) / np.linalg.norm(outward[:2])
@@ -189,7 +193,7 @@ def _handle(shape: BoundingShape, pose: Pose):
 
 
 def _faces(shape: BoundingShape, pose: Pose):
-    """Pairs of upright faces that the fingers fit around, as the object lies now."""
+    """Grasps of pairs of vertical faces that fit between the fingers, as the object lies."""
     low, high = shape.heights(pose)
     centre = shape.middle(pose)
     depth = max(low + FINGER + 0.002, min(centre[2], high - 0.004), high - PALM)
@@ -204,7 +208,7 @@ def _faces(shape: BoundingShape, pose: Pose):
         axis = pose.mat[:, k]
         if abs(axis[2]) > 0.5 or 2 * shape.half[k] > WIDEST:
             continue
-        along = np.array([-axis[1], axis[0], 0.0])  # the fingers may stand off the middle of the face
+        along = np.array([-axis[1], axis[0], 0.0])  # the fingers may be off the centre of the face
         span = float(np.abs(along @ pose.mat) @ np.array(shape.half))
         mat = upright(np.arctan2(axis[1], axis[0]) - np.pi / 2)
         for shift in (-0.5, -0.25, 0.0, 0.25, 0.5):

@@ -1,4 +1,4 @@
-"""Picking things up and putting them down, with a new attempt whenever the object got lost on the way."""
+"""Picking and placing objects, with a new attempt whenever the object is dropped."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from vla_bench.policies.expert.shapes import Hold, open_drawers, shape_of, top_b
 from vla_bench.policies.expert.sides import side_for
 from vla_bench.world.observation import Pose, Scene
 
-MARGIN = 0.025  # between what moves and what it passes over
-SLIP = 0.05  # how far an object may move in the gripper: a bowl swings by 3 cm as its wall comes to lie between the pads
-EMPTY, GRASPING = 0.0025, 0.07  # m between the pads: less is nothing, a bowl's wall has 4 mm; more is an open hand
-CLEAR = 0.008  # between what is lifted out of a drawer and the cabinet that it came from
-UP, OUT = 0.08, 0.14  # m that the tool rises after letting go: on a table, and between sides, which it must not drag along
-RUN_UP = 0.14  # m before its spot an object starts on its way in under a roof
-Spot = Callable[[], np.ndarray]  # where the object's origin should be, (3,)
+# All lengths in m.
+MARGIN = 0.025  # vertical distance between a moving object and what it passes over
+SLIP = 0.05  # an object that moves further in the gripper is lost; a bowl swings by 3 cm as its wall aligns with the pads
+EMPTY, GRASPING = 0.0025, 0.07  # distance of the pads: below the first the gripper is empty (a bowl's wall has 4 mm),
+# above the second it is open
+CLEAR = 0.008  # between an object lifted out of a drawer and the cabinet
+UP, OUT = 0.08, 0.14  # the tool rises by this after a release: on a table, and in a basket, whose sides it must not touch
+RUN_UP = 0.14  # distance from its target at which an object enters under a roof
+Spot = Callable[[], np.ndarray]  # target position of the object's origin, (3,)
 
 
 def move_object(arm: Arm, name: str, spot: Spot, cone: float = 2.0, turn: float = 0.0, lowest: float = -np.inf) -> Motion:
-    """Bring object `name` to `spot`, turned by `turn` rad about the vertical, and let go of it there, or above it at `lowest`."""
+    """Bring object `name` to `spot`, turned by `turn` rad about the vertical; the tool stays above `lowest` m."""
 
     def once(attempt: int) -> Motion:
         further = yield from take(arm, name, spot, attempt)
@@ -32,7 +34,7 @@ def move_object(arm: Arm, name: str, spot: Spot, cone: float = 2.0, turn: float 
 
 
 def insert_object(arm: Arm, name: str, spot: Spot, inward: np.ndarray) -> Motion:
-    """Bring object `name`, held by its handle, to `spot` under a roof: along the way `inward` (3,), the handle coming last."""
+    """Bring object `name`, held by its handle, to `spot` under a roof: in direction `inward` (3,), the handle last."""
 
     def once(attempt: int) -> Motion:
         yield from take(arm, name, spot, attempt, Hold.HANDLE)
@@ -42,7 +44,7 @@ def insert_object(arm: Arm, name: str, spot: Spot, inward: np.ndarray) -> Motion
 
 
 def drag_object(arm: Arm, name: str, spot: Spot) -> Motion:
-    """Slide a dish to `spot`, held by its edge: too flat to be lifted by it, and pushed from behind it would turn away."""
+    """Slide a dish to `spot`, held by its edge: it is too flat to be lifted, and if pushed it would turn away."""
 
     def once(attempt: int) -> Motion:
         yield from take(arm, name, spot, attempt)
@@ -64,7 +66,7 @@ def _again_when_lost(arm: Arm, once: Callable[[int], Motion], attempts: int = 6)
 
 
 def take(arm: Arm, name: str, spot: Spot, attempt: int = 0, hold: Hold | None = None) -> Motion:
-    """`pick`, unless the object is in the hand already: so it is where the expert takes over from somebody else."""
+    """`pick`, unless the object is in the gripper already, as in a DAgger rollout where the expert takes over."""
     if attempt or not in_hand(arm, name):
         return (yield from pick(arm, name, spot, attempt, hold))
     arm.gripper = CLOSE
@@ -79,7 +81,7 @@ def in_hand(arm: Arm, name: str) -> bool:
 
 
 def pick(arm: Arm, name: str, spot: Spot, attempt: int = 0, hold: Hold | None = None) -> Motion:
-    """Close the gripper around object `name`, wherever it is, to bring it to `spot`; returns how far to turn it on the way."""
+    """Grasp object `name` to bring it to `spot`; returns the rad by which to turn it on the way.  Raises Lost."""
     best = best_grasp(arm.scene, name, arm.base, spot(), attempt, hold, side_for(arm.now.episode, name))
     first = best.pose
     start = arm.scene.bodies[name].pos
@@ -98,9 +100,9 @@ def pick(arm: Arm, name: str, spot: Spot, attempt: int = 0, hold: Hold | None = 
 
 
 def place(arm: Arm, name: str, spot: Spot, cone: float = 2.0, turn: float = 0.0, lowest: float = -np.inf) -> Motion:
-    """Carry the object in the gripper to `spot` and open there; the tool comes no lower than `lowest`.
+    """Carry the object in the gripper to `spot` and release it; the tool goes no lower than `lowest`.
 
-    Raises Lost when it falls on the way.
+    Raises Lost where the object is dropped on the way.
     """
     over_spot, watch = _carrying(arm, name, spot, turn, lowest)
     out = from_inside(arm.scene, name)
@@ -121,7 +123,7 @@ def place(arm: Arm, name: str, spot: Spot, cone: float = 2.0, turn: float = 0.0,
 
 
 def slide_in(arm: Arm, name: str, spot: Spot, inward: np.ndarray) -> Motion:
-    """Carry the object in the gripper to where the way `inward` to `spot` begins, and along it.  Raises Lost as well."""
+    """Carry the object in the gripper in front of `spot`, then in direction `inward` (3,) to it.  Raises Lost."""
     pose = arm.scene.bodies[name]
     handle = pose.mat @ np.array(shape_of(arm.scene, name).handle)
     turn = np.arctan2(-inward[1], -inward[0]) - np.arctan2(handle[1], handle[0])
@@ -141,13 +143,13 @@ def slide_in(arm: Arm, name: str, spot: Spot, inward: np.ndarray) -> Motion:
 
 
 def lift(arm: Arm) -> Motion:
-    """Gently up a little, while what was grasped settles between the pads."""
+    """Slowly up a little, while the object settles between the pads."""
     lifted = Pose(arm.pos + np.array([0.0, 0.0, 0.025]), arm.mat)
     yield from go(arm, lambda: lifted, speed=0.4, steps=6)
 
 
 def _carrying(arm: Arm, name: str, spot: Spot, turn: float, lowest: float = -np.inf) -> tuple[Goal, Callable[[], None]]:
-    """Where the tool must be for the object in it to be at `spot`, turned by `turn`; and what raises Lost when it is dropped."""
+    """The tool's goal for the held object to be at `spot`, turned by `turn` rad; and a check that raises Lost."""
     held = arm.mat.T @ (arm.scene.bodies[name].pos - arm.pos)
     mat = about_z(turn) @ arm.mat
 
@@ -164,7 +166,7 @@ def _carrying(arm: Arm, name: str, spot: Spot, turn: float, lowest: float = -np.
 
 
 def from_under(scene: Scene, name: str) -> np.ndarray:
-    """The shortest way for an object from under an open drawer, (3,); nothing when there is none above it."""
+    """The shortest displacement (3,) of an object from under an open drawer; zeros when there is none above it."""
     pose, shape = scene.bodies[name], shape_of(scene, name)
     for drawer, at in open_drawers(scene):
         low = drawer.heights(at)[0]
@@ -178,7 +180,7 @@ def from_under(scene: Scene, name: str) -> np.ndarray:
 
 
 def from_inside(scene: Scene, name: str) -> np.ndarray:
-    """How far an object in a drawer is to be drawn outward to come up without touching the cabinet, (3,)."""
+    """Displacement (3,) of an object in a drawer, outward, so that it can be lifted without touching the cabinet; else zeros."""
     pose, shape = scene.bodies[name], shape_of(scene, name)
     for owner in {scene.facts.regions[region] for region in scene.facts.joint_regions if region in scene.facts.regions}:
         cabinet, at = shape_of(scene, owner), scene.bodies[owner]
@@ -191,7 +193,7 @@ def from_inside(scene: Scene, name: str) -> np.ndarray:
 
 
 def retreat(arm: Arm, up: float = UP) -> Motion:
-    """Let go, and straight up."""
+    """Release, then move straight up by `up` m."""
     yield from release(arm)
     goal = Pose(arm.pos + np.array([0.0, 0.0, up]), arm.mat)
     yield from go(arm, lambda: goal, near=0.03, steps=15)

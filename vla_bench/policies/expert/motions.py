@@ -1,7 +1,7 @@
-"""The arm of one episode and its few small motions.
+"""The arm of one episode and its elementary motions.
 
-A motion is a generator: it yields one action a control step, finds the newest look at the world in `arm.now` when it
-resumes, and returns when it is done.  Plans are made of motions with `yield from`.
+A motion is a generator: it yields one action per control step, finds the newest observation in `arm.now` when it resumes,
+and returns when it is done.  Plans are made of motions with `yield from`.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import numpy as np
 from vla_bench.policies.base import ACTION_DIM
 from vla_bench.world.observation import Observation, Pose, Scene
 
-POSITION_UNIT, ROTATION_UNIT = 0.05, 0.5  # what an action of 1.0 asks for, in m and rad
-# The controller under an action is a critically damped spring whose rest point is moved once a step.  Asking for more
-# than the error and subtracting the present speed stops a fast move within 5 mm instead of overshooting by 15.
+POSITION_UNIT, ROTATION_UNIT = 0.05, 0.5  # commanded by an action of 1.0, in m and rad
+# The controller is a critically damped spring whose rest point moves once a step.  Commanding more than the error, minus
+# the present speed, stops a fast motion within 5 mm instead of overshooting by 15.
 PULL, BRAKE = 2.5, 3.0
 TURN, STOP_TURN = 1.5, 2.0  # the same for rotations
-METRES_A_STEP, RADIANS_A_STEP = 0.0122, 0.174  # what one step of action 1.0 comes to, measured from rest in free air
-AT_ONCE = ROTATION_UNIT / (TURN * RADIANS_A_STEP)  # steps, the time constant of a turn that nothing delays
+METRES_A_STEP, RADIANS_A_STEP = 0.0122, 0.174  # displacement by one step of action 1.0, measured from rest in free space
+AT_ONCE = ROTATION_UNIT / (TURN * RADIANS_A_STEP)  # steps, the time constant of an undelayed rotation
 OPEN, CLOSE = -1.0, 1.0
 PATIENCE = 10  # steps without progress after which a motion gives up
-TURNED, AT_REST = 0.08, 8  # m above a goal, and steps before it, where the tool should stand as it will there
-SET_OFF = 3  # steps after which a tool that was at rest moves for sure
-IN_FRONT = np.array([0.45, 0.0, 0.26])  # the tool's place at the start of an episode, seen from the robot's base
+TURNED, AT_REST = 0.08, 8  # m above a goal, and steps before it, at which the tool should have its final orientation
+SET_OFF = 3  # steps after which a tool that was at rest is moving
+IN_FRONT = np.array([0.45, 0.0, 0.26])  # the tool's position at the start of an episode, from the robot's base
 DOWN = np.diag([1.0, -1.0, -1.0])  # the tool at the start of an episode: z into the table, fingers along the world's y
 
 Motion = Generator[np.ndarray, None, float | None]
@@ -34,16 +34,19 @@ Goal = Callable[[], Pose]
 
 
 class Lost(Exception):
-    """What should be in the gripper is not there."""
+    """The object that should be in the gripper is not there."""
 
 
 @dataclass
 class Arm:
-    """What a motion needs to know between two steps."""
+    """State that motions share between two steps.
+
+    now: the newest observation.  gripper: the gripper command.
+    """
 
     now: Observation
     gripper: float = OPEN
-    base: np.ndarray = field(init=False)  # where the robot stands
+    base: np.ndarray = field(init=False)  # (3,) m, the robot's base
     _path: deque[np.ndarray] = field(init=False)
     _turns: deque[np.ndarray] = field(init=False)
 
@@ -59,14 +62,14 @@ class Arm:
 
     @property
     def stuck(self) -> bool:
-        """Whether the tool has hardly moved for a while."""
+        """Whether the tool has moved less than 4 mm in the last `PATIENCE` steps."""
         return len(self._path) == PATIENCE and bool(np.linalg.norm(self._path[-1] - self._path[0]) < 0.004)
 
     @property
     def blocked(self) -> bool:
-        """Whether something holds the tool up: it moved in neither of the last two steps.
+        """Whether the tool moved in neither of the last two steps.
 
-        Who goes on pushing, or waits, records frames that all look alike, and nobody can learn from them when to stop.
+        Pushing or waiting any longer records identical frames, from which a policy cannot learn when to stop.
         """
         steps = list(self._path)[-3:]
         return len(steps) == 3 and all(np.linalg.norm(b - a) < 5e-4 for a, b in zip(steps, steps[1:], strict=False))
@@ -89,14 +92,14 @@ class Arm:
         return float(abs(self.now.gripper_qpos[0]) + abs(self.now.gripper_qpos[1]))
 
     def _spin(self) -> np.ndarray:
-        """How far the tool turned in the last step, (3,) rad."""
+        """Rotation of the tool in the last step, (3,) rad."""
         return rotation_vector(self._turns[-1] @ self._turns[0].T)
 
     def toward(self, goal: Pose, speed: float = 1.0, steps: float = 0.0) -> np.ndarray:
         """The action that moves the tool to `goal` along a straight line, each component at most `speed`.
 
-        It has turned in `steps` control steps, evenly.  A turn at once is over in the first few steps, where all tasks look
-        alike, and a policy that learns from it hardly turns.
+        The rotation is spread over `steps` control steps.  At full speed it is over after the first few steps, in which all
+        tasks look alike, and a policy that learns from it hardly turns.
         """
         velocity = self._path[-1] - self._path[-2] if len(self._path) > 1 else np.zeros(3)
         action = np.zeros(ACTION_DIM)
@@ -108,7 +111,7 @@ class Arm:
 
 
 def go(arm: Arm, goal: Goal, near: float = 0.008, speed: float = 1.0, steps: int = 60, watch=None) -> Motion:
-    """Straight to `goal`, which may move, until within `near` m and 0.06 rad or held up, or for `steps` at most.
+    """Straight to `goal`, which may move, until within `near` m and 0.06 rad, or blocked, or for `steps` at most.
 
     `watch` is called every step and may raise to end the motion.
     """
@@ -129,14 +132,16 @@ def travel(
 ) -> Motion:
     """To `goal` over everything lower than `height`: rise, cross and come down through a cone above it.
 
-    The three parts flow into one another: crossing starts before the rise has ended, and the cone lets the descent
-    start before the crossing has; `cone` is its slope.  With `slant` 1 it comes down along the tool's own axis, with 0 upright.
+    The three parts overlap: crossing starts before the rise has ended, and the cone lets the descent start before the
+    crossing has ended; `cone` is its slope.  With `slant` 1 it descends along the tool's own axis, with 0 vertically.
     """
     for step in range(steps):
         if watch:
             watch()
         pose = goal()
-        back = -slant * pose.mat[:2, 2] / max(-pose.mat[2, 2], 0.5)  # where the tool's axis leads, per metre above the goal
+        back = (
+            -slant * pose.mat[:2, 2] / max(-pose.mat[2, 2], 0.5)
+        )  # horizontal offset along the tool's axis, per metre above the goal
         offset = pose.pos - arm.pos
         offset[:2] += back * np.clip(-offset[2], 0.0, 0.2)
         apart = float(np.linalg.norm(offset[:2]))
@@ -145,7 +150,7 @@ def travel(
             return
         if step >= PATIENCE and arm.stuck or step >= SET_OFF and arm.blocked and turn < 0.1:
             return
-        # Above the cone's foot the fingers must already stand as they will grasp.
+        # At the cone's foot the fingers must already have the grasp's orientation.
         floor = min(height, pose.pos[2] + cone * max(0.0, apart - 0.012) + 0.3 * max(0.0, turn - 0.1))
         floor = max(floor, pose.pos[2])
         room = np.clip(1.0 - (floor - arm.pos[2]) / 0.04, 0.0, 1.0)  # 0: too low to cross
@@ -156,7 +161,7 @@ def travel(
 
 
 def lower(arm: Arm, goal: Goal, near: float = 0.005, speed: float = 0.3, steps: int = 15) -> Motion:
-    """Gently to `goal`, until there or until what hangs in the gripper stands on something."""
+    """Slowly to `goal`, until there or until the held object stands on something."""
     rested = 2 if arm.blocked else 0
     for step in range(steps):
         if rested == 2:
@@ -169,7 +174,7 @@ def lower(arm: Arm, goal: Goal, near: float = 0.005, speed: float = 0.3, steps: 
 
 
 def drive(arm: Arm, goal: Goal, done: Callable[[], bool], speed: float = 1.0, steps: int = 60) -> Motion:
-    """Toward `goal`, which gives way before the tool, until `done` or until nothing moves any more."""
+    """Toward `goal`, which moves ahead of the tool, until `done` or until the tool is stuck."""
     for step in range(steps):
         if done() or (step >= PATIENCE and arm.stuck):
             return
@@ -177,13 +182,13 @@ def drive(arm: Arm, goal: Goal, done: Callable[[], bool], speed: float = 1.0, st
 
 
 def shut(arm: Arm, steps: int = 14) -> Motion:
-    """Close the gripper where it is, until the fingers stop."""
+    """Close the gripper without moving the arm, until the fingers stop."""
     arm.gripper = CLOSE
     yield from _until_fingers_rest(arm, steps)
 
 
 def open_wide(arm: Arm, steps: int = 8, enough: float = 0.07) -> Motion:
-    """Open the gripper where it is."""
+    """Open the gripper without moving the arm, to `enough` m between the pads."""
     arm.gripper = OPEN
     here = Pose(arm.pos, arm.mat)
     for _ in range(steps):
@@ -193,7 +198,7 @@ def open_wide(arm: Arm, steps: int = 8, enough: float = 0.07) -> Motion:
 
 
 def release(arm: Arm) -> Motion:
-    """Open just so far that what was held is free; the fingers open further on the way that follows."""
+    """Open just far enough to free the object; the fingers open further during the next motion."""
     yield from open_wide(arm, enough=min(arm.opening + 0.025, 0.07))
 
 
@@ -215,12 +220,12 @@ def _until_fingers_rest(arm: Arm, steps: int) -> Motion:
 
 
 def steps_to(offset: np.ndarray | list[float]) -> float:
-    """Control steps in which the tool is `offset` (3,) m further, less those in which a turn should have come to an end."""
+    """Control steps to move by `offset` (3,) m, less `AT_REST`, the last ones, by which a rotation should have ended."""
     return max(np.abs(offset).max() / METRES_A_STEP - AT_REST, 0.0)
 
 
 def _limited(vector: np.ndarray, most: float) -> np.ndarray:
-    """Shortened, in its own direction, until no component exceeds `most`."""
+    """`vector` scaled down until no component exceeds `most`."""
     return vector * min(1.0, most / max(np.abs(vector).max(), 1e-9))
 
 
@@ -242,7 +247,7 @@ def rotation_vector(mat: np.ndarray) -> np.ndarray:
         return skew * (angle / sine)
     if cosine > 0:
         return skew
-    column = (mat + np.eye(3))[:, np.argmax(np.diag(mat))]  # half a turn: the axis is what stays
+    column = (mat + np.eye(3))[:, np.argmax(np.diag(mat))]  # half a turn: the axis is the invariant direction
     return column / np.linalg.norm(column) * np.pi
 
 

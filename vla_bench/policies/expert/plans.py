@@ -1,4 +1,4 @@
-"""From a task's goal to motions: which predicates are still open, in which order, and how each is made true."""
+"""From a task's goal to motions: which predicates do not hold yet, in which order, and how each is achieved."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Predicate = tuple[str, ...]
 
 
 def solve(arm: Arm) -> Motion:
-    """Everything that the goal asks for, again and again until the episode ends; what is to be closed comes last.
+    """Achieve the goal's predicates, again and again until the episode ends.
 
-    First comes what is in the hand already.
+    An object that is in the gripper already comes first, drawers and doors to close come last.
     """
     goal = sorted(arm.scene.facts.goal, key=lambda predicate: (predicate[0] == "close", not _is_held(arm, predicate)))
     while True:
@@ -38,7 +38,7 @@ def solve(arm: Arm) -> Motion:
             if not holds(arm.scene, predicate):
                 yield from achieve(arm, predicate)
         yield from stay(arm, 5)
-        if all(holds(arm.scene, predicate) for predicate in goal):  # so it seems, but the episode goes on
+        if all(holds(arm.scene, predicate) for predicate in goal):  # they seem to hold, but the episode goes on
             for predicate in goal:
                 if predicate[0] in ("on", "in"):
                     yield from achieve(arm, predicate)
@@ -74,7 +74,7 @@ def _is_held(arm: Arm, predicate: Predicate) -> bool:
 
 
 def holds(scene: Scene, predicate: Predicate) -> bool:
-    """Whether a predicate seems to be true already; contact cannot be seen, so a near miss counts as true."""
+    """Whether a predicate seems to hold already; contact cannot be observed, so a near miss counts."""
     match predicate:
         case ("turnon", fixture):
             return max(_joints(scene, fixture)) >= TURNED_ON
@@ -96,13 +96,13 @@ def holds(scene: Scene, predicate: Predicate) -> bool:
 
 
 def roofed(scene: Scene, place: str) -> str:
-    """The fixture that `place` is inside of, when nothing comes into it from above; else an empty name."""
+    """The fixture that contains `place`, if it is closed from above; else an empty name."""
     owner = scene.facts.regions.get(place, "")
     return owner if scene.facts.categories.get(owner) == "microwave" else ""
 
 
 def lowest_in(scene: Scene, place: str) -> float:
-    """How low the tool may come in a basket, in m: there the palm is just above the sides, which are too close for it."""
+    """Lowest height of the tool in a basket, in m: the palm is just above the sides, between which it does not fit."""
     owner = scene.facts.regions.get(place, "")
     if scene.facts.categories.get(owner) != "basket":
         return -np.inf
@@ -110,7 +110,7 @@ def lowest_in(scene: Scene, place: str) -> float:
 
 
 def turn_into(scene: Scene, name: str, place: str) -> float:
-    """How far to turn an object so that its long side lies along the long side of a region too narrow for it otherwise."""
+    """Rad by which to turn an object so that its long side lies along the long side of a region that is too narrow otherwise."""
     pose, site, half = scene.bodies[name], scene.sites[place], scene.facts.region_sizes[place]
     room = np.abs(site.mat * half).max(axis=1)[:2]  # half sizes along the world's x and y
     size = np.array(shape_of(scene, name).half) * (np.abs(pose.mat[2]) < 0.5)  # upright axes do not count
@@ -126,19 +126,19 @@ def _joints(scene: Scene, name: str) -> list[float]:
 
 
 def spot_for(arm: Arm, name: str, place: str, above: float) -> Spot:
-    """Where the origin of `name` goes so that it stands in or on `place`, or `above` it; follows a place that moves."""
+    """Target position of the origin of `name` to stand in or on `place`, or `above` m over it; follows a place that moves."""
 
     def spot() -> np.ndarray:
         scene = arm.scene
         pose = scene.bodies[name]
-        sole = pose.pos[2] - shape_of(scene, name).heights(pose)[0]  # how far the origin is above the lowest point
+        sole = pose.pos[2] - shape_of(scene, name).heights(pose)[0]  # height of the origin above the lowest point
         if place in scene.bodies:
             support = scene.bodies[place].pos
             return np.array([support[0], support[1], support[2] + shape_of(scene, place).seat + sole + above])
         site, half = scene.sites[place], scene.facts.region_sizes[place]
         owner = scene.facts.regions[place]
         seat = getattr(shape_of(scene, owner), "seat", 0.0)
-        if seat:  # its region is not quite where things come to stand
+        if seat:  # objects do not stand exactly at the height of its region
             floor = scene.bodies[owner].pos[2] + seat - site.pos[2]
         else:
             floor = half[np.argmax(np.abs(site.mat[2]))] * (-1.0 if above else 1.0)  # of a box, or the top of a plate
@@ -151,7 +151,7 @@ def spot_for(arm: Arm, name: str, place: str, above: float) -> Spot:
 
 
 def beside(scene: Scene, name: str, place: str) -> np.ndarray:
-    """Things that share a place stand side by side: how far from its middle `name` stands, (3,)."""
+    """Objects that share a place stand side by side: offset (3,) of `name` from its centre."""
     sharing = [predicate[1] for predicate in scene.facts.goal if predicate[0] == "on" and predicate[2] == place]
     if len(sharing) < 2 or place not in scene.sites:
         return np.zeros(3)

@@ -1,6 +1,6 @@
-"""How big things are and where they can be held, per category: the expert's only knowledge of geometry.
+"""Sizes and grasp points of objects, per category: all geometry that the expert uses.
 
-Sizes were measured on the collision shapes, in the frame of an object's body, and hold for every asset pack.
+Sizes in m, measured on the collision shapes in the frame of an object's body; they are valid for every asset pack.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from vla_bench.world.observation import Pose, Scene
 
 
 class Hold(Enum):
-    """How a category is grasped."""
+    """Types of grasps."""
 
     ACROSS = "across"  # between two opposite faces
-    ROUND = "round"  # across, from any side: a cylinder
+    ROUND = "round"  # across a cylinder, from any side
     RIM = "rim"  # one finger inside, one outside
-    EDGE = "edge"  # the same of a dish too flat to be lifted by it: it is slid along
+    EDGE = "edge"  # the same for a dish that is too flat to be lifted: it slides
     HANDLE = "handle"  # across its handle
-    NONE = "none"  # it is never picked up
+    NONE = "none"  # never grasped
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class BoundingShape:
     centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
     hold: Hold = Hold.NONE
     axis: int = 2  # of the cylinder
-    rim: float = 0.0  # radius of its upper edge, in the middle of the wall
-    rim_at: tuple[float, float] = (0.0, 0.0)  # its middle, in the body's frame
-    handle: tuple[float, float, float] = (0.0, 0.0, 0.0)  # where to hold it
+    rim: float = 0.0  # radius of the upper edge, at the middle of the wall
+    rim_at: tuple[float, float] = (0.0, 0.0)  # centre of the rim, in the body's frame
+    handle: tuple[float, float, float] = (0.0, 0.0, 0.0)  # grasp point on the handle
     across: int = 0  # the body's axis along which the fingers close around the handle
-    handle_lean: float = 0.0  # how far the hand leans away from the object then, in rad
-    lean: float = 0.0  # how far the wall below it leans outward, in rad
-    seat: float = 0.0  # what stands on it, or in it, stands this far above its origin
+    handle_lean: float = 0.0  # rad by which the hand then leans away from the object
+    lean: float = 0.0  # rad by which the wall below the rim leans outward
+    seat: float = 0.0  # height above its origin at which other objects stand on it or in it
 
     def corners(self, pose: Pose) -> np.ndarray:
         signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
@@ -54,7 +54,7 @@ class BoundingShape:
         return pose.pos + pose.mat @ np.array(self.centre)
 
     def distance(self, pose: Pose, points: np.ndarray) -> np.ndarray:
-        """How far `points` (n, 3) are from the box; 0 inside."""
+        """Distance (n,) of `points` (n, 3) from the box; 0 inside."""
         inside = (points - pose.pos) @ pose.mat - np.array(self.centre)
         return np.linalg.norm(np.maximum(np.abs(inside) - self.half, 0.0), axis=1)
 
@@ -118,25 +118,25 @@ def shape_of(scene: Scene, name: str) -> BoundingShape | None:
 
 
 def obstacles(scene: Scene, *without: str) -> list[tuple[BoundingShape, Pose]]:
-    """Everything of known shape but `without`, doors, and the open drawers but those that they lie in."""
-    found = [(shape, pose) for name, pose in scene.bodies.items() if name not in without and (shape := shape_of(scene, name))]
+    """All objects of known shape except `without`, doors, and open drawers except those that contain `without`."""
+    shapes = [(shape, pose) for name, pose in scene.bodies.items() if name not in without and (shape := shape_of(scene, name))]
     inside = np.array([scene.bodies[name].pos for name in without]).reshape(-1, 3)
-    found += doors(scene)
-    return found + [drawer for drawer in open_drawers(scene) if not np.any(drawer[0].distance(drawer[1], inside) == 0.0)]
+    shapes += doors(scene)
+    return shapes + [drawer for drawer in open_drawers(scene) if not np.any(drawer[0].distance(drawer[1], inside) == 0.0)]
 
 
 def doors(scene: Scene) -> list[tuple[BoundingShape, Pose]]:
-    """The microwave's door with its handle, however far it is open."""
-    found = []
+    """The microwave's door with its handle, at its present angle."""
+    shapes = []
     for name, joints in scene.facts.joint_regions.items():
         if scene.facts.categories.get(name) == "microwave":
             body = scene.bodies[name]
-            found.append((DOOR, Pose(body.pos + body.mat @ HINGE, body.mat @ about_z(scene.joints[joints[0]]))))
-    return found
+            shapes.append((DOOR, Pose(body.pos + body.mat @ HINGE, body.mat @ about_z(scene.joints[joints[0]]))))
+    return shapes
 
 
 def open_drawers(scene: Scene) -> list[tuple[BoundingShape, Pose]]:
-    """The boxes of the drawers that stand out."""
+    """The boxes of the drawers that are open by more than 5 cm."""
     return [
         (BoundingShape(tuple(scene.facts.region_sizes[region] + 0.01)), scene.sites[region])
         for region, joints in scene.facts.joint_regions.items()
@@ -145,10 +145,12 @@ def open_drawers(scene: Scene) -> list[tuple[BoundingShape, Pose]]:
 
 
 def top_between(scene: Scene, start: np.ndarray, end: np.ndarray, wide: float, *without: str) -> float:
-    """The highest thing that a tool crossing from `start` to `end` would meet, `wide` to either side."""
+    """Height in m of the highest obstacle on the line from `start` to `end`, within `wide` m of it; -inf for none."""
     line = start[:2] + np.linspace(0.0, 1.0, 25)[:, None] * (end[:2] - start[:2])
     highest = -np.inf
-    for shape, pose in obstacles(scene, *without) + open_drawers(scene):  # that which a thing lies in is in its way out, too
+    for shape, pose in obstacles(scene, *without) + open_drawers(
+        scene
+    ):  # the drawer that contains an object is an obstacle to lifting it, too
         top = shape.heights(pose)[1]
         points = np.column_stack([line, np.full(len(line), shape.middle(pose)[2])])
         if shape.distance(pose, points).min() < wide:

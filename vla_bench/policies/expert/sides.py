@@ -1,8 +1,8 @@
-"""From which side a thing is taken, where more than one would do: one side for each task.
+"""The side from which an object is grasped where several are possible: one side for each task.
 
-Which point of a rim costs least, or which turn of the hand about a bottle, changes with every centimetre of a start.  A policy
-that is taught by L1 answers with the middle of the ways that it was shown, where there is nothing to hold; so a task is shown
-one: the side from which scripts/lab/grasp_sides.py needs one grasp and as many steps, and few, from every start.
+The cheapest point of a rim, or rotation of the hand about a bottle, changes with every centimetre of the start.  A policy
+trained with L1 predicts the mean of the demonstrated grasps, where there is nothing to hold; so each task demonstrates one:
+the side from which scripts/lab/grasp_sides.py needs one grasp and a constant, small number of steps from every start.
 """
 
 from __future__ import annotations
@@ -35,5 +35,5 @@ SIDES: dict[tuple[str, int, str], float] = {  # degrees about the vertical, from
 
 
 def side_for(episode: EpisodeKey, name: str) -> float | None:
-    """The side for object `name` in the task of `episode`; None: whichever is best."""
+    """The side (degrees) for object `name` in the task of `episode`; None for the cheapest."""
     return SIDES.get((episode.suite, episode.task_id, name))

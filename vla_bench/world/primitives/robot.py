@@ -1,6 +1,6 @@
 """The Panda in a few dozen primitives: what is drawn changes, what moves does not.
 
-The official arm, hand and mount are drawn with 170,000 triangles, most of a picture's cost.  The classes here load the
+The official arm, hand and mount are drawn with 170,000 triangles, most of the cost of rendering.  The classes here load the
 same files as robosuite's own and swap every drawn mesh for the shapes of `robot_shapes.py` before robosuite names and
 indexes the elements; bodies, joints, actuators, inertias, sites, cameras and collision meshes stay as they were, so a
 trajectory is the same to the last bit.  Only this file of the pack needs robosuite.

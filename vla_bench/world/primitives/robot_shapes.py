@@ -94,7 +94,7 @@ def _finger(side: int) -> tuple[LinkShape, ...]:
     )
 
 
-# The wrist camera looks along the hand: its lower edge is the darker strip that fills the bottom of every wrist picture.
+# The wrist camera looks along the hand: its lower edge is the darker strip that fills the bottom of every wrist image.
 HAND: dict[str, tuple[LinkShape, ...]] = {
     "right_gripper": (
         LinkShape("box", (0.0995, 0.0185, 0.0205), (0, 0, 0.0415)),

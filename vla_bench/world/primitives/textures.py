@@ -1,4 +1,4 @@
-"""The few pictures of the pack: quiet floors, walls and wood, small and square, painted by arithmetic.
+"""The textures of the pack: quiet floors, walls and wood, small and square, painted by arithmetic.
 
 LIBERO's arenas choose the floor and the wall by file name, so every name of its style table is here.  Only integers
 are used and the PNG stream is stored, not compressed, so that the bytes are the same on every machine.
@@ -20,11 +20,11 @@ Shade = Callable[[np.ndarray, np.ndarray], np.ndarray]  # columns, rows -> how m
 
 def images() -> dict[str, bytes]:
     """Path in the pack -> PNG bytes."""
-    return {f"textures/{name}.png": png(*picture) for name, picture in PICTURES.items()}
+    return {f"textures/{name}.png": png(*texture) for name, texture in TEXTURES.items()}
 
 
 def png(base: Rgb, shade: Shade, side: int = SIDE) -> bytes:
-    """An RGB picture of `side` x `side` pixels: `base` made lighter or darker by `shade`."""
+    """An RGB image of `side` x `side` pixels: `base` made lighter or darker by `shade`."""
     y, x = np.indices((side, side))
     pixels = np.clip(np.array(base) + shade(x, y)[:, :, None], 0, 255).astype(np.uint8)
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)  # each row begins with PNG's filter: none
@@ -84,7 +84,7 @@ def grain(strength: int, seed: int) -> Shade:
 
 
 def across(shade: Shade) -> Shade:
-    """The same picture with its streaks along the columns."""
+    """The same texture with its streaks along the columns."""
     return lambda x, y: shade(y, x)
 
 
@@ -114,7 +114,7 @@ def tiles(count: int, strength: int, joint: int, seed: int) -> Shade:
 
 GRAY_PLANKS = ((141, 128, 115), planks(4, 34, 95, 13), 128)
 
-PICTURES: dict[str, tuple[Rgb, Shade] | tuple[Rgb, Shade, int]] = {
+TEXTURES: dict[str, tuple[Rgb, Shade] | tuple[Rgb, Shade, int]] = {
     # Floors and walls under the names of LIBERO's style table.
     "dark_floor_texture": ((58, 53, 47), planks(8, 10, -10, 11)),
     "rustic_floor": ((162, 162, 157), planks(8, 26, -24, 12)),
