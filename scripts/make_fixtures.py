@@ -31,7 +31,7 @@ from vla_bench.model.images import Normalisation
 from vla_bench.model.vla import VLA
 from vla_bench.report.verdicts import counts
 from vla_bench.training.labels import label_text
-from vla_bench.verify import checkpoint, evaluation, numbers, pictures, pruner, training
+from vla_bench.verify import checkpoint, evaluation, images, numbers, pruner, training
 from vla_bench.verify.checkpoint import TestedModel
 from vla_bench.verify.compare import Computed
 from vla_bench.verify.fixture import Fixture
@@ -164,9 +164,9 @@ def query_inputs(config: VLAConfig, length: int, with_space: bool, g: torch.Gene
     }
 
 
-def query_margins(subject: TestedModel, tensors: Tensors) -> list[float]:
+def query_margins(tested: TestedModel, tensors: Tensors) -> list[float]:
     """Of LightVLA's votes, of the action tokens, and of the gripper, which must not be near half open."""
-    logits = subject.model.openvla.language_model.lm_head(tensors["dense.actions_hidden_states"])
+    logits = tested.model.openvla.language_model.lm_head(tensors["dense.actions_hidden_states"])
     grips = [torch.as_tensor(tensors[f"{kind}.actions"])[:, -1] for kind in ("dense", "light")]
     return [margin(tensors["light.score"]), margin(logits), *((grip - 0.5).abs().min().item() for grip in grips)]
 
@@ -216,35 +216,35 @@ def make(folder: Path, config: VLAConfig = CONFIG) -> None:
         kind="lightvla",
         dtype=torch.bfloat16,
     )
-    make_queries(folder, checkpoint.load_subject(folder / checkpoint.NAME), config)
+    make_queries(folder, checkpoint.load_tested(folder / checkpoint.NAME), config)
 
 
 def make_parts(folder: Path) -> None:
     """The pruner alone, the picture and the arithmetic."""
     for name, sizes, seed in (("small", (1, 8, 5, 16), 11), ("batch2", (2, 12, 7, 12), 23)):
         tensors = first_clear(
-            lambda g, sizes=sizes: complete(pruner_inputs(*sizes, g), pruner.answers),
+            lambda g, sizes=sizes: complete(pruner_inputs(*sizes, g), pruner.computed),
             lambda t: [margin(t["eval.score"]), margin(t["train.noisy_score"])],
             seed,
         )
         store(folder / f"pruner_{name}.safetensors", tensors)
 
     frame = {"img0.raw": random_images(1, 44, torch.Generator().manual_seed(31))[0].numpy()}
-    np.savez_compressed(folder / "image_pipeline.npz", **complete(frame, lambda f: pictures.answers(f, size=40)))
-    np.savez_compressed(folder / "utils.npz", **complete(number_inputs(np.random.default_rng(41)), numbers.answers))
+    np.savez_compressed(folder / "image_pipeline.npz", **complete(frame, lambda f: images.computed(f, size=40)))
+    np.savez_compressed(folder / "utils.npz", **complete(number_inputs(np.random.default_rng(41)), numbers.computed))
 
 
-def make_queries(folder: Path, subject: TestedModel, config: VLAConfig) -> None:
+def make_queries(folder: Path, tested: TestedModel, config: VLAConfig) -> None:
     """Two queries and a training step through the whole model."""
     for case, length, with_space, seed in (("a", 12, False, 100), ("b", 14, True, 200)):
         tensors = first_clear(
-            lambda g, n=length, s=with_space: complete(query_inputs(config, n, s, g), lambda f: evaluation.answers(subject, f)),
-            lambda t: query_margins(subject, t),
+            lambda g, n=length, s=with_space: complete(query_inputs(config, n, s, g), lambda f: evaluation.computed(tested, f)),
+            lambda t: query_margins(tested, t),
             seed,
         )
         store(folder / f"e2e_eval_{case}.safetensors", tensors)
     tensors = first_clear(
-        lambda g: complete(step_inputs(config, subject.text_tokens, g), lambda f: training.answers(subject, f, GRADIENTS)),
+        lambda g: complete(step_inputs(config, tested.text_tokens, g), lambda f: training.computed(tested, f, GRADIENTS)),
         lambda t: [margin(t["light.score"] + t["noise"] * t["noise_scale"].item())],
         300,
     )

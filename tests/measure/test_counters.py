@@ -81,7 +81,7 @@ class Whole(FixedCounts):
     """Keeps what the pruner inside keeps."""
 
     def select(self, view):
-        return self.apart(self.inner.select, view)
+        return self.counted_call(self.inner.select, view)
 
 
 @pytest.mark.parametrize("pruner", ["pool", "pool(keep=0.4)", "sparsevlm", "sparsevlm(variant=v2)", "sparsevlm(budget=64)"])

@@ -54,7 +54,7 @@ def test_another_model_is_refused_and_another_name_for_it_is_not(tmp_path):
     for same in ("nano", "nano-lightvla", str(bundled("nano-lightvla"))):
         assert count(FlopsRequest(model=same, from_run=run))[0].total < 1
     moved = record(tmp_path / "moved", {0: answered(9)}, model="/elsewhere/checkpoint", checkpoint=sha)
-    with pytest.raises(UsageError, match="the sizes of /elsewhere/checkpoint, whose run .* is, cannot be read") as caught:
+    with pytest.raises(UsageError, match="the sizes of /elsewhere/checkpoint, the model of run .*, cannot be read") as caught:
         count(FlopsRequest(from_run=moved))
     assert "--model FOLDER" in caught.value.fix
     assert count(FlopsRequest(model=str(bundled("nano-lightvla")), from_run=moved))[0].total < 1

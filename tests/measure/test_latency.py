@@ -21,7 +21,7 @@ from vla_bench.measure.ready import check_memory, copied_bytes, make_ready
 from vla_bench.measure.replay import replay
 from vla_bench.measure.roofline import bound_ms, products, share
 from vla_bench.measure.spread import ratio, spread
-from vla_bench.measure.timing import RawTimes, TimedVariant, ask, check_done, interleave
+from vla_bench.measure.timing import RawTimes, TimedVariant, check_done, interleave, time_query
 from vla_bench.measure.variants import Variant, parse_variant
 from vla_bench.model.costs import macs
 from vla_bench.model.fast import FastVLA
@@ -67,7 +67,7 @@ def sleep(name: str, seconds: float) -> TimedVariant:
 def test_the_parts_of_a_query_are_told_apart():
     samples = RawTimes()
     pause = time.sleep
-    ask(TimedVariant("x", lambda q: pause(0.03), lambda p: pause(0.02), lambda a, q: pause(0.01)), None, Host(), samples)
+    time_query(TimedVariant("x", lambda q: pause(0.03), lambda p: pause(0.02), lambda a, q: pause(0.01)), None, Host(), samples)
     assert 60 <= samples.wall[0] and 20 <= samples.device[0] < samples.wall[0] - 39
 
 
@@ -83,7 +83,7 @@ def test_every_variant_answers_every_query_and_in_turn():
 
 def test_a_missing_wait_is_found():
     check_done("honest", RawTimes(wall=[10.0] * 5, device=[8.0] * 5, drain=[0.3, 0.01, 0.01, 0.2, 0.01]))
-    with pytest.raises(MeasureError, match="quick answers before its work is done"):
+    with pytest.raises(MeasureError, match="quick returns actions before the device is done"):
         interleave([sleep("quick", 0.002)], range(5), Sleeper(0.004))
 
 
@@ -198,12 +198,12 @@ def test_a_forced_pruner_keeps_what_it_is_told():
         forced = ForcedCount(make_pruner(name))
         model.attach(forced.eval())
         for kept in (33, 5):
-            forced.tell(kept)
+            forced.set_count(kept)
             assert nanos.answer(model, batch).tokens.visual == kept
     fast = FastVLA(model, Speed.parse("cameras,rows,fused,buckets"))
     model.attach(forced := ForcedCount(make_pruner("lightvla")).eval())
     for kept in (70, 9, 128):
-        forced.tell(kept)
+        forced.set_count(kept)
         one = nanos.sample(batch, 1)
         with torch.inference_mode():
             output = fast(one)
@@ -239,7 +239,7 @@ def test_what_is_measured(measured):
     assert all(len(times) == 8 for raw in measured.raw.values() for times in raw.values())
     assert measured.cold_queries == 8 and measured.warm_queries == 8 + 20 + 8 and measured.suites == suite_names()
     assert measured.cold_seconds.keys() == {pruned.name, dense.name} and min(measured.cold_seconds.values()) > 0
-    assert pruned.instead == dense.instead == 0
+    assert pruned.cached_actions == dense.cached_actions == 0
     json.dumps(measured.to_dict(), allow_nan=False)
 
 
@@ -357,7 +357,7 @@ def test_pruners_hear_of_the_answers_and_may_give_them(measured):
         found = measure_latency(request)
     pruned, skipped, dense = found.rows
     assert pruned.kept[3] == 128 and pruned.kept[2] < 128  # an episode's first query finds the arm at rest
-    assert (pruned.instead, skipped.instead, dense.instead) == (0, 8, 0)
+    assert (pruned.cached_actions, skipped.cached_actions, dense.cached_actions) == (0, 8, 0)
     raw = found.raw[skipped.name]
     assert [time is None for time in raw["device"]] == [time is None for time in raw["llm"]]
     assert raw["llm"].count(None) == 8 and None not in raw["wall"]

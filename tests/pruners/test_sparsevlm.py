@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from vla_bench.pruners.query_tokens import head_mean, paid_to_images, positional_term, query_token_scores, query_tokens, rank
 
 from tests.nanos import answer, inputs, kept, one_thread, sample
 from vla_bench.errors import ModelError, UsageError
@@ -17,6 +16,7 @@ from vla_bench.interface.presets import NANO, SEVEN_B
 from vla_bench.interface.view import AttentionRows, Patches, Query, View
 from vla_bench.model.initialise import random_vla
 from vla_bench.model.sequence import thin
+from vla_bench.pruners.query_tokens import head_mean, paid_to_images, positional_term, query_token_scores, query_tokens, rank
 from vla_bench.pruners.recycling import cluster, merge, recycle
 from vla_bench.pruners.sparsevlm import SparseVLM, best_each
 from vla_bench.pruners.sparsevlm_releases import RELEASES, fitted, sizes
@@ -41,7 +41,7 @@ def nano():
 
 @pytest.mark.parametrize("variant", FILES)
 def test_the_releases_are_reproduced_and_nothing_is_left_unread(shared, variant):
-    rows = judge(variant, given := read(shared(FIXTURE.format(variant))), sparsevlm.answers(given))
+    rows = judge(variant, given := read(shared(FIXTURE.format(variant))), sparsevlm.computed(given))
     assert [row for row in rows if row.verdict is not CheckStatus.OK] == [] and len(rows) == FILES[variant]
 
 
@@ -73,7 +73,7 @@ def test_a_changed_value_misses(shared, variant, tensor):
     last = changed.reshape(-1)[-1:]  # a view
     last[:] = ~last if changed.dtype == bool else last + (0.01 * np.abs(changed).max() if changed.dtype.kind == "f" else 1)
     broken = Fixture({**{name: given[name] for name in given.names()}, tensor: changed})
-    missed = [row for row in judge(variant, broken, sparsevlm.answers(broken)) if row.verdict is CheckStatus.MISS]
+    missed = [row for row in judge(variant, broken, sparsevlm.computed(broken)) if row.verdict is CheckStatus.MISS]
     assert len(missed) == 1 and tensor in missed[0].reason
 
 

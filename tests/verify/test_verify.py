@@ -109,11 +109,11 @@ def test_another_set_in_the_public_layout(tmp_path, cameras, chunk, vocab):
     table = json.loads((folder / "config.json").read_text())
     del table["vla_bench"]
     (folder / "config.json").write_text(json.dumps(table))
-    subject = checkpoint.load_subject(folder)
-    subject.statistics = subject.statistics[1:]  # the fixtures are made with the second
-    assert subject.text_tokens.actions_end == 32000 and subject.model.config.tokens.actions_end == vocab - 64
-    subject.fit(cameras, chunk)
-    make.make_queries(tmp_path, subject, config)
+    tested = checkpoint.load_tested(folder)
+    tested.statistics = tested.statistics[1:]  # the fixtures are made with the second
+    assert tested.text_tokens.actions_end == 32000 and tested.model.config.tokens.actions_end == vocab - 64
+    tested.fit(cameras, chunk)
+    make.make_queries(tmp_path, tested, config)
     assert load_file(tmp_path / "e2e_eval_a.safetensors")["dense.actions"].shape == (chunk, 7)
     assert bad(verify(tmp_path)) == []
 

@@ -24,12 +24,12 @@ def keep(
     ] = None,
 ):
     """Write the summary of a run, small enough to commit: what was asked, the totals, and how every episode ended."""
-    from vla_bench.results.joined import joined
+    from vla_bench.results.merge import merge
     from vla_bench.results.summary_file import part_of, read_folder, summary_of, write_summary
     from vla_bench.rollout.selection import select
     from vla_bench.suites import load_suites
 
-    run, episodes = joined([read_folder(folder) for folder in runs])
+    run, episodes = merge([read_folder(folder) for folder in runs])
     part = {"suite": suite, "init_states": init_states} | ({"tasks": tasks} if tasks else {})
     table: dict = {}
     if any(part.values()):

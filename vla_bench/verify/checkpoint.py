@@ -45,7 +45,7 @@ class TestedModel:
             self.model.action_head.chunk = self.model.config.chunk
 
 
-def load_subject(folder: Path) -> TestedModel:
+def load_tested(folder: Path) -> TestedModel:
     """Raises CheckpointError."""
     loaded = load(str(folder), device="cpu", dtype=torch.float32, pruner=None)
     tokens = loaded.config.tokens
@@ -68,8 +68,8 @@ def stored(folder: Path) -> Fixture:
     return Fixture(tensors)
 
 
-def answers(subject: TestedModel) -> Iterator[Computed]:
+def computed(tested: TestedModel) -> Iterator[Computed]:
     """Every weight is in the model as it is in the file: bfloat16 fits in float32."""
-    for name, value in subject.model.state_dict().items():
+    for name, value in tested.model.state_dict().items():
         part = name.split(".", 1)[0]
         yield Computed(name.removeprefix("openvla."), value, EXACT, family="weights" if part == "openvla" else part)

@@ -20,7 +20,7 @@ from vla_bench.verify.fixture import Fixture
 from vla_bench.verify.watch import RecordingLightVLA
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Inputs: tokens, position_ids, attention_mask, noise (its shape says how many patches), noise_scale, grad_tokens_out."""
     tokens = _tokens(given)
     yield from _evaluation(tokens)

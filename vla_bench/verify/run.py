@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vla_bench.errors import ExitCode, UsageError, VlaBenchError
-from vla_bench.verify import checkpoint, evaluation, numbers, pictures, pruner, training
+from vla_bench.verify import checkpoint, evaluation, images, numbers, pruner, training
 from vla_bench.verify.baselines import adp, divprune, fastv, flashvla_ics, oft_spans, sparsevlm, spvla, vlacache, vlapruner
 from vla_bench.verify.checkpoint import TestedModel
 from vla_bench.verify.compare import CheckStatus, Computed, FamilyResult, broken, judge, unchecked
@@ -22,22 +22,22 @@ from vla_bench.verify.fixture import Fixture, FixtureError, read
 GOLDEN = Path(__file__).resolve().parent / "golden"
 
 ALONE: dict[str, Callable[[Fixture], Iterator[Computed]]] = {
-    r"pruner_.*\.safetensors": pruner.answers,
-    r"image_pipeline.*\.npz": pictures.answers,
-    r"utils.*\.npz": numbers.answers,
-    r"baselines_fastv.*\.npz": fastv.answers,
-    r"baselines_sparsevlm_.*\.npz": sparsevlm.answers,
-    r"baselines_divprune.*\.npz": divprune.answers,
-    r"baselines_vlacache.*\.npz": vlacache.answers,
-    r"baselines_flashvla_ics.*\.npz": flashvla_ics.answers,
-    r"baselines_spvla.*\.npz": spvla.answers,
-    r"baselines_adp.*\.npz": adp.answers,
-    r"baselines_vlapruner.*\.npz": vlapruner.answers,
-    r"baselines_oft_spans.*\.npz": oft_spans.answers,
+    r"pruner_.*\.safetensors": pruner.computed,
+    r"image_pipeline.*\.npz": images.computed,
+    r"utils.*\.npz": numbers.computed,
+    r"baselines_fastv.*\.npz": fastv.computed,
+    r"baselines_sparsevlm_.*\.npz": sparsevlm.computed,
+    r"baselines_divprune.*\.npz": divprune.computed,
+    r"baselines_vlacache.*\.npz": vlacache.computed,
+    r"baselines_flashvla_ics.*\.npz": flashvla_ics.computed,
+    r"baselines_spvla.*\.npz": spvla.computed,
+    r"baselines_adp.*\.npz": adp.computed,
+    r"baselines_vlapruner.*\.npz": vlapruner.computed,
+    r"baselines_oft_spans.*\.npz": oft_spans.computed,
 }
 WITH_MODEL: dict[str, Callable[[TestedModel, Fixture], Iterator[Computed]]] = {
-    r"e2e_eval_.*\.safetensors": evaluation.answers,
-    r"e2e_train.*\.safetensors": training.answers,
+    r"e2e_eval_.*\.safetensors": evaluation.computed,
+    r"e2e_train.*\.safetensors": training.computed,
 }
 TENSOR_FILES = (".safetensors", ".npz", ".npy", ".pt")
 
@@ -110,11 +110,11 @@ def _with_model(folder: Path, files: list[tuple[Path, Callable]]) -> list[Family
     try:
         if not folder.is_dir():
             raise FixtureError("is missing, and the e2e_* files were made with it")
-        subject = checkpoint.load_subject(folder)
-        rows = judge(folder.name, checkpoint.stored(folder), checkpoint.answers(subject))
+        tested = checkpoint.load_tested(folder)
+        rows = judge(folder.name, checkpoint.stored(folder), checkpoint.computed(tested))
     except (VlaBenchError, OSError, ValueError) as error:
         waiting = [unchecked(path.name, "file", f"needs {folder.name}, which cannot be used") for path, _ in files]
         return [broken(folder.name, getattr(error, "message", error)), *waiting]
     for path, check in files:
-        rows += _check(path, lambda given, check=check: check(subject, given))
+        rows += _check(path, lambda given, check=check: check(tested, given))
     return rows

@@ -27,14 +27,14 @@ def gradients_in(given: Fixture) -> list[str]:
     return sorted(names - set(EMBEDDED))
 
 
-def answers(subject: TestedModel, given: Fixture, gradients: Sequence[str] | None = None) -> Iterator[Computed]:
+def computed(tested: TestedModel, given: Fixture, gradients: Sequence[str] | None = None) -> Iterator[Computed]:
     """Inputs: input_ids and labels (for the prompts), pixel_values, proprio, actions, noise, noise_scale.
 
     gradients: names of parameters; None for those that the file has.
     """
     pixels, actions, noise = given["pixel_values"], given["actions"], given["noise"]
-    subject.fit(cameras=pixels.shape[1] // 6, chunk=actions.shape[1])
-    model, config, tokens = subject.model, subject.model.config, subject.text_tokens
+    tested.fit(cameras=pixels.shape[1] // 6, chunk=actions.shape[1])
+    model, config, tokens = tested.model, tested.model.config, tested.text_tokens
     prompts = prompts_of(given["input_ids"], given["labels"])
     text = label_text(prompts, actions, tokens)
     yield Computed("input_ids", text.input_ids, EXACT)

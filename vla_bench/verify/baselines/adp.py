@@ -19,7 +19,7 @@ from vla_bench.verify.fixture import Fixture
 SCORES = Tolerance(2e-6, floor=1.0)
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Inputs: norm_w, rms_eps, q_w, k_w, heads; select/case*/{text, vision, ratio, split}; gate/case*/{eef_pos, options}."""
     cases = given.names("select/")
     decoder = _decoder(given) if cases else None

@@ -15,7 +15,7 @@ from vla_bench.verify.compare import EXACT, Computed
 from vla_bench.verify.fixture import Fixture
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Inputs: case*/{x, ratio}."""
     for case in (name.removesuffix("x") for name in given.names() if name.endswith("/x")):
         tokens, ratio = torch.as_tensor(given[case + "x"]).unsqueeze(0), float(given[case + "ratio"])

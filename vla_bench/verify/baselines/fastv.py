@@ -22,7 +22,7 @@ SCORES = Tolerance(2e-6, floor=0.0)
 DEEP = Tolerance(2e-5, floor=0.0)  # attention behind several layers, each with its own rounding
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Inputs: weights, inputs_embeds, hf/case*/K_r, inplace/case*/{attn, sys_img_rank}."""
     llama = load(given)
     yield from _dense(given, llama)

@@ -25,7 +25,7 @@ from vla_bench.verify.fixture import Fixture, FixtureError
 EPISODE = EpisodeKey("fixture", 0, 0)
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Inputs: case*/{attn_headmean, embeds, layout, ratio, mode} and, for some, history."""
     for case in (name.removesuffix("mode") for name in given.names() if name.endswith("/mode")):
         mode, _ = given[case + "mode"].tolist()

@@ -24,7 +24,7 @@ SCORES = Tolerance(2e-6, floor=0.0)
 DEEP = Tolerance(2e-5, floor=0.0)  # attention and hidden states behind several layers, each with its own rounding
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Inputs: weights, inputs_embeds, version2, retain, sparse_token_list, pruning_layers; rank/case*/{attn, layout,
     rater_rel, scale_bias}; cluster/case*/{x, k}."""
     if "inputs_embeds" in given:

@@ -17,7 +17,7 @@ from vla_bench.verify.fixture import Fixture
 VALUES = Tolerance(2e-6, floor=1.0)
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Inputs of prune/caseI: image, attn_score, z_zthre_zmin, and its own edge_tokens; of ridge/caseI: history."""
     for name in given.names():
         if match := re.fullmatch(r"(prune/case\d+/)image", name):

@@ -23,7 +23,7 @@ RESCALED = Tolerance(2e-5, floor=1.0)  # entropies of a whole decoder, stretched
 EVICTED = 100  # task-relevant patches of 256 a camera in OpenVLA-OFT, which the file does not name
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Groups of cases: static, filter_ar, filter_oft, schedule, llm; each any number of times."""
     yield from _static(given)
     yield from _filter_ar(given)

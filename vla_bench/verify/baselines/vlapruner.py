@@ -16,7 +16,7 @@ from vla_bench.verify.fixture import Fixture
 WEIGHTS = Tolerance(2e-6, floor=0.0)  # of a mean whose entries sum to 1, each being small
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Inputs: select/case*/{r, guide, current, visual_features}; history/case*/{hist_oldest_first, decay}."""
     for case in (name.removesuffix("guide") for name in given.names("select/") if name.endswith("/guide")):
         yield from _select(given, case)

@@ -11,7 +11,7 @@ from vla_bench.records import Episode, Run
 Recorded = tuple[Run, list[Episode]]
 
 
-def joined(parts: list[Recorded]) -> Recorded:
+def merge(parts: list[Recorded]) -> Recorded:
     """What one `eval` of these suites together would have recorded: an episode depends on its own key alone.
 
     Raises NotComparableError where the parts differ in anything that decides an episode, or two have a suite in common.

@@ -10,7 +10,7 @@ from vla_bench.verify.compare import EXACT, PICTURE, RESIZED, Computed
 from vla_bench.verify.fixture import Fixture, FixtureError
 
 
-def answers(given: Fixture, size: int | None = None) -> Iterator[Computed]:
+def computed(given: Fixture, size: int | None = None) -> Iterator[Computed]:
     """Input: img*.raw (H, W, 3) uint8, upright.  `size`: the model's picture; None reads it off img*.resized."""
     pictures = sorted({match[1] for name in given.names() if (match := re.match(r"(img\d+)\.", name))})
     if not pictures:
