@@ -130,7 +130,7 @@ def test_heads_must_be_there_once(folder):
         load(folder)
     (folder / "action_head--50000_checkpoint.pt").unlink()
     (folder / HEAD).unlink()
-    with pytest.raises(CheckpointError, match="no action head beside it"):
+    with pytest.raises(CheckpointError, match="but no action head"):
         load(folder)
 
 

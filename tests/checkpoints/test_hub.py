@@ -62,7 +62,7 @@ def test_hub_snapshot_is_read_without_connection(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "answered", "words", "fix"),
     [
-        ("GatedRepoError", True, "accepted its terms", "hf auth login"),
+        ("GatedRepoError", True, "accept its terms", "hf auth login"),
         ("RepositoryNotFoundError", True, "no model owner/model", "vla-bench models"),
         ("LocalEntryNotFoundError", False, "nor in the hub's cache", "hf download owner/model"),
         ("HfHubHTTPError", True, "cannot get owner/model", "hf download owner/model"),

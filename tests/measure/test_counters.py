@@ -127,8 +127,8 @@ def test_a_closed_form_that_is_wrong_is_an_error(monkeypatch):
 
 def test_what_cannot_be_watched_is_refused(tmp_path):
     for pruner, kept, why in (
-        ("pool", (32,), "decides by values"),
-        ("sparsevlm", (), "decides by values"),
+        ("pool", (32,), "depends on values"),
+        ("sparsevlm", (), "depends on values"),
         ("vla-cache", (78,), "sees what is left of the query before"),
     ):
         with pytest.raises(UsageError, match=f"{pruner} {why}.*\n.*--counter closed-form"):

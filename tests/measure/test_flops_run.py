@@ -1,4 +1,4 @@
-"""`vla-bench flops --from-run`: of the model that the run is of, and of the queries that took a pass in it."""
+"""`vla-bench flops --from-run`: of the model that the run is of, and of the queries with a forward pass in it."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_the_trace_says_the_path(tmp_path):
     policy = {"pruner": "sparsevlm(variant=rank)"}
     (found,) = count(FlopsRequest(from_run=record(tmp_path / "run", {0: [told]}, **policy)))
     assert found.layer_mean == (128 + 90 + 42 + 42 + 30 + 30) / 6 and found.kept_tokens == 30 and found.cuts == cuts
-    with pytest.raises(UsageError, match="recorded the tokens left at the end alone, and .* cuts 4 times"):
+    with pytest.raises(UsageError, match="recorded only the tokens kept at the end, and .* cuts 4 times"):
         count(FlopsRequest(from_run=record(tmp_path / "old", {0: [QueryRecord.of(0, (16, 14), 11, {})]}, **policy)))
 
 

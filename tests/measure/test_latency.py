@@ -295,7 +295,7 @@ def test_what_is_told_of_time_outside_the_model_is_called_so():
     with nanos.one_thread():
         found = measure_latency(replace(QUICK, queries=2), device=Gpu())
     (told,) = [flag for flag in found.flags if flag.startswith(found.rows[0].name) and "inputs" in flag]
-    assert "of a query are before its inputs leave the host or after its answer" in told and "device" not in told
+    assert "of a query are outside the device time" in told and "device" not in told
 
 
 def test_more_than_the_device_can_do_is_no_result():
@@ -363,7 +363,7 @@ def test_pruners_hear_of_the_answers_and_may_give_them(measured):
     assert raw["llm"].count(None) == 8 and None not in raw["wall"]
     assert skipped.wall.n == 12 and skipped.device.n == skipped.llm.n == 4
     assert skipped.wall.median < skipped.device.median and skipped.kept[2] == 128
-    assert f"{skipped.name}: 8 of 12 queries were answered with a cached action (forward pass skipped)" in found.flags
+    assert f"{skipped.name}: 8 of 12 queries had a cached action (forward pass skipped)" in found.flags
     json.dumps(found.to_dict(), allow_nan=False)
 
 
@@ -422,7 +422,7 @@ def test_what_cannot_be_timed_is_refused():
     for wrong, why in (
         (replace(QUICK, queries=1), "at least 2"),
         (replace(QUICK, vs=("lightvla",)), "the same variant twice"),
-        (replace(QUICK, model="nano-oft"), "sizes of a preset"),
+        (replace(QUICK, model="nano-oft"), "need a preset"),
         (replace(QUICK, random_weights=False, model="expert", pruner=None), "no model"),
     ):
         with pytest.raises(UsageError, match=why):

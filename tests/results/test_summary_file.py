@@ -87,7 +87,7 @@ def test_folders_and_files_are_not_mixed_up(cli, tmp_path, ten_tasks):
     assert forgotten.exit_code == UsageError.exit_code and "the last argument is the file" in str(forgotten.exception)
     cli("keep", ten_tasks, "a.json")
     again = cli("keep", "a.json", "b.json")
-    assert again.exit_code == RecordError.exit_code and "a.json is not the folder of a run" in str(again.exception)
+    assert again.exit_code == RecordError.exit_code and "a.json is not a run folder" in str(again.exception)
 
 
 def test_keeping_imports_nothing_heavy(tmp_path, ten_tasks):

@@ -117,7 +117,7 @@ def test_numbers_that_cannot_be_spoil_their_own_episode_only(evaluate_fake):
     result, _ = evaluate_fake(Liar())
     fine, spoilt = sorted(read_episodes(result.run_dir), key=lambda e: e.key)
     assert fine.status is Status.FAILURE and fine.metrics["kept_tokens_mean"] == 41 and fine.metrics["model_ms_mean"] is None
-    assert spoilt.status is Status.ERROR and "times that cannot be: {'vision': nan}" in spoilt.error["message"]
+    assert spoilt.status is Status.ERROR and "impossible times: {'vision': nan}" in spoilt.error["message"]
     assert set(read_queries(result.run_dir)) == {fine.key}
 
 

@@ -17,7 +17,7 @@ from vla_bench.checkpoints.saving import save
 from vla_bench.errors import UsageError
 from vla_bench.interface.config import LLMConfig, TokenIds
 from vla_bench.model.images import Normalisation
-from vla_bench.report.verdicts import print_verdict
+from vla_bench.report.verdicts import print_report
 from vla_bench.verify import checkpoint
 from vla_bench.verify.compare import CheckStatus, family_of
 from vla_bench.verify.run import GOLDEN, VerifyReport, verify
@@ -256,7 +256,7 @@ def test_the_table_names_families_errors_and_reasons(copy, capsys):
     change(folder / "utils.npz", lambda tensors: add(tensors, "tok.ids", 1))
     np.savez(folder / "baselines_a.npz", a=np.zeros(2))
     np.savez(folder / "baselines_b.npz", a=np.zeros(2))
-    print_verdict(verify(folder))
+    print_report(verify(folder))
     printed = capsys.readouterr().out
     assert "utils.npz" in printed and "quat.axisangle" in printed and "MISS: utils.npz: tok.ids at [0, 3]" in printed
     assert "not checked: 2 files: no checker for baselines_*" in printed

@@ -23,7 +23,7 @@ CHUNKS = tuple(f"{model}.{name}" for model in ("dense", "light") for name in ("a
 
 
 def computed(tested: TestedModel, given: Fixture) -> Iterator[Computed]:
-    """Inputs: images_uint8, input_ids, attention_mask, state_raw.  Everything else follows from them and the weights."""
+    """Inputs: images_uint8, input_ids, attention_mask, state_raw.  The rest follows from them and the weights."""
     images = given["images_uint8"].numpy()
     tested.fit(cameras=len(images), chunk=(given.shape(*CHUNKS) or [None])[0])
     model, config = tested.model.eval(), tested.model.config
@@ -65,7 +65,7 @@ def computed(tested: TestedModel, given: Fixture) -> Iterator[Computed]:
 
 
 def _statistics(tested: TestedModel, given: Fixture) -> Statistics:
-    """Of several data sets' statistics those that the file's own state was normalised with: no file names them."""
+    """Of several data sets' statistics, those that reproduce the file's normalised state: it has no key for them."""
     first, *others = tested.statistics
     if others and {"state_raw", "proprio_norm"} <= set(given.names()):
         state, expected = given["state_raw"].numpy(), given["proprio_norm"].numpy()
@@ -97,7 +97,7 @@ def _actions(prefix: str, output: Output, statistics: Statistics, env: bool = Tr
 
 @torch.no_grad()
 def _discrete(prefix: str, output: Output, model: VLA, statistics: Statistics) -> Iterator[Computed]:
-    """The same hidden states read as action tokens: this is what checks `lm_head`."""
+    """The same hidden states decoded to action tokens, which checks `lm_head`."""
     config = model.config
     ids = model.openvla.language_model.lm_head(output.slots).argmax(dim=-1)
     bins = decode(ids[0].view(config.chunk, config.action_dim).numpy(), config.tokens.actions_end, config.tokens.action_bins)

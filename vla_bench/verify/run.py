@@ -1,8 +1,8 @@
-"""`vla-bench verify`: does this machine, with these library versions, compute what the reference computes?
+"""`vla-bench verify`: does this machine, with these library versions, compute the same as the reference code?
 
-A folder of golden tensors holds inputs and the reference's answers.  Every file is recomputed from its inputs and
-compared tensor by tensor; sizes, cameras and lengths are read from the files.  The set that ships with the package was
-made by this code after it had passed on tensors of the reference itself (scripts/make_fixtures.py).
+A folder of golden tensors has inputs and the reference's results.  Every file is recomputed from its inputs and compared
+tensor by tensor; sizes, cameras and lengths are read from the files.  The bundled set was made by this code after it had
+passed on tensors of the reference itself (scripts/make_fixtures.py).
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ TENSOR_FILES = (".safetensors", ".npz", ".npy", ".pt")
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What came of a folder of fixtures."""
+    """The results of all fixtures in a folder."""
 
     fixtures: Path
     rows: tuple[FamilyResult, ...]
 
     @property
     def passed(self) -> bool:
-        """Nothing missed.  What was not checked counts neither way."""
+        """Whether no tensor misses; unchecked ones do not count."""
         return all(row.verdict is not CheckStatus.MISS for row in self.rows)
 
     @property
@@ -63,9 +63,9 @@ class VerifyReport:
 
 
 def verify(fixtures: Path | None = None) -> VerifyReport:
-    """Check every fixture in a folder; None for the shipped set.
+    """Check every fixture in a folder; None for the bundled set.
 
-    Raises UsageError where there is nothing to check.  A damaged file is a row that misses, not an error.
+    Raises UsageError where there is nothing to check.  A damaged file is a miss, not an error.
     """
     folder = GOLDEN if fixtures is None else fixtures
     if not folder.is_dir():
@@ -92,7 +92,7 @@ def _checker(table: dict[str, Callable], path: Path) -> Callable | None:
 
 
 def _kind(path: Path) -> str:
-    """What a name stands for: baselines_adp.npz is one of baselines_*."""
+    """The kind of a file by its name: baselines_* for baselines_adp.npz."""
     head, separator, _ = path.stem.partition("_")
     return f"{head}_*" if separator else path.name
 

@@ -1,4 +1,4 @@
-"""`baselines_flashvla_ics.npz`: TokenCarve's score of image tokens, which FlashVLA takes over."""
+"""`baselines_flashvla_ics.npz`: TokenCarve's score of image tokens, which FlashVLA uses."""
 
 from __future__ import annotations
 

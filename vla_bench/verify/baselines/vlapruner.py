@@ -34,5 +34,5 @@ def _select(given: Fixture, case: str) -> Iterator[Computed]:
     yield Computed(case + "union", members, EXACT, family="select/case*/union")
     features = torch.as_tensor(given[case + "visual_features"]).unsqueeze(0)
     picks = farthest(cosine_distances(features), union.unsqueeze(1), k)[0, 0]
-    # With nothing to thin out the release does not pick.
+    # With no more tokens than wanted the release keeps them all, in order.
     yield Computed(case + "kept_unsorted", picks if len(members) > k else members, EXACT, family="select/case*/kept_unsorted")
