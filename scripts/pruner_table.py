@@ -1,10 +1,10 @@
-"""Evaluate every pruner on nano-oft at one number of image tokens, the models trained with a pruner, and pruners on nano-lightvla.
+"""Evaluate every pruner on nano-oft at one number of image tokens, the models trained with a pruner, and some on nano-lightvla.
 
     python scripts/pruner_table.py --keep 10 --runs results/runs/pruners --out results/pruners
 
-A method is one `vla-bench eval` a suite, so the same command resumes.  OUT gets the summary of every run, SUITE/METHOD.json, and the
-tables SUITE.md that `vla-bench compare` writes with the dense model as baseline.  An existing summary is used as it is: a part of
-a longer run (vla-bench keep --suite --init-states) need not be run again.
+A method is one `vla-bench eval` a suite, so the same command resumes.  OUT gets the summary of every run, SUITE/METHOD.json, and
+the tables SUITE.md that `vla-bench compare` writes with the dense model as baseline.  An existing summary is used as it is: a
+part of a longer run (vla-bench keep --suite --init-states) need not be run again.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main(
 ) -> None:
     methods = {"none": ["--model", "nano-oft"]}
     methods |= {name: ["--model", model] for name, model in MODELS.items()}
-    # SparseVLM's cuts in the proportions of its smallest budget, 66/30/17; after the last one a merged token is added to the kept ones.
+    # SparseVLM's cuts in the proportions of its smallest budget, 66/30/17; after the last one a merged token is added.
     cuts = "/".join(str(round((keep - 1) * share / 17)) for share in (66, 30, 17))
     for model, texts in {"nano-oft": PRUNERS, "nano-lightvla": ON_LIGHTVLA}.items():
         methods |= {name: ["--model", model, "--pruner", text.format(keep=keep, cuts=cuts)] for name, text in texts.items()}

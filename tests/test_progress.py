@@ -10,7 +10,7 @@ from vla_bench.progress import Bar
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Seconds that pass only when told to."""
+    """A clock that moves only when set."""
     now = SimpleNamespace(s=0.0)
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now.s))
     return now

@@ -1,4 +1,4 @@
-"""Ambiguities of demonstrations that an L1 policy cannot learn: several ways to grasp an object, and waiting before the gripper switches.
+"""Ambiguities of demonstrations that an L1 policy cannot learn: several ways to grasp an object, waiting before a gripper switch.
 
     python scripts/lab/ambiguity.py DEMOS
 

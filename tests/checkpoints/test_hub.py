@@ -89,8 +89,10 @@ def test_hub_errors(monkeypatch, name, answered, words, fix):
 def test_only_the_files_of_a_checkpoint_are_fetched(monkeypatch, folder):
     from fnmatch import fnmatch
 
-    asked = {}
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda hub_id, **options: asked.update(options) or str(folder))
+    options_used = {}
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download", lambda hub_id, **options: options_used.update(options) or str(folder)
+    )
     assert local_folder("owner/model") == folder
     wanted = {p.name for p in folder.iterdir()} - {"generation_config.json"} | {"tokenizer.model", "added_tokens.json"}
     others = {
@@ -99,7 +101,7 @@ def test_only_the_files_of_a_checkpoint_are_fetched(monkeypatch, folder):
         "README.md",
         "modeling_prismatic.py",
     }
-    taken = {name for name in wanted | others if any(fnmatch(name, pattern) for pattern in asked["allow_patterns"])}
+    taken = {name for name in wanted | others if any(fnmatch(name, pattern) for pattern in options_used["allow_patterns"])}
     assert taken == wanted
 
 

@@ -129,11 +129,11 @@ def test_what_cannot_be_watched_is_refused(tmp_path):
     for pruner, kept, why in (
         ("pool", (32,), "depends on values"),
         ("sparsevlm", (), "depends on values"),
-        ("vla-cache", (78,), "sees what is left of the query before"),
+        ("vla-cache", (78,), "reuses keys and values of the last query"),
     ):
         with pytest.raises(UsageError, match=f"{pruner} {why}.*\n.*--counter closed-form"):
             count(FlopsRequest("nano", pruner, kept, counter=Counter.TORCH))
-    with pytest.raises(UsageError, match="a run has many"):
+    with pytest.raises(UsageError, match="cannot be used for the queries of a run"):
         count(FlopsRequest("nano", from_run=tmp_path, counter=Counter.TORCH))
     with pytest.raises(LookupError, match="no part of the model has the name elsewhere"):
         key_of(["elsewhere"])

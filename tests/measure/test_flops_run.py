@@ -97,9 +97,9 @@ def test_a_run_that_was_decoded_token_by_token(tmp_path):
 def test_the_trace_says_the_path(tmp_path):
     """What a run recorded, also of a pruner that cuts several times and of which the last count says too little."""
     cuts = (Cut("before layer 1", 128, 90), Cut("before layer 2", 90, 40, 2), Cut("before layer 4", 42, 30))
-    told = QueryRecord.of(0, (16, 14), 11, {}, 1.0, QueryTrace(cuts))
+    traced = QueryRecord.of(0, (16, 14), 11, {}, 1.0, QueryTrace(cuts))
     policy = {"pruner": "sparsevlm(variant=rank)"}
-    (found,) = count(FlopsRequest(from_run=record(tmp_path / "run", {0: [told]}, **policy)))
+    (found,) = count(FlopsRequest(from_run=record(tmp_path / "run", {0: [traced]}, **policy)))
     assert found.layer_mean == (128 + 90 + 42 + 42 + 30 + 30) / 6 and found.kept_tokens == 30 and found.cuts == cuts
     with pytest.raises(UsageError, match="recorded only the tokens kept at the end, and .* cuts 4 times"):
         count(FlopsRequest(from_run=record(tmp_path / "old", {0: [QueryRecord.of(0, (16, 14), 11, {})]}, **policy)))

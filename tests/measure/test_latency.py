@@ -41,20 +41,20 @@ from ..nano_checkpoints import checkpoint, trained_star
 
 
 class Sleeper(Host):
-    """A device that goes on for a while after it has answered: what a missing wait looks like."""
+    """A device that works on after the actions are back, as with a missing synchronisation."""
 
     def __init__(self, seconds: float):
         self.seconds = seconds
-        self.asked = False
+        self.busy = False
 
     def stamp(self):
-        self.asked = True
+        self.busy = True
         return super().stamp()
 
     def synchronise(self):
-        if self.asked:
+        if self.busy:
             time.sleep(self.seconds)
-        self.asked = False
+        self.busy = False
 
 
 def sleep(name: str, seconds: float) -> TimedVariant:
@@ -78,7 +78,7 @@ def test_every_variant_answers_every_query_and_in_turn():
     assert [len(found[name].wall) for name in "ab"] == [20, 20]
     pairs = list(zip(said[::2], said[1::2], strict=True))
     assert all({first[0], second[0]} == {"a", "b"} and first[1] == second[1] for first, second in pairs)
-    assert {first[0] for first, _ in pairs} == {"a", "b"}  # neither is always asked first
+    assert {first[0] for first, _ in pairs} == {"a", "b"}  # neither is always first
 
 
 def test_a_missing_wait_is_found():
@@ -294,8 +294,8 @@ def test_what_is_told_of_time_outside_the_model_is_called_so():
 
     with nanos.one_thread():
         found = measure_latency(replace(QUICK, queries=2), device=Gpu())
-    (told,) = [flag for flag in found.flags if flag.startswith(found.rows[0].name) and "inputs" in flag]
-    assert "of a query are outside the device time" in told and "device" not in told
+    (flag,) = [each for each in found.flags if each.startswith(found.rows[0].name) and "inputs" in each]
+    assert "of a query are outside the device time" in flag
 
 
 def test_more_than_the_device_can_do_is_no_result():
@@ -375,14 +375,14 @@ def test_an_episode_asked_again_begins_anew():
         queries = replay(NANO, 3, "own", 0, words=False)
         for _ in range(2):
             runner.start()
-            assert None not in [runner.staged(asked) for asked in queries]
+            assert None not in [runner.staged(query) for query in queries]
             kept.append(runner.kept)
     assert kept[0] == kept[1] and kept[0][0] == 128 > min(kept[0])
 
 
 def test_suites_are_chosen(measured, tmp_path):
     queries = replay(NANO, 30, "own", 0, words=True, suites=("goal", "object"))
-    assert {asked.observation.episode.suite for asked in queries} == {"goal", "object"}
+    assert {query.observation.episode.suite for query in queries} == {"goal", "object"}
     wanted = replace(QUICK, random_weights=False, pruner=None)
     with pytest.raises(UsageError, match="lightvla has one checkpoint per suite, and 4 suites were asked for") as caught:
         measure_latency(replace(wanted, model="lightvla"))
@@ -423,7 +423,7 @@ def test_what_cannot_be_timed_is_refused():
         (replace(QUICK, queries=1), "at least 2"),
         (replace(QUICK, vs=("lightvla",)), "the same variant twice"),
         (replace(QUICK, model="nano-oft"), "need a preset"),
-        (replace(QUICK, random_weights=False, model="expert", pruner=None), "no model"),
+        (replace(QUICK, random_weights=False, model="expert", pruner=None), "is not a model"),
     ):
         with pytest.raises(UsageError, match=why):
             measure_latency(wrong)

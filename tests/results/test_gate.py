@@ -1,4 +1,4 @@
-"""`vla-bench gate`: what a machine in CI is told, and with which exit code."""
+"""`vla-bench gate`: its output for CI, and its exit codes."""
 
 import json
 

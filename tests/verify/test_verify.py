@@ -35,7 +35,7 @@ def bad(verdict: VerifyReport) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of the shipped set: of the files named, or all of it."""
+    """A copy of the bundled set: all of it, or the named files."""
 
     def make(*names: str) -> Path:
         folder = tmp_path / "fixtures"

@@ -1,4 +1,4 @@
-"""`verify` on models that are wrong in ways that have happened: each of them misses on the shipped set, and where it should."""
+"""`verify` on models that are wrong in ways that have happened: each of them misses on the bundled set, where it should."""
 
 from __future__ import annotations
 
