@@ -1,10 +1,10 @@
-"""What a query of the nano model costs: dense and with LightVLA, alone and eight together, in milliseconds.
+"""Time of a query of the nano model: dense and with LightVLA, single and in a batch of eight, in milliseconds.
 
     python scripts/bench_nano.py --threads 2
     python scripts/bench_nano.py --checkpoint PATH --device cuda
 
-Pixels are already prepared; everything behind them counts.  The variants are interleaved, so that a machine that slows
-down slows all of them.  Eight queries together must answer as eight alone, with unequal prompts and kept tokens.
+Images are prepared beforehand; all that follows is timed.  The variants are interleaved, so that a drift of speed affects all
+of them.  A batch of eight must return the actions of eight single queries, with unequal prompts and kept tokens.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ AGREE = 1e-5  # largest difference of an action, float32
 
 
 def queries(config: VLAConfig, like: torch.Tensor, seed: int) -> Inputs:
-    """Eight of them; pictures are smooth, for on noise every patch looks the same to a pruner."""
+    """A batch of eight; images are smooth, since in noise all patches are alike to a pruner."""
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.randn(BATCH, 6 * config.cameras, 14, 14, generator=generator)
     pixels = F.interpolate(pixels, size=config.image_size, mode="bilinear").to(like)
@@ -49,14 +49,14 @@ def alone(batch: Inputs, i: int) -> Inputs:
 
 
 def check(model: VLA, batch: Inputs) -> tuple[float, list[int]]:
-    """The largest difference between eight together and eight alone, and how many image tokens each kept."""
+    """Largest difference between the batch and single queries, and the number of kept image tokens of each."""
     together, singles = model(batch), [model(alone(batch, i)) for i in range(BATCH)]
     kept = together.kept_per_camera()
     if kept != [output.kept_per_camera()[0] for output in singles]:
-        raise SystemExit("a batch keeps other tokens than its samples alone")
+        raise SystemExit("a batch keeps other tokens than single queries")
     difference = (together.actions - torch.cat([output.actions for output in singles])).abs().max().item()
     if batch.pixel_values.dtype == torch.float32 and difference > AGREE:
-        raise SystemExit(f"a batch answers otherwise than its samples alone: {difference:.1e}")
+        raise SystemExit(f"a batch differs from single queries: {difference:.1e}")
     return difference, [sum(cameras) for cameras in kept]
 
 
@@ -95,7 +95,7 @@ def main(
     for name, chosen in pruners.items():
         model.pruner = chosen
         difference, kept = check(model, batch)
-        print(f"{name:9} image tokens {kept}; {BATCH} together answer as alone within {difference:.0e}")
+        print(f"{name:9} image tokens {kept}; {BATCH} together equal single queries within {difference:.0e}")
     for number in range(rounds + 1):
         for name, chosen in pruners.items():
             model.pruner = chosen

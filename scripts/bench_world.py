@@ -1,5 +1,5 @@
-"""What looking costs: control steps a second when cameras draw every step and when they draw every 8th, and the price
-of two views on each asset pack.  The variants are interleaved, so that a machine that slows down slows both.
+"""The cost of rendering: control steps a second with renders at every step and at every 8th, and the time of two camera
+views on each asset pack.  The variants are interleaved, so that a drift of speed affects both.
 
     python scripts/bench_world.py --assets PATH/libero-assets --suite object --task 0
 """
@@ -22,19 +22,19 @@ from vla_bench.world.observation import Sight
 
 
 def episode(world: World, actions: np.ndarray, every: int, chunk: int) -> tuple[float, list]:
-    """Seconds for `actions` when drawing every `every` steps, and what was seen and true at the query steps."""
+    """Seconds for `actions` with a render every `every` steps, and (observation, state) at the query steps."""
     world.reset(0)
-    seen = []
+    at_queries = []
     started = time.perf_counter()
     for i, action in enumerate(actions, 1):
         _, observation = world.step(action, Sight.IMAGES if i % every == 0 else Sight.NOTHING)
         if i % chunk == 0:
-            seen.append((observation, world.state))
-    return time.perf_counter() - started, seen
+            at_queries.append((observation, world.state))
+    return time.perf_counter() - started, at_queries
 
 
 def same(a: list, b: list) -> bool:
-    """Whether two runs had equal states and saw equal pictures at every query step."""
+    """Whether two runs had equal states and equal images at every query step."""
     return len(a) == len(b) and all(
         np.array_equal(s, t) and all(np.array_equal(o.images[name], p.images[name]) for name in o.images)
         for (o, s), (p, t) in zip(a, b, strict=True)
@@ -42,7 +42,7 @@ def same(a: list, b: list) -> bool:
 
 
 def two_views(world: World) -> float:
-    """Seconds for drawing every camera once."""
+    """Seconds for rendering every camera once."""
     started = time.perf_counter()
     world.render()
     return time.perf_counter() - started
@@ -66,18 +66,18 @@ def main(
 
     for spec, world in worlds.items():
         episode(world, actions[:8], 1, protocol.chunk)  # warm-up
-        always, asked = [], []
+        every_step, at_query = [], []
         for _ in range(rounds):
-            seconds, all_seen = episode(world, actions, 1, protocol.chunk)
-            always.append(seconds)
-            seconds, seen = episode(world, actions, protocol.chunk, protocol.chunk)
-            asked.append(seconds)
-            if not same(all_seen, seen):
+            seconds, expected = episode(world, actions, 1, protocol.chunk)
+            every_step.append(seconds)
+            seconds, result = episode(world, actions, protocol.chunk, protocol.chunk)
+            at_query.append(seconds)
+            if not same(expected, result):
                 raise SystemExit(f"{spec}: states or images differ")
-        ratios = [a / b for a, b in zip(always, asked, strict=True)]
+        ratios = [a / b for a, b in zip(every_step, at_query, strict=True)]
         print(
-            f"{world.assets.name:16} every step {steps / statistics.median(always):6.1f} steps/s   every {protocol.chunk}th "
-            f"{steps / statistics.median(asked):6.1f} steps/s   ratio {statistics.median(ratios):.2f} "
+            f"{world.assets.name:16} every step {steps / statistics.median(every_step):6.1f} steps/s   every {protocol.chunk}th "
+            f"{steps / statistics.median(at_query):6.1f} steps/s   ratio {statistics.median(ratios):.2f} "
             f"({min(ratios):.2f} to {max(ratios):.2f})   same states, same images"
         )
 

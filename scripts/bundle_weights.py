@@ -1,8 +1,8 @@
-"""Ship a trained nano model: its checkpoint in half precision, and a card, below vla_bench/weights.
+"""Bundle a trained nano model: its checkpoint in half precision and a model card, in vla_bench/weights.
 
     python scripts/bundle_weights.py TRAINING NAME --recipe nano-oft --data "750 demonstrations ..." --hardware "2 CPU cores"
 
-What the card says of success is written by hand, from runs of the shipped weights.
+Success rates are added to the card by hand, from runs of the bundled weights.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("training", type=Path)
     parser.add_argument("name")
-    parser.add_argument("--recipe", required=True, choices=RECIPES, help="that TRAINING was asked for with")
+    parser.add_argument("--recipe", required=True, choices=RECIPES, help="that TRAINING was options for with")
     parser.add_argument("--data", required=True)
     parser.add_argument("--hardware", required=True)
-    parser.add_argument("--before", default="", help="what the start had been trained with")
+    parser.add_argument("--before", default="", help="earlier training of the starting checkpoint")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="the folder that gets a folder NAME")
-    asked = parser.parse_args()
-    folder = asked.out / asked.name
-    loaded = load(asked.training / "checkpoint", device="cpu")
-    (folder / "README.md").unlink(missing_ok=True)  # `save` replaces a checkpoint, and nothing else
+    options = parser.parse_args()
+    folder = options.out / options.name
+    loaded = load(options.training / "checkpoint", device="cpu")
+    (folder / "README.md").unlink(missing_ok=True)  # `save` refuses folders with other files
     save(
         folder,
         loaded.model,
         statistics=loaded.statistics,
         normalisation=loaded.normalisation,
         kind=loaded.kind,
-        step=saved_recipe(asked.training).steps,
+        step=saved_recipe(options.training).steps,
         tokenizer_file=loaded.tokenizer_file,
         heads="safetensors",
         dtype=torch.float16,
     )
-    (folder / "README.md").write_text(card(asked), encoding="utf-8")
+    (folder / "README.md").write_text(card(options), encoding="utf-8")
     size = sum(path.stat().st_size for path in folder.iterdir())
     print(f"{folder}: {size / 1e6:.1f} MB")
 
 
-def card(asked: argparse.Namespace) -> str:
-    recipe, rows = saved_recipe(asked.training), read_log(asked.training / "log.csv")
+def card(options: argparse.Namespace) -> str:
+    recipe, rows = saved_recipe(options.training), read_log(options.training / "log.csv")
     last = rows[-max(1, len(rows) // 50) :]
     means = {name: sum(row[name] for row in last) / len(last) for name in ("action", "gripper", "kept")}
     hours = sum(recipe.batch / row["samples_per_s"] for row in rows) / 3600
@@ -60,21 +60,21 @@ def card(asked: argparse.Namespace) -> str:
         share = f"{100 * recipe.kept_once:g} % of steps keep each token once, as evaluation"
         pruner += f", noise {recipe.noise_schedule.value}; {share}"
     lines = [
-        f"# {asked.name}",
+        f"# {options.name}",
         "",
-        "A nano model of vla-bench, half precision. It acts on the embedded `primitive` assets and means nothing elsewhere.",
+        "A nano model of vla-bench, half precision. For the bundled `primitive` assets only.",
         "",
         "| | |",
         "|---|---|",
-        f"| recipe | {asked.recipe} |",
-        f"| data | {asked.data} |",
-        f"| start | {asked.before or recipe.start} |",
+        f"| recipe | {options.recipe} |",
+        f"| data | {options.data} |",
+        f"| start | {options.before or recipe.start} |",
         f"| pruner | {pruner} |",
         f"| training | {recipe.steps:,} steps x {recipe.batch}, {recipe.rate_schedule.value}, seed {recipe.seed} |",
         f"| suites drawn | {recipe.shares or 'evenly'} |",
         f"| peak rate | AdamW {rates} |",
         f"| auxiliary loss | {recipe.auxiliary:g} |",
-        f"| hardware, time | {asked.hardware}, {hours:.1f} h |",
+        f"| hardware, time | {options.hardware}, {hours:.1f} h |",
         f"| at its end | L1 {means['action']:.4f}, the gripper's {means['gripper']:.4f}, {means['kept']:.1f} tokens kept |",
     ]
     return "\n".join(lines) + "\n"

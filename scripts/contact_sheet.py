@@ -1,4 +1,4 @@
-"""A picture of the 40 tasks: what a policy sees at its first query, one asset pack above the other.
+"""A contact sheet of the 40 tasks: the camera image of the first query, one asset pack above the other.
 
 python scripts/contact_sheet.py --out docs/tasks.png
 python scripts/contact_sheet.py --assets primitive --assets PATH/libero-assets --out contact-sheet.png
@@ -27,19 +27,19 @@ LINE = 1.25  # of the letters' height
 
 
 def first_views(suite, pack, camera: str, size: int) -> list[Image.Image]:
-    """One picture per task of the suite, the right way up."""
-    pictures = []
+    """One upright image per task of the suite."""
+    images = []
     world = World(suite, pack)
     for task in suite.tasks:
         world.start(task)
-        seen = world.reset(0, Sight.IMAGES).images[camera]
-        pictures.append(Image.fromarray(np.ascontiguousarray(seen[::-1])).resize((size, size), Image.LANCZOS))
+        image = world.reset(0, Sight.IMAGES).images[camera]
+        images.append(Image.fromarray(np.ascontiguousarray(image[::-1])).resize((size, size), Image.LANCZOS))
     world.close()
-    return pictures
+    return images
 
 
 def caption(suite: str, task: Task, letters: int) -> str:
-    """The whole instruction in lines of at most so many letters."""
+    """The whole instruction, in lines of at most `letters` letters."""
     return textwrap.fill(f"{suite} {task.id}: {task.language}", letters)
 
 
@@ -65,8 +65,8 @@ def main(
             place = column * size + 3, top - line // 3
             draw.multiline_text(place, text, fill="black", font=font, anchor="ld", spacing=line - font.size)
         for pack in packs:
-            for column, picture in enumerate(first_views(each, pack, camera, size)):
-                sheet.paste(picture, (column * size, top))
+            for column, image in enumerate(first_views(each, pack, camera, size)):
+                sheet.paste(image, (column * size, top))
             top += size
     sheet.save(out)
     print(f"{out}: {len(suites)} suites x 10 tasks, top to bottom {', '.join(pack.name for pack in packs)}")

@@ -1,5 +1,5 @@
-"""Does a run survive being killed?  Runs `vla-bench eval` undisturbed, then again while SIGKILL strikes the engine and its
-workers at random moments, resuming each time, and compares the two runs episode by episode.
+"""Test that a run survives kills: runs `vla-bench eval` undisturbed, then again with SIGKILL to the engine and its workers at
+random moments, resuming each time, and compares the two runs episode by episode.
 
     python scripts/kill_storm.py --kills 30 --episodes 40
 """
@@ -35,21 +35,21 @@ def start(arguments: list[str], folder: Path) -> subprocess.Popen:
 
 
 def outcome(folder: Path) -> tuple[Counter, dict]:
-    """How often each episode is recorded, and how each ended."""
+    """How many lines each episode has, and its outcome."""
     lines = [json.loads(line) for line in (folder / "episodes.jsonl").read_text().splitlines() if line.strip()]
     key = lambda e: (e["suite"], e["task_id"], e["init_state"], e["repeat"])  # noqa: E731
     return Counter(map(key, lines)), {key(e): (e["status"], e["steps"], e["state_hash"]) for e in lines}
 
 
 def storm(arguments: list[str], folder: Path, kills: int, rng: random.Random, longest_s: float) -> tuple[int, int]:
-    """Kill engine or worker `kills` times, resuming; returns how often each was struck."""
+    """Kill engine or worker `kills` times, resuming; returns the number of kills of each."""
     engines = workers = 0
     process = start(arguments, folder)
     while engines + workers < kills:
         time.sleep(rng.uniform(0.5, longest_s))
         if process.poll() is not None:
             if process.returncode == 0:
-                break  # it finished between two blows
+                break  # it finished between two kills
             process = start(arguments, folder)
             continue
         victims = children(process.pid)

@@ -1,11 +1,11 @@
-"""Make the golden tensors that ship with the package, from a small random model and this code's own answers.
+"""Make the bundled golden tensors from a small random model and this code's own results.
 
-Tensors of our own prove nothing about the reference, so this code is tried on the reference's first:
+Our own tensors prove nothing about the reference, so this code is checked with the reference's first:
 
     python scripts/make_fixtures.py --against PATH/fixtures
 
-Everything is drawn from seeds.  A draw where two candidates of a choice are nearly equal is thrown away, so that no
-machine's rounding can flip a selection.
+Everything is drawn from seeds.  A draw in which two candidates of a choice are nearly equal is rejected, so that no
+machine's rounding changes a selection.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from vla_bench.model.images import Normalisation
 from vla_bench.model.vla import VLA
 from vla_bench.report.verdicts import counts
 from vla_bench.training.labels import label_text
-from vla_bench.verify import checkpoint, evaluation, numbers, pictures, pruner, training
+from vla_bench.verify import checkpoint, evaluation, images, numbers, pruner, training
 from vla_bench.verify.checkpoint import TestedModel
 from vla_bench.verify.compare import Computed
 from vla_bench.verify.fixture import Fixture
@@ -39,7 +39,7 @@ from vla_bench.verify.run import GOLDEN, verify
 
 LEAST_MARGIN = 2e-3  # between the best and the second best of every choice; verify needs 1e-3
 MOST_BYTES = 400_000
-# Small in every way, and unlike the published models where code could take their numbers for granted.
+# Small, and unlike the published models where code could rely on their numbers.
 CONFIG = VLAConfig(
     name="golden",
     image_size=16,
@@ -62,30 +62,30 @@ GRADIENTS = (
 Tensors = dict[str, Tensor]
 
 
-def complete(inputs: Mapping, answer: Callable[[Fixture], Iterable[Computed]]) -> dict:
-    """The inputs, and this code's answer under every name that it gives one."""
+def complete(inputs: Mapping, compute: Callable[[Fixture], Iterable[Computed]]) -> dict:
+    """The inputs, and this code's value of every tensor that it computes."""
     tensors = dict(inputs)
-    for found in answer(Fixture(inputs)):
-        if found.problem:
-            raise ValueError(f"{found.tensor}: {found.problem}")
-        value = found.value.detach() if isinstance(found.value, Tensor) else np.asarray(found.value)
-        tensors.setdefault(found.tensor, value)
+    for computed in compute(Fixture(inputs)):
+        if computed.problem:
+            raise ValueError(f"{computed.tensor}: {computed.problem}")
+        value = computed.value.detach() if isinstance(computed.value, Tensor) else np.asarray(computed.value)
+        tensors.setdefault(computed.tensor, value)
     return tensors
 
 
 def store(path: Path, tensors: Mapping) -> None:
-    found = {name: torch.as_tensor(value).contiguous().clone() for name, value in tensors.items()}
-    save_file({name: value.byte() if name.endswith(".hard") else value for name, value in found.items()}, path)
+    copies = {name: torch.as_tensor(value).contiguous().clone() for name, value in tensors.items()}
+    save_file({name: value.byte() if name.endswith(".hard") else value for name, value in copies.items()}, path)
 
 
 def margin(scores: Tensor) -> float:
-    """The smallest distance between the largest and the second largest of a row."""
+    """Smallest difference between the largest and the second largest value of a row."""
     best = scores.topk(2, dim=-1).values
     return (best[..., 0] - best[..., 1]).min().item()
 
 
 def first_clear(make: Callable[[torch.Generator], Tensors], margins: Callable[[Tensors], list[float]], seed: int) -> Tensors:
-    """The first draw, counting seeds up, in which no choice is close."""
+    """The first draw, with increasing seeds, in which no choice is close."""
     for number in itertools.count(seed):
         tensors = make(torch.Generator().manual_seed(number))
         if min(margins(tensors)) >= LEAST_MARGIN:
@@ -110,7 +110,7 @@ def pruner_inputs(batch: int, patches: int, task: int, width: int, g: torch.Gene
 
 
 def random_model(config: VLAConfig, g: torch.Generator) -> VLA:
-    """Weights that let every part be felt.
+    """Weights with which every part of the model changes the results.
 
     Text embeddings are small, as Llama's are, so that the norm's eps shows; queries and keys are large, since action slots
     differ by their positions only.
@@ -143,7 +143,7 @@ def random_statistics(g: torch.Generator) -> dict:
 
 
 def random_images(count: int, size: int, g: torch.Generator) -> Tensor:
-    """(count, size, size, 3) uint8: soft shapes with some grain."""
+    """(count, size, size, 3) uint8: smooth shapes with some noise."""
     coarse = torch.rand(count, 3, 6, 6, generator=g)
     soft = torch.nn.functional.interpolate(coarse, size, mode="bicubic")
     grained = soft + 0.06 * torch.randn(count, 3, size, size, generator=g)
@@ -164,9 +164,9 @@ def query_inputs(config: VLAConfig, length: int, with_space: bool, g: torch.Gene
     }
 
 
-def query_margins(subject: TestedModel, tensors: Tensors) -> list[float]:
-    """Of LightVLA's votes, of the action tokens, and of the gripper, which must not be near half open."""
-    logits = subject.model.openvla.language_model.lm_head(tensors["dense.actions_hidden_states"])
+def query_margins(tested: TestedModel, tensors: Tensors) -> list[float]:
+    """Margins of LightVLA's selection, of the action tokens, and of the gripper, which must not be near half open."""
+    logits = tested.model.openvla.language_model.lm_head(tensors["dense.actions_hidden_states"])
     grips = [torch.as_tensor(tensors[f"{kind}.actions"])[:, -1] for kind in ("dense", "light")]
     return [margin(tensors["light.score"]), margin(logits), *((grip - 0.5).abs().min().item() for grip in grips)]
 
@@ -191,7 +191,7 @@ def step_inputs(config: VLAConfig, tokens: TokenIds, g: torch.Generator) -> Tens
 
 
 def number_inputs(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Ordinary values, and the edges: outside [-1, 1], no rotation, w of -1, a gripper at 0.5, runs of no-ops."""
+    """Ordinary values and edge cases: outside [-1, 1], no rotation, w of -1, a gripper at 0.5, runs of no-ops."""
     actions = np.concatenate([rng.uniform(-1.2, 1.2, (12, 7)), np.linspace(-1, 1, 14).reshape(2, 7)])
     quaternions = rng.normal(size=(8, 4))
     quaternions /= np.linalg.norm(quaternions, axis=1, keepdims=True)
@@ -204,7 +204,7 @@ def number_inputs(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def make(folder: Path, config: VLAConfig = CONFIG) -> None:
-    """Write the whole set: what needs no model, the checkpoint, and what needs it."""
+    """Write the whole set: files without a model, the checkpoint, and files that need it."""
     make_parts(folder)
     g = torch.Generator().manual_seed(7)
     model, statistics = random_model(config, g), random_statistics(g)
@@ -216,46 +216,46 @@ def make(folder: Path, config: VLAConfig = CONFIG) -> None:
         kind="lightvla",
         dtype=torch.bfloat16,
     )
-    make_queries(folder, checkpoint.load_subject(folder / checkpoint.NAME), config)
+    make_queries(folder, checkpoint.load_tested(folder / checkpoint.NAME), config)
 
 
 def make_parts(folder: Path) -> None:
-    """The pruner alone, the picture and the arithmetic."""
+    """Files of the pruner alone, the image preparation and the arithmetic."""
     for name, sizes, seed in (("small", (1, 8, 5, 16), 11), ("batch2", (2, 12, 7, 12), 23)):
         tensors = first_clear(
-            lambda g, sizes=sizes: complete(pruner_inputs(*sizes, g), pruner.answers),
+            lambda g, sizes=sizes: complete(pruner_inputs(*sizes, g), pruner.computed),
             lambda t: [margin(t["eval.score"]), margin(t["train.noisy_score"])],
             seed,
         )
         store(folder / f"pruner_{name}.safetensors", tensors)
 
     frame = {"img0.raw": random_images(1, 44, torch.Generator().manual_seed(31))[0].numpy()}
-    np.savez_compressed(folder / "image_pipeline.npz", **complete(frame, lambda f: pictures.answers(f, size=40)))
-    np.savez_compressed(folder / "utils.npz", **complete(number_inputs(np.random.default_rng(41)), numbers.answers))
+    np.savez_compressed(folder / "image_pipeline.npz", **complete(frame, lambda f: images.computed(f, size=40)))
+    np.savez_compressed(folder / "utils.npz", **complete(number_inputs(np.random.default_rng(41)), numbers.computed))
 
 
-def make_queries(folder: Path, subject: TestedModel, config: VLAConfig) -> None:
+def make_queries(folder: Path, tested: TestedModel, config: VLAConfig) -> None:
     """Two queries and a training step through the whole model."""
     for case, length, with_space, seed in (("a", 12, False, 100), ("b", 14, True, 200)):
         tensors = first_clear(
-            lambda g, n=length, s=with_space: complete(query_inputs(config, n, s, g), lambda f: evaluation.answers(subject, f)),
-            lambda t: query_margins(subject, t),
+            lambda g, n=length, s=with_space: complete(query_inputs(config, n, s, g), lambda f: evaluation.computed(tested, f)),
+            lambda t: query_margins(tested, t),
             seed,
         )
         store(folder / f"e2e_eval_{case}.safetensors", tensors)
     tensors = first_clear(
-        lambda g: complete(step_inputs(config, subject.text_tokens, g), lambda f: training.answers(subject, f, GRADIENTS)),
+        lambda g: complete(step_inputs(config, tested.text_tokens, g), lambda f: training.computed(tested, f, GRADIENTS)),
         lambda t: [margin(t["light.score"] + t["noise"] * t["noise_scale"].item())],
         300,
     )
     store(folder / "e2e_train.safetensors", tensors)
 
 
-def tried(folder: Path) -> None:
-    """This code must pass on a folder of fixtures, or nothing is written."""
-    verdict = verify(folder)
-    typer.echo(f"{folder}: {counts(verdict.rows)}", err=True)
-    if not verdict.passed:
+def check(folder: Path) -> None:
+    """Exit where this code does not reproduce a folder of fixtures."""
+    report = verify(folder)
+    typer.echo(f"{folder}: {counts(report.rows)}", err=True)
+    if not report.passed:
         sys.exit(f"error: this code does not reproduce {folder}\n  fix: vla-bench verify --fixtures {folder}")
 
 
@@ -264,17 +264,17 @@ def main(
     out: Annotated[Path, typer.Option(help="Where to put the set.")] = GOLDEN,
 ):
     if against is not None:
-        tried(against)
+        check(against)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "golden"
         folder.mkdir()
         make(folder)
-        tried(folder)
+        check(folder)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         if size > MOST_BYTES:
-            sys.exit(f"error: the set takes {size} bytes, {MOST_BYTES} may ship")
+            sys.exit(f"error: the set takes {size} bytes, at most {MOST_BYTES} are bundled")
         shutil.rmtree(out, ignore_errors=True)
-        # Without its mode: safetensors writes for the owner alone, and an installed package is read by others.
+        # Without file modes: safetensors writes files that only the owner can read.
         shutil.copytree(folder, out, copy_function=shutil.copyfile)
     typer.echo(f"{out}: {size} bytes")
 

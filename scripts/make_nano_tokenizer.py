@@ -2,7 +2,7 @@
 
     python scripts/make_nano_tokenizer.py
 
-Ids move when a word is added: a nano checkpoint goes with the file that it was trained with, of which it holds a copy.
+Adding a word changes the ids: a nano checkpoint needs the file that it was trained with, and has a copy of it.
 """
 
 from vla_bench.model.tokenizer import NANO_TOKENIZER, build_nano_tokenizer

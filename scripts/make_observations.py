@@ -1,4 +1,4 @@
-"""Write the recorded observations that `vla-bench agree` looks at: queries in a row of one demonstration of some tasks.
+"""Write the bundled observations of `vla-bench agree`: consecutive queries of one demonstration of some tasks.
 
 python scripts/make_observations.py DEMOS
 """

@@ -1,4 +1,4 @@
-"""Draw the success rates of pruners at about one number of kept tokens, from the committed results: the picture in the README.
+"""Plot success rates of pruners at about one number of kept tokens, from the committed results: the figure in the README.
 
     python scripts/plot_pruners.py --suite spatial --out docs/pruners-spatial.png
 

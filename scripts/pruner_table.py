@@ -1,10 +1,10 @@
-"""Every pruner on nano-oft at one number of image tokens, beside the models that were trained with theirs, and on nano-lightvla.
+"""Evaluate every pruner on nano-oft at one number of image tokens, the models trained with a pruner, and some on nano-lightvla.
 
     python scripts/pruner_table.py --keep 10 --runs results/runs/pruners --out results/pruners
 
-A method is one `vla-bench eval` a suite, so the same command goes on where it was stopped.  Under OUT are a compact JSON of every
-run, SUITE/METHOD.json, and the tables, SUITE.md, as `vla-bench compare` writes them with the dense model as their base.  A JSON
-that is there is taken as it is: a part of a longer run (vla-bench keep --suite --init-states) need not be run again.
+A method is one `vla-bench eval` a suite, so the same command resumes.  OUT gets the summary of every run, SUITE/METHOD.json, and
+the tables SUITE.md that `vla-bench compare` writes with the dense model as baseline.  An existing summary is used as it is: a
+part of a longer run (vla-bench keep --suite --init-states) need not be run again.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ MODELS = {
     "lightvla-star-vision": "nano-lightvla-star-vision",
     "lightvla-star-llm1": "nano-lightvla-star-llm1",
 }
-ON_LIGHTVLA = {  # other tokens for the weights that have learnt to do with few: what LightVLA's choice is worth
+ON_LIGHTVLA = {  # other selections for the weights that were trained with few tokens: the value of LightVLA's selection
     "random-on-lightvla": "random(keep={keep})",
     "score-lightvla-on-lightvla": "score-lightvla(keep={keep})",
 }
 
 
 def main(
-    keep: Annotated[int, typer.Option(help="Image tokens of both cameras: what nano-lightvla keeps, rounded.")],
+    keep: Annotated[int, typer.Option(help="Image tokens of both cameras: those that nano-lightvla keeps, rounded.")],
     runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("results/runs/pruners"),
     out: Annotated[Path, typer.Option(help="Folder of the JSON and the tables.")] = Path("results/pruners"),
     suite: Annotated[str, typer.Option(help="Several with commas.")] = "object,spatial",
     tasks: Annotated[str | None, typer.Option(help="As for eval.")] = None,
     init_states: Annotated[str, typer.Option(help="Of every task.")] = "0-9",
-    only: Annotated[str | None, typer.Option(help="Of the methods these, with commas; the first is the base.")] = None,
+    only: Annotated[str | None, typer.Option(help="Only these methods, with commas; the first is the baseline.")] = None,
     assets: Annotated[str, typer.Option(help="As for eval.")] = "primitive",
     workers: Annotated[str, typer.Option(help="As for eval.")] = "auto",
 ) -> None:
     methods = {"none": ["--model", "nano-oft"]}
     methods |= {name: ["--model", model] for name, model in MODELS.items()}
-    # SparseVLM's cuts in the proportions of its smallest budget, 66/30/17; behind the last a merged token joins those that stay.
+    # SparseVLM's cuts in the proportions of its smallest budget, 66/30/17; after the last one a merged token is added.
     cuts = "/".join(str(round((keep - 1) * share / 17)) for share in (66, 30, 17))
     for model, texts in {"nano-oft": PRUNERS, "nano-lightvla": ON_LIGHTVLA}.items():
         methods |= {name: ["--model", model, "--pruner", text.format(keep=keep, cuts=cuts)] for name, text in texts.items()}
@@ -67,7 +67,7 @@ def main(
         for name, options in methods.items():
             run, file = runs / f"{each}-{name}", out / each / f"{name}.json"
             if file.exists():
-                print(f"{file} is there, of: {json.loads(file.read_text())['command']}")
+                print(f"{file} exists, from: {json.loads(file.read_text())['command']}")
             else:
                 vla_bench("eval", "--suite", each, *options, *common, "--out", run)
                 vla_bench("keep", run, file)

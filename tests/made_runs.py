@@ -24,8 +24,8 @@ def episode(init_state=0, status=Status.SUCCESS, **more) -> Episode:
     }
     values |= {"init_hash": "0" * 16 if ended else None, "state_hash": "1" * 16 if ended else None}
     values |= {"steps": 120 if ended else 0, "queries": 15, "attempts": 1 if ended else 2}
-    told = {key: more.pop(key) for key in [*more] if key.endswith(("_mean", "_sd", "_min", "_max"))}
-    values["metrics"] = {"kept_tokens_mean": None, "policy_ms_mean": 0.1} | told
+    metrics = {key: more.pop(key) for key in [*more] if key.endswith(("_mean", "_sd", "_min", "_max"))}
+    values["metrics"] = {"kept_tokens_mean": None, "policy_ms_mean": 0.1} | metrics
     values |= {"wall_s": 3.5, "error": None if ended else {"type": "Crash", "message": "SIGSEGV"}}
     values |= {"started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:00:04+00:00"}
     return Episode(**values | more)

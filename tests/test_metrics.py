@@ -34,16 +34,16 @@ ENTROPY = Metric(
 )
 
 
-def asked(*entropies: float) -> list[QueryRecord]:
+def queries_with(*entropies: float) -> list[QueryRecord]:
     traces = [QueryTrace(measures={"entropy": value}) for value in entropies]
     return [QueryRecord.of(8 * i, (10, 4), 11, {}, 0.5, trace, 2.0) for i, trace in enumerate(traces)]
 
 
 def test_one_declaration_is_enough(monkeypatch, schema, tmp_path):
-    told = [asked(3.0, 5.0), asked(6.0)]
+    by_episode = [queries_with(3.0, 5.0), queries_with(6.0)]
 
     def made(init_state: int) -> Episode:
-        return episode(init_state, queries=len(told[init_state]), **of_episode(told[init_state]))
+        return episode(init_state, queries=len(by_episode[init_state]), **of_episode(by_episode[init_state]))
 
     line = json.loads(made(0).to_json())
     assert not any("entropy" in key for key in line) and "pruner_entropy_mean" not in schemas.schema("episode")["properties"]
@@ -82,7 +82,7 @@ def test_what_is_not_told_is_not_known():
     silent = of_episode([QueryRecord.of(0, None, None, {}, policy_ms=0.25)])
     assert silent["policy_ms_mean"] == 0.25 and silent["kept_tokens_mean"] is silent["gflops_mean"] is None
     assert of_group([(1, silent)])["kept_tokens_sd"] is None and shown([silent]) == []
-    old = {"kept_tokens_mean": 12.0}  # a run of version 0.1 told no spread
+    old = {"kept_tokens_mean": 12.0}  # a run of version 0.1 has no spread
     together = of_group([(5, old), (5, {"kept_tokens_mean": 14.0, "kept_tokens_sd": 1.0})])
     assert together["kept_tokens_mean"] == 13.0 and together["kept_tokens_sd"] is None
     assert [metric.cell(together) for metric in shown([together])] == ["13.0"]

@@ -25,8 +25,8 @@ def test_episodes_and_runs_fit_their_schemas(schema):
 
 
 def test_a_model_s_episode_and_run_fit_their_schemas(schema):
-    told = {"kept_tokens_mean": 40.5, "kept_tokens_min": 38, "kept_tokens_max": 43, "kept_tokens_by_camera": [30.5, 10.0]}
-    each = episode(**told, preprocess_ms_mean=4.2, model_ms_mean=310.0, gflops_mean=2997.0)
+    metrics = {"kept_tokens_mean": 40.5, "kept_tokens_min": 38, "kept_tokens_max": 43, "kept_tokens_by_camera": [30.5, 10.0]}
+    each = episode(**metrics, preprocess_ms_mean=4.2, model_ms_mean=310.0, gflops_mean=2997.0)
     schema("episode", json.loads(each.to_json()))
     assert Episode.from_json(each.to_json()) == each
     schema("run", dataclasses.asdict(run(pruner="lightvla", policy={"checkpoint": SHA, "visual_tokens": 512})))
@@ -117,8 +117,8 @@ def test_episodes_that_ended_in_errors_are_run_again(tmp_path):
     folder = RunFolder(tmp_path / "r", run())
     for each in (episode(0), episode(1, Status.ERROR), episode(2, Status.FAILURE), episode(3, Status.ERROR)):
         folder.add(each)
-    asked_for = [EpisodeKey("object", 3, i) for i in (0, 1, 2)]
-    folder.forget_errors(asked_for)
+    keys = [EpisodeKey("object", 3, i) for i in (0, 1, 2)]
+    folder.forget_errors(keys)
     kept = [0, 2, 3]  # an error that this command does not ask for stays on record
     assert [key.init_state for key in folder.done] == kept == [e.init_state for e in read_episodes(tmp_path / "r")]
     folder.close()

@@ -119,8 +119,8 @@ def test_a_suite_of_ones_own_is_listed_and_run_without_a_line_of_code(own, cli, 
     listed = json.loads(cli("suites", "--format", "json").stdout)
     assert [suite["name"] for suite in listed] == ["spatial", "object", "goal", "long", "kitchen"]
     assert [task["instruction"] for task in listed[-1]["tasks"]][0] == "turn on the stove"
-    asked = ("--suite", "kitchen", "--init-states", "0", "--assets", "primitive", "--workers", "1", "--video", "none")
-    done = cli("eval", "--model", "expert", *asked, "--out", str(tmp_path / "run"), "--format", "json")
+    options = ("--suite", "kitchen", "--init-states", "0", "--assets", "primitive", "--workers", "1", "--video", "none")
+    done = cli("eval", "--model", "expert", *options, "--out", str(tmp_path / "run"), "--format", "json")
     assert done.exit_code == 0 and json.loads(done.stdout)["suites"]["kitchen"]["successes"] == 2, done.stderr
     run = read_run(tmp_path / "run")
     assert run.config["suites"] == {"kitchen": load_suite("kitchen").sha256} and run.suites["kitchen"]["horizon"] == 100

@@ -58,10 +58,10 @@ def test_tokens_have_a_column_where_a_model_kept_some(monkeypatch, capsys):
 
 
 def test_means_weigh_every_query_the_same():
-    """A long episode asks more often than a short one."""
+    """A long episode has more queries than a short one."""
     short, long = (episode(i, queries=q, kept_tokens_mean=k, policy_ms_mean=k) for i, q, k in ((0, 10, 20.0), (1, 30, 40.0)))
-    told = summarise([short, long, episode(2, Status.ERROR, kept_tokens_mean=900.0)]).to_dict()
-    assert told["kept_tokens_mean"] == told["policy_ms_mean"] == 35.0
+    totals = summarise([short, long, episode(2, Status.ERROR, kept_tokens_mean=900.0)]).to_dict()
+    assert totals["kept_tokens_mean"] == totals["policy_ms_mean"] == 35.0
 
 
 def test_prose_is_folded_and_names_stay_whole(monkeypatch, capsys):
@@ -79,5 +79,5 @@ def test_a_narrow_terminal_goes_without_details_and_says_so(monkeypatch, capsys)
         monkeypatch.setenv("COLUMNS", str(width))
         print_table(*table, details=("dino", "siglip"))
         printed = capsys.readouterr()
-        assert ("1234.5" in printed.out, "without dino, siglip" in printed.err) == (whole, not whole)
+        assert ("1234.5" in printed.out, "too narrow for the columns dino, siglip" in printed.err) == (whole, not whole)
         assert "n" * 30 in printed.out and "8023.5" in printed.out

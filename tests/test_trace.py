@@ -41,11 +41,11 @@ def test_an_episode_of_a_hundred_queries_of_512_tokens_stays_small(tmp_path, sch
         queries.append(QueryRecord.of(8 * i, (39, 39), 28, times, 2997.012345, trace, 44.123))
     bare = [QueryRecord.of(q.step, q.kept, q.prompt_tokens, q.stages_ms, q.gflops, None, q.policy_ms) for q in queries]
     sizes = []
-    for name, told in (("traced", queries), ("bare", bare)):
+    for name, expected in (("traced", queries), ("bare", bare)):
         (tmp_path / name).mkdir()
-        write_queries(tmp_path / name, KEY, told)
+        write_queries(tmp_path / name, KEY, expected)
         sizes.append((tmp_path / name / "queries.jsonl").stat().st_size)
-        assert read_queries(tmp_path / name) == {KEY: told}
+        assert read_queries(tmp_path / name) == {KEY: expected}
     assert sizes[0] - sizes[1] < 20_000
     schema("queries", json.loads((tmp_path / "traced" / "queries.jsonl").read_text()))
 
@@ -86,7 +86,7 @@ def test_where_nothing_left_nothing_is_written():
 def test_what_is_no_trace_is_refused(tmp_path, trace):
     query = {"step": 0, "kept": [1], "prompt_tokens": 3, "stages_ms": {}, "gflops": None, "trace": trace}
     (tmp_path / "queries.jsonl").write_text(json.dumps({**KEY._asdict(), "queries": [query]}) + "\n")
-    with pytest.raises(RecordError, match=r"queries.jsonl:1 does not hold"):
+    with pytest.raises(RecordError, match=r"queries.jsonl:1 is not an episode's queries"):
         read_queries(tmp_path)
 
 

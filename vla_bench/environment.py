@@ -1,4 +1,4 @@
-"""Where a run happened: versions, machine, commit.  Reads metadata only; imports nothing heavy."""
+"""The environment of a run: versions, machine, commit.  Reads metadata only; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ OUTCOME_PACKAGES = ("vla-bench", "mujoco", "robosuite", "hf-libero")
 
 
 def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str | None]:
-    found = {}
+    """Installed versions; None for a package that is missing."""
+    installed = {}
     for package in packages:
         try:
-            found[package] = importlib.metadata.version(package)
+            installed[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = None
-    return found
+            installed[package] = None
+    return installed
 
 
 def cpu_name() -> str:
@@ -69,6 +70,7 @@ def available_memory() -> int | None:
 
 
 def describe() -> dict[str, object]:
+    """The environment as `run.json` records it."""
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",

@@ -1,4 +1,4 @@
-"""One exception base.  A message says what happened and with which value; `fix` is the command that mends it."""
+"""The base class of all errors.  A message says what happened and with which value; `fix` is the command that mends it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ExitCode:
     NOT_COMPARABLE = 4
     ERROR_BUDGET = 5
     STARTUP = 6
-    INTERNAL = 70  # an exception that is nobody's but ours: never to be taken for a verdict
+    INTERNAL = 70  # an exception that is a bug of vla-bench: not a result
     INTERRUPTED = 130
 
 
@@ -39,7 +39,7 @@ class UsageError(VlaBenchError):
 
 
 class SuiteError(UsageError):
-    """A suite file that cannot be read, or a suite or task that does not exist."""
+    """A suite file that cannot be read, or an unknown suite or task."""
 
 
 class AssetError(VlaBenchError):
@@ -51,7 +51,7 @@ class WorldError(VlaBenchError):
 
 
 class ModelError(VlaBenchError):
-    """A model that cannot answer: a wrong input, a number that is not finite, no memory left."""
+    """A model that cannot be queried: a wrong input, a number that is not finite, no memory left."""
 
 
 class CheckpointError(ModelError):
@@ -59,7 +59,7 @@ class CheckpointError(ModelError):
 
 
 class MeasureError(VlaBenchError):
-    """A measurement that cannot be true: work left out of a time, or more done than the device can do."""
+    """An impossible measurement: work missing from a time, or a rate above the device's peak."""
 
 
 class RecordError(VlaBenchError):
@@ -82,5 +82,5 @@ def nearest(value: str, known: list[str]) -> str:
     """' Did you mean "x"?' when `value` is close to a known name, else the empty string."""
     from difflib import get_close_matches
 
-    found = get_close_matches(value, known, n=1, cutoff=0.5)
-    return f' Did you mean "{found[0]}"?' if found else ""
+    matches = get_close_matches(value, known, n=1, cutoff=0.5)
+    return f' Did you mean "{matches[0]}"?' if matches else ""

@@ -1,4 +1,4 @@
-"""A folder of results while a command fills it: one writer, one configuration, resumed by the same command."""
+"""The output folder of a command: one writer, one configuration, resumed by the same command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ERRORS = "errors.log"
 
 
 class OutputFolder:
-    """Makes the folder where there is none, and holds its lock until `close`.  Raises RecordError."""
+    """Creates the folder if needed, and holds its lock until `close`.  Raises RecordError."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -29,7 +29,7 @@ class OutputFolder:
             raise RecordError(f"cannot use folder {self.path}: {error.strerror}", f"df -h {self.path.parent}") from error
 
     def set_aside(self) -> Path:
-        """Rename the folder and begin an empty one: starting over loses nothing.  Returns the renamed one; raises RecordError."""
+        """Rename the folder to NAME.old1, .old2, ..., and create an empty one.  Returns the renamed one; raises RecordError."""
         number = 1
         while (aside := self.path.with_name(f"{self.path.name}.old{number}")).exists():
             number += 1
@@ -42,17 +42,17 @@ class OutputFolder:
         return aside
 
     def refuse_other(self, what: str, before: dict, now: dict, fix: str) -> None:
-        """Raise NotComparableError, with what differs, unless the configuration `now` is the one recorded `before`.
+        """Raise NotComparableError with the differences, unless the configuration `now` equals the recorded `before`.
 
-        what: what the folder holds, as in "a run".
+        what: content of the folder, as "a run".
         """
-        now = json.loads(json.dumps(now))  # as it would be read back
+        now = json.loads(json.dumps(now))  # as it is read back from JSON
         if before != now:
             lines = "\n".join(differences(before, now))
             raise NotComparableError(f"{self.path} holds {what} of another configuration:\n{lines}", fix)
 
     def log_error(self, text: str) -> None:
-        """Full traces of what went wrong, for whoever looks into it."""
+        """Append a full error trace to errors.log."""
         append_line(self.path / ERRORS, text.rstrip())
 
     def write_text(self, name: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""One writer a folder."""
+"""Folder locks: one writer a folder."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from vla_bench.errors import RecordError
 
 
 def lock(path: Path) -> int | None:
-    """An exclusive lock on a folder, which the system drops when its holder dies; None where there is no such thing.
+    """An exclusive lock on a folder, released by the system when the process dies; None on Windows.
 
-    Raises RecordError where another process has it.
+    Raises RecordError where another process holds it.
     """
     if sys.platform == "win32":
         return None

@@ -1,6 +1,6 @@
-"""Every number that is told of a query, declared once: where it is from, and what is made of it for episodes, groups and tables.
+"""The metrics of a query, declared once: source, unit, and aggregation over episodes, groups and tables.
 
-A metric more is one entry in `METRICS`: the journal, `episodes.jsonl`, its JSON Schema, the totals of a run, the result table,
+A new metric is one entry in `METRICS`: the journal, `episodes.jsonl`, its JSON Schema, the totals of a run, the result table,
 `compare` and docs/results-format.md follow.
 """
 
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vla_bench.queries import QueryRecord
 
-Values = Mapping[str, float | None]  # by key, such as "kept_tokens_mean"; unknown is None or not there
+Values = Mapping[str, float | None]  # by key, such as "kept_tokens_mean"; unknown is None or absent
 
 
 class Statistic(str, Enum):
-    """What is made of many queries' values.  SD is that of the population: of exactly these queries."""
+    """Aggregation of many queries' values.  SD is the population's (divided by n)."""
 
     MEAN = "mean"
     SD = "sd"
@@ -36,12 +36,13 @@ class Metric:
 
     name: its JSON keys are `name_mean`, `name_sd`, ...
     unit, about: for schema and docs.
-    of: a query's value, None where the policy did not tell.
-    episode: what is written into an episode's line.  group: what is told of many episodes, over all their queries.
-    column: its heading in tables, None for no column.  shown with `digits` behind the point, one where it is above 100.
+    of: a query's value, None where the policy did not report it.
+    episode: statistics in an episode's line.  group: statistics of many episodes, over all their queries.
+    column: its heading in tables, None for no column.
+    digits: decimals in tables, at most one above 100.
     beside: it has a column only where this other metric has a value.
     compared: it has a column in `compare`, too.
-    decimals: what JSON rounds to, None for not at all.
+    decimals: rounding in JSON, None for none.
     """
 
     name: str
@@ -97,15 +98,15 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "policy_ms",
         "ms",
-        "a query's share of the time that its batch took in the policy; no benchmark",
+        "a query's share of its batch's time in the policy; not a benchmark",
         lambda query: query.policy_ms,
         column="ms",
         beside="kept_tokens",
     ),
-    Metric("preprocess_ms", "ms", "preparing pictures and words, before the model", lambda query: query.preprocess_ms),
+    Metric("preprocess_ms", "ms", "preparing images and prompt, before the model", lambda query: query.preprocess_ms),
     Metric("model_ms", "ms", "all stages of the model together", lambda query: query.model_ms),
     Metric("vision_ms", "ms", "both vision towers and the projector", _stage("vision")),
-    Metric("prune_ms", "ms", "the pruner, with the attention that it asks for", _stage("prune")),
+    Metric("prune_ms", "ms", "the pruner, with the attention that it requests", _stage("prune")),
     Metric("decoder_ms", "ms", "the decoder's layers", _stage("decoder")),
     Metric("head_ms", "ms", "the action head", _stage("head")),
 )
@@ -176,7 +177,7 @@ def _statistic(statistic: Statistic, values: Sequence[float]) -> float | None:
 
 
 def _pooled(metric: Metric, statistic: Statistic, episodes: Sequence[tuple[int, Values]]) -> float | None:
-    """A statistic over all queries, from those of the episodes; None where an episode with queries lacks what it takes."""
+    """A statistic over all queries, from those of the episodes; None where an episode lacks the statistics that it needs."""
     means = [
         (queries, values[metric.key(MEAN)], values) for queries, values in episodes if values.get(metric.key(MEAN)) is not None
     ]

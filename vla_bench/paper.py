@@ -1,4 +1,4 @@
-"""The tables of the LightVLA paper (arXiv 2509.12594), read from `results/paper/*.csv`: a published number stands there alone.
+"""The tables of the LightVLA paper (arXiv 2509.12594), read from `results/paper/*.csv`, the only place for published numbers.
 
 Success is in percent, of 500 episodes a suite on LIBERO's own assets.  `results/paper/README.md` says where the tables
 contradict each other.
@@ -17,8 +17,8 @@ from typing import NamedTuple, TypeVar
 from vla_bench.errors import RecordError
 
 SUITES = ("spatial", "object", "goal", "long")
-# Our pruners whose tokens and TFLOPs of Table II are a setting that can be counted.  SparseVLM's and VLA-Cache's "100 (max.)" are
-# none: the one keeps fewer tokens in each stage, the other reuses tokens and drops none.
+# Our pruners whose tokens and TFLOPs in Table II describe a setting that can be counted.  "100 (max.)" of SparseVLM and VLA-Cache
+# does not: SparseVLM keeps fewer tokens in each stage, VLA-Cache reuses tokens and drops none.
 METHODS = {"none": "OpenVLA-OFT", "lightvla": "LightVLA", "fastv": "FastV", "flashvla-ics": "FlashVLA", "spvla": "SP-VLA"}
 
 Record = TypeVar("Record")
@@ -78,7 +78,7 @@ class NoiseRow:
 
 @dataclass(frozen=True)
 class KeptRow:
-    """Table IV.  tokens: k, 2k or 0.9k, k being as many as LightVLA keeps."""
+    """Table IV.  tokens: k, 2k or 0.9k, where k is LightVLA's number."""
 
     tokens: str
     success: dict[str, float]
@@ -87,7 +87,7 @@ class KeptRow:
 
 @dataclass(frozen=True)
 class PositionRow:
-    """Table V.  position: where the tokens are dropped, as the paper calls it."""
+    """Table V.  position: pruning site, in the paper's words."""
 
     method: str
     position: str
@@ -129,7 +129,7 @@ def table5() -> dict[tuple[str, str], PositionRow]:
 
 
 def published_cost(pruner: str) -> PublishedCost | None:
-    """What Table II has for one of our pruners; None where it has nothing that ours can stand beside."""
+    """Table II's numbers for one of our pruners; None where it has none that can be compared."""
     if pruner not in METHODS:
         return None
     row = table2()[METHODS[pruner]]
@@ -144,7 +144,7 @@ def paper_dir() -> Path:
 
 
 def _rows(name: str, make: Callable[[Mapping[str, str]], Record]) -> list[Record]:
-    """The rows of one CSV.  Raises RecordError, which names file and line."""
+    """The rows of one CSV.  Raises RecordError with file and line."""
     path, rows = paper_dir() / f"{name}.csv", []
     try:
         with open(path, encoding="utf-8", newline="") as file:

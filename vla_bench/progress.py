@@ -1,4 +1,4 @@
-"""How far a long work is, on standard error: a bar on a terminal, one line a minute elsewhere."""
+"""Progress of a long command on standard error: a bar on a terminal, one line a minute elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LINE_EVERY_S = 60.0
 
 
 class Bar:
-    """Counts from what was done before to `total`, in things of one `unit`."""
+    """Counts from the number done before to `total`, in units such as "episodes"."""
 
     def __init__(self, unit: str):
         self._unit = unit
@@ -28,13 +28,13 @@ class Bar:
             self._task = self._bar.add_task("", total=total, completed=done, text="")
             self._bar.start()
 
-    def moved(self, done: int, text: str) -> None:
-        """Show `done` and `text`, the pace and the time left."""
+    def update(self, done: int, text: str) -> None:
+        """Show `done`, `text`, the rate per hour and the time left."""
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, text=f"{text}, {self._pace(done)}")
+            self._bar.update(self._task, completed=done, text=f"{text}, {self._rate(done)}")
         elif time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._last_line = time.monotonic()
-            self.say(f"{done}/{self._total}  {text}, {self._pace(done)}")
+            self.say(f"{done}/{self._total}  {text}, {self._rate(done)}")
 
     def end(self) -> None:
         if self._bar is not None:
@@ -44,7 +44,7 @@ class Bar:
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def _pace(self, done: int) -> str:
+    def _rate(self, done: int) -> str:
         elapsed = time.monotonic() - self._started
         rate = (done - self._before) / elapsed if elapsed > 0 else 0.0
         left = f"{(self._total - done) / rate / 60:.0f} min left" if rate > 0 else "?"

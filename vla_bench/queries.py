@@ -1,7 +1,7 @@
-"""What a model did at every query: `queries.jsonl` of a run folder, one line per episode.
+"""The record of every query: `queries.jsonl` of a run folder, one line per episode.
 
-The line is written before the episode's own, so that a recorded episode always has it.  An episode that was cut off or run
-again leaves an earlier line behind; the last one of an episode counts.  A policy that reports nothing writes no file.
+The line is written before the episode's own, so that a recorded episode always has it.  An interrupted or repeated
+episode leaves an earlier line; the last one of an episode counts.  A policy that reports nothing writes no file.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from vla_bench.records import EpisodeKey, append_line
 from vla_bench.trace import QueryTrace
 
 FILE = "queries.jsonl"
-PREPROCESS = "preprocess"  # the one stage that is not the model's
+PREPROCESS = "preprocess"  # the only stage outside the model
 
 
 @dataclass(frozen=True)
 class QueryRecord:
-    """What a policy told about one query.
+    """What a policy reported about one query.
 
-    step: control step after settling at which it was asked.
-    kept: image tokens of each camera left at the end of the decoder; None for a policy without image tokens.
+    step: control step of the query, after settling.
+    kept: image tokens of each camera at the end of the decoder; None for a policy without image tokens.
     prompt_tokens: length of the instruction as the model read it.
     stages_ms: this query's share of its batch's time by stage, in milliseconds.
-    gflops: what it cost in the scope `model`; None where that cannot be counted.
-    trace: what its pass did to the image tokens; None where the policy does not tell, and in runs of version 0.1.
-    policy_ms: its share of the time that its batch took in the policy, in milliseconds.
+    gflops: cost in the scope `model`; None where that cannot be counted.
+    trace: image tokens at each pruning site; None where the policy does not report it, and in runs of version 0.1.
+    policy_ms: its share of its batch's time in the policy, in milliseconds.
     """
 
     step: int
@@ -52,23 +52,23 @@ class QueryRecord:
         trace: QueryTrace | None = None,
         policy_ms: float | None = None,
     ) -> QueryRecord:
-        """Plain numbers from whatever the policy counts with.  Raises ValueError for counts and times that cannot be."""
+        """From numbers of any type.  Raises ValueError for impossible counts and times."""
         kept = None if kept is None else tuple(int(k) for k in kept)
         prompt_tokens = None if prompt_tokens is None else int(prompt_tokens)
         if kept == () or any(count < 0 for count in (*(kept or ()), prompt_tokens or 0)):
-            raise ValueError(f"token counts that cannot be: kept {kept}, prompt {prompt_tokens}")
+            raise ValueError(f"impossible token counts: kept {kept}, prompt {prompt_tokens}")
         times = {stage: round(float(ms), 3) for stage, ms in stages_ms.items()}
         policy_ms = None if policy_ms is None else round(float(policy_ms), 3)
         if not all(math.isfinite(ms) and ms >= 0 for ms in (*times.values(), policy_ms or 0.0)):
-            raise ValueError(f"times that cannot be: {times}, in all {policy_ms}")
+            raise ValueError(f"impossible times: {times}, in all {policy_ms}")
         if gflops is not None and not (math.isfinite(gflops) and gflops >= 0):
-            raise ValueError(f"a cost that cannot be: {gflops} GFLOP")
+            raise ValueError(f"an impossible cost: {gflops} GFLOP")
         gflops = None if gflops is None else round(float(gflops), 6)
         return cls(int(step), kept, prompt_tokens, times, gflops, trace, policy_ms)
 
     @property
     def reported(self) -> bool:
-        """Whether the policy told anything at all."""
+        """Whether the policy reported anything."""
         return self.kept is not None or self.prompt_tokens is not None or bool(self.stages_ms)
 
     @property
@@ -96,12 +96,12 @@ class QueryRecord:
     def from_dict(cls, table: Mapping) -> QueryRecord:
         """The inverse of `to_dict`.  Raises KeyError, TypeError or ValueError."""
         trace = None if table.get("trace") is None else QueryTrace.from_dict(table["trace"])
-        told = (table[name] for name in ("step", "kept", "prompt_tokens", "stages_ms"))
-        return cls.of(*told, table.get("gflops"), trace, table.get("policy_ms"))
+        required = (table[name] for name in ("step", "kept", "prompt_tokens", "stages_ms"))
+        return cls.of(*required, table.get("gflops"), trace, table.get("policy_ms"))
 
 
 def write_queries(folder: Path, key: EpisodeKey, queries: Sequence[QueryRecord]) -> None:
-    """Append the episode's line, if the policy told anything.  Raises RecordError."""
+    """Append the episode's line, if the policy reported anything.  Raises RecordError."""
     if any(query.reported for query in queries):
         line = {**key._asdict(), "queries": [query.to_dict() for query in queries]}
         append_line(folder / FILE, json.dumps(line, allow_nan=False, separators=(",", ":")))
@@ -110,9 +110,9 @@ def write_queries(folder: Path, key: EpisodeKey, queries: Sequence[QueryRecord])
 def read_queries(folder: Path) -> dict[EpisodeKey, list[QueryRecord]]:
     """The queries of every episode that has a line, finished or not: `read_episodes` says which are.  Raises RecordError."""
     path = folder / FILE
-    found: dict[EpisodeKey, list[QueryRecord]] = {}
+    by_episode: dict[EpisodeKey, list[QueryRecord]] = {}
     if not path.exists():
-        return found
+        return by_episode
     for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
         if not line.strip():
             continue
@@ -122,9 +122,9 @@ def read_queries(folder: Path) -> dict[EpisodeKey, list[QueryRecord]]:
             continue  # the half line of a crash: its episode was never finished
         try:
             key = EpisodeKey(*(table[name] for name in EpisodeKey._fields))
-            found[key] = [QueryRecord.from_dict(query) for query in table["queries"]]
+            by_episode[key] = [QueryRecord.from_dict(query) for query in table["queries"]]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RecordError(
-                f"{path}:{number} does not hold an episode's queries: {error!r}", f"vla-bench eval --fresh --out {folder} ..."
+                f"{path}:{number} is not an episode's queries: {error!r}", f"vla-bench eval --fresh --out {folder} ..."
             ) from error
-    return found
+    return by_episode

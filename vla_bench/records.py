@@ -2,11 +2,11 @@
 
 A run folder holds
 
-    run.json        what was asked, of what, with what; status started | complete | interrupted
+    run.json        command, configuration, suites, environment; status started | complete | interrupted
     episodes.jsonl  append-only, one line per finished episode: the only source of truth
-    queries.jsonl   what a model did at every query of an episode (`vla_bench.queries`)
+    queries.jsonl   the queries of every episode (`vla_bench.queries`)
     actions/        the actions of every episode, for `replay` and for videos
-    videos/         recordings and their poster pictures
+    videos/         recordings and their poster images
 
 Aggregates are never stored here: they are recomputed from the episodes.
 """
@@ -37,7 +37,7 @@ class Status(str, Enum):
 
 
 class EpisodeKey(NamedTuple):
-    """What makes an episode the same episode in another run.  `suite` is its short name."""
+    """Identity of an episode: equal keys are paired in comparisons.  `suite` is its short name."""
 
     suite: str
     task_id: int
@@ -95,7 +95,7 @@ def config_hash(config: dict) -> str:
 
 @dataclass
 class Run:
-    """`run.json`.  `config` is what decides the outcome of an episode; the rest says where and when it ran."""
+    """`run.json`.  `config` has everything that decides an episode's outcome; the rest says where and when it ran."""
 
     run_id: str
     created: str
@@ -114,17 +114,17 @@ class Run:
 
 
 def make_room(path: Path | None) -> None:
-    """The folder of a file that is to be written: before anything is measured that could be lost.  Raises RecordError."""
+    """Create the folder of an output file, before anything is measured.  Raises RecordError."""
     if path is None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RecordError(f"cannot make {path.parent}: {error.strerror}", f"ls -ld {path.parent}") from error
+        raise RecordError(f"cannot create {path.parent}: {error.strerror}", f"ls -ld {path.parent}") from error
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` in one step: a reader sees the old text or the new one, whatever happens meanwhile."""
+    """Replace `path` in one step: a reader sees the old text or the new one, also after a crash.  Raises RecordError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(temporary, "w", encoding="utf-8") as file:
@@ -158,7 +158,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def read_episodes(folder: Path) -> Iterator[Episode]:
-    """The finished episodes of a run, in the order in which they ended; each key once."""
+    """The finished episodes of a run, in the order in which they ended; each key once.  Raises RecordError."""
     path = folder / "episodes.jsonl"
     if not path.exists():
         return
@@ -181,7 +181,7 @@ def read_episodes(folder: Path) -> Iterator[Episode]:
 
 
 def read_run(folder: Path) -> Run | None:
-    """`run.json` of a folder, or None where there is none."""
+    """`run.json` of a folder, or None where there is none.  Raises RecordError."""
     path = folder / "run.json"
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
@@ -209,7 +209,7 @@ def actions_file(folder: Path, key: EpisodeKey) -> Path:
 
 
 def write_actions(folder: Path, key: EpisodeKey, actions) -> None:
-    """Keep the actions (T, 7) of an episode, float64: replaying them repeats it bit for bit."""
+    """Write the actions (T, 7) of an episode as float64: replaying them repeats it bit for bit.  Raises RecordError."""
     import numpy as np
 
     path = actions_file(folder, key)
@@ -234,5 +234,5 @@ def read_actions(folder: Path, key: EpisodeKey):
     except (OSError, ValueError) as error:
         raise RecordError(f"no recorded actions of episode {key} in {folder}: {error}") from error
     if actions.ndim != 2 or actions.shape[1] != 7:
-        raise RecordError(f"{path} does not hold actions: shape {actions.shape}")
+        raise RecordError(f"{path} has no actions: shape {actions.shape}")
     return actions

@@ -1,4 +1,4 @@
-"""JSON Schemas of what vla-bench writes: the files of `schema/`, filled up with what is declared elsewhere."""
+"""JSON Schemas of the files that vla-bench writes: `schema/`, completed with the metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as long-running commands take them, and workers that do not outlive the process they work for."""
+"""Handling of Ctrl-C and SIGTERM in long-running commands, and workers that die with their parent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def on_ending(act: Callable[[], None]) -> Iterator[None]:
-    """Call `act` at each of these signals while inside, instead of dying; outside the main thread, leave them alone."""
+    """Call `act` at each of these signals while inside, instead of exiting; does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -26,8 +26,8 @@ def on_ending(act: Callable[[], None]) -> Iterator[None]:
 
 
 def serve_parent() -> None:
-    """Ctrl-C and SIGTERM, which reach a whole group of processes, are the parent's to answer: it lets its workers finish.
-    A parent that is killed must not leave its simulators behind (Linux: PR_SET_PDEATHSIG)."""
+    """In a worker: ignore Ctrl-C and SIGTERM, which reach the whole process group; the parent lets its workers finish.
+    When the parent is killed, the worker is, too (Linux: PR_SET_PDEATHSIG)."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":

@@ -12,7 +12,7 @@ Z95 = 1.959963984540054  # two-sided 95 % point of the normal distribution
 
 @dataclass(frozen=True)
 class Rate:
-    """A success rate with its company.  `rate` and the bounds are fractions; all three are None when n is 0."""
+    """A success rate with n and its interval.  `rate` and the bounds are fractions; all three are None when n is 0."""
 
     successes: int
     n: int
@@ -46,7 +46,7 @@ def _score_interval(successes: int, n: int, z: float) -> tuple[float, float, flo
 def mcnemar(lost: int, gained: int) -> float:
     """Two-sided exact p of paired outcomes: `lost` pairs that only the first won, `gained` that only the second did.
 
-    Under no difference each such pair is a fair coin (McNemar 1947); pairs that agree say nothing.
+    Without a difference each such pair is a fair coin flip (McNemar 1947); pairs that agree are not used.
     """
     return min(1.0, 2 * mcnemar_drop(max(lost, gained), min(lost, gained)))
 
@@ -120,10 +120,10 @@ def smallest_drop(pairs: int, gained: int, alpha: float = 0.05, power: float = 0
     return high
 
 
-def holm(found: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float]) -> list[float]:
     """p values of one family of tests, adjusted for their number (Holm 1979), in the order given."""
-    adjusted, least = [0.0] * len(found), 0.0
-    for rank, index in enumerate(sorted(range(len(found)), key=found.__getitem__)):
-        least = max(least, min(1.0, (len(found) - rank) * found[index]))
+    adjusted, least = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = least
     return adjusted

@@ -1,7 +1,7 @@
 """Suites and tasks: data read from `suites/*.toml`, whose hash goes into every result.
 
-Another suite is another file in that folder, or in a folder of your own that the environment variable VLA_BENCH_SUITES names.
-`about.toml` beside them says what is no part of a protocol, see `About`.
+A new suite is a new file in that folder, or in a folder of your own in the environment variable VLA_BENCH_SUITES.
+`about.toml` in the same folder has what is not part of the protocol, see `About`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover - Python 3.10
     import tomli as tomllib
 
-FOLDER = "VLA_BENCH_SUITES"  # environment variable: a folder of suites beside ours
+FOLDER = "VLA_BENCH_SUITES"  # environment variable: a folder of additional suites
 ABOUT = "about.toml"
 ALL = "all"
 NAME = re.compile(r"[A-Za-z0-9][\w-]*")
@@ -51,10 +51,10 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class About:
-    """What does not decide how an episode ends, and may be left out.
+    """Properties of a suite that do not change its episodes; all optional.
 
     order: place among the suites; those without one come last, by name.
-    aliases: other names that it is known by.
+    aliases: other names, accepted in hints of errors only.
     prompt_tokens: mean length of the instructions with Llama's tokenizer.
     """
 
@@ -114,22 +114,22 @@ def suite_files() -> dict[str, Path]:
         folders.append(Path(own).expanduser())
         if not folders[1].is_dir():
             raise SuiteError(f"{FOLDER} names {own}, which is no folder", f"unset {FOLDER}")
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for folder in folders:
         for path in sorted(folder.glob("*.toml")):
             if path.name == ABOUT:
                 continue
             if NAME.fullmatch(path.stem) is None or path.stem == ALL:
                 raise SuiteError(f'{path}: "{path.stem}" cannot be the name of a suite', f"mv {path} {folder / 'mine.toml'}")
-            if path.stem in found:
-                raise SuiteError(f"two files of one name: {found[path.stem]} and {path}", f"mv {path} {folder / 'mine.toml'}")
-            found[path.stem] = path
+            if path.stem in files:
+                raise SuiteError(f"two files of one name: {files[path.stem]} and {path}", f"mv {path} {folder / 'mine.toml'}")
+            files[path.stem] = path
     orders = {name: about.order for folder in folders for name, about in read_about(folder).items()}
-    return dict(sorted(found.items(), key=lambda item: (orders.get(item[0]) is None, orders.get(item[0]), item[0])))
+    return dict(sorted(files.items(), key=lambda item: (orders.get(item[0]) is None, orders.get(item[0]), item[0])))
 
 
 def suite_names() -> tuple[str, ...]:
-    """Of all suites there are, in their order."""
+    """Names of all suites, in their order."""
     return tuple(suite_files())
 
 
@@ -175,7 +175,7 @@ def _read_toml(path: Path) -> tuple[bytes, dict]:
 
 
 def load_suite(name: str) -> Suite:
-    """The suite called `name`, as its file is.  Raises SuiteError."""
+    """The suite called `name`.  Raises SuiteError."""
     files = suite_files()
     if name not in files:
         raise _unknown(name, files)
@@ -189,13 +189,13 @@ def load_suite(name: str) -> Suite:
 def load_suites(name: str = ALL) -> list[Suite]:
     """The suites called `name`: one, several as in "object,spatial", or "all" of them; always in the same order."""
     names = suite_names()
-    found = {n: load_suite(n) for n in (names if name == ALL else map(str.strip, name.split(",")))}
-    return [found[n] for n in names if n in found]
+    by_name = {n: load_suite(n) for n in (names if name == ALL else map(str.strip, name.split(",")))}
+    return [by_name[n] for n in names if n in by_name]
 
 
 def _unknown(name: str, files: dict[str, Path]) -> SuiteError:
-    """Other names are accepted in the hint only: one name per thing in commands and results."""
-    about = {suite: found for path in files.values() for suite, found in read_about(path.parent).items()}
-    alias = {alias: suite for suite, found in about.items() for alias in found.aliases}.get(name, name.removeprefix("libero_"))
+    """Aliases are accepted in the hint only: commands and results have one name for a suite."""
+    about = {suite: own for path in files.values() for suite, own in read_about(path.parent).items()}
+    alias = {alias: suite for suite, own in about.items() for alias in own.aliases}.get(name, name.removeprefix("libero_"))
     hint = f' Did you mean "{alias}"?' if alias in files else nearest(name, list(files))
     return SuiteError(f'unknown suite "{name}".{hint} Suites: {", ".join(files)}, {ALL}', "vla-bench suites")

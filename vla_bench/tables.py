@@ -6,8 +6,8 @@ import sys
 from collections.abc import Collection
 
 LEFT = set("suite instruction model kind suites weights pruner acts needs source variant run verdict".split()) | {"unnorm key"}
-PROSE = {"acts", "needs", "source"}  # folded where the terminal is narrow, so that names stay whole
-LEAST_WORDS = 20  # characters below which a cut instruction says nothing
+PROSE = {"acts", "needs", "source"}  # wrapped in a narrow terminal, so that names stay whole
+LEAST_WORDS = 20  # least characters of a shortened instruction
 
 
 def markdown(columns: tuple[str, ...], rows: list[list[str]]) -> str:
@@ -18,9 +18,9 @@ def markdown(columns: tuple[str, ...], rows: list[list[str]]) -> str:
 def print_table(
     columns: tuple[str, ...], rows: list[list[str]], title: str = "", totals: str = "all", details: Collection[str] = ()
 ) -> None:
-    """To standard output; rows whose first or second cell is `totals` are set off.
+    """To standard output; rows whose first or second cell is `totals` are bold.
 
-    details: columns that a narrow terminal goes without.  Nothing else but an instruction is ever cut short.
+    details: columns that are left out in a narrow terminal.  Only instructions are shortened.
     """
     from rich import box
     from rich.console import Console
@@ -28,23 +28,23 @@ def print_table(
 
     console = Console()
     if not console.is_terminal:
-        console = Console(width=200)  # for files and other programs: no folding to a terminal that is not there
+        console = Console(width=200)  # files and pipes: no terminal width to fit
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
     spare = console.width - sum(widths) - 3 * len(columns)
     if spare < 0 and (left_out := [column for column in columns if column in details]):
         for column in left_out:
             columns, rows = without_column(column, columns, rows)
         print_table(columns, rows, title, totals)
-        return print(f"for want of width without {', '.join(left_out)}", file=sys.stderr)
+        return print(f"terminal too narrow for the columns {', '.join(left_out)}", file=sys.stderr)
     if "instruction" in columns and widths[columns.index("instruction")] + spare < LEAST_WORDS:
         return print_table(*without_column("instruction", columns, rows), title, totals)
-    # Numbers that do not fit even so stand closer together, and at last leave it to the terminal to break lines.
+    # Where numbers still do not fit: less padding, and then the terminal breaks lines.
     padding = (0, 1) if spare >= 0 or "instruction" in columns else (0, 0)
     if not {"instruction", *PROSE}.intersection(columns):
         console.width = max(console.width, sum(widths) + 2 * len(columns))
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=padding)
     for column, width in zip(columns, widths, strict=True):
-        # One line a row, however narrow the terminal: instructions are cut short or left out, numbers never.
+        # One line a row in any terminal: instructions are shortened or left out, numbers never.
         most = width + min(spare, 0) if column == "instruction" else None
         side, fit = "left" if column in LEFT else "right", "fold" if column in PROSE else "ellipsis"
         table.add_column(column, justify=side, max_width=most, overflow=fit, no_wrap=column not in PROSE)
@@ -55,6 +55,6 @@ def print_table(
 
 
 def without_column(column: str, columns: tuple[str, ...], rows: list[list[str]]) -> tuple[tuple[str, ...], list[list[str]]]:
-    """Columns and rows as they are but for one."""
+    """Columns and rows without one column."""
     place = columns.index(column)
     return columns[:place] + columns[place + 1 :], [row[:place] + row[place + 1 :] for row in rows]

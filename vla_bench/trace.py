@@ -1,12 +1,12 @@
-"""What one query's pass through the model did to its image tokens, as runs record it.  Needs no torch.
+"""The trace of one query's forward pass: which image tokens went on at each pruning site, as runs record it.  Needs no torch.
 
 In `queries.jsonl` a trace is
 
     {"cuts": [{"site": "before layer 2", "before": 512, "kept": 128}], "kept_patches": ["<base64>", "<base64>"]}
 
-`kept_patches` holds one bit mask a camera (`numpy.packbits`) of the patches that reached the end of the decoder themselves;
-`merged_patches` says the same of tokens that were made of several.  It and the fields `merged` and `reused` of a cut are left out
-where there is nothing to say, and `kept_patches` where every patch reached the end.
+`kept_patches` has one bit mask a camera (`numpy.packbits`) of the patches that reached the end of the decoder unmerged;
+`merged_patches` likewise of merged tokens.  `merged_patches`, `merged` and `reused` are left out where they are empty, and
+`kept_patches` where every patch reached the end.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Cut:
-    """What a pruner let go on at one site, in numbers of one query's image tokens.
+    """Counts of one query's image tokens at one pruning site.
 
     site: as `interface.sites.Site` is printed: "vision output", "LLM input" or "before layer 2".
-    before: tokens that came.  kept: those of them that went on.  merged: tokens made of several, which went on beside them.
-    reused: those that left are still seen by the others, through keys and values of the episode's last query.
+    before: tokens before the site.  kept: those of them that went on.  merged: merged tokens, which also went on.
+    reused: tokens that left are still attended to, with the keys and values of the episode's last query.
     """
 
     site: str
@@ -48,12 +48,12 @@ class Cut:
 
 @dataclass(frozen=True)
 class QueryTrace:
-    """One query's pass.
+    """The trace of one query.
 
-    cuts: at every site where the pruner chose, in the order of the pass; none where every image token went through.
-    kept: of each camera the patches that reached the end of the decoder, as a bit mask (`pack`); None where all did.
-    merged: likewise, where merged tokens stand; None where there are none.
-    measures: numbers that the pruner gave beside its choice, by name.
+    cuts: at every site where the pruner selected, in the order of the pass; none where every image token went through.
+    kept: for each camera a bit mask (`pack`) of the patches that reached the end of the decoder; None where all did.
+    merged: likewise of the places of merged tokens; None where there are none.
+    measures: numbers that the pruner reported with its selection, by name.
     """
 
     cuts: tuple[Cut, ...] = ()
@@ -62,11 +62,11 @@ class QueryTrace:
     measures: Mapping[str, float] = field(default_factory=dict)
 
     def kept_ids(self, cameras: int, patches: int) -> list[list[int]]:
-        """Of each camera, the patches (0 .. patches - 1, row by row) that reached the end."""
+        """For each camera the patches (0 .. patches - 1, row by row) that reached the end."""
         return [list(range(patches)) for _ in range(cameras)] if self.kept is None else [unpack(mask) for mask in self.kept]
 
     def per_camera(self, cameras: int, patches: int) -> tuple[int, ...]:
-        """Image tokens of each camera that reached the end, merged ones with the camera that they stand in."""
+        """Image tokens of each camera that reached the end, merged ones counted with the camera of their place."""
         if self.kept is None:
             return (patches,) * cameras
         masks = zip(*(self.kept, self.merged) if self.merged else (self.kept,), strict=True)
@@ -86,12 +86,12 @@ class QueryTrace:
         masks = [_decoded(table[name]) if name in table else None for name in ("kept_patches", "merged_patches")]
         measures = {str(name): float(value) for name, value in table.get("measures", {}).items()}
         if not all(map(math.isfinite, measures.values())):
-            raise ValueError(f"measures that are no numbers: {measures}")
+            raise ValueError(f"measures that are not finite: {measures}")
         return cls(cuts, *masks, measures)
 
 
 def pack(ids: Iterable[int], patches: int) -> bytes:
-    """Patches of one camera as a bit mask: patch 0 is the highest bit of the first byte, and what fills the last byte is 0."""
+    """Patches of one camera as a bit mask: patch 0 is the highest bit of the first byte; the last byte is padded with 0."""
     size = -(-patches // 8)
     return sum(1 << (8 * size - 1 - patch) for patch in set(ids)).to_bytes(size, "big")
 

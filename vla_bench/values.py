@@ -1,6 +1,6 @@
-"""Closed sets of values that the command line and the library share; those with a method stand beside what they decide.
+"""Closed sets of values that the command line and the library share; those with methods are defined where they are used.
 
-A member is its text, too: `Device.CPU == "cpu"`, printed as `cpu`.  Imports nothing heavy: `--help` lists them.
+A member equals its text: `Device.CPU == "cpu"`, printed as `cpu`.  Imports nothing heavy: `--help` lists them.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Scope(Value):
 
     MODEL: all blocks of the reference, without lm_head, whose logits an L1 policy never reads.
     REFERENCE: with lm_head on every row, as the reference code runs it.
-    EXECUTED: what this code runs: neither lm_head nor the last block of both ViTs; short cuts and padding see `costs.macs`.
+    EXECUTED: what this code runs, without lm_head and the last block of both ViTs; for padding see `costs.macs`.
     """
 
     MODEL = "model"
@@ -66,7 +66,7 @@ class Scope(Value):
 
 
 class Counter(Value):
-    """Who counts FLOPs.
+    """How FLOPs are counted.
 
     CLOSED_FORM: formulas.  TORCH, FVCORE: the real model's operators, watched on the meta device.  ALL: one after another.
     """
@@ -78,8 +78,12 @@ class Counter(Value):
 
 
 class Rule(Value):
-    """DETECT passes unless a drop is established: for every change.  NONINFERIOR passes only where a drop beyond the margin is
-    excluded: for a release.  Silence passes the first and never the second."""
+    """The rule of `gate`.
+
+    DETECT: pass unless a drop is established; for every change.
+    NONINFERIOR: pass only if a drop beyond the margin is excluded; for a release.
+    Without evidence either way DETECT passes and NONINFERIOR does not.
+    """
 
     DETECT = "detect"
     NONINFERIOR = "noninferior"
@@ -93,7 +97,7 @@ class OtherNoise(Value):
 
 
 class OtherTokens(Value):
-    """How many of the pruner's tokens the paper's Table IV keeps: as many again at random, or a tenth less."""
+    """Kept tokens of the paper's Table IV: the pruner's and as many random ones, or a tenth fewer."""
 
     MORE = "2k"
     FEWER = "0.9k"

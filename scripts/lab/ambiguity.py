@@ -1,10 +1,10 @@
-"""What an L1 policy cannot learn from demonstrations: one thing grasped in several ways, and waiting before the gripper switches.
+"""Ambiguities of demonstrations that an L1 policy cannot learn: several ways to grasp an object, waiting before a gripper switch.
 
     python scripts/lab/ambiguity.py DEMOS
 
-A line a task: for every object the shares of the grasps by way (one way are hands within 1.5 cm of each other, as seen from the
-object, and within 60 degrees), and how many steps that look alike lie before a switch, on average and at most.  The middle of
-two ways is no way, and of ten frames that look alike none says that the next is the one to open in.
+One line a task: for every object the shares of the grasps by way (hands within 1.5 cm of each other, relative to the object, and
+within 60 degrees), and the number of equal steps before a switch, on average and at most.  L1 averages two ways to one that
+grasps nothing, and of ten equal frames none shows that the gripper opens in the next.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from vla_bench.training.data import demo_files
 
 NEAR = 0.015  # m, and radians times `ARM`
 ARM = 0.015  # m
-STILL, TURNED, AT_REST = 1e-3, 0.01, 5e-4  # m, rad, m: less of hand and fingers in a step, and nothing can be seen to change
+STILL, TURNED, AT_REST = 1e-3, 0.01, 5e-4  # m, rad, m: motion of hand and fingers in a step below which frames look equal
 
 
-def main(folder: Annotated[Path, typer.Argument(help="Demonstrations of vla-bench, which say where objects are.")]) -> None:
+def main(folder: Annotated[Path, typer.Argument(help="Demonstrations of vla-bench, which have object positions.")]) -> None:
     for file in demo_files(folder):
         grasps, waits = read(file)
-        told = [f"{name}: {', '.join(f'{share:.0%}' for share in ways(np.array(points)))}" for name, points in grasps.items()]
-        alike = [f"{kind} after {np.mean(steps):.1f} alike, at most {max(steps)}" for kind, steps in waits.items()]
-        print("; ".join([f"{file.parent.name}/{file.stem.removesuffix('_demo')}", *told, *alike]))
+        grasped = [f"{name}: {', '.join(f'{share:.0%}' for share in ways(np.array(points)))}" for name, points in grasps.items()]
+        waiting = [f"{kind} after {np.mean(steps):.1f} equal steps, at most {max(steps)}" for kind, steps in waits.items()]
+        print("; ".join([f"{file.parent.name}/{file.stem.removesuffix('_demo')}", *grasped, *waiting]))
 
 
 def read(file: Path) -> tuple[dict[str, list[np.ndarray]], dict[str, list[int]]]:
-    """By object how the hand was when it closed, (5,); by kind of switch the steps before it that look alike."""
+    """By object the hand's pose (5,) at each closing; by kind of switch the equal steps before it."""
     grasps, waits = defaultdict(list), defaultdict(list)
     with h5py.File(file) as opened:
         for demo in opened["data"].values():
@@ -56,14 +56,14 @@ def read(file: Path) -> tuple[dict[str, list[np.ndarray]], dict[str, list[int]]]
 
 
 def heading(rotation: np.ndarray) -> np.ndarray:
-    """Where the fingers' axis points about the vertical, (2,), of a rotation vector."""
+    """Horizontal direction (2,) of the fingers' axis, from a rotation vector."""
     angle = np.linalg.norm(rotation)
     axis = about(rotation / angle, angle)[:2, 1]
     return axis / np.linalg.norm(axis)
 
 
 def run_before(still: np.ndarray, step: int) -> int:
-    """How many of the steps right before `step` changed nothing."""
+    """Number of steps right before `step` in which nothing moved."""
     moved = np.flatnonzero(~still[:step])
     return int(step - 1 - moved[-1]) if len(moved) else step
 

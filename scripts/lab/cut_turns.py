@@ -1,9 +1,9 @@
-"""What the reference's percentiles would cut from demonstrations: how much of the hand's leaning is left, a line a task.
+"""The share of the hand's tilting that remains when actions are clipped to the reference's percentiles, one line a task.
 
     python scripts/lab/cut_turns.py DEMOS
 
-Actions beyond the 1st and 99th percentile of all demonstrations would be clipped to them.  A scripted expert leans its hand in
-few tasks; the figure is the share of the turning about x and y that remains, small corrections included.
+Actions beyond the 1st and 99th percentile of all demonstrations would be clipped to them.  A scripted expert tilts its hand in
+few tasks; the figure is the share of the rotation about x and y that remains, small corrections included.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import typer
 
 from vla_bench.training.data import demo_files
 
-LEANING = slice(3, 5)  # of an action: the turns about x and y
+TILT = slice(3, 5)  # of an action: rotations about x and y
 
 
 def main(folder: Annotated[Path, typer.Argument(help="Demonstrations.")]) -> None:
-    found = {file: read(file) for file in demo_files(folder)}
-    low, high = np.quantile(np.concatenate(list(found.values())), [0.01, 0.99], axis=0)
-    print(f"leaning from {low[LEANING].round(2).tolist()} to {high[LEANING].round(2).tolist()} of the fastest")
-    for file, actions in found.items():
+    actions_of = {file: read(file) for file in demo_files(folder)}
+    low, high = np.quantile(np.concatenate(list(actions_of.values())), [0.01, 0.99], axis=0)
+    print(f"tilt from {low[TILT].round(2).tolist()} to {high[TILT].round(2).tolist()} of the largest action")
+    for file, actions in actions_of.items():
         print(f"{file.parent.name}/{file.stem.removesuffix('_demo')}: {left(actions, low, high):.0%} left")
 
 
@@ -35,9 +35,9 @@ def read(file: Path) -> np.ndarray:
 
 
 def left(actions: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
-    """What is left of the sum of absolute leaning where each action is clipped."""
-    clipped = np.abs(actions.clip(low, high)[:, LEANING]).sum()
-    return float(clipped / np.abs(actions[:, LEANING]).sum())
+    """Share of the sum of absolute tilts that remains after clipping each action."""
+    clipped = np.abs(actions.clip(low, high)[:, TILT]).sum()
+    return float(clipped / np.abs(actions[:, TILT]).sum())
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""How the expert fares when it takes an object from each of several sides: where `expert/sides.py` has its sides from.
+"""The expert's success when it grasps an object from each of several sides: the source of the sides in `expert/sides.py`.
 
     python scripts/lab/grasp_sides.py --suite spatial --task 5 --object akita_black_bowl_1 --sides 90,210,240,270
 
-A line a side: in how many of the sampled starts the task was solved, and the steps and grasps that each took.  A good side
-needs one grasp and as many steps from every start; "own" is what the expert does where the table has no entry.
+One line a side: the number of sampled starts from which the task was solved, and steps and grasps of each.  A good side needs one
+grasp and about equal steps from every start; "own" is the expert's choice without an entry in the table.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What it costs a trained nano model when the scale of its actions and states moves with other demonstrations.
+"""The error of a trained nano model when actions and states are scaled by other demonstrations' statistics.
 
     python scripts/lab/moved_scale.py vla_bench/weights/nano-oft --data DEMOS --save MOVED
     vla-bench eval --suite spatial --model MOVED --init-states 0-2 --assets primitive
 
-Prints L1 on the demonstrations with the model's own scale and with theirs; MOVED has the same weights and their scale.
+Prints L1 on the demonstrations with the model's own scale and with theirs; MOVED has the same weights with their scale.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--batches", type=int, default=3)
     parser.add_argument("--save", type=Path, help="folder for the checkpoint with the scale of the demonstrations")
-    asked = parser.parse_args()
-    loaded = load(asked.checkpoint, device="cpu")
-    loss, own = Loss(loaded.model), samples_for(loaded, asked.data)
-    moved = statistics(own.frames, demo_files(asked.data), "bounds")
+    options = parser.parse_args()
+    loaded = load(options.checkpoint, device="cpu")
+    loss, own = Loss(loaded.model), samples_for(loaded, options.data)
+    moved = statistics(own.frames, demo_files(options.data), "bounds")
     moved = dict.fromkeys([*loaded.statistics, *moved], next(iter(moved.values())))
     for name, table in (("its own", loaded.statistics), ("theirs", moved)):
         loaded.statistics.update(table)
-        samples = samples_for(loaded, asked.data)
-        error, _ = distance(loss, [samples.batch(number, 64) for number in range(asked.batches)])
+        samples = samples_for(loaded, options.data)
+        error, _ = distance(loss, [samples.batch(number, 64) for number in range(options.batches)])
         print(f"{name:8} L1 {error:.4f}")
-    if asked.save:
+    if options.save:
         save(
-            asked.save,
+            options.save,
             loaded.model,
             statistics=moved,
             normalisation=loaded.normalisation,

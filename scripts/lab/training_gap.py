@@ -1,9 +1,9 @@
-"""How far a model's answers to demonstrations are from the expert's: without its pruner, as LightVLA evaluates, and as it trains.
+"""L1 of a model's actions on demonstrations: without its pruner, with it as in evaluation, and with it as in training.
 
     python scripts/lab/training_gap.py vla_bench/weights/nano-lightvla --data DEMOS
 
-Training repeats image tokens and evaluation keeps each once; where the last two differ, the model was trained for something
-else than it is asked.  SampleLoader are drawn as the recipe nano-lightvla draws them, with another seed.
+Training repeats image tokens and evaluation keeps each once; where the last two differ, training does not match evaluation.
+Samples are drawn as in the recipe nano-lightvla, with another seed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vla_bench.training.samples import Batch, SampleLoader
 from vla_bench.training.shares import parse_shares
 from vla_bench.training.step import Loss
 
-SEED = 123  # no training's
+SEED = 123  # of no training
 
 
 @torch.no_grad()
@@ -31,10 +31,10 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--batches", type=int, default=6)
-    asked = parser.parse_args()
-    loaded = load(asked.checkpoint, device="cpu", pruner="lightvla")
-    samples = samples_for(loaded, asked.data)
-    batches = [samples.batch(number, 64) for number in range(asked.batches)]
+    options = parser.parse_args()
+    loaded = load(options.checkpoint, device="cpu", pruner="lightvla")
+    samples = samples_for(loaded, options.data)
+    batches = [samples.batch(number, 64) for number in range(options.batches)]
     pruner = loaded.model.pruner
     for name, chosen, training in (("dense", None, False), ("as evaluated", pruner, False), ("as trained", pruner, True)):
         loaded.model.pruner = chosen
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def samples_for(loaded: Loaded, data: Path) -> SampleLoader:
-    """Drawn as the nano recipes draw, but every suite as often as any other."""
+    """Samples as in the nano recipes, but with equal shares of the suites."""
     frames = prepare_frames(demo_files(data), loaded.config.image_size, prepared(data))
     key = next(iter(loaded.statistics))
     scale, words = Statistics.parse(loaded.statistics[key], key), Tokenizer(loaded.tokenizer_file, loaded.config.tokens)
@@ -52,9 +52,9 @@ def samples_for(loaded: Loaded, data: Path) -> SampleLoader:
 
 
 def distance(loss: Loss, batches: list[Batch]) -> tuple[float, float]:
-    """Mean L1 of the actions, and different image tokens kept."""
-    seen = [loss(batch)[1] for batch in batches]
-    return tuple(sum(each[name].item() for each in seen) / len(seen) for name in ("action", "kept"))
+    """Mean L1 of the actions, and mean number of different image tokens kept."""
+    losses = [loss(batch)[1] for batch in batches]
+    return tuple(sum(each[name].item() for each in losses) / len(losses) for name in ("action", "kept"))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""How well a nano model knows where the objects are, and how far its actions are from the expert's, task by task.
+"""Errors of a nano model's keypoints and actions, task by task.
 
     python scripts/lab/where_error.py TRAINING --data DEMOS
 
-TRAINING is the folder of a training with an auxiliary loss: the head that says where things are is in its state.pt, and in no
-checkpoint.  A task whose objects are known to a centimetre only is one in which the hand closes beside them.
+TRAINING is the folder of a training with an auxiliary loss: the keypoint head is in its state.pt, but not in the checkpoint.
+In a task with keypoint errors of a centimetre the hand closes beside the objects.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ def main() -> None:
     parser.add_argument("training", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--samples", type=int, default=64, help="of every task")
-    asked = parser.parse_args()
-    loaded = load(asked.training / "checkpoint", device="cpu")
-    head = where_head(asked.training, loaded.config.llm.width)
-    samples = samples_for(loaded, asked.data)
+    options = parser.parse_args()
+    loaded = load(options.training / "checkpoint", device="cpu")
+    head = keypoint_head(options.training, loaded.config.llm.width)
+    samples = samples_for(loaded, options.data)
     task_of = samples.frames.instruction[samples.starts]
     draw = np.random.default_rng(0)
-    print("median error in mm: where the gripper switches next, then the objects; mean L1 of the actions")
+    print("median keypoint error in mm: next gripper switch, then objects; mean L1 of the actions")
     for task, instruction in enumerate(samples.frames.instructions):
-        rows = draw.choice(samples.starts[task_of == task], asked.samples)
+        rows = draw.choice(samples.starts[task_of == task], options.samples)
         batch = samples.collate(rows, [0] * len(rows))
         output = loaded.model(batch.inputs)
-        told = " ".join("   -" if np.isnan(each) else f"{each:4.0f}" for each in errors(head(output.slots.float()), batch))
-        print(f"{told}   {(output.actions - batch.actions).abs().mean():.3f}   {instruction}")
+        millimetres = " ".join("   -" if np.isnan(each) else f"{each:4.0f}" for each in errors(head(output.slots.float()), batch))
+        print(f"{millimetres}   {(output.actions - batch.actions).abs().mean():.3f}   {instruction}")
 
 
 def errors(places: torch.Tensor, batch: Batch) -> np.ndarray:
@@ -47,8 +47,8 @@ def errors(places: torch.Tensor, batch: Batch) -> np.ndarray:
     return 1000 * (places * METRES - batch.targets).norm(dim=-1).nanmedian(dim=0).values.numpy()
 
 
-def where_head(training: Path, width: int) -> KeypointHead:
-    """The auxiliary head that the training has come to."""
+def keypoint_head(training: Path, width: int) -> KeypointHead:
+    """The keypoint head of a training."""
     weights = torch.load(training / FILE, map_location="cpu", weights_only=True)["weights"]
     head = KeypointHead(width)
     head.load_state_dict({name.removeprefix("where."): each for name, each in weights.items() if name.startswith("where.")})

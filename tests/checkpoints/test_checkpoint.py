@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from vla_bench import environment
 from vla_bench.checkpoints import files
 from vla_bench.checkpoints.checkpoint import save
-from vla_bench.checkpoints.config_file import Kind, Origin, read_config_file, to_table
+from vla_bench.checkpoints.config_file import ModelFamily, TrainingOrigin, read_config_file, to_table
 from vla_bench.checkpoints.files import identity, read_header, shards
 from vla_bench.errors import CheckpointError, ModelError
 from vla_bench.interface.action_slice import ActionSlice
@@ -111,7 +111,7 @@ def test_a_trainable_pruner_gets_its_own_parameters_only(tmp_path, folder):
     other = TopK(8)
     before = other.query.clone()
     loaded = load(folder, pruner=other)  # a checkpoint that knows nothing of it
-    assert torch.equal(loaded.model.pruner.query, before) and "as given" in dict(loaded.card)["pruner"]
+    assert torch.equal(loaded.model.pruner.query, before) and "untrained" in dict(loaded.card)["pruner"]
     with pytest.raises(CheckpointError, match='own pruner cannot be made: unknown pruner "top-k"'):
         load(mine)
     with pytest.raises(CheckpointError, match="of another shape: query"):
@@ -140,7 +140,7 @@ def test_the_card_names_everything(tmp_path):
     assert loaded.tokenizer_file == tmp_path / "x" / "tokenizer.json" and loaded.tokenizer_file.read_text() == "{}"
     card = dict(loaded.card)
     assert card["parameters"] == f"{sum(p.numel() for p in loaded.model.parameters()):,}"
-    assert card["cameras"] == "2 (8 image tokens, and the robot's state)"
+    assert card["cameras"] == "2 (8 image tokens, with proprioception)"
     assert card["image size"] == "28 px (of frames of 256 px, 4 patches a camera)"
     assert card["chunk"] == "8 steps of 7 values"
     assert card["decoding"] == "l1, ar (it has an L1 head)"
@@ -264,7 +264,7 @@ def test_golden_config_is_written_again_word_for_word(shared):
     """What we write for the golden model holds every public key with the public value."""
     theirs = json.loads((shared("fixtures/tiny_ckpt/config.json")).read_text())
     file = read_config_file(shared("fixtures/tiny_ckpt"))
-    ours = to_table(file.config, file.norm_stats, Origin(Kind.OPENVLA_OFT, "none", "aligned"), "bfloat16")
+    ours = to_table(file.config, file.norm_stats, TrainingOrigin(ModelFamily.OPENVLA_OFT, "none", "aligned"), "bfloat16")
     text = theirs.pop("text_config")
     theirs.pop("transformers_version")
     assert text.items() <= ours["text_config"].items()

@@ -33,7 +33,7 @@ def test_truncated_shards(folder):
         with pytest.raises(CheckpointError, match="cut off|damaged"):
             read_header(path)
     path.write_bytes(content + b"x")
-    with pytest.raises(CheckpointError, match=f"has {len(content) + 1} bytes, and its header speaks of {len(content)}"):
+    with pytest.raises(CheckpointError, match=f"has {len(content) + 1} bytes, and its header requires {len(content)}"):
         read_header(path)
     with pytest.raises(CheckpointError, match=f"{SHARD} is damaged"):
         load(folder)
@@ -130,7 +130,7 @@ def test_heads_must_be_there_once(folder):
         load(folder)
     (folder / "action_head--50000_checkpoint.pt").unlink()
     (folder / HEAD).unlink()
-    with pytest.raises(CheckpointError, match="no action head beside it"):
+    with pytest.raises(CheckpointError, match="but no action head"):
         load(folder)
 
 
@@ -149,7 +149,7 @@ def test_damaged_heads(folder):
         with pytest.raises(CheckpointError, match=HEAD):
             load(folder)
     torch.save([torch.zeros(1)], head)
-    with pytest.raises(CheckpointError, match="something else than named tensors"):
+    with pytest.raises(CheckpointError, match="other content than named tensors"):
         load(folder)
     head.write_bytes(content)
     change_tensors(head, lambda t: t.pop("module.model.fc2.bias"))

@@ -1,4 +1,4 @@
-"""`config.json`: written and read back, completed where it is public, refused where it asks for something else."""
+"""`config.json`: written and read back, completed where it is public, refused where this model cannot have it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from vla_bench.checkpoints.config_file import Kind, read_config, read_config_file, write_config
+from vla_bench.checkpoints.config_file import ModelFamily, read_config, read_config_file, write_config
 from vla_bench.errors import CheckpointError
 from vla_bench.interface.config import LLMConfig, TokenIds, VLAConfig
 
@@ -26,7 +26,7 @@ def test_config_round_trip(config, tmp_path):
     write_config(tmp_path, config, STATISTICS, kind="lightvla", pruner="lightvla", action_slice="reference", dtype="bfloat16")
     file = read_config_file(tmp_path)
     assert file.config == config and read_config(tmp_path) == config
-    assert (file.norm_stats, file.origin.kind, file.origin.pruner) == (STATISTICS, Kind.LIGHTVLA, "lightvla")
+    assert (file.norm_stats, file.origin.kind, file.origin.pruner) == (STATISTICS, ModelFamily.LIGHTVLA, "lightvla")
     assert file.origin.action_slice == "reference"
 
 
@@ -62,9 +62,9 @@ def test_config_of_7b_says_what_the_public_one_says(tmp_path):
 @pytest.mark.parametrize(
     ("left", "expected"),
     [
-        ((HEAD, PROPRIO), (2, 8, True, Kind.OPENVLA_OFT)),
-        ((HEAD,), (2, 0, True, Kind.OPENVLA_OFT)),
-        ((), (1, 0, False, Kind.OPENVLA)),
+        ((HEAD, PROPRIO), (2, 8, True, ModelFamily.OPENVLA_OFT)),
+        ((HEAD,), (2, 0, True, ModelFamily.OPENVLA_OFT)),
+        ((), (1, 0, False, ModelFamily.OPENVLA)),
     ],
 )
 def test_public_config_is_completed_by_the_files_beside_it(folder, left, expected):
@@ -91,7 +91,7 @@ def test_defaults_of_the_public_text_config(folder):
     [
         (lambda t: t.update(model_type="pi0"), "a 'pi0' model, and only 'openvla' can be read"),
         (lambda t: (t.pop("model_type"), t.update(type="smolvla")), "'smolvla' model"),
-        (lambda t: t.pop("model_type"), "names no model_type"),
+        (lambda t: t.pop("model_type"), "has no model_type"),
         (lambda t: t["timm_model_ids"].reverse(), "vision backbone"),
         (lambda t: t.update(timm_model_ids=["vit_so400m_patch14_siglip_224"], vision_backbone_id="siglip"), "'siglip'"),
         (lambda t: t.update(timm_override_act_layers=["quick_gelu", None]), "quick_gelu"),
@@ -127,6 +127,6 @@ def test_a_model_that_cannot_be_written_is_refused(tmp_path):
     broken = replace(TINY, dino=replace(TINY.dino, timm_id="vit_tiny"))
     with pytest.raises(CheckpointError, match="vit_tiny"):
         write_config(tmp_path, broken, {}, kind="openvla", pruner="none", action_slice="aligned", dtype="float32")
-    with pytest.raises(CheckpointError, match='no kind of model "rt2"'):
+    with pytest.raises(CheckpointError, match='unknown model family "rt2"'):
         write_config(tmp_path, TINY, {}, kind="rt2", pruner="none", action_slice="aligned", dtype="float32")
     assert not (tmp_path / "config.json").exists()

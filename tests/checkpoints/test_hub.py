@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vla_bench.checkpoints.files import origin
-from vla_bench.checkpoints.hub import find
+from vla_bench.checkpoints.hub import local_folder
 from vla_bench.errors import CheckpointError
 from vla_bench.interface.action_slice import ActionSlice
 
@@ -24,9 +24,9 @@ def folder(tmp_path):
 def test_folders_that_are_no_checkpoints(tmp_path):
     for missing in ("nowhere", tmp_path / "nowhere", "a/b/c"):
         with pytest.raises(CheckpointError, match="neither a folder nor a hub id"):
-            find(str(missing))
+            local_folder(str(missing))
     with pytest.raises(CheckpointError, match="no config.json"):
-        find(tmp_path)
+        local_folder(tmp_path)
 
 
 def test_hub_without_connection(tmp_path, monkeypatch):
@@ -62,7 +62,7 @@ def test_hub_snapshot_is_read_without_connection(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "answered", "words", "fix"),
     [
-        ("GatedRepoError", True, "accepted its terms", "hf auth login"),
+        ("GatedRepoError", True, "accept its terms", "hf auth login"),
         ("RepositoryNotFoundError", True, "no model owner/model", "vla-bench models"),
         ("LocalEntryNotFoundError", False, "nor in the hub's cache", "hf download owner/model"),
         ("HfHubHTTPError", True, "cannot get owner/model", "hf download owner/model"),
@@ -82,16 +82,18 @@ def test_hub_errors(monkeypatch, name, answered, words, fix):
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
     with pytest.raises(CheckpointError, match=words) as caught:
-        find("owner/model")
+        local_folder("owner/model")
     assert fix in caught.value.fix
 
 
 def test_only_the_files_of_a_checkpoint_are_fetched(monkeypatch, folder):
     from fnmatch import fnmatch
 
-    asked = {}
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda hub_id, **options: asked.update(options) or str(folder))
-    assert find("owner/model") == folder
+    options_used = {}
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download", lambda hub_id, **options: options_used.update(options) or str(folder)
+    )
+    assert local_folder("owner/model") == folder
     wanted = {p.name for p in folder.iterdir()} - {"generation_config.json"} | {"tokenizer.model", "added_tokens.json"}
     others = {
         "lora_adapter/adapter_model.safetensors",
@@ -99,7 +101,7 @@ def test_only_the_files_of_a_checkpoint_are_fetched(monkeypatch, folder):
         "README.md",
         "modeling_prismatic.py",
     }
-    taken = {name for name in wanted | others if any(fnmatch(name, pattern) for pattern in asked["allow_patterns"])}
+    taken = {name for name in wanted | others if any(fnmatch(name, pattern) for pattern in options_used["allow_patterns"])}
     assert taken == wanted
 
 

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from vla_bench.checkpoints import saving
-from vla_bench.checkpoints.config_file import Kind, read_config_file
+from vla_bench.checkpoints.config_file import ModelFamily, read_config_file
 from vla_bench.errors import CheckpointError, ModelError
 from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.model.images import Normalisation
@@ -53,7 +53,7 @@ def test_round_trip_bit_for_bit(tmp_path, dtype, heads, pruner):
     inputs = query(TINY)
     inputs = replace(inputs, pixel_values=inputs.pixel_values.to(dtype), proprio=inputs.proprio.to(dtype))
     assert torch.equal(answer(loaded.model, inputs), answer(model, inputs))
-    assert (loaded.config, loaded.kind, loaded.statistics) == (TINY, Kind.LIGHTVLA, STATISTICS)
+    assert (loaded.config, loaded.kind, loaded.statistics) == (TINY, ModelFamily.LIGHTVLA, STATISTICS)
     assert (loaded.normalisation, loaded.tokenizer_file) == (Normalisation(), None)
     assert loaded.model.action_slice is ActionSlice.REFERENCE and not loaded.model.training
     assert (loaded.model.pruner.name if loaded.model.pruner else "none") == own

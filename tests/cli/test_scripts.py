@@ -34,15 +34,15 @@ def test_pruners_share_a_table(tmp_path):
     assert [each["totals"]["episodes"] for each in kept.values()] == [1, 1]
     assert "random" in (tmp_path / "kept" / "object.md").read_text()
     again = script("pruner_table.py", "--only", "none,random", *common, *folders)  # from what is kept: nothing runs
-    assert again.count("is there, of: vla-bench eval --suite object") == 2 and "episodes/h" not in again
+    assert again.count("exists, from: vla-bench eval --suite object") == 2 and "episodes/h" not in again
 
 
 def test_contact_sheet(tmp_path):
     from PIL import Image
 
     script("contact_sheet.py", "--suite", "goal", "--size", "64", "--out", str(tmp_path / "sheet.png"))
-    with Image.open(tmp_path / "sheet.png") as picture:
-        assert picture.width == 640 and picture.height > 64 and len(picture.getcolors(maxcolors=100_000)) > 500
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert image.width == 640 and image.height > 64 and len(image.getcolors(maxcolors=100_000)) > 500
 
 
 def test_captions_of_the_contact_sheet_are_whole():
@@ -56,8 +56,8 @@ def test_pruners_are_drawn_from_the_committed_results(tmp_path):
     from PIL import Image
 
     script("plot_pruners.py", "--suite", "object", "--out", str(tmp_path / "object.png"))
-    with Image.open(tmp_path / "object.png") as picture:
-        assert picture.width > 800
+    with Image.open(tmp_path / "object.png") as image:
+        assert image.width > 800
 
 
 def test_bench_proves_that_looking_changes_nothing():

@@ -62,17 +62,17 @@ def test_an_answer_of_fewer_steps_is_compared_where_both_have_some(some):
 def test_pruners_get_the_parameters_that_were_trained(tmp_path, some, monkeypatch, caplog):
     folder, queries = trained_star(tmp_path / "star")
     found = {}
-    attach = sources.Source.attach
+    attach = sources.ModelSource.attach
 
     def see(self, model, pruner):
         attach(self, model, pruner)
         found[pruner and pruner.label] = pruner
 
-    monkeypatch.setattr(sources.Source, "attach", see)
+    monkeypatch.setattr(sources.ModelSource, "attach", see)
     ask("lightvla-star-llm1", "inverse(fastv)", model=str(folder), observations=some, suite="goal")
     assert torch.equal(found["lightvla-star-llm1"].queries, queries) and not caplog.records
     ask("lightvla-star-llm2", model=str(folder), observations=some, suite="goal")
-    assert "lightvla-star-llm2 has not learnt anything" in caplog.text
+    assert "lightvla-star-llm2 is untrained" in caplog.text
 
 
 def test_suites_are_chosen(cli, tmp_path, some):

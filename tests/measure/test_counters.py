@@ -81,7 +81,7 @@ class Whole(FixedCounts):
     """Keeps what the pruner inside keeps."""
 
     def select(self, view):
-        return self.apart(self.inner.select, view)
+        return self.counted_call(self.inner.select, view)
 
 
 @pytest.mark.parametrize("pruner", ["pool", "pool(keep=0.4)", "sparsevlm", "sparsevlm(variant=v2)", "sparsevlm(budget=64)"])
@@ -127,13 +127,13 @@ def test_a_closed_form_that_is_wrong_is_an_error(monkeypatch):
 
 def test_what_cannot_be_watched_is_refused(tmp_path):
     for pruner, kept, why in (
-        ("pool", (32,), "decides by values"),
-        ("sparsevlm", (), "decides by values"),
-        ("vla-cache", (78,), "sees what is left of the query before"),
+        ("pool", (32,), "depends on values"),
+        ("sparsevlm", (), "depends on values"),
+        ("vla-cache", (78,), "reuses keys and values of the last query"),
     ):
         with pytest.raises(UsageError, match=f"{pruner} {why}.*\n.*--counter closed-form"):
             count(FlopsRequest("nano", pruner, kept, counter=Counter.TORCH))
-    with pytest.raises(UsageError, match="a run has many"):
+    with pytest.raises(UsageError, match="cannot be used for the queries of a run"):
         count(FlopsRequest("nano", from_run=tmp_path, counter=Counter.TORCH))
     with pytest.raises(LookupError, match="no part of the model has the name elsewhere"):
         key_of(["elsewhere"])

@@ -1,4 +1,4 @@
-"""`vla-bench flops --from-run`: of the model that the run is of, and of the queries that took a pass in it."""
+"""`vla-bench flops --from-run`: of the model that the run is of, and of the queries with a forward pass in it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_another_model_is_refused_and_another_name_for_it_is_not(tmp_path):
     for same in ("nano", "nano-lightvla", str(bundled("nano-lightvla"))):
         assert count(FlopsRequest(model=same, from_run=run))[0].total < 1
     moved = record(tmp_path / "moved", {0: answered(9)}, model="/elsewhere/checkpoint", checkpoint=sha)
-    with pytest.raises(UsageError, match="the sizes of /elsewhere/checkpoint, whose run .* is, cannot be read") as caught:
+    with pytest.raises(UsageError, match="the sizes of /elsewhere/checkpoint, the model of run .*, cannot be read") as caught:
         count(FlopsRequest(from_run=moved))
     assert "--model FOLDER" in caught.value.fix
     assert count(FlopsRequest(model=str(bundled("nano-lightvla")), from_run=moved))[0].total < 1
@@ -97,11 +97,11 @@ def test_a_run_that_was_decoded_token_by_token(tmp_path):
 def test_the_trace_says_the_path(tmp_path):
     """What a run recorded, also of a pruner that cuts several times and of which the last count says too little."""
     cuts = (Cut("before layer 1", 128, 90), Cut("before layer 2", 90, 40, 2), Cut("before layer 4", 42, 30))
-    told = QueryRecord.of(0, (16, 14), 11, {}, 1.0, QueryTrace(cuts))
+    traced = QueryRecord.of(0, (16, 14), 11, {}, 1.0, QueryTrace(cuts))
     policy = {"pruner": "sparsevlm(variant=rank)"}
-    (found,) = count(FlopsRequest(from_run=record(tmp_path / "run", {0: [told]}, **policy)))
+    (found,) = count(FlopsRequest(from_run=record(tmp_path / "run", {0: [traced]}, **policy)))
     assert found.layer_mean == (128 + 90 + 42 + 42 + 30 + 30) / 6 and found.kept_tokens == 30 and found.cuts == cuts
-    with pytest.raises(UsageError, match="recorded the tokens left at the end alone, and .* cuts 4 times"):
+    with pytest.raises(UsageError, match="recorded only the tokens kept at the end, and .* cuts 4 times"):
         count(FlopsRequest(from_run=record(tmp_path / "old", {0: [QueryRecord.of(0, (16, 14), 11, {})]}, **policy)))
 
 

@@ -21,7 +21,7 @@ from vla_bench.measure.ready import check_memory, copied_bytes, make_ready
 from vla_bench.measure.replay import replay
 from vla_bench.measure.roofline import bound_ms, products, share
 from vla_bench.measure.spread import ratio, spread
-from vla_bench.measure.timing import RawTimes, TimedVariant, ask, check_done, interleave
+from vla_bench.measure.timing import RawTimes, TimedVariant, check_done, interleave, time_query
 from vla_bench.measure.variants import Variant, parse_variant
 from vla_bench.model.costs import macs
 from vla_bench.model.fast import FastVLA
@@ -41,20 +41,20 @@ from ..nano_checkpoints import checkpoint, trained_star
 
 
 class Sleeper(Host):
-    """A device that goes on for a while after it has answered: what a missing wait looks like."""
+    """A device that works on after the actions are back, as with a missing synchronisation."""
 
     def __init__(self, seconds: float):
         self.seconds = seconds
-        self.asked = False
+        self.busy = False
 
     def stamp(self):
-        self.asked = True
+        self.busy = True
         return super().stamp()
 
     def synchronise(self):
-        if self.asked:
+        if self.busy:
             time.sleep(self.seconds)
-        self.asked = False
+        self.busy = False
 
 
 def sleep(name: str, seconds: float) -> TimedVariant:
@@ -67,7 +67,7 @@ def sleep(name: str, seconds: float) -> TimedVariant:
 def test_the_parts_of_a_query_are_told_apart():
     samples = RawTimes()
     pause = time.sleep
-    ask(TimedVariant("x", lambda q: pause(0.03), lambda p: pause(0.02), lambda a, q: pause(0.01)), None, Host(), samples)
+    time_query(TimedVariant("x", lambda q: pause(0.03), lambda p: pause(0.02), lambda a, q: pause(0.01)), None, Host(), samples)
     assert 60 <= samples.wall[0] and 20 <= samples.device[0] < samples.wall[0] - 39
 
 
@@ -78,12 +78,12 @@ def test_every_variant_answers_every_query_and_in_turn():
     assert [len(found[name].wall) for name in "ab"] == [20, 20]
     pairs = list(zip(said[::2], said[1::2], strict=True))
     assert all({first[0], second[0]} == {"a", "b"} and first[1] == second[1] for first, second in pairs)
-    assert {first[0] for first, _ in pairs} == {"a", "b"}  # neither is always asked first
+    assert {first[0] for first, _ in pairs} == {"a", "b"}  # neither is always first
 
 
 def test_a_missing_wait_is_found():
     check_done("honest", RawTimes(wall=[10.0] * 5, device=[8.0] * 5, drain=[0.3, 0.01, 0.01, 0.2, 0.01]))
-    with pytest.raises(MeasureError, match="quick answers before its work is done"):
+    with pytest.raises(MeasureError, match="quick returns actions before the device is done"):
         interleave([sleep("quick", 0.002)], range(5), Sleeper(0.004))
 
 
@@ -198,12 +198,12 @@ def test_a_forced_pruner_keeps_what_it_is_told():
         forced = ForcedCount(make_pruner(name))
         model.attach(forced.eval())
         for kept in (33, 5):
-            forced.tell(kept)
+            forced.set_count(kept)
             assert nanos.answer(model, batch).tokens.visual == kept
     fast = FastVLA(model, Speed.parse("cameras,rows,fused,buckets"))
     model.attach(forced := ForcedCount(make_pruner("lightvla")).eval())
     for kept in (70, 9, 128):
-        forced.tell(kept)
+        forced.set_count(kept)
         one = nanos.sample(batch, 1)
         with torch.inference_mode():
             output = fast(one)
@@ -239,7 +239,7 @@ def test_what_is_measured(measured):
     assert all(len(times) == 8 for raw in measured.raw.values() for times in raw.values())
     assert measured.cold_queries == 8 and measured.warm_queries == 8 + 20 + 8 and measured.suites == suite_names()
     assert measured.cold_seconds.keys() == {pruned.name, dense.name} and min(measured.cold_seconds.values()) > 0
-    assert pruned.instead == dense.instead == 0
+    assert pruned.cached_actions == dense.cached_actions == 0
     json.dumps(measured.to_dict(), allow_nan=False)
 
 
@@ -294,8 +294,8 @@ def test_what_is_told_of_time_outside_the_model_is_called_so():
 
     with nanos.one_thread():
         found = measure_latency(replace(QUICK, queries=2), device=Gpu())
-    (told,) = [flag for flag in found.flags if flag.startswith(found.rows[0].name) and "inputs" in flag]
-    assert "of a query are before its inputs leave the host or after its answer" in told and "device" not in told
+    (flag,) = [each for each in found.flags if each.startswith(found.rows[0].name) and "inputs" in each]
+    assert "of a query are outside the device time" in flag
 
 
 def test_more_than_the_device_can_do_is_no_result():
@@ -357,13 +357,13 @@ def test_pruners_hear_of_the_answers_and_may_give_them(measured):
         found = measure_latency(request)
     pruned, skipped, dense = found.rows
     assert pruned.kept[3] == 128 and pruned.kept[2] < 128  # an episode's first query finds the arm at rest
-    assert (pruned.instead, skipped.instead, dense.instead) == (0, 8, 0)
+    assert (pruned.cached_actions, skipped.cached_actions, dense.cached_actions) == (0, 8, 0)
     raw = found.raw[skipped.name]
     assert [time is None for time in raw["device"]] == [time is None for time in raw["llm"]]
     assert raw["llm"].count(None) == 8 and None not in raw["wall"]
     assert skipped.wall.n == 12 and skipped.device.n == skipped.llm.n == 4
     assert skipped.wall.median < skipped.device.median and skipped.kept[2] == 128
-    assert f"{skipped.name}: 8 of 12 queries were answered with a cached action (forward pass skipped)" in found.flags
+    assert f"{skipped.name}: 8 of 12 queries had a cached action (forward pass skipped)" in found.flags
     json.dumps(found.to_dict(), allow_nan=False)
 
 
@@ -375,14 +375,14 @@ def test_an_episode_asked_again_begins_anew():
         queries = replay(NANO, 3, "own", 0, words=False)
         for _ in range(2):
             runner.start()
-            assert None not in [runner.staged(asked) for asked in queries]
+            assert None not in [runner.staged(query) for query in queries]
             kept.append(runner.kept)
     assert kept[0] == kept[1] and kept[0][0] == 128 > min(kept[0])
 
 
 def test_suites_are_chosen(measured, tmp_path):
     queries = replay(NANO, 30, "own", 0, words=True, suites=("goal", "object"))
-    assert {asked.observation.episode.suite for asked in queries} == {"goal", "object"}
+    assert {query.observation.episode.suite for query in queries} == {"goal", "object"}
     wanted = replace(QUICK, random_weights=False, pruner=None)
     with pytest.raises(UsageError, match="lightvla has one checkpoint per suite, and 4 suites were asked for") as caught:
         measure_latency(replace(wanted, model="lightvla"))
@@ -422,8 +422,8 @@ def test_what_cannot_be_timed_is_refused():
     for wrong, why in (
         (replace(QUICK, queries=1), "at least 2"),
         (replace(QUICK, vs=("lightvla",)), "the same variant twice"),
-        (replace(QUICK, model="nano-oft"), "sizes of a preset"),
-        (replace(QUICK, random_weights=False, model="expert", pruner=None), "no model"),
+        (replace(QUICK, model="nano-oft"), "need a preset"),
+        (replace(QUICK, random_weights=False, model="expert", pruner=None), "is not a model"),
     ):
         with pytest.raises(UsageError, match=why):
             measure_latency(wrong)

@@ -17,38 +17,38 @@ from vla_bench.suites import suite_names
 from .. import nanos
 
 
-def noting(asked: list, pause=lambda query: None) -> TimedVariant:
-    return TimedVariant("x", asked.append, lambda prepared: pause(asked), lambda answer, query: None)
+def noting(queries: list, pause=lambda query: None) -> TimedVariant:
+    return TimedVariant("x", queries.append, lambda prepared: pause(queries), lambda answer, query: None)
 
 
 def test_every_query_of_the_cycle_is_asked_and_twenty_more_whatever_the_time():
-    asked: list[int] = []
-    warm = warm_up([noting(asked)], range(30), Host(), seconds=0.0)
-    assert asked == [*range(30), *range(20), *range(30 - RECENT, 30)]
-    assert (warm.queries, warm.cold) == (len(asked), 30)
+    queries: list[int] = []
+    warm = warm_up([noting(queries)], range(30), Host(), seconds=0.0)
+    assert queries == [*range(30), *range(20), *range(30 - RECENT, 30)]
+    assert (warm.queries, warm.cold) == (len(queries), 30)
 
 
 def test_compiling_does_not_use_up_the_time_of_the_rest():
     """A first query of 0.2 s, where nothing may last longer than 20 times 0.005 s."""
-    asked: list[int] = []
-    slow = noting(asked, lambda before: time.sleep(0.2 if len(before) == 1 else 0.0))
+    queries: list[int] = []
+    slow = noting(queries, lambda before: time.sleep(0.2 if len(before) == 1 else 0.0))
     warm = warm_up([slow], range(3), Host(), seconds=0.005)
     assert warm.queries >= 3 + 20 and warm.cold == 3
     assert 0.2 <= warm.cold_seconds["x"] < 0.4
 
 
 def test_warming_up_takes_its_time():
-    asked: list[int] = []
+    queries: list[int] = []
     began = time.perf_counter()
-    warm_up([noting(asked, lambda before: time.sleep(0.004))], range(3), Host(), seconds=0.2)
+    warm_up([noting(queries, lambda before: time.sleep(0.004))], range(3), Host(), seconds=0.2)
     assert time.perf_counter() - began >= 0.2
 
 
 def test_queries_begin_again_where_the_recorded_ones_end():
-    shipped = 96
-    assert len(cycle_of(replay(NANO, 2 * shipped + 8, "fixed:20", 0, words=True))) == shipped
+    bundled = 96
+    assert len(cycle_of(replay(NANO, 2 * bundled + 8, "fixed:20", 0, words=True))) == bundled
     assert len(cycle_of(replay(NANO, 10, "own", 0, words=True))) == 10
-    drawn = replay(NANO, 2 * shipped, "paper", 0, words=False)
+    drawn = replay(NANO, 2 * bundled, "paper", 0, words=False)
     assert len(cycle_of(drawn)) == len(drawn)  # as many tokens as another time only by chance
 
 

@@ -52,7 +52,7 @@ def stays(pruner: DivPrune, given: View) -> list[int]:
 
 
 def test_the_release_is_reproduced_and_nothing_is_left_unread(shared):
-    rows = judge("divprune", given := read(shared(FIXTURE)), divprune.answers(given))
+    rows = judge("divprune", given := read(shared(FIXTURE)), divprune.computed(given))
     assert [(row.verdict, row.tensors) for row in rows] == [(CheckStatus.OK, 5)]
 
 
@@ -62,14 +62,14 @@ def test_two_picks_swapped_or_changed_miss(shared, case):
     name = f"case{case}/selected_in_order"
     changed = given[name][::-1].copy() if len(given[name]) > 1 else given[name] + 1
     broken = Fixture({**{name: given[name] for name in given.names()}, name: changed})
-    assert [row.verdict for row in judge("divprune", broken, divprune.answers(broken))] == [CheckStatus.MISS]
+    assert [row.verdict for row in judge("divprune", broken, divprune.computed(broken))] == [CheckStatus.MISS]
 
 
 @pytest.mark.parametrize("ratio, order", [(0.0, []), (0.2, [2]), (1.0, [2, 4, 0, 3, 1])])
 def test_the_ends_of_the_scale_can_be_checked(ratio, order):
     tokens = directions(0, 10, 100, 190, 205)[0].numpy()
     made = Fixture({"case0/x": tokens, "case0/ratio": torch.tensor(ratio), "case0/selected_in_order": torch.tensor(order)})
-    assert [row.verdict for row in judge("divprune", made, divprune.answers(made))] == [CheckStatus.OK]
+    assert [row.verdict for row in judge("divprune", made, divprune.computed(made))] == [CheckStatus.OK]
 
 
 # By hand

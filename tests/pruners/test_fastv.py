@@ -47,7 +47,7 @@ def stays(pruner: FastV, given: View) -> list[int]:
 
 
 def test_the_release_is_reproduced_and_nothing_is_left_unread(shared):
-    rows = judge("fastv", given := read(shared(FIXTURE)), fastv.answers(given))
+    rows = judge("fastv", given := read(shared(FIXTURE)), fastv.computed(given))
     assert [row for row in rows if row.verdict is not CheckStatus.OK] == [] and len(rows) == 9
 
 
@@ -70,7 +70,7 @@ def test_a_changed_value_misses(shared, tensor):
     changed = given[tensor].copy()
     changed.reshape(-1)[-1] += np.asarray(0.01 * np.abs(changed).max() if changed.dtype.kind == "f" else 1).astype(changed.dtype)
     broken = Fixture({**{name: given[name] for name in given.names()}, tensor: changed})
-    missed = [row for row in judge("fastv", broken, fastv.answers(broken)) if row.verdict is CheckStatus.MISS]
+    missed = [row for row in judge("fastv", broken, fastv.computed(broken)) if row.verdict is CheckStatus.MISS]
     assert len(missed) == 1 and tensor in missed[0].reason
 
 
@@ -85,7 +85,7 @@ def test_the_ends_of_the_scale_can_be_checked(shared, keep):
     given |= {"inplace/case0/score": score, "inplace/case0/top_index_unsorted": order}
     given |= {"inplace/case0/keep_indices": np.array([0, *sorted(order), 17, 18, 19])}
     made = Fixture(given)
-    assert all(row.verdict is CheckStatus.OK for row in judge("fastv", made, fastv.answers(made)))
+    assert all(row.verdict is CheckStatus.OK for row in judge("fastv", made, fastv.computed(made)))
 
 
 # By hand

@@ -164,9 +164,9 @@ def test_an_episode_does_not_see_another_nor_an_earlier_attempt():
 
 def test_the_golden_scores(shared):
     given = read(shared(GOLDEN))
-    rows = judge(GOLDEN, given, flashvla_ics.answers(given))
+    rows = judge(GOLDEN, given, flashvla_ics.computed(given))
     assert {row.verdict for row in rows} == {CheckStatus.OK} and sum(row.tensors for row in rows) == 8
     tensors = {name: given[name] for name in given.names()}
     for name in ("ics/case2/score", "ics/case3/singular_values"):
         wrong = Fixture({**tensors, name: tensors[name] * (1 + 1e-4)})
-        assert CheckStatus.MISS in {row.verdict for row in judge("wrong", wrong, flashvla_ics.answers(wrong))}
+        assert CheckStatus.MISS in {row.verdict for row in judge("wrong", wrong, flashvla_ics.computed(wrong))}

@@ -41,7 +41,7 @@ def nano():
 
 @pytest.mark.parametrize("variant", FILES)
 def test_the_releases_are_reproduced_and_nothing_is_left_unread(shared, variant):
-    rows = judge(variant, given := read(shared(FIXTURE.format(variant))), sparsevlm.answers(given))
+    rows = judge(variant, given := read(shared(FIXTURE.format(variant))), sparsevlm.computed(given))
     assert [row for row in rows if row.verdict is not CheckStatus.OK] == [] and len(rows) == FILES[variant]
 
 
@@ -73,7 +73,7 @@ def test_a_changed_value_misses(shared, variant, tensor):
     last = changed.reshape(-1)[-1:]  # a view
     last[:] = ~last if changed.dtype == bool else last + (0.01 * np.abs(changed).max() if changed.dtype.kind == "f" else 1)
     broken = Fixture({**{name: given[name] for name in given.names()}, tensor: changed})
-    missed = [row for row in judge(variant, broken, sparsevlm.answers(broken)) if row.verdict is CheckStatus.MISS]
+    missed = [row for row in judge(variant, broken, sparsevlm.computed(broken)) if row.verdict is CheckStatus.MISS]
     assert len(missed) == 1 and tensor in missed[0].reason
 
 

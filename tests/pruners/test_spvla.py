@@ -251,7 +251,7 @@ def test_the_scheduler_inside_a_policy():
 
 def test_the_golden_tensors(shared):
     given = read(shared(GOLDEN))
-    rows = judge(GOLDEN, given, spvla.answers(given))
+    rows = judge(GOLDEN, given, spvla.computed(given))
     assert {row.verdict for row in rows} == {CheckStatus.OK} and all("transcription" in row.family for row in rows)
     tensors = {name: given[name] for name in given.names()}
     for name in (
@@ -262,5 +262,5 @@ def test_the_golden_tensors(shared):
         "ridge/case0/next",
     ):
         wrong = Fixture({**tensors, name: tensors[name] + (1 if tensors[name].dtype.kind == "i" else 1e-4)})
-        missed = {row.family for row in judge("wrong", wrong, spvla.answers(wrong)) if row.verdict is CheckStatus.MISS}
+        missed = {row.family for row in judge("wrong", wrong, spvla.computed(wrong)) if row.verdict is CheckStatus.MISS}
         assert any(name.split("/")[-1] in family for family in missed)

@@ -20,7 +20,7 @@ from vla_bench.pruners.spec import arguments
 from vla_bench.pruners.vla_adp import VLAADP, clip, importance, keep_best, shares
 from vla_bench.pruners.vla_adp_gate import MotionGate, displacement
 from vla_bench.records import EpisodeKey
-from vla_bench.verify.baselines.adp import answers
+from vla_bench.verify.baselines.adp import computed
 from vla_bench.verify.compare import CheckStatus, judge
 from vla_bench.verify.fixture import Fixture, read
 
@@ -46,7 +46,7 @@ def line(*lengths: float) -> np.ndarray:
 
 
 def test_the_release_is_reproduced_and_nothing_is_left_unread(shared):
-    rows = judge("adp", given := read(shared(FIXTURE)), answers(given))
+    rows = judge("adp", given := read(shared(FIXTURE)), computed(given))
     assert [row for row in rows if row.verdict is not CheckStatus.OK] == [] and len(rows) == 4
 
 
@@ -56,7 +56,7 @@ def test_a_changed_value_misses(shared, ending):
     name = next(name for name in given.names() if name.endswith(ending))
     tensors = {each: given[each].copy() for each in given.names()}
     tensors[name][0] += 1e-4 if ending == "importance" else 1
-    rows = judge("adp", changed := Fixture(tensors), answers(changed))
+    rows = judge("adp", changed := Fixture(tensors), computed(changed))
     assert [ending in row.family for row in rows if row.verdict is CheckStatus.MISS] == [True]
 
 

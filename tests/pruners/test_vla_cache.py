@@ -117,7 +117,7 @@ def test_numbers_of_other_models():
 
 def test_release_is_reproduced_and_nothing_left_out(shared):
     given = read(shared(FILE))
-    rows = judge(FILE, given, vlacache.answers(given))
+    rows = judge(FILE, given, vlacache.computed(given))
     assert {row.verdict for row in rows} == {CheckStatus.OK}, [row for row in rows if row.verdict is not CheckStatus.OK]
     assert sum(row.tensors for row in rows) == 44
     assert given.unread() == []
@@ -153,7 +153,7 @@ def misses(file: Path, tensor: str, prefix: str = "") -> list[str]:
     tensors[tensor] = tensors[tensor].copy()
     tensors[tensor].reshape(-1)[-1] += 1
     given = Fixture(tensors)
-    rows = judge("x", given, vlacache.answers(given))
+    rows = judge("x", given, vlacache.computed(given))
     return [row.reason.split(" ")[0].rstrip(":") for row in rows if row.verdict is CheckStatus.MISS]
 
 

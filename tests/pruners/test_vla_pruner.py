@@ -24,7 +24,7 @@ from vla_bench.verify.baselines import oft_spans, vlapruner
 from vla_bench.verify.compare import CheckStatus, judge
 from vla_bench.verify.fixture import Fixture, read
 
-CHECKS = {"baselines_vlapruner.npz": vlapruner.answers, "baselines_oft_spans.npz": oft_spans.answers}
+CHECKS = {"baselines_vlapruner.npz": vlapruner.computed, "baselines_oft_spans.npz": oft_spans.computed}
 FIRST, SECOND = EpisodeKey("spatial", 0, 0), EpisodeKey("spatial", 0, 1)
 
 NANO_MODEL = cache(lambda: random_vla(NANO, 0).eval())  # drawing its weights takes longer than all its answers

@@ -1,4 +1,4 @@
-"""`vla-bench gate`: what a machine in CI is told, and with which exit code."""
+"""`vla-bench gate`: its output for CI, and its exit codes."""
 
 import json
 
@@ -60,14 +60,14 @@ def test_a_run_without_a_verdict_is_no_pass(cli, tmp_path):
     write_run(short, broken)
     for pair in ((base, short), (short, base)):
         done = cli("gate", *map(str, pair))
-        assert isinstance(done.exception, NotComparableError) and "did not end: interrupted" in str(done.exception)
+        assert isinstance(done.exception, NotComparableError) and "is not complete: interrupted" in str(done.exception)
     assert cli("gate", str(base), str(errors)).exception.exit_code == ExitCode.ERROR_BUDGET
 
 
 def test_words_and_bad_values():
     row = ComparedRun("new", wilson(0, 0), {}, {}, Pairs(2, 1, 0, 1, 0))
     text = sentences(judge(row, Rule.NONINFERIOR, 0.02, 0.05))
-    assert "could have shown no drop at all" in text and "above -2 points" in text and "90 % interval" in text
+    assert "detect no drop at all" in text and "above -2 points" in text and "90 % interval" in text
     for margin, alpha in ((0, 0.05), (0.02, 1)):
         with pytest.raises(UsageError):
             judge(row, Rule.DETECT, margin, alpha)

@@ -15,9 +15,9 @@ from vla_bench.results.summary_file import read_summary
 from ..made_runs import episode, run
 
 
-def recorded(folder, told, episodes):
+def recorded(folder, recorded_run, episodes):
     folder.mkdir()
-    write_run(folder, told)
+    write_run(folder, recorded_run)
     for each in episodes:
         append_line(folder / "episodes.jsonl", each.to_json())
     return str(folder)
@@ -64,9 +64,11 @@ def test_a_part_that_is_not_there_is_refused(cli, tmp_path, ten_tasks):
 def test_runs_of_single_suites_become_one(cli, tmp_path):
     def of_suite(name, **more):
         policy = {"checkpoint": "5" * 64, "unnorm_keys": {name: f"libero_{name}"}}
-        told = run(suites={name: "1" * 64}, policy=policy, **more)
-        told = replace(told, suites={name: told.suites["object"] | {"name": name}}, command=f"--suite {name}")
-        return recorded(tmp_path / (name + "".join(more)), told, [replace(episode(), suite=name)])
+        recorded_run = run(suites={name: "1" * 64}, policy=policy, **more)
+        recorded_run = replace(
+            recorded_run, suites={name: recorded_run.suites["object"] | {"name": name}}, command=f"--suite {name}"
+        )
+        return recorded(tmp_path / (name + "".join(more)), recorded_run, [replace(episode(), suite=name)])
 
     parts = of_suite("spatial"), of_suite("object")
     cli("keep", *parts, "whole.json")
@@ -84,10 +86,10 @@ def test_runs_of_single_suites_become_one(cli, tmp_path):
 
 def test_folders_and_files_are_not_mixed_up(cli, tmp_path, ten_tasks):
     forgotten = cli("keep", ten_tasks, ten_tasks)
-    assert forgotten.exit_code == UsageError.exit_code and "the last argument is the file" in str(forgotten.exception)
+    assert forgotten.exit_code == UsageError.exit_code and "the last argument must be the file" in str(forgotten.exception)
     cli("keep", ten_tasks, "a.json")
     again = cli("keep", "a.json", "b.json")
-    assert again.exit_code == RecordError.exit_code and "a.json is not the folder of a run" in str(again.exception)
+    assert again.exit_code == RecordError.exit_code and "a.json is not a run folder" in str(again.exception)
 
 
 def test_keeping_imports_nothing_heavy(tmp_path, ten_tasks):

@@ -149,7 +149,7 @@ def test_policies_that_report_nothing_write_nothing(tmp_path):
 )
 def test_whole_lines_that_hold_no_queries_are_an_error(tmp_path, line):
     (tmp_path / "queries.jsonl").write_text(line + "\n")
-    with pytest.raises(RecordError, match=r"queries.jsonl:1 does not hold"):
+    with pytest.raises(RecordError, match=r"queries.jsonl:1 is not an episode's queries"):
         read_queries(tmp_path)
 
 
@@ -165,5 +165,5 @@ def test_a_recorded_episode_has_its_queries(tmp_path):
 
 @pytest.mark.parametrize("kept", [(), (3, -1)])
 def test_counts_that_cannot_be(kept):
-    with pytest.raises(ValueError, match="cannot be"):
+    with pytest.raises(ValueError, match="impossible token counts"):
         QueryRecord.of(0, kept, None, {})

@@ -17,7 +17,7 @@ from vla_bench.checkpoints.saving import save
 from vla_bench.errors import UsageError
 from vla_bench.interface.config import LLMConfig, TokenIds
 from vla_bench.model.images import Normalisation
-from vla_bench.report.verdicts import print_verdict
+from vla_bench.report.verdicts import print_report
 from vla_bench.verify import checkpoint
 from vla_bench.verify.compare import CheckStatus, family_of
 from vla_bench.verify.run import GOLDEN, VerifyReport, verify
@@ -35,7 +35,7 @@ def bad(verdict: VerifyReport) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of the shipped set: of the files named, or all of it."""
+    """A copy of the bundled set: all of it, or the named files."""
 
     def make(*names: str) -> Path:
         folder = tmp_path / "fixtures"
@@ -109,11 +109,11 @@ def test_another_set_in_the_public_layout(tmp_path, cameras, chunk, vocab):
     table = json.loads((folder / "config.json").read_text())
     del table["vla_bench"]
     (folder / "config.json").write_text(json.dumps(table))
-    subject = checkpoint.load_subject(folder)
-    subject.statistics = subject.statistics[1:]  # the fixtures are made with the second
-    assert subject.text_tokens.actions_end == 32000 and subject.model.config.tokens.actions_end == vocab - 64
-    subject.fit(cameras, chunk)
-    make.make_queries(tmp_path, subject, config)
+    tested = checkpoint.load_tested(folder)
+    tested.statistics = tested.statistics[1:]  # the fixtures are made with the second
+    assert tested.text_tokens.actions_end == 32000 and tested.model.config.tokens.actions_end == vocab - 64
+    tested.fit(cameras, chunk)
+    make.make_queries(tmp_path, tested, config)
     assert load_file(tmp_path / "e2e_eval_a.safetensors")["dense.actions"].shape == (chunk, 7)
     assert bad(verify(tmp_path)) == []
 
@@ -256,7 +256,7 @@ def test_the_table_names_families_errors_and_reasons(copy, capsys):
     change(folder / "utils.npz", lambda tensors: add(tensors, "tok.ids", 1))
     np.savez(folder / "baselines_a.npz", a=np.zeros(2))
     np.savez(folder / "baselines_b.npz", a=np.zeros(2))
-    print_verdict(verify(folder))
+    print_report(verify(folder))
     printed = capsys.readouterr().out
     assert "utils.npz" in printed and "quat.axisangle" in printed and "MISS: utils.npz: tok.ids at [0, 3]" in printed
     assert "not checked: 2 files: no checker for baselines_*" in printed

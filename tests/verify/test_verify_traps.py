@@ -1,4 +1,4 @@
-"""`verify` on models that are wrong in ways that have happened: each of them misses on the shipped set, and where it should."""
+"""`verify` on models that are wrong in ways that have happened: each of them misses on the bundled set, where it should."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vla_bench.model import decoder, vision, vla
 from vla_bench.model.images import Normalisation
 from vla_bench.model.sequence import Tokens
 from vla_bench.pruners import lightvla
-from vla_bench.verify import evaluation, numbers, pictures
+from vla_bench.verify import evaluation, images, numbers
 from vla_bench.verify.compare import CheckStatus
 from vla_bench.verify.run import verify
 
@@ -79,7 +79,7 @@ def accurate_jpeg(patch):
         Image.fromarray(np.ascontiguousarray(image)).save(buffer, "JPEG", quality=95, subsampling="4:2:0")
         return np.asarray(Image.open(buffer))
 
-    patch.setattr(pictures, "jpeg", wrong)
+    patch.setattr(images, "jpeg", wrong)
 
 
 def space_not_appended(patch):

@@ -1,10 +1,10 @@
-"""LoRA adapters of peft, put on a loaded model: merged into its weights, or left beside them."""
+"""LoRA adapters of peft for a loaded model: merged into its weights, or applied unmerged."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from vla_bench.checkpoints.files import again, read_header, read_json
+from vla_bench.checkpoints.files import download_command, read_header, read_json
 from vla_bench.checkpoints.weights import check_finite, check_fit
 from vla_bench.errors import CheckpointError, ModelError
 from vla_bench.model.vla import VLA
@@ -27,18 +27,18 @@ def apply_adapter(model: VLA, folder: Path, merge: bool = True) -> None:
     table = read_json(folder / CONFIG)
     if table.get("peft_type") != "LORA":
         raise CheckpointError(f"{folder / CONFIG} is of type {table.get('peft_type')!r}, not 'LORA'", "vla-bench models")
-    found = read_header(folder / WEIGHTS).shapes
+    shapes = read_header(folder / WEIGHTS).shapes
     try:
         # Unmerged, the adapter must be in the model's own dtype; merged, its float32 product is added and then rounded once.
         adapted = PeftModel.from_pretrained(model.openvla, str(folder), autocast_adapter_dtype=merge)
     except (RuntimeError, ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"the adapter in {folder} does not fit this model: {error}", again(folder)) from error
-    # peft passes over names that it does not find: an adapter of another model would silently do nothing.
+        raise CheckpointError(f"the adapter in {folder} does not fit this model: {error}", download_command(folder)) from error
+    # peft skips names that it does not know: an adapter of another model would silently do nothing.
     state = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     whole = adapted.state_dict()  # a file may also hold weights of the base, which peft saves beside an adapted lm_head
     expected = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    expected |= {name: tuple(whole[name].shape) for name in found if name in whole}
-    check_fit(expected, found, str(folder / WEIGHTS), again(folder))
+    expected |= {name: tuple(whole[name].shape) for name in shapes if name in whole}
+    check_fit(expected, shapes, str(folder / WEIGHTS), download_command(folder))
     for name, tensor in state.items():
         check_finite(tensor, name, str(folder / WEIGHTS))
     model.openvla = adapted.merge_and_unload() if merge else adapted

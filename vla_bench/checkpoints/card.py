@@ -1,4 +1,4 @@
-"""What was loaded, line by line with the reason: what the user sees before the first episode."""
+"""The model card that is printed before the first episode: one line a property, with the reason."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Collection, Sequence
 
 from vla_bench.model.vla import VLA
 
-Line = tuple[str, str, str]  # what, value, why
+Line = tuple[str, str, str]  # what, value, reason
 SHOWN_KEYS = 4
 
 
 def card(lines: Sequence[Line]) -> tuple[tuple[str, str], ...]:
-    """Lines "what", "value (why)", as a policy's card has them."""
-    return tuple((what, f"{value} ({why})" if why else value) for what, value, why in lines)
+    """Lines (what, "value (reason)") of a policy's card."""
+    return tuple((what, f"{value} ({reason})" if reason else value) for what, value, reason in lines)
 
 
 def model_lines(model: VLA) -> list[Line]:
-    """What can be read off the model itself."""
+    """The lines that follow from the model itself."""
     config = model.config
-    state = "and the robot's state" if config.proprio_dim else "and nothing of the robot's state"
+    state = "with proprioception" if config.proprio_dim else "without proprioception"
     l1 = model.action_head is not None
     return [
         ("parameters", f"{sum(p.numel() for p in model.parameters()):,}", ""),

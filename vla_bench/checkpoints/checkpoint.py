@@ -1,9 +1,9 @@
-"""Checkpoints in the public layout: `load` builds the model that a folder or hub repository holds, ready to answer.
+"""Checkpoints in the public layout: `load` builds the model of a folder or hub repository, ready for queries.
 
     loaded = load("TTJiang/LightVLA-libero-goal")
     output = loaded.model(inputs)
 
-What the files do not say is decided in choices.py and stands in the card with its reason.  `save` writes the same layout.
+What the files leave open is decided in choices.py and shown in the card with its reason.  `save` writes the same layout.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from vla_bench.checkpoints.choices import (
     pixel_normalisation,
     statistics_table,
 )
-from vla_bench.checkpoints.config_file import Kind, read_config_file
+from vla_bench.checkpoints.config_file import ModelFamily, read_config_file
 from vla_bench.checkpoints.files import TOKENIZER, identity, origin
-from vla_bench.checkpoints.hub import find, is_hub_id
+from vla_bench.checkpoints.hub import is_hub_id, local_folder
 from vla_bench.checkpoints.saving import save
 from vla_bench.checkpoints.weights import dtype_name, load_weights
 from vla_bench.interface.action_slice import ActionSlice
@@ -39,19 +39,19 @@ from vla_bench.model.images import Normalisation
 from vla_bench.model.vla import VLA
 from vla_bench.pruners.registry import NONE
 
-__all__ = ["Loaded", "find", "load", "save"]
+__all__ = ["Loaded", "load", "save"]
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model with its company.
+    """A loaded model with the rest of its checkpoint.
 
     model: in eval mode, on its device.
     statistics: the raw table of action and proprio statistics, by dataset key.
     normalisation: of the pixels.
     tokenizer_file: `tokenizer.json`, None where the checkpoint has none.
     sha256: the checkpoint's identity, its adapter included; see `files.identity`.
-    card: lines "what", "value (why)".
+    card: lines (what, "value (reason)").
     """
 
     model: VLA
@@ -60,7 +60,7 @@ class Loaded:
     normalisation: Normalisation
     tokenizer_file: Path | None
     folder: Path
-    kind: Kind
+    kind: ModelFamily
     sha256: str
     card: tuple[tuple[str, str], ...]
 
@@ -81,20 +81,20 @@ def load(
     dtype: None is bfloat16 on CUDA, as the published results, and float32 elsewhere.
     pruner: "default" is the checkpoint's own, None keeps every image token.  A trainable pruner gets the parameters that
         the checkpoint has for it.
-    action_slice: None follows the checkpoint's origin.
-    adapter: folder of a LoRA adapter to put on it, merged into the weights unless `merge` is False.
+    action_slice: None for the one of the checkpoint's release.
+    adapter: folder of a LoRA adapter, merged into the weights unless `merge` is False.
     """
-    folder = find(source)
+    folder = local_folder(source)
     adapter = None if adapter is None else Path(adapter)
     file = read_config_file(folder)
     name = str(source) if is_hub_id(source) else origin(folder)
-    kind, kind_why = choose_kind(file, folder, name)
-    place, place_why = choose_device(device)
-    wanted, wanted_why = choose_dtype(dtype, place)
-    rows, rows_why = choose_action_slice(action_slice, file, kind, name)
-    statistics, statistics_why = statistics_table(file, folder)
-    normalisation, normalisation_why = pixel_normalisation(folder)
-    chosen, chosen_why = choose_pruner(pruner, file, kind)
+    kind, kind_reason = choose_kind(file, folder, name)
+    place, place_reason = choose_device(device)
+    wanted, wanted_reason = choose_dtype(dtype, place)
+    rows, rows_reason = choose_action_slice(action_slice, file, kind, name)
+    statistics, statistics_reason = statistics_table(file, folder)
+    normalisation, normalisation_reason = pixel_normalisation(folder)
+    chosen, chosen_reason = choose_pruner(pruner, file, kind)
     adapted = [] if adapter is None else [("adapter", str(adapter), describe_adapter(adapter, merge))]
     sha256 = identity(folder, adapter)
 
@@ -103,22 +103,22 @@ def load(
     load_weights(model, folder, place, wanted)
     if chosen is not None:
         model.attach(chosen)
-        chosen_why += fill_pruner(chosen, own_pruner(file, kind), folder, place, wanted)
+        chosen_reason += fill_pruner(chosen, own_pruner(file, kind), folder, place, wanted)
     if adapter is not None:
         apply_adapter(model, adapter, merge)
     model.eval()
     model.openvla.language_model.check_bidirectional()
 
     lines = [
-        ("model", kind.value, kind_why),
+        ("model", kind.value, kind_reason),
         ("source", str(source), str(folder) if is_hub_id(source) else ""),
-        ("dtype", dtype_name(wanted), wanted_why),
-        ("device", str(place), place_why),
+        ("dtype", dtype_name(wanted), wanted_reason),
+        ("device", str(place), place_reason),
         *model_lines(model),
-        ("pruner", chosen.label if chosen else NONE, chosen_why),
-        ("action slice", rows.value, rows_why),
-        ("statistics", statistics_value(statistics), statistics_why),
-        ("normalisation", "of both vision branches", normalisation_why),
+        ("pruner", chosen.label if chosen else NONE, chosen_reason),
+        ("action slice", rows.value, rows_reason),
+        ("statistics", statistics_value(statistics), statistics_reason),
+        ("normalisation", "of both vision branches", normalisation_reason),
         *adapted,
     ]
     tokenizer = folder / TOKENIZER

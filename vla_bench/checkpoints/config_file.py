@@ -1,8 +1,8 @@
-"""`config.json` of a checkpoint: the public format, plus one block "vla_bench" with what that format cannot say.
+"""`config.json` of a checkpoint: the public format, plus one block "vla_bench" for what that format has no key for.
 
-The public format names a Llama with few numbers (the rest are LlamaConfig's defaults) and two timm models; sizes other
-than theirs stand in `timm_overrides`, as keyword arguments of `timm.create_model`.  Where our block is absent, the files
-beside it tell how many cameras and which heads there are.
+The public format has a few numbers of a Llama (the rest are LlamaConfig's defaults) and the names of two timm models; other
+sizes are in `timm_overrides`, as keyword arguments of `timm.create_model`.  Without our block, cameras and heads follow from
+the files in the folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vla_bench.checkpoints.files import ACTION_HEAD, CONFIG, PROPRIO_PROJECTOR, 
 from vla_bench.checkpoints.public_format import (
     BACKBONE,
     LLAMA,
-    Mismatch,
+    FormatMismatch,
     read,
     read_llm,
     read_vision,
@@ -31,7 +31,7 @@ BLOCK = "vla_bench"
 OURS = ("name", "cameras", "camera_size", "chunk", "action_dim", "proprio_dim", "l1_head")
 
 
-class Kind(str, Enum):
+class ModelFamily(str, Enum):
     """The published families.  LIGHTVLA is OPENVLA_OFT trained with its pruner; OPENVLA decodes action tokens only."""
 
     OPENVLA = "openvla"
@@ -40,10 +40,10 @@ class Kind(str, Enum):
 
 
 @dataclass(frozen=True)
-class Origin:
-    """What a checkpoint of ours says about its training: `pruner` is a name, `action_slice` a value of `ActionSlice`."""
+class TrainingOrigin:
+    """How a checkpoint of ours was trained: `pruner` is a name, `action_slice` a value of `ActionSlice`."""
 
-    kind: Kind
+    kind: ModelFamily
     pruner: str
     action_slice: str
 
@@ -54,41 +54,41 @@ class ConfigFile:
 
     config: VLAConfig
     norm_stats: dict
-    origin: Origin | None
+    origin: TrainingOrigin | None
 
 
 def read_config(folder: Path) -> VLAConfig:
-    """The model that a checkpoint folder holds.  Raises CheckpointError."""
+    """Sizes of the model in a checkpoint folder.  Raises CheckpointError."""
     return read_config_file(folder).config
 
 
 def read_config_file(folder: Path) -> ConfigFile:
-    """Read and check `config.json`.  Raises CheckpointError for another family and for what this model cannot do."""
+    """Read and check `config.json`.  Raises CheckpointError for another family or sizes that this model cannot have."""
     table = read_json(folder / CONFIG)
     try:
         return _parse(table, folder)
-    except Mismatch as misfit:
-        raise CheckpointError(f"{folder / CONFIG}: {misfit}", "vla-bench models") from None
+    except FormatMismatch as mismatch:
+        raise CheckpointError(f"{folder / CONFIG}: {mismatch}", "vla-bench models") from None
 
 
 def write_config(
-    folder: Path, config: VLAConfig, norm_stats: dict, *, kind: Kind | str, pruner: str, action_slice: str, dtype: str
+    folder: Path, config: VLAConfig, norm_stats: dict, *, kind: ModelFamily | str, pruner: str, action_slice: str, dtype: str
 ) -> None:
-    """Write `config.json`: `read_config` gives back an equal VLAConfig, and the public code finds all it looks for.
+    """Write `config.json`: `read_config` returns an equal VLAConfig, and the public code can read it, too.
 
-    dtype: of the weights beside it, such as "bfloat16".  Raises CheckpointError for a model that cannot be written down.
+    dtype: of the weights beside it, such as "bfloat16".  Raises CheckpointError for a model that the format cannot hold.
     """
-    if kind not in list(Kind):
-        raise CheckpointError(f'no kind of model "{kind}": {", ".join(known.value for known in Kind)}')
-    table = to_table(config, norm_stats, Origin(Kind(kind), pruner, action_slice), dtype)
+    if kind not in list(ModelFamily):
+        raise CheckpointError(f'unknown model family "{kind}": {", ".join(known.value for known in ModelFamily)}')
+    table = to_table(config, norm_stats, TrainingOrigin(ModelFamily(kind), pruner, action_slice), dtype)
     try:
         _parse(table, folder)
-    except Mismatch as misfit:
-        raise CheckpointError(f"this model cannot be saved: {misfit}") from None
+    except FormatMismatch as mismatch:
+        raise CheckpointError(f"this model cannot be saved: {mismatch}") from None
     (folder / CONFIG).write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
 
 
-def to_table(config: VLAConfig, norm_stats: dict, origin: Origin, dtype: str) -> dict[str, object]:
+def to_table(config: VLAConfig, norm_stats: dict, origin: TrainingOrigin, dtype: str) -> dict[str, object]:
     """The content of `config.json`."""
     llm, tokens = config.llm, config.tokens
     overrides = timm_overrides(config.dino, config.siglip)
@@ -125,14 +125,15 @@ def to_table(config: VLAConfig, norm_stats: dict, origin: Origin, dtype: str) ->
 
 
 def _parse(table: dict, folder: Path) -> ConfigFile:
-    # lerobot's files say "type" where transformers' say "model_type".
+    # lerobot's files have "type" where transformers' have "model_type".
     family = table.get("model_type", table.get("type"))
     if family != FAMILY:
-        raise Mismatch(f"this is a {family!r} model, and only {FAMILY!r} can be read" if family else "it names no model_type")
+        what = f"this is a {family!r} model, and only {FAMILY!r} can be read" if family else "it has no model_type"
+        raise FormatMismatch(what)
     llm = read_llm(read(table, "text_config", {}))
     sizes = table.get("image_sizes")
     if not isinstance(sizes, list) or len(sizes) != 2 or sizes[0] != sizes[1] or type(sizes[0]) is not int:
-        raise Mismatch(f"image_sizes must be two equal numbers, not {sizes!r}")
+        raise FormatMismatch(f"image_sizes must be two equal numbers, not {sizes!r}")
     dino, siglip = read_vision(table)
     public = {"image_size": sizes[0], "dino": dino, "siglip": siglip, "llm": llm}
     block = read(table, BLOCK, {})
@@ -147,8 +148,8 @@ def _parse(table: dict, folder: Path) -> ConfigFile:
 
 
 def _ours(block: dict) -> dict[str, object]:
-    """What our block adds to the sizes."""
-    refuse_unknown(block, {*OURS, "tokens", *(f.name for f in fields(Origin))}, BLOCK)
+    """The fields of our block."""
+    refuse_unknown(block, {*OURS, "tokens", *(f.name for f in fields(TrainingOrigin))}, BLOCK)
     given = read(block, "tokens", {})
     refuse_unknown(given, asdict(TokenIds()), "tokens")
     defaults = VLAConfig()
@@ -166,27 +167,27 @@ def _tokens(table: dict, llm: LLMConfig) -> TokenIds:
 
 
 def _beside(folder: Path) -> dict[str, object]:
-    """Cameras and heads of a public checkpoint, by the files beside its config."""
+    """Cameras and heads of a public checkpoint, from the files in its folder."""
     head, proprio = part_file(folder, ACTION_HEAD), part_file(folder, PROPRIO_PROJECTOR)
     if head is None and proprio is None:
         return {"cameras": 1, "proprio_dim": 0, "l1_head": False}
     if head is None:
-        raise Mismatch(f"there is {proprio.name} and no action head beside it")
+        raise FormatMismatch(f"there is {proprio.name} but no action head")
     return {} if proprio else {"proprio_dim": 0}
 
 
-def _origin(block: dict) -> Origin:
+def _origin(block: dict) -> TrainingOrigin:
     kind = block.get("kind")
-    if kind not in [known.value for known in Kind]:
-        raise Mismatch(f'"kind" is {kind!r}, not one of {", ".join(known.value for known in Kind)}')
+    if kind not in [known.value for known in ModelFamily]:
+        raise FormatMismatch(f'"kind" is {kind!r}, not one of {", ".join(known.value for known in ModelFamily)}')
     action_slice = block.get("action_slice")
     if action_slice not in ("aligned", "reference"):
-        raise Mismatch(f'"action_slice" is {action_slice!r}, neither "aligned" nor "reference"')
-    return Origin(Kind(kind), read(block, "pruner", "none"), action_slice)
+        raise FormatMismatch(f'"action_slice" is {action_slice!r}, neither "aligned" nor "reference"')
+    return TrainingOrigin(ModelFamily(kind), read(block, "pruner", "none"), action_slice)
 
 
 def _check(config: VLAConfig) -> None:
-    """Numbers that must fit each other."""
+    """Raises FormatMismatch for sizes that do not fit each other."""
     llm = config.llm
     sizes = (
         config.image_size,
@@ -200,17 +201,19 @@ def _check(config: VLAConfig) -> None:
         llm.mlp,
     )
     if min(sizes) < 1 or config.proprio_dim < 0:
-        raise Mismatch(f"a size is below 1: {config}")
+        raise FormatMismatch(f"a size is below 1: {config}")
     for vit in (config.dino, config.siglip):
         possible = vit.depth >= 2 and vit.patch >= 1 and vit.heads >= 1 and vit.width >= 1
         if not possible or config.image_size % vit.patch or vit.width % vit.heads:
-            raise Mismatch(f"a vision transformer that cannot be: {vit} on {config.image_size} pixels")
+            raise FormatMismatch(f"an impossible vision transformer: {vit} on {config.image_size} pixels")
     if config.dino.patch != config.siglip.patch:
-        raise Mismatch(f"patches of {config.dino.patch} and {config.siglip.patch} pixels do not lie on each other")
+        raise FormatMismatch(
+            f"the patches of the two vision transformers differ: {config.dino.patch} and {config.siglip.patch} pixels"
+        )
     if llm.width % (2 * llm.heads):
-        raise Mismatch(f"a width of {llm.width} is not {llm.heads} heads of an even width")
+        raise FormatMismatch(f"a width of {llm.width} cannot be split into {llm.heads} heads of an even width")
     tokens = config.tokens
     if not max(tokens.bos, tokens.stop, tokens.pad, tokens.space, tokens.actions_end - 1) < config.llm.vocab:
-        raise Mismatch(f"special tokens outside a vocabulary of {config.llm.vocab}: {tokens}")
+        raise FormatMismatch(f"special tokens outside a vocabulary of {config.llm.vocab}: {tokens}")
     if not 2 <= tokens.action_bins <= tokens.actions_end:
-        raise Mismatch(f"{tokens.action_bins} action bins do not fit below token {tokens.actions_end}")
+        raise FormatMismatch(f"{tokens.action_bins} action bins do not fit below token {tokens.actions_end}")

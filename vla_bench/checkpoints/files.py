@@ -1,11 +1,11 @@
-"""The files of a checkpoint in the public layout, looked at without torch and without reading weights.
+"""The files of a checkpoint in the public layout, read without torch and without weights.
 
 config.json                            what the network is, see config_file.py
 model-0000X-of-0000N.safetensors       the weights LoRA adapts; model.safetensors.index.json lists them
-action_head--STEP_checkpoint.pt        the L1 head, saved apart; so is proprio_projector--STEP_checkpoint.pt
+action_head--STEP_checkpoint.pt        the L1 head; likewise proprio_projector--STEP_checkpoint.pt
 pruner--STEP_checkpoint.safetensors    a trainable pruner: ours, the public checkpoints have none
 dataset_statistics.json, preprocessor_config.json, tokenizer.json
-tokenizer.model, tokenizer_config.json, ...   what other code reads of the tokenizer; ours reads tokenizer.json alone
+tokenizer.model, tokenizer_config.json, ...   the tokenizer for other code; ours reads tokenizer.json alone
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Header:
-    """What a safetensors file says about itself before its first weight."""
+    """Names and shapes in the header of a safetensors file."""
 
     path: Path
     shapes: dict[str, Shape]
@@ -50,17 +50,17 @@ def origin(folder: Path) -> str:
     return folder.name
 
 
-def again(folder: Path, name: str = "") -> str:
+def download_command(folder: Path, name: str = "") -> str:
     """The command that replaces a file of a checkpoint."""
     source = origin(folder)
     if "/" in source:
         return f"hf download {source} {name} --force-download".replace("  ", " ")
-    return f"copy {name or 'the checkpoint'} to {folder} again from where it came"
+    return f"copy {name or 'the checkpoint'} to {folder} again from its source"
 
 
 def read_json(path: Path) -> dict:
     """A JSON object.  Raises CheckpointError."""
-    fix = again(path.parent, path.name)
+    fix = download_command(path.parent, path.name)
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -70,13 +70,13 @@ def read_json(path: Path) -> dict:
     except ValueError as error:
         raise CheckpointError(f"{path} is not JSON: {error}", fix) from error
     if not isinstance(table, dict):
-        raise CheckpointError(f"{path} holds a {type(table).__name__}, not an object", fix)
+        raise CheckpointError(f"{path} has a {type(table).__name__}, not an object", fix)
     return table
 
 
 def read_header(path: Path) -> Header:
-    """The header of a safetensors file, which must be as long as it says.  Raises CheckpointError."""
-    fix = again(path.parent, path.name)
+    """The header of a safetensors file, whose length is checked.  Raises CheckpointError."""
+    fix = download_command(path.parent, path.name)
     try:
         with open(path, "rb") as file:
             size = path.stat().st_size
@@ -95,53 +95,57 @@ def read_header(path: Path) -> Header:
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise CheckpointError(f"{path} is not a safetensors file: {error!r}", fix) from error
     if size != expected:
-        raise CheckpointError(f"{path} is damaged: it has {size} bytes, and its header speaks of {expected}", fix)
+        raise CheckpointError(f"{path} is damaged: it has {size} bytes, and its header requires {expected}", fix)
     return Header(path, shapes)
 
 
 def shards(folder: Path) -> list[Header]:
-    """The files with the model's weights, as the index lists them, or the only one.  Raises CheckpointError."""
+    """Headers of the files with the model's weights: those in the index, or the single file.  Raises CheckpointError."""
     index = folder / INDEX
     if not index.exists():
         if not (folder / SINGLE).exists():
-            raise CheckpointError(f"{folder} has no weights: neither {INDEX} nor {SINGLE}", again(folder))
+            raise CheckpointError(f"{folder} has no weights: neither {INDEX} nor {SINGLE}", download_command(folder))
         return [read_header(folder / SINGLE)]
     listed = read_json(index).get("weight_map")
     if not isinstance(listed, dict) or not all(isinstance(name, str) for name in listed.values()):
-        raise CheckpointError(f'{index} has no "weight_map"', again(folder, INDEX))
+        raise CheckpointError(f'{index} has no "weight_map"', download_command(folder, INDEX))
     names = sorted(set(listed.values()))
     for name in names:
         if Path(name).name != name or "\\" in name or not name.endswith(".safetensors"):
-            raise CheckpointError(f'{index} names "{name}", which is not a safetensors file beside it', again(folder, INDEX))
+            raise CheckpointError(
+                f'{index} names "{name}", which is not a safetensors file beside it', download_command(folder, INDEX)
+            )
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
         raise CheckpointError(
-            f"{folder} lacks {len(missing)} of {len(names)} weight files: {', '.join(missing[:10])}", again(folder, missing[0])
+            f"{folder} lacks {len(missing)} of {len(names)} weight files: {', '.join(missing[:10])}",
+            download_command(folder, missing[0]),
         )
     headers = [read_header(folder / name) for name in names]
     held = [(name, header.path.name) for header in headers for name in header.shapes]
-    astray = sorted(name for name, _ in set(held) ^ set(listed.items()))
-    if astray:
+    different = sorted(name for name, _ in set(held) ^ set(listed.items()))
+    if different:
         raise CheckpointError(
-            f"{index} and the weight files disagree about {len(set(astray))} tensors, first {astray[0]}", again(folder)
+            f"{index} and the weight files disagree about {len(set(different))} tensors, first {different[0]}",
+            download_command(folder),
         )
     return headers
 
 
 def part_file(folder: Path, part: str) -> Path | None:
-    """The file of a part saved apart, found by its name; None without one.  Raises CheckpointError where there are several."""
-    found = sorted(p for p in folder.iterdir() if part in p.name and "checkpoint" in p.name and p.suffix in PART_SUFFIXES)
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise CheckpointError(f"{folder} has {len(found)} files of its {part}: {names}", f"move all but one out of {folder}")
-    return found[0] if found else None
+    """The file of a head or pruner, by its name; None without one.  Raises CheckpointError where there are several."""
+    files = sorted(p for p in folder.iterdir() if part in p.name and "checkpoint" in p.name and p.suffix in PART_SUFFIXES)
+    if len(files) > 1:
+        names = ", ".join(path.name for path in files)
+        raise CheckpointError(f"{folder} has {len(files)} files of its {part}: {names}", f"move all but one out of {folder}")
+    return files[0] if files else None
 
 
 def identity(folder: Path, adapter: Path | None = None) -> str:
-    """SHA-256 of a checkpoint and of the adapter put on it, in a second also for 15 GB.
+    """SHA-256 of a checkpoint and its adapter, in a second even for 15 GB.
 
-    Files up to 64 MiB are hashed whole.  A larger one counts with its name, size, first MiB (a safetensors header) and 256
-    samples over its length: two trainings always differ there, a few changed bytes may not.
+    Files up to 64 MiB are hashed whole; of a larger one its name, size, first MiB (with the header) and 256 samples over its
+    length: two trainings always differ there, a few changed bytes may not.
     """
     names = (CONFIG, INDEX, STATISTICS, "preprocessor_config.json", TOKENIZER)
     paths = [folder / name for name in names if (folder / name).exists()]

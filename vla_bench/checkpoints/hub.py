@@ -1,4 +1,4 @@
-"""Where a checkpoint is: a folder, or a repository of the Hugging Face hub, fetched once into the hub's own cache."""
+"""The folder of a checkpoint: a local one, or a repository of the Hugging Face hub, downloaded once into the hub's cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vla_bench.errors import CheckpointError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 WANTED = (
-    # The repositories also hold unmerged adapters and training state, which nobody loads.
+    # The repositories also have unmerged adapters and training state, which are not needed.
     "config.json",
     "model*.safetensors",
     "model.safetensors.index.json",
@@ -25,15 +25,15 @@ WANTED = (
 
 
 def is_hub_id(model: str | Path) -> bool:
-    """Whether `model` means a repository of the hub: it looks like owner/name, and no such folder is here."""
+    """Whether `model` is a repository of the hub: of the form owner/name, and not a local folder."""
     return HUB_ID.fullmatch(str(model)) is not None and not Path(model).expanduser().exists()
 
 
-def find(model: str | Path) -> Path:
+def local_folder(model: str | Path) -> Path:
     """The folder of a checkpoint, given the folder or a hub id "owner/name".  Raises CheckpointError."""
     if is_hub_id(model):
         return _download(str(model))
-    # Not resolved: a link called LightVLA-libero-goal says more than what it points to.
+    # Links are not resolved: the model family can follow from a link's name.
     folder = Path(os.path.abspath(Path(model).expanduser()))
     if not folder.is_dir():
         raise CheckpointError(f'no checkpoint "{model}": it is neither a folder nor a hub id like owner/name', "vla-bench models")
@@ -46,21 +46,21 @@ def _download(hub_id: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, OfflineModeIsEnabled, RepositoryNotFoundError
 
-    fetch = f"hf download {hub_id}"
+    download = f"hf download {hub_id}"
     try:
         return Path(snapshot_download(hub_id, allow_patterns=list(WANTED)))
     except GatedRepoError as error:
         raise CheckpointError(
-            f"{hub_id} is only for those who accepted its terms on https://huggingface.co/{hub_id}", "hf auth login"
+            f"{hub_id} requires that you accept its terms on https://huggingface.co/{hub_id}", "hf auth login"
         ) from error
     except RepositoryNotFoundError as error:
-        raise CheckpointError(f"the hub has no model {hub_id}, and there is no such folder here", "vla-bench models") from error
+        raise CheckpointError(f"the hub has no model {hub_id}, and there is no such local folder", "vla-bench models") from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         why = "HF_HUB_OFFLINE is set" if os.environ.get("HF_HUB_OFFLINE") else "the hub does not answer"
         raise CheckpointError(
-            f"{hub_id} is neither a folder here nor in the hub's cache, and {why}", f"{fetch}   (15 GB, with a connection)"
+            f"{hub_id} is neither a local folder nor in the hub's cache, and {why}", f"{download}   (15 GB, with a connection)"
         ) from error
     except (OSError, ValueError) as error:
         # huggingface_hub's errors are OSErrors or ValueErrors; the connection's own come wrapped in them.
         what = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
-        raise CheckpointError(f"cannot get {hub_id} from the hub: {what}", fetch) from error
+        raise CheckpointError(f"cannot get {hub_id} from the hub: {what}", download) from error

@@ -1,4 +1,4 @@
-"""The models that have a name: bundled ones, and the public checkpoints of every suite.  Reads no weights."""
+"""Named models: the bundled ones, and the public checkpoints of every suite.  Reads no weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from vla_bench.suites import load_suites
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
-NANO = "nano-lightvla"  # what `--model nano` means
+NANO = "nano-lightvla"  # the checkpoint of `--model nano`
 DEFAULTS = {"nano": NANO}  # short names of bundled checkpoints
 FOUR_SUITES = "moojink/openvla-7b-oft-finetuned-libero-spatial-object-goal-10"
 PUBLIC_PARAMETERS = 7_709_173_191  # 7B with its heads
@@ -25,11 +25,11 @@ class KnownModel:
     suites: tuple[str, ...] = ()
     unnorm_key: str | None = None
     parameters: int | None = None
-    at_hand: str  # bundled | cached | download | the package that brings it
+    at_hand: str  # bundled | cached | download | the package that provides it
 
 
 def bundled(name: str) -> Path | None:
-    """The folder of a checkpoint that ships with the package."""
+    """The folder of a bundled checkpoint; None for another name."""
     folder = WEIGHTS / name
     return folder if folder.name == name and (folder / "config.json").is_file() else None
 
@@ -42,33 +42,33 @@ def cached(hub_id: str) -> bool:
 
 
 def bundled_names() -> list[str]:
-    """Of the checkpoints that ship with the package."""
+    """Names of the bundled checkpoints."""
     return [config.parent.name for config in sorted(WEIGHTS.glob("*/config.json"))]
 
 
 def families() -> dict[str, dict[str, str]]:
     """Hub ids of public checkpoints by family and suite, as the suites name them."""
-    found: dict[str, dict[str, str]] = {}
+    hub_ids: dict[str, dict[str, str]] = {}
     for suite in load_suites():
         for family, public in suite.checkpoints.items():
-            found.setdefault(family, {})[suite.name] = public.hub
-    return dict(sorted(found.items()))
+            hub_ids.setdefault(family, {})[suite.name] = public.hub
+    return dict(sorted(hub_ids.items()))
 
 
 def known_models() -> list[KnownModel]:
     """Bundled models first, then the public ones, suite by suite."""
     suites = load_suites()
-    found = []
+    models = []
     for name in bundled_names():
         table = json.loads((WEIGHTS / name / "config.json").read_text(encoding="utf-8"))
         trained = tuple(s.name for s in suites if any(key.startswith(s.libero_name) for key in table["norm_stats"]))
-        found.append(KnownModel(name, table["vla_bench"]["kind"], suites=trained, at_hand="bundled"))
+        models.append(KnownModel(name, table["vla_bench"]["kind"], suites=trained, at_hand="bundled"))
     for family in families():
         for suite in suites:
             if public := suite.checkpoints.get(family):
-                found.append(_public(public.hub, family, (suite.name,), public.unnorm_key))
-    found.append(_public(FOUR_SUITES, "openvla-oft", tuple(families()["openvla-oft"]), None))
-    return found
+                models.append(_public(public.hub, family, (suite.name,), public.unnorm_key))
+    models.append(_public(FOUR_SUITES, "openvla-oft", tuple(families()["openvla-oft"]), None))
+    return models
 
 
 def _public(hub_id: str, family: str, suites: tuple[str, ...], key: str | None) -> KnownModel:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vla_bench.checkpoints.files import again, read_json
+from vla_bench.checkpoints.files import download_command, read_json
 from vla_bench.errors import CheckpointError
 from vla_bench.model.images import Normalisation, Triple
 
@@ -14,25 +14,25 @@ from vla_bench.model.images import Normalisation, Triple
 def read_normalisation(path: Path) -> Normalisation:
     """From a checkpoint's `preprocessor_config.json`.  Raises CheckpointError.
 
-    The file says it twice; `tvf_normalize_params`, with the rounded numbers, is what the reference ends up using.
+    The file has them twice; the reference uses `tvf_normalize_params`, which are rounded.
     """
-    table, fix = read_json(path), again(path.parent, path.name)
+    table, fix = read_json(path), download_command(path.parent, path.name)
     try:
         params = table.get("tvf_normalize_params")
         means = table["means"] if params is None else [branch["mean"] for branch in params]
         stds = table["stds"] if params is None else [branch["std"] for branch in params]
-        found = Normalisation(_branches(means), _branches(stds))
+        normalisation = Normalisation(_branches(means), _branches(stds))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path} does not normalise two branches of three colours: {error!r}", fix) from error
-    if min(value for branch in found.stds for value in branch) <= 0:
-        raise CheckpointError(f"{path} divides by a standard deviation that is not above 0: {found.stds}", fix)
-    return found
+    if min(value for branch in normalisation.stds for value in branch) <= 0:
+        raise CheckpointError(f"{path} divides by a standard deviation that is not above 0: {normalisation.stds}", fix)
+    return normalisation
 
 
 def preprocessor_config(normalisation: Normalisation, image_size: int) -> dict[str, object]:
     """The content of a `preprocessor_config.json` in the public layout.
 
-    `means` and `tvf_normalize_params` hold the same numbers here, whichever of the two a reader believes.
+    `means` and `tvf_normalize_params` have the same numbers here, since readers differ in which they use.
     """
     both, square = range(2), [image_size, image_size]
     branches = zip(normalisation.means, normalisation.stds, strict=True)

@@ -20,7 +20,7 @@ LLAMA = {
     "rms_norm_eps": "rms_eps",
     "max_position_embeddings": "max_positions",
 }
-# What the decoder cannot do otherwise: a file that asks for it would load and answer wrongly.
+# The only values that the decoder implements: with others the model would load and compute wrong actions.
 LLAMA_FIXED = {
     "model_type": "llama",
     "hidden_act": "silu",
@@ -31,45 +31,47 @@ LLAMA_FIXED = {
 }
 
 
-class Mismatch(Exception):
-    """What is wrong with a table, without the name of its file."""
+class FormatMismatch(Exception):
+    """A table that this model cannot have; the message does not name the file."""
 
 
 def read_llm(text: dict) -> LLMConfig:
-    """The decoder of a `text_config`.  Raises Mismatch."""
+    """The decoder of a `text_config`.  Raises FormatMismatch."""
     for key, only in LLAMA_FIXED.items():
         if text.get(key, only) != only:
-            raise Mismatch(f"text_config asks for {key} = {text[key]!r}, and this decoder has {only!r}")
+            raise FormatMismatch(f"text_config has {key} = {text[key]!r}, and this decoder has {only!r}")
     rope = text.get("rope_parameters") or {}  # where transformers 5 keeps rope_theta
     if rope.get("rope_type", "default") != "default":
-        raise Mismatch(f"text_config asks for rope_type = {rope['rope_type']!r}, and this decoder has 'default'")
+        raise FormatMismatch(f"text_config has rope_type = {rope['rope_type']!r}, and this decoder has 'default'")
     text = {**{k: v for k, v in rope.items() if k == "rope_theta"}, **text}
     defaults = asdict(LLMConfig())
     llm = LLMConfig(**{ours: read(text, theirs, defaults[ours]) for theirs, ours in LLAMA.items()})
     if read(text, "num_key_value_heads", llm.heads) != llm.heads:
-        raise Mismatch(
+        raise FormatMismatch(
             f"text_config shares keys among heads ({text['num_key_value_heads']} of {llm.heads}), this decoder does not"
         )
     return llm
 
 
 def read_vision(table: dict) -> tuple[ViTConfig, ViTConfig]:
-    """Both vision transformers of a `config.json`.  Raises Mismatch."""
+    """Both vision transformers of a `config.json`.  Raises FormatMismatch."""
     ids, wanted = table.get("timm_model_ids"), [vit.timm_id for vit in VITS]
     if ids != wanted or not read(table, "use_fused_vision_backbone", True):
         name = table.get("vision_backbone_id")
-        raise Mismatch(f"its vision backbone is {name!r} of {ids}, and only {BACKBONE!r} of {wanted} can be read")
+        raise FormatMismatch(f"its vision backbone is {name!r} of {ids}; only {BACKBONE!r} of {wanted} can be read")
     if any(read(table, "timm_override_act_layers", [])):
-        raise Mismatch(f"timm_override_act_layers is {table['timm_override_act_layers']}, and this vision backbone has GELU")
+        raise FormatMismatch(
+            f"timm_override_act_layers is {table['timm_override_act_layers']}, and this vision backbone has GELU"
+        )
     overrides = read(table, "timm_overrides", [{}, {}])
     if len(overrides) != 2 or not all(isinstance(entry, dict) for entry in overrides):
-        raise Mismatch(f"timm_overrides must be two objects, not {overrides!r}")
+        raise FormatMismatch(f"timm_overrides must be two objects, not {overrides!r}")
     dino, siglip = (_vit(vit, entry) for vit, entry in zip(VITS, overrides, strict=True))
     return dino, siglip
 
 
 def timm_overrides(dino: ViTConfig, siglip: ViTConfig) -> list[dict[str, object]]:
-    """What to tell `timm.create_model` beyond the two names; empty where nothing differs from them."""
+    """Arguments of `timm.create_model` that differ from those of the two names; empty objects where none does."""
     pairs = [(timm_arguments(vit), timm_arguments(known)) for vit, known in zip((dino, siglip), VITS, strict=True)]
     return [{key: value for key, value in mine.items() if value != known[key]} for mine, known in pairs]
 
@@ -92,32 +94,32 @@ def timm_arguments(vit: ViTConfig) -> dict[str, object]:
 def _vit(known: ViTConfig, overrides: dict) -> ViTConfig:
     defaults = timm_arguments(known)
     refuse_unknown(overrides, defaults, "timm_overrides")
-    found = {k: read(overrides, k, v) for k, v in defaults.items() if k not in ("init_values", "global_pool")}
+    sizes = {k: read(overrides, k, v) for k, v in defaults.items() if k not in ("init_values", "global_pool")}
     return ViTConfig(
         known.timm_id,
-        found["embed_dim"],
-        found["depth"],
-        found["num_heads"],
-        found["mlp_ratio"],
-        found["patch_size"],
-        registers=found["reg_tokens"] if found["class_token"] else None,
+        sizes["embed_dim"],
+        sizes["depth"],
+        sizes["num_heads"],
+        sizes["mlp_ratio"],
+        sizes["patch_size"],
+        registers=sizes["reg_tokens"] if sizes["class_token"] else None,
         layer_scale=overrides.get("init_values", defaults["init_values"]) is not None,
         attention_pool=overrides.get("global_pool", defaults["global_pool"]) == "map",
     )
 
 
 def read(table: dict, key: str, default):
-    """table[key], which must be of the default's type; the default where it is absent.  Raises Mismatch."""
+    """table[key], which must be of the default's type; the default where it is absent.  Raises FormatMismatch."""
     value = table.get(key, default)
     if type(default) is float and type(value) is int:
         value = float(value)
     if type(value) is not type(default):
-        raise Mismatch(f'"{key}" is {value!r}, not of type {type(default).__name__}')
+        raise FormatMismatch(f'"{key}" is {value!r}, not of type {type(default).__name__}')
     return value
 
 
 def refuse_unknown(table: dict, known, where: str) -> None:
-    """An unknown key is a newer file's: to ignore it could change the answers."""
+    """Raises FormatMismatch for an unknown key: it is of a newer version, and ignoring it could change the actions."""
     unknown = sorted(set(table) - set(known))
     if unknown:
-        raise Mismatch(f'"{where}" has {", ".join(unknown)}, which this version does not know')
+        raise FormatMismatch(f'"{where}" has {", ".join(unknown)}, which this version does not know')

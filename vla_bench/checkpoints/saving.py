@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vla_bench.checkpoints.config_file import Kind, write_config
+from vla_bench.checkpoints.config_file import ModelFamily, write_config
 from vla_bench.checkpoints.files import (
     ACTION_HEAD,
     CONFIG,
@@ -47,7 +47,7 @@ def save(
     *,
     statistics: Mapping[str, dict],
     normalisation: Normalisation,
-    kind: Kind | str,
+    kind: ModelFamily | str,
     step: int = 0,
     tokenizer_file: Path | None = None,
     max_shard_size: str | int = "5GB",
@@ -56,12 +56,12 @@ def save(
 ) -> Path:
     """Save a model as a checkpoint folder, whole or not at all.  Returns the folder.
 
-    kind, and the model's pruner and action slice, become what the checkpoint says about itself.
-    step: of the training, part of the heads' file names.
-    tokenizer_file: becomes `tokenizer.json`; what else belongs to it in its folder comes with it.
-    heads: "pt" as the public checkpoints have them, or "safetensors".
+    kind, the model's pruner and its action slice are written into config.json.
+    step: training step, part of the heads' file names.
+    tokenizer_file: copied as `tokenizer.json`, with the other tokenizer files of its folder.
+    heads: "pt" as in the public checkpoints, or "safetensors".
     dtype: to cast to; None keeps each tensor's own.
-    An earlier checkpoint in `folder` is replaced, anything else there is an error.  Raises CheckpointError, ModelError.
+    An earlier checkpoint in `folder` is replaced; other files there are an error.  Raises CheckpointError, ModelError.
     """
     folder = Path(os.path.abspath(folder))
     state = model.openvla.state_dict()
@@ -73,10 +73,8 @@ def save(
         raise ModelError(f'heads are saved as "pt" or "safetensors", not "{heads}"')
     if not statistics:
         raise CheckpointError("a checkpoint without action statistics could not be loaded again")
-    if folder.exists() and (strange := _not_ours(folder)):
-        raise CheckpointError(
-            f"{folder} is no checkpoint that could be replaced: it has {strange}", f"mv {folder} {folder}.before"
-        )
+    if folder.exists() and (reason := _not_ours(folder)):
+        raise CheckpointError(f"{folder} is no checkpoint that can be replaced: it has {reason}", f"mv {folder} {folder}.before")
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     try:
         temporary.mkdir(parents=True)
@@ -91,7 +89,7 @@ def save(
                 if beside.is_file():
                     shutil.copyfile(beside, temporary / beside.name)
         for path in temporary.iterdir():
-            shutil.copymode(temporary / CONFIG, path)  # safetensors writes files that only their owner can read
+            shutil.copymode(temporary / CONFIG, path)  # safetensors writes files that only the owner can read
         _put_in_place(temporary, folder)
     except (OSError, RuntimeError, SafetensorError) as error:
         # torch reports a full disk as RuntimeError, safetensors as its own.
@@ -102,7 +100,7 @@ def save(
 
 
 def _write_tables(
-    folder: Path, model: VLA, statistics: dict, normalisation: Normalisation, kind: Kind | str, dtype: torch.dtype | None
+    folder: Path, model: VLA, statistics: dict, normalisation: Normalisation, kind: ModelFamily | str, dtype: torch.dtype | None
 ) -> None:
     config, tokens = model.config, model.config.tokens
     write_config(
@@ -150,7 +148,7 @@ def _write_json(path: Path, table: dict) -> None:
 
 
 def _not_ours(folder: Path) -> str | None:
-    """What of an existing folder was not written by `save`, or beside it by a training: it would be lost."""
+    """Why a folder must not be replaced: content that neither `save` nor a training wrote; None where there is none."""
     if not folder.is_dir():
         return "a file's contents"
     names = sorted(path.name for path in folder.iterdir())
@@ -160,7 +158,7 @@ def _not_ours(folder: Path) -> str | None:
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:
-    """What was there before goes only when the new one stands; a crash in between leaves it beside its place, whole."""
+    """Replace `folder`; the earlier one is removed last, and a crash in between leaves it whole under another name."""
     if not folder.exists():
         os.rename(temporary, folder)
         return

@@ -1,7 +1,7 @@
 """Weights from files into a model that was built without memory, one tensor at a time.
 
-The network's names and shapes are compared with the files' headers before its first weight is read, and so is the memory; the
-heads, of which a `.pt` has no header, once they are read.
+Names, shapes and memory of the network are checked with the files' headers before the first weight is read; those of the
+heads afterwards, since a `.pt` has no header.
 """
 
 from __future__ import annotations
@@ -15,7 +15,16 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from vla_bench import environment
-from vla_bench.checkpoints.files import ACTION_HEAD, PROPRIO_PROJECTOR, PRUNER, Shape, again, part_file, read_header, shards
+from vla_bench.checkpoints.files import (
+    ACTION_HEAD,
+    PROPRIO_PROJECTOR,
+    PRUNER,
+    Shape,
+    download_command,
+    part_file,
+    read_header,
+    shards,
+)
 from vla_bench.errors import CheckpointError, ModelError
 from vla_bench.model.vla import VLA
 
@@ -26,11 +35,14 @@ LISTED = 10
 def load_weights(model: VLA, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
     """Fill a VLA that was built on the meta device: the network from the shards, the heads from their own files.
 
-    Raises CheckpointError for files that are damaged or do not fit, ModelError where memory does not suffice.
+    Raises CheckpointError for files that are damaged or do not fit, ModelError for too little memory.
     """
     headers = shards(folder)
     check_fit(
-        _shapes(model.openvla.state_dict()), {k: v for h in headers for k, v in h.shapes.items()}, f"{folder}", again(folder)
+        _shapes(model.openvla.state_dict()),
+        {k: v for h in headers for k, v in h.shapes.items()},
+        f"{folder}",
+        download_command(folder),
     )
     check_memory(model, device, dtype)
     state: dict[str, Tensor] = {}
@@ -49,23 +61,23 @@ def load_part(module: nn.Module, folder: Path, part: str, device: torch.device, 
     if path is None:
         raise CheckpointError(
             f"{folder} has no {part}: no file named like {part}--STEP_checkpoint.{'safetensors' if part == PRUNER else 'pt'}",
-            again(folder),
+            download_command(folder),
         )
     reader = _read_safetensors if path.suffix == ".safetensors" else _read_pt
     state = reader(path, device, dtype)
-    check_fit(_shapes(module.state_dict()), _shapes(state), str(path), again(folder, path.name))
+    check_fit(_shapes(module.state_dict()), _shapes(state), str(path), download_command(folder, path.name))
     module.load_state_dict(state, assign=True)
     return path
 
 
-def check_fit(expected: Mapping[str, Shape], found: Mapping[str, Shape], where: str, fix: str) -> None:
-    """Names and shapes of tensors must be those of the model.  Raises CheckpointError with the first ten that are not."""
+def check_fit(expected: Mapping[str, Shape], stored: Mapping[str, Shape], where: str, fix: str) -> None:
+    """Compare names and shapes of tensors with the model's.  Raises CheckpointError with the first ten that differ."""
     wrong = [
-        f"{name} {list(found[name])}, not {list(shape)}" for name, shape in expected.items() if found.get(name, shape) != shape
+        f"{name} {list(stored[name])}, not {list(shape)}" for name, shape in expected.items() if stored.get(name, shape) != shape
     ]
     problems = {
-        "missing": sorted(expected.keys() - found.keys()),
-        "unexpected": sorted(found.keys() - expected.keys()),
+        "missing": sorted(expected.keys() - stored.keys()),
+        "unexpected": sorted(stored.keys() - expected.keys()),
         "of another shape": wrong,
     }
     lines = [
@@ -97,7 +109,7 @@ def check_finite(tensor: Tensor, name: str, where: str) -> None:
     # Minimum and maximum in one pass: both are NaN as soon as any value is.
     if tensor.numel() and not torch.stack(torch.aminmax(tensor)).isfinite().all():
         raise CheckpointError(
-            f"{where} holds weights that are not finite in {dtype_name(tensor.dtype)}: {name}", again(Path(where).parent)
+            f"{where} has weights that are not finite in {dtype_name(tensor.dtype)}: {name}", download_command(Path(where).parent)
         )
 
 
@@ -112,11 +124,11 @@ def _read_safetensors(path: Path, device: torch.device, dtype: torch.dtype) -> d
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             for name in header.shapes:
-                # A copy even where nothing changes: the tensor is a view into the file, which may be replaced meanwhile.
+                # Always a copy: the tensor is a view into the file, which may be replaced meanwhile.
                 state[name] = file.get_tensor(name).to(device, dtype, copy=True)
                 check_finite(state[name], name, str(path))
     except SafetensorError as error:
-        raise CheckpointError(f"{path} is damaged: {error}", again(path.parent, path.name)) from error
+        raise CheckpointError(f"{path} is damaged: {error}", download_command(path.parent, path.name)) from error
     return state
 
 
@@ -126,10 +138,11 @@ def _read_pt(path: Path, device: torch.device, dtype: torch.dtype) -> dict[str, 
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
         first = str(error).strip().splitlines()[:1]
         raise CheckpointError(
-            f"{path} is not a file of tensors: {first[0] if first else type(error).__name__}", again(path.parent, path.name)
+            f"{path} is not a file of tensors: {first[0] if first else type(error).__name__}",
+            download_command(path.parent, path.name),
         ) from error
     if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
-        raise CheckpointError(f"{path} holds something else than named tensors", again(path.parent, path.name))
+        raise CheckpointError(f"{path} has other content than named tensors", download_command(path.parent, path.name))
     state = {name.removeprefix(DDP_PREFIX): value.to(device, dtype) for name, value in state.items()}
     for name, tensor in state.items():
         check_finite(tensor, name, str(path))

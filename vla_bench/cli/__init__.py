@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from vla_bench.cli import comparing, listings, measuring, rollouts, training  # noqa: F401  they add themselves
+from vla_bench.cli import comparing, listings, measuring, rollouts, training  # noqa: F401  importing them adds their commands
 from vla_bench.cli.app import app
 from vla_bench.errors import ExitCode, VlaBenchError
 
@@ -15,14 +15,14 @@ __all__ = ["app", "main"]
 
 
 def main() -> None:
-    """Entry point: a `VlaBenchError` becomes one message and its exit code; any other exception its trace, and a code that
-    no verdict has."""
+    """Entry point: a `VlaBenchError` is printed as one message with its exit code; any other exception with its trace and exit
+    code 70."""
     try:
         app()
     except VlaBenchError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except Exception:  # noqa: BLE001  Python's own exit code for it, 1, means "has dropped" to whoever runs `gate`
-        typer.echo("internal error (no verdict):", err=True)
+    except Exception:  # noqa: BLE001  Python's own exit code for it, 1, is that of a failed `gate`
+        typer.echo("internal error (exit code 70), not a result:", err=True)
         traceback.print_exc()
         sys.exit(ExitCode.INTERNAL)

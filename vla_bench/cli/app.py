@@ -1,4 +1,4 @@
-"""The application that every command adds itself to."""
+"""The command-line application; each module of this package adds its commands."""
 
 from __future__ import annotations
 

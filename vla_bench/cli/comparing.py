@@ -1,4 +1,4 @@
-"""Finished runs beside each other."""
+"""Commands that compare finished runs."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from vla_bench.values import Rule
 
 @app.command()
 def keep(
-    runs: Annotated[list[Path], typer.Argument(help="A run folder; or several, of the same policy on one suite each.")],
-    out: Annotated[Path, typer.Argument(help="The JSON to write.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run folder; or several, of the same policy on one suite each.")],
+    out: Annotated[Path, typer.Argument(help="JSON file to write.")],
     suite: Annotated[Optional[str], typer.Option(help="Suites to keep.", show_default="all of the run")] = None,
     tasks: Annotated[Optional[str], typer.Option(help="Tasks to keep (0,3 or 0-4).", show_default="all of the run")] = None,
     init_states: Annotated[
         Optional[str], typer.Option(help="Init states to keep (0-9); all must be there.", show_default="all of the run")
     ] = None,
 ):
-    """Write the summary of a run, small enough to commit: what was asked, the totals, and how every episode ended."""
-    from vla_bench.results.joined import joined
+    """Write the summary of a run, small enough to commit: command, configuration, totals, and the outcome of every episode."""
+    from vla_bench.results.merge import merge
     from vla_bench.results.summary_file import part_of, read_folder, summary_of, write_summary
     from vla_bench.rollout.selection import select
     from vla_bench.suites import load_suites
 
-    run, episodes = joined([read_folder(folder) for folder in runs])
+    run, episodes = merge([read_folder(folder) for folder in runs])
     part = {"suite": suite, "init_states": init_states} | ({"tasks": tasks} if tasks else {})
     table: dict = {}
     if any(part.values()):
@@ -65,7 +65,7 @@ def gate(
     new: Annotated[Path, typer.Argument(help="Run to judge, on the same init states.")],
     rule: Annotated[
         Rule,
-        typer.Option(help="detect: fail on an established drop; noninferior: pass only where one beyond --margin is excluded."),
+        typer.Option(help="detect: fail on an established drop; noninferior: pass only when a drop beyond --margin is excluded."),
     ] = (Rule.DETECT),
     margin: Annotated[float, typer.Option(help="Margin of noninferior, in percentage points.")] = 2.0,
     alpha: Annotated[float, typer.Option(help="Significance level of the one-sided test.")] = 0.05,
@@ -77,6 +77,6 @@ def gate(
 
     for run in (base, new):
         check_whole(run)
-    judgement = judge(paired([base, new])[1], rule, margin / 100, alpha)
-    typer.echo(json.dumps(judgement.to_dict(), allow_nan=False) if format is Format.JSON else sentences(judgement))
-    raise typer.Exit(judgement.exit_code)
+    result = judge(paired([base, new])[1], rule, margin / 100, alpha)
+    typer.echo(json.dumps(result.to_dict(), allow_nan=False) if format is Format.JSON else sentences(result))
+    raise typer.Exit(result.exit_code)

@@ -1,4 +1,4 @@
-"""What there is, and whether it computes what the reference computes."""
+"""Commands that list suites, models and pruners, and `verify`."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ def suites(format: FormatOption = Format.HUMAN):
     from vla_bench.report.listings import print_suites, suites_dict
     from vla_bench.suites import load_suites
 
-    found = load_suites()
+    all_suites = load_suites()
     if format is Format.JSON:
-        typer.echo(json.dumps(suites_dict(found)))
+        typer.echo(json.dumps(suites_dict(all_suites)))
     else:
-        print_suites(found)
+        print_suites(all_suites)
 
 
 @app.command()
 def models(format: FormatOption = Format.HUMAN):
-    """List the models that have a name and where their weights come from."""
+    """List named models and where their weights come from."""
     from vla_bench.policies import catalogue
     from vla_bench.report.listings import models_dict, print_models
 
-    found = catalogue.models()
+    known = catalogue.models()
     if format is Format.JSON:
-        typer.echo(json.dumps(models_dict(found)))
+        typer.echo(json.dumps(models_dict(known)))
     else:
-        print_models(found)
+        print_models(known)
 
 
 @app.command()
@@ -44,11 +44,11 @@ def pruners(format: FormatOption = Format.HUMAN):
     from vla_bench.pruners.catalogue import catalogue
     from vla_bench.report.pruners import print_pruners
 
-    found = catalogue()
+    entries = catalogue()
     if format is Format.JSON:
-        typer.echo(json.dumps([entry.to_dict() for entry in found]))
+        typer.echo(json.dumps([entry.to_dict() for entry in entries]))
     else:
-        print_pruners(found)
+        print_pruners(entries)
 
 
 @app.command()
@@ -57,12 +57,12 @@ def verify(
     format: FormatOption = Format.HUMAN,
 ):
     """Recompute golden tensors of the reference code on this machine.  Exits 1 on any mismatch."""
-    from vla_bench.report.verdicts import print_verdict
+    from vla_bench.report.verdicts import print_report
     from vla_bench.verify.run import verify as run
 
-    verdict = run(fixtures)
+    report = run(fixtures)
     if format is Format.JSON:
-        typer.echo(json.dumps(verdict.to_dict(), allow_nan=False))
+        typer.echo(json.dumps(report.to_dict(), allow_nan=False))
     else:
-        print_verdict(verdict)
-    raise typer.Exit(verdict.exit_code)
+        print_report(report)
+    raise typer.Exit(report.exit_code)

@@ -1,4 +1,4 @@
-"""What a query costs, and what a pruner changes in its answer; no simulator."""
+"""Commands that measure a query's FLOPs, latency and agreement; no simulator."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def flops(
     ] = None,
     kept: Annotated[
         Optional[str],
-        typer.Option(help="Image tokens after pruning; behind several cuts as 300/200/110.", show_default="by the pruner"),
+        typer.Option(help="Image tokens after pruning; after several cuts as 300/200/110.", show_default="by the pruner"),
     ] = None,
     from_run: Annotated[Optional[Path], typer.Option(help="Run folder: mean over its queries, each with its own tokens.")] = None,
     prompt_tokens: Annotated[
@@ -101,17 +101,17 @@ def latency(
 
     command = shlex.join(["vla-bench", *sys.argv[1:]])
     given = tuple(vs or (DENSE,))
-    what = {"model": model, "pruner": pruner, "vs": given, "suite": suite, "queries": queries, "device": device}
-    how = {"random_weights": random_weights, "from_run": from_run, "kept": kept_distribution, "speed": speed, "seed": seed}
-    request = LatencyRequest(**what, **how, command=command)
+    variants = {"model": model, "pruner": pruner, "vs": given, "suite": suite, "queries": queries, "device": device}
+    conditions = {"random_weights": random_weights, "from_run": from_run, "kept": kept_distribution, "speed": speed, "seed": seed}
+    request = LatencyRequest(**variants, **conditions, command=command)
     make_room(out)
-    found = measure_latency(request)
+    measured = measure_latency(request)
     if out is not None:
-        write_latency(found, out)
+        write_latency(measured, out)
     if format is Format.JSON:
-        typer.echo(json.dumps(found.to_dict(), allow_nan=False))
+        typer.echo(json.dumps(measured.to_dict(), allow_nan=False))
     else:
-        print_latency(found)
+        print_latency(measured)
 
 
 @app.command()

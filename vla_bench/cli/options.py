@@ -1,4 +1,4 @@
-"""Options that several commands have, and the ways to print."""
+"""Options that several commands share, and the output formats."""
 
 from __future__ import annotations
 

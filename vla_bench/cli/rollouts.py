@@ -1,4 +1,4 @@
-"""Episodes in the simulator."""
+"""Commands that run episodes in the simulator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Demonstrations, and models that learn from them."""
+"""Commands that record demonstrations and train models."""
 
 from __future__ import annotations
 
@@ -153,5 +153,5 @@ def train(
     if trained.checkpoint is not None:
         typer.echo(trained.checkpoint)
     elif not trained.finished:
-        typer.echo(f"interrupted after {trained.steps} steps; the same command with --resume goes on", err=True)
+        typer.echo(f"interrupted after {trained.steps} steps; repeat the command with --resume", err=True)
     raise typer.Exit(trained.exit_code)

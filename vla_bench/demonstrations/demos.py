@@ -11,7 +11,7 @@ from pathlib import Path
 from vla_bench import environment
 from vla_bench.checkpoints.config_file import read_config_file
 from vla_bench.checkpoints.files import identity
-from vla_bench.checkpoints.hub import find
+from vla_bench.checkpoints.hub import local_folder
 from vla_bench.demonstrations.attempts import AttemptRecord, TaskProgress
 from vla_bench.demonstrations.folder import DemoFolder
 from vla_bench.demonstrations.recording import Ending
@@ -120,7 +120,7 @@ def _learner(model: ResolvedModel | None, suites: Sequence[Suite], image_size: i
         return {"learner": model.name, "learner_weights": None}
     weights = {}
     for suite in suites:
-        folder = find(model.checkpoint([suite.name], "vla-bench demos"))
+        folder = local_folder(model.checkpoint([suite.name], "vla-bench demos"))
         size = read_config_file(folder).config.camera_size
         if size != image_size:
             raise UsageError(

@@ -23,7 +23,7 @@ class DemoProgress(DemoObserver):
         if attempt.ending is Ending.ERROR:
             where = f"{attempt.suite} {attempt.task_id} attempt {attempt.number}"
             self._bar.say(f"{where}: error: {attempt.error.splitlines()[0]}")
-        self._bar.moved(_done(tasks), str(overall_rate(tasks)))
+        self._bar.update(_done(tasks), str(overall_rate(tasks)))
 
     def end(self) -> None:
         self._bar.end()

@@ -1,6 +1,6 @@
-"""`vla-bench agree`: what a pruner changes in the answers to recorded observations, without a simulator.
+"""`vla-bench agree`: how far a pruner moves the actions on recorded observations, without a simulator.
 
-A quick check and no more: answers that differ may succeed all the same, and small differences may add up.
+A quick check, not a success rate: different actions may succeed all the same, and small differences may add up.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ GRIPPER = 6
 
 @dataclass(frozen=True)
 class AgreeRequest:
-    """What the user asked for.
+    """The options of `vla-bench agree`.
 
-    suite: whose observations, of those there are.
-    observations: a .npz file or a folder of demonstrations; None for those that ship.
+    suite: use the observations of these suites only.
+    observations: a .npz file or a folder of demonstrations; None for the bundled ones.
     """
 
     model: str
@@ -44,15 +44,15 @@ class AgreeRequest:
 class Agreement:
     """One pruner against the dense model on the same observations.
 
-    distance: mean |difference| of the six motions of a chunk, in units of the robot's action range: of each episode's
-        queries, and then over the episodes, however many queries each has.
-    low, high: its 95 % interval, from a bootstrap over episodes; of a single episode there is none, and both are the mean.
-    gripper: share of steps in which the gripper is told otherwise, mean over the queries.
-    kept: image tokens kept, mean over the queries, 0 where the pruner answered by itself; of all, `visual`.
+    distance: mean |difference| of a chunk's six translations and rotations, in units of the robot's action range: the mean
+        over each episode's queries, then over the episodes, however many queries each has.
+    low, high: its 95 % interval, from a bootstrap over episodes; with a single episode both are the mean.
+    gripper: share of steps with another gripper command, mean over the queries.
+    kept: image tokens kept, mean over the queries, 0 for a query with a cached action; `visual`: image tokens before pruning.
     gflops: cost of a query in the scope `model`, mean over the queries.
-    ms, prune_ms: median time of a query behind the pictures' preparation, and of the pruner in it.
+    ms, prune_ms: median time of a query without the preparation of the images, and of the pruner in it.
 
-    A pruner that answers by itself may answer fewer steps than a chunk has: the steps that both answered are compared.
+    A cached action may have fewer steps than a chunk: the steps that both have are compared.
     """
 
     pruner: str
@@ -73,7 +73,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class AgreementReport:
-    """Rows in the order asked, the dense model first."""
+    """One row a pruner, in the order of the request, the dense model first."""
 
     model: str
     device: str
@@ -86,7 +86,7 @@ class AgreementReport:
 
 @dataclass
 class _Recorded:
-    """Answers of one pruner, one entry a query."""
+    """Results of one pruner, one entry a query."""
 
     actions: list[np.ndarray] = field(default_factory=list)
     kept: list[int] = field(default_factory=list)
@@ -96,41 +96,40 @@ class _Recorded:
 
 
 def agree(request: AgreeRequest, on_query: Callable[[int, int], None] = lambda *_: None) -> AgreementReport:
-    """Ask the dense model and every pruner about each observation in turn, so that all are timed under the same load.
+    """Query the dense model and every pruner on each observation in turn, so that all are timed under the same load.
 
-    Raises VlaBenchError before the first query for whatever cannot be.
+    Raises VlaBenchError before the first query for options that cannot be used.
     """
     if not request.pruners:
         raise UsageError("no pruner to compare", "vla-bench agree --pruner fastv --pruner random")
     pruners = [None, *map(make_pruner, request.pruners)]
     wanted = tuple(suite.name for suite in load_suites(request.suite))
     episodes = read_observations(request.observations, request.episodes, wanted)
-    suites = tuple(name for name in wanted if any(seen[0].episode.suite == name for seen in episodes))
+    suites = tuple(name for name in wanted if any(episode[0].episode.suite == name for episode in episodes))
     again = shlex.join(["vla-bench", "agree", *(word for text in request.pruners for word in ("--pruner", text))])
     source = sources.checkpoint(request.model, suites, request.device, again)
     policy = source.policy()
     for pruner in pruners:
         source.attach(policy.model, pruner)
-    seen = [_Recorded() for _ in pruners]
+    records = [_Recorded() for _ in pruners]
     total, done = sum(map(len, episodes)), 0
     for episode in episodes:
         for pruner in pruners:
             policy.use(pruner)
             policy.reset(episode[0].episode)
         for observation in episode:
-            for pruner, record in zip(pruners, seen, strict=True):
+            for pruner, record in zip(pruners, records, strict=True):
                 policy.use(pruner)
-                _ask(policy, observation, record)
+                _query(policy, observation, record)
             done += 1
             on_query(done, total)
     lengths = [len(episode) for episode in episodes]
-    rows = tuple(
-        _row(pruner, record, seen[0], lengths, policy.visual_tokens) for pruner, record in zip(pruners, seen, strict=True)
-    )
+    visual = policy.visual_tokens
+    rows = tuple(_row(pruner, record, records[0], lengths, visual) for pruner, record in zip(pruners, records, strict=True))
     return AgreementReport(source.name, policy.identity["device"], str(request.observations or "shipped"), rows)
 
 
-def _ask(policy: VLAPolicy, observation: Observation, record: _Recorded) -> None:
+def _query(policy: VLAPolicy, observation: Observation, record: _Recorded) -> None:
     (chunk,) = policy.act([observation])
     record.actions.append(chunk.actions)
     record.kept.append(chunk.kept_total)
@@ -140,8 +139,8 @@ def _ask(policy: VLAPolicy, observation: Observation, record: _Recorded) -> None
 
 
 def _row(pruner: Pruner | None, record: _Recorded, dense: _Recorded, lengths: Sequence[int], visual: int) -> Agreement:
-    pairs = [_common(found, expected) for found, expected in zip(record.actions, dense.actions, strict=True)]
-    motion = np.array([np.abs(found - expected)[:, :GRIPPER].mean() for found, expected in pairs])
+    pairs = [_common(actions, expected) for actions, expected in zip(record.actions, dense.actions, strict=True)]
+    motion = np.array([np.abs(actions - expected)[:, :GRIPPER].mean() for actions, expected in pairs])
     mean, low, high = over_episodes(np.array([part.mean() for part in np.split(motion, np.cumsum(lengths)[:-1])]))
     return Agreement(
         pruner=NONE if pruner is None else pruner.label,
@@ -149,7 +148,7 @@ def _row(pruner: Pruner | None, record: _Recorded, dense: _Recorded, lengths: Se
         distance=mean,
         low=low,
         high=high,
-        gripper=float(np.mean([(found != expected)[:, GRIPPER].mean() for found, expected in pairs])),
+        gripper=float(np.mean([(actions != expected)[:, GRIPPER].mean() for actions, expected in pairs])),
         kept=float(np.mean(record.kept)),
         visual=visual,
         gflops=float(np.mean(record.gflops)),
@@ -158,19 +157,19 @@ def _row(pruner: Pruner | None, record: _Recorded, dense: _Recorded, lengths: Se
     )
 
 
-def _common(found: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The steps that both answer: the first ones."""
-    steps = min(len(found), len(expected))
-    return found[:steps], expected[:steps]
+def _common(actions: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The steps that both have: the first ones."""
+    steps = min(len(actions), len(expected))
+    return actions[:steps], expected[:steps]
 
 
 def over_episodes(means: np.ndarray) -> tuple[float, float, float]:
-    """Mean of independent episodes, and its 95 % interval."""
+    """Mean of independent episodes, and both ends of its 95 % interval."""
     from scipy.stats import bootstrap
 
     mean = float(means.mean())
     if len(means) < 2 or np.ptp(means) == 0:
         return mean, mean, mean
-    found = bootstrap((means,), np.mean, method="percentile", rng=np.random.default_rng(0)).confidence_interval
-    # Means that differ by rounding alone have an interval that rounding can put beside their mean.
-    return mean, min(float(found.low), mean), max(float(found.high), mean)
+    interval = bootstrap((means,), np.mean, method="percentile", rng=np.random.default_rng(0)).confidence_interval
+    # Where means differ by rounding alone, rounding can put the interval beside their mean.
+    return mean, min(float(interval.low), mean), max(float(interval.high), mean)

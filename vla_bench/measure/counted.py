@@ -1,4 +1,4 @@
-"""A pruner made ready to be counted: told how many image tokens to keep, and asked what its query's cuts are."""
+"""A pruner whose FLOPs are counted, with the number of image tokens that it keeps at each of its sites."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vla_bench.trace import Cut
 
 @dataclass(frozen=True)
 class Counted:
-    """label: as runs spell it.  pruner: fitted; None for none.  cuts: of a query in which image tokens leave."""
+    """label: as in run.json.  pruner: attached to the sizes; None for none.  cuts: of a query in which it prunes."""
 
     label: str
     pruner: Pruner | None
@@ -27,9 +27,10 @@ class Counted:
 def counted(text: str, config: VLAConfig, kept: Sequence[int] = (), always: bool = False) -> Counted:
     """The pruner that `text` describes.
 
-    kept: image tokens left behind each cut, one number standing for all; none where the pruner's arguments say it.
-    always: with those arguments that make it prune every query.
-    Raises UsageError for what is no pruner or cannot keep so many, and where the input alone decides and `kept` says nothing.
+    kept: image tokens after each cut, or one number for all cuts; empty where the pruner's arguments give them.
+    always: with the arguments that make it prune every query.
+    Raises UsageError for an unknown pruner, for a number that it cannot keep, and where the number depends on the input and
+    `kept` is empty.
     """
     pruner = make_pruner(text, _always(text) if always else None)
     if pruner is None:
@@ -45,12 +46,12 @@ def counted(text: str, config: VLAConfig, kept: Sequence[int] = (), always: bool
                 f"vla-bench flops --kept {papers_count('lightvla', config)}",
             )
     innermost = pruner.innermost
-    told = len(kept) == 1 and innermost.keep is not None and not pruner.changes_the_count
-    if told:
+    settable = len(kept) == 1 and innermost.keep is not None and not pruner.changes_the_count
+    if settable:
         innermost.keep = _as_keep(kept[0], config)
     attach(pruner, config)
-    cuts = pruner.expected(config, () if told else kept)
-    if cuts is None and told:
+    cuts = pruner.expected(config, () if settable else kept)
+    if cuts is None and settable:
         cuts = pruner.expected(config, kept)
     if cuts is None:
         raise UsageError(f"how many image tokens {pruner.label} keeps depends on the input", _hint(pruner, config))
@@ -64,15 +65,15 @@ def counted(text: str, config: VLAConfig, kept: Sequence[int] = (), always: bool
 
 
 def papers_count(name: str, config: VLAConfig) -> int:
-    """As many image tokens as Table II has for a method, of this model's."""
+    """Image tokens that Table II has for a method, in proportion to this model's number of them."""
     return round(published_cost(name).tokens * config.visual_tokens / SEVEN_B.visual_tokens)
 
 
 def _as_keep(number: int, config: VLAConfig) -> float:
-    """A number of image tokens as the argument `keep` takes it: above 1 a number, up to 1 a share."""
+    """A number of image tokens as the argument `keep`, which is a number above 1 and a share up to 1."""
     if number in (0, config.visual_tokens):
         return number / config.visual_tokens
-    return max(number, 1.25)  # 1 itself would be everything
+    return max(number, 1.25)  # 1 itself is a share: all tokens
 
 
 def _always(text: str) -> dict[str, object]:

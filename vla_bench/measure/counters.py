@@ -1,4 +1,4 @@
-"""Two counters that know nothing of the closed form: they watch the operators of a query on the meta device.
+"""Two counters that are independent of the closed form: they watch the operators of a query on the meta device.
 
 torch: `FlopCounterMode`, which sees every operator as it runs.  Attention is decomposed there into its two products.
 fvcore: `FlopCountAnalysis`, which reads a trace.  It counts multiply-adds, knows no fused attention, and adds norms.
@@ -22,10 +22,10 @@ from vla_bench.model.vision import ViT
 
 
 class FlopsByModule:
-    """Files what a running total has grown by under the module that is running: `found` by key of `costs.macs`."""
+    """Assigns the growth of a running total to the module that is running: `flops`, by key of `costs.macs`."""
 
     def __init__(self, total: Callable[[], int]):
-        self.found: Counter[str] = Counter()
+        self.flops: Counter[str] = Counter()
         self._total = total
         self._path: list[str] = []
         self._before = 0
@@ -40,17 +40,17 @@ class FlopsByModule:
         return handles
 
     def _enter(self, name: str) -> None:
-        self._file()
+        self._assign()
         self._path.append(name)
 
     def _leave(self) -> None:
-        self._file()
+        self._assign()
         self._path.pop()
 
-    def _file(self) -> None:
+    def _assign(self) -> None:
         now = self._total()
         if now != self._before:
-            self.found[key_of(self._path)] += now - self._before
+            self.flops[key_of(self._path)] += now - self._before
             self._before = now
 
 
@@ -59,17 +59,17 @@ def count_torch(query: MetaVLA) -> dict[str, int]:
     from torch.utils.flop_counter import FlopCounterMode
 
     counter = FlopCounterMode(display=False)
-    ledger = FlopsByModule(counter.get_total_flops)
-    handles = ledger.watch(query)
+    by_module = FlopsByModule(counter.get_total_flops)
+    handles = by_module.watch(query)
     with counter:
         query(*query.example())
     for handle in handles:
         handle.remove()
-    return _known(ledger.found)
+    return _known(by_module.flops)
 
 
 def count_fvcore(query: MetaVLA) -> dict[str, int]:
-    """FLOPs by module, twice what fvcore calls so.  Changes `query`, which must not be used again."""
+    """FLOPs by module: two per multiply-add, which fvcore counts as one.  Changes `query`, which must not be used again."""
     try:
         with _no_warnings():
             from fvcore.nn import FlopCountAnalysis, jit_handles
@@ -89,17 +89,17 @@ def count_fvcore(query: MetaVLA) -> dict[str, int]:
     }
     analysis = FlopCountAnalysis(query, query.example())
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-    analysis.clear_op_handles()  # of norms: one with a handle of its own cannot be told to be ignored
+    analysis.clear_op_handles()  # of norms: an operator with a handle cannot be ignored
     for operator, macs in handles.items():
         analysis.set_op_handle(operator, by_key(macs))
     with _no_warnings(), _Traceable():
-        found = analysis.by_operator()
-    return _known({key: 2 * macs for key, macs in found.items()})
+        macs_by_key = analysis.by_operator()
+    return _known({key: 2 * macs for key, macs in macs_by_key.items()})
 
 
 @contextmanager
 def _no_warnings() -> Iterator[None]:
-    """That torch's tracing is deprecated is nothing that a user can mend."""
+    """Hide the warning that torch's tracing is deprecated: a user cannot mend that."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -115,7 +115,7 @@ class _Traceable(TorchFunctionMode):
 
 
 def by_key(macs: Callable[[list, list], int]) -> Callable[[list, list], Counter[str | None]]:
-    """A handle that answers with a key of `costs.macs` where fvcore has the operator's name."""
+    """A handle that files under a key of `costs.macs`, where fvcore has the operator's name."""
 
     def handle(inputs: list, outputs: list) -> Counter[str | None]:
         path = [name for name in outputs[0].node().scopeName().split("/") if name]
@@ -145,5 +145,5 @@ class UnfoldedPatchEmbed(nn.Module):
         return F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
 
 
-def _known(found: dict[str | None, int]) -> dict[str, int]:
-    return {key: flops for key, flops in found.items() if key is not None}
+def _known(by_key: dict[str | None, int]) -> dict[str, int]:
+    return {key: flops for key, flops in by_key.items() if key is not None}

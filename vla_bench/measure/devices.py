@@ -1,4 +1,4 @@
-"""What is timed on: its clock, its identity, and how fast it could be at best."""
+"""The device that queries are timed on: its clock, its identity, and its peak rates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLOCK_MOVED = 0.05
 
 @dataclass(frozen=True)
 class Peak:
-    """The most that a device can do.  bytes_per_s: None where the memory is not counted.  source: who says so."""
+    """Peak rates.  flops: FLOP/s.  bytes_per_s: of the memory, None where not counted.  source: where they are from."""
 
     flops: float
     bytes_per_s: float | None
@@ -30,8 +30,8 @@ class Peak:
         return asdict(self)
 
 
-# Dense bfloat16 without sparsity, and memory bandwidth, as the makers say; an H200's were measured.  The first name that
-# stands in the device's counts.
+# Dense bfloat16 without sparsity, and memory bandwidth, as published by the makers; an H200's were measured.  The first
+# name that is part of the device's name counts.
 GPUS = (
     ("H200", 788e12, 4.30e12),
     ("H100 PCIe", 756e12, 2.04e12),
@@ -48,7 +48,7 @@ GPUS = (
 
 
 class TimedDevice(ABC):
-    """comparable: whether its times say anything about other machines.  torch_device: where tensors go."""
+    """comparable: whether its times can be compared with other machines'.  torch_device: where tensors go."""
 
     comparable: bool
     torch_device: torch.device
@@ -67,11 +67,11 @@ class TimedDevice(ABC):
 
     @abstractmethod
     def free_memory(self) -> int | None:
-        """Bytes that a model may take; None where nobody says."""
+        """Bytes that a model may take; None where it is not known."""
 
     @abstractmethod
     def clock_mhz(self) -> float | None:
-        """How fast its clock runs now; None where nobody says."""
+        """Its clock rate now; None where it is not known."""
 
     @abstractmethod
     def peak(self, dtype: torch.dtype) -> Peak | None:
@@ -79,7 +79,7 @@ class TimedDevice(ABC):
 
     @abstractmethod
     def identity(self) -> dict[str, object]:
-        """What it is and what runs on it, as far as it can be told."""
+        """Name, versions and state, as far as they are known."""
 
 
 class Host(TimedDevice):
@@ -136,7 +136,7 @@ class Cuda(TimedDevice):
     comparable = True
     torch_device = torch.device("cuda", 0)
 
-    ASKED = (
+    FIELDS = (
         "name,driver_version,uuid,memory.total,clocks.sm,clocks.mem,clocks.max.sm,temperature.gpu,power.draw,power.limit,"
         "clocks_throttle_reasons.active,mig.mode.current,ecc.mode.current,utilization.gpu"
     )
@@ -158,7 +158,7 @@ class Cuda(TimedDevice):
 
     def clock_mhz(self) -> float | None:
         try:
-            return float(self._asked()["clocks.sm"].split()[0])
+            return float(self._nvidia_smi()["clocks.sm"].split()[0])
         except (KeyError, ValueError, IndexError):
             return None
 
@@ -180,21 +180,21 @@ class Cuda(TimedDevice):
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version(),
             "tf32": torch.backends.cuda.matmul.allow_tf32,
-            "smi": self._asked(),
+            "smi": self._nvidia_smi(),
             "host": {"cpu": cpu_name(), "cores": cpu_count(), "load": list(os.getloadavg())},
             "packages": versions(PACKAGES),
         }
 
-    def _asked(self) -> dict[str, str]:
-        """What nvidia-smi says of this process's GPU; nothing where it is missing or refuses."""
+    def _nvidia_smi(self) -> dict[str, str]:
+        """Output of nvidia-smi for this process's GPU; empty where it is missing or fails."""
         if shutil.which("nvidia-smi") is None:
             return {}
         gpu = ["-i", os.environ["CUDA_VISIBLE_DEVICES"].split(",")[0]] if os.environ.get("CUDA_VISIBLE_DEVICES") else ["-i", "0"]
-        command = ["nvidia-smi", *gpu, f"--query-gpu={self.ASKED}", "--format=csv,noheader"]
+        command = ["nvidia-smi", *gpu, f"--query-gpu={self.FIELDS}", "--format=csv,noheader"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=20)
         if done.returncode != 0 or not done.stdout.strip():
             return {}
-        return dict(zip(self.ASKED.split(","), (cell.strip() for cell in done.stdout.splitlines()[0].split(",")), strict=False))
+        return dict(zip(self.FIELDS.split(","), (cell.strip() for cell in done.stdout.splitlines()[0].split(",")), strict=False))
 
 
 def device(name: str) -> TimedDevice:

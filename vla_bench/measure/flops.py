@@ -1,4 +1,4 @@
-"""`vla-bench flops`: what a query costs, in closed form or as a counter sees it.  One multiply-add is two FLOPs."""
+"""`vla-bench flops`: the cost of a query, in closed form or by a counter.  One multiply-add is two FLOPs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vla_bench.interface.presets import SEVEN_B
 from vla_bench.interface.pruner import Pruner, attach
 from vla_bench.interface.sites import Site
 from vla_bench.measure.counted import counted, papers_count
-from vla_bench.measure.runs import model_of, passes, recorded
+from vla_bench.measure.runs import model_of, recorded, recorded_passes
 from vla_bench.measure.sizes import config_of
 from vla_bench.model.costs import mean_gflops, others
 from vla_bench.model.costs_decoding import others_decoding
@@ -32,13 +32,13 @@ TOLERANCE = {Counter.TORCH: 0.0, Counter.FVCORE: 0.005}  # share of the closed f
 
 @dataclass(frozen=True)
 class FlopsRequest:
-    """What the user asked for.
+    """The options of `vla-bench flops`.
 
-    model: None for 7b, or with a run for the model that it is of.
-    pruner: None for every one, at the paper's settings; with a counter other than the closed form, for the paper's two;
-        with a run, the run's.
-    kept: image tokens left behind each of the pruner's cuts, one number standing for all; empty where its arguments say it.
-    from_run: count the queries of a run, each as long as it was; then nothing is left for `kept` and `prompt_tokens` to say.
+    model: None for 7b, or for the run's with `from_run`.
+    pruner: None for all of them, at the paper's settings; for the paper's two with a counter other than the closed form;
+        for the run's with `from_run`.
+    kept: image tokens after each of the pruner's cuts, or one number for all cuts; empty where its arguments give them.
+    from_run: count the recorded queries of a run; each has its own `kept` and `prompt_tokens`, which must not be given.
     prompt_tokens: None for PROMPT.
     """
 
@@ -57,11 +57,11 @@ class Count:
 
     visual_tokens: image tokens before pruning.  kept_tokens, prompt_tokens: means over the queries.
     layer_mean: image tokens computed, mean over the decoder's layers.
-    cuts: where image tokens left; of several queries, on average.
+    cuts: image tokens at each pruning site; means over the queries.
     modules: GFLOP by module.
     paper: TFLOPs in the paper's Table II, None where it has none.
     difference: from the closed form, as a share of it; None for the closed form itself.
-    decoded: token by token; the passes of one row are in "llm_linear" and "llm_attention", beside the first.
+    decoded: token by token; the passes of one row are counted in "llm_linear" and "llm_attention".
     """
 
     model: str
@@ -107,7 +107,7 @@ class Count:
 
 
 def parse_kept(text: str | None) -> tuple[int, ...]:
-    """Numbers of image tokens as `--kept` takes them: 78, or behind several cuts 300/200/110.  Raises UsageError."""
+    """Numbers of image tokens as `--kept` takes them: 78, or after several cuts 300/200/110.  Raises UsageError."""
     parts = [] if text is None else text.split("/")
     if not all(part.strip().isdecimal() and len(part) < 10 for part in parts):
         raise UsageError(
@@ -127,16 +127,16 @@ def count(request: FlopsRequest) -> list[Count]:
     config = config_of(request.model)
     if request.counter is Counter.CLOSED_FORM:
         return _cases(request, config)
-    found = []
+    counted_cases = []
     for case in _cases(request, config):
         counters = MEASURED if request.counter is Counter.ALL else (request.counter,)
-        found += [case] if request.counter is Counter.ALL else []
-        found += [_measured(case, config, counter) for counter in counters]
-    return found
+        counted_cases += [case] if request.counter is Counter.ALL else []
+        counted_cases += [_measured(case, config, counter) for counter in counters]
+    return counted_cases
 
 
 def _measured(case: Count, config: VLAConfig, counter: Counter) -> Count:
-    """The same case by a counter.  Raises MeasureError where the closed form is not what torch counts, module by module."""
+    """The same case by a counter.  Raises MeasureError where torch and the closed form differ in any module."""
     from vla_bench.measure.counters import count_fvcore, count_torch
     from vla_bench.measure.meta import meta_query, run
 
@@ -187,35 +187,35 @@ def _case(request: FlopsRequest, config: VLAConfig, pruner: str, kept: Sequence[
 
 
 def _at_the_papers_settings(request: FlopsRequest, config: VLAConfig, name: str) -> Count:
-    """As many tokens as Table II has for it, else the method's own share, else LightVLA's; smaller models in proportion."""
+    """With the tokens of Table II, else the method's own share, else LightVLA's; in proportion for smaller models."""
     published = published_cost(name)
     if published is not None:
         return _case(request, config, name, [papers_count(name, config)], published.tflops)
     try:
         return _case(request, config, name, ())
-    except UsageError:  # the input decides
+    except UsageError:  # the number depends on the input
         return _case(request, config, name, [papers_count("lightvla", config)])
 
 
 def _of_run(request: FlopsRequest) -> Count:
-    """Mean over the recorded queries that took a pass, each with its own cuts."""
+    """Mean over the recorded queries with a forward pass, each with its own cuts."""
     again = f"vla-bench flops --from-run {request.from_run}"
     if request.counter is not Counter.CLOSED_FORM:
         raise UsageError(
-            f"--counter {request.counter.value} runs the model once a query, and a run has many; --from-run has the closed form",
+            f"--counter {request.counter.value} cannot be used for the queries of a run",
             again,
         )
     for option, given in (("--kept", request.kept or None), ("--prompt-tokens", request.prompt_tokens)):
         if given is not None:
-            raise UsageError(f"{option} {given} beside --from-run: every recorded query has its own", again)
-    run, queries = recorded(request.from_run), passes(request.from_run)
+            raise UsageError(f"{option} {given} with --from-run: every recorded query has its own", again)
+    run, queries = recorded(request.from_run), recorded_passes(request.from_run)
     model, config = model_of(run, request.from_run, request.model)
     policy = run.config["policy"]
     text, decoded = str(policy.get("pruner", NONE)), policy.get("decoding") == "ar"
     pruner = make_pruner(text if request.pruner is None else request.pruner)
     if pruner is not None:
         attach(pruner, config)
-    traced = request.pruner is None  # under another pruner as many tokens are left, and who knows which path
+    traced = request.pruner is None  # another pruner: the same number kept at the end, its own sites
     cuts = [query.trace.cuts if traced and query.trace else _from_counts(pruner, config, sum(query.kept)) for query in queries]
     cases = [Case(config, query.prompt_tokens, own, decoded) for query, own in zip(queries, cuts, strict=True)]
     known = {case: _folded(query_macs(pruner, case, request.scope)) for case in set(cases)}
@@ -236,7 +236,7 @@ def _of_run(request: FlopsRequest) -> Count:
 
 
 def _from_counts(pruner: Pruner | None, config: VLAConfig, kept: int) -> tuple[Cut, ...]:
-    """The cuts of a query of which only the tokens left at the end are known.  Raises UsageError where that is too little."""
+    """The cuts of a query of which only the kept tokens are known.  Raises UsageError where several cuts are possible."""
     if pruner is None or kept == config.visual_tokens:
         return ()
     own = pruner.expected(config)
@@ -244,25 +244,25 @@ def _from_counts(pruner: Pruner | None, config: VLAConfig, kept: int) -> tuple[C
         return own
     if len(pruner.cutting_sites) > 1:
         raise UsageError(
-            f"this run recorded the tokens left at the end alone, and {pruner.label} cuts {len(pruner.cutting_sites)} times",
+            f"this run recorded only the tokens kept at the end, and {pruner.label} cuts {len(pruner.cutting_sites)} times",
             "run it again with this version of vla-bench, which records every cut",
         )
     return pruner.expected(config, [kept])
 
 
 def _mean_cuts(queries: Sequence[tuple[Cut, ...]]) -> tuple[Cut, ...]:
-    """At every site where any of the queries was cut, the rounded means over all of them."""
+    """Rounded means over the queries, at every site where any of them was cut."""
     sites = sorted({cut.site for cuts in queries for cut in cuts}, key=lambda site: Site.parse(site).order)
-    found = []
+    means = []
     for site in sites:
         own = [cut for cuts in queries for cut in cuts if cut.site == site]
         before, kept, merged = (round(sum(getattr(cut, name) for cut in own) / len(own)) for name in ("before", "kept", "merged"))
-        found.append(Cut(site, before, kept, merged, own[0].reused))
-    return tuple(found)
+        means.append(Cut(site, before, kept, merged, own[0].reused))
+    return tuple(means)
 
 
 def _folded(costs: dict[str, int]) -> dict[str, int]:
-    """Of a query decoded token by token, the passes of one row with those of all rows."""
+    """Add the one-row passes of token-by-token decoding to the LLM's first pass."""
     for part in ("linear", "attention"):
         if f"decode_{part}" in costs:
             costs[f"llm_{part}"] += costs.pop(f"decode_{part}")
@@ -270,7 +270,7 @@ def _folded(costs: dict[str, int]) -> dict[str, int]:
 
 
 def explain(count: Count, config: VLAConfig) -> list[str]:
-    """The formula with this case's numbers; of a run, with its mean query's."""
+    """Lines with the formula and this case's numbers; for a run, those of its mean query."""
     prompt = round(count.prompt_tokens)
     llm, rest = config.llm, (others_decoding if count.decoded else others)(config, prompt)
     lengths = Lengths.after(config, prompt, count.cuts)
@@ -284,7 +284,7 @@ def explain(count: Count, config: VLAConfig) -> list[str]:
     return [
         "1 multiply-add = 2 FLOPs; norms, activations, softmax, RoPE and gathers are not counted; attention is full",
         *([f"these are the mean query's numbers; above is the mean of {count.queries} queries"] if count.queries > 1 else []),
-        f"tokens that are no image tokens: BOS 1 + proprio {1 if config.proprio_dim else 0} + prompt {prompt}{behind} = {rest}",
+        f"other tokens: BOS 1 + proprio {1 if config.proprio_dim else 0} + prompt {prompt}{behind} = {rest}",
         f"a decoder layer on N tokens: {linear:,} N + {attention:,} N^2",
         *(f"  {layers} layers on N = {visual} + {rest} = {visual + rest}" for visual, layers in groups),
         *([f"and {steps} passes of one row, which sees N + 1 to N + {steps} tokens"] if count.decoded else []),

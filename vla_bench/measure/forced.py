@@ -1,4 +1,4 @@
-"""A pruner that does its work and then keeps as many image tokens as it is told."""
+"""A pruner that runs in full and then keeps a given number of image tokens."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from vla_bench.pruners.wrappers import Wrapper
 
 
 class ForcedCount(Wrapper):
-    """For timing what weights that are not trained would not keep.
+    """For timing with the kept tokens of trained weights where the weights are random.
 
-    The inner pruner runs in full, so that its cost is there; its choice is then cut down, or filled up from the front.
-    Raises UsageError for a pruner that cuts several times or merges: there is no one number to tell it.
+    The inner pruner runs in full, so that its cost is timed; its choice is then cut down, or filled up from the front.
+    Raises UsageError for a pruner that cuts several times or merges: one number does not describe it.
     """
 
     name = "forced"
@@ -29,11 +29,11 @@ class ForcedCount(Wrapper):
                 "vla-bench latency --kept-distribution own",
             )
         self.label, self.static = inner.label, inner.static
-        # A number on the device: a recorded pass finds the one of the moment there.
+        # On the device: a replayed CUDA graph reads the number of the moment there.
         self.register_buffer("count", torch.tensor(-1), persistent=False)
 
-    def tell(self, kept: int) -> None:
-        """From now on `kept` image tokens stay."""
+    def set_count(self, kept: int) -> None:
+        """Keep `kept` image tokens from now on."""
         self.count.fill_(kept)
 
     def choose(self, view: View) -> Tensor:
@@ -52,7 +52,7 @@ class ForcedCount(Wrapper):
 
 
 def exactly(keep: Tensor, count: Tensor) -> Tensor:
-    """A mask of `count` () tokens a row: of those in `keep` (B, V) first, then of the others, the front ones in either case."""
+    """A mask (B, V) of `count` () tokens a row: first those in `keep` (B, V), then the others, each from the front."""
     order = torch.sort(keep.to(torch.int8), dim=-1, descending=True, stable=True).indices
     rank = torch.empty_like(order).scatter_(1, order, torch.arange(order.shape[1], device=order.device).expand_as(order))
     return rank < count

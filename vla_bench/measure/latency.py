@@ -1,7 +1,7 @@
-"""`vla-bench latency`: how long a query takes, and how many times as long without the pruner.
+"""`vla-bench latency`: the time of a query, and its ratio to the time without the pruner.
 
-Two passes over the same queries, every variant in turn on each: one without any instrument, whose times are the headline,
-and one that says where the time goes.
+Every variant in turn on each query, twice over all queries: first without instruments, for the times that are reported,
+then with timers around the stages.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from vla_bench.suites import load_suites
 from vla_bench.trace import Cut
 
 LLM = "decoder"
-ON_A_CPU = "cameras,rows"  # what helps there
-RESTLESS = 0.05  # sd / median above which a run is flagged
-OUTSIDE = 1 / 3  # share of a query's time before its inputs leave the host and after its answer is back, above which it is told
+ON_A_CPU = "cameras,rows"  # speed switches that help there
+UNSTEADY = 0.05  # sd / median above which a warning is given
+OUTSIDE = 1 / 3  # share of a query's time outside the device time, above which a warning is given
 
 
 @dataclass(frozen=True)
 class LatencyRequest:
-    """What the user asked for.
+    """The options of `vla-bench latency`.
 
-    vs: what the first is compared with, as `parse_variant` reads it.
-    suite: whose recorded observations are shown, and for which a checkpoint is looked for.
-    kept: where the counts of kept tokens come from; None: the pruner's own with trained weights, the paper's with random ones.
-    speed: None: whatever helps on the device.
+    vs: variants to compare with, as `parse_variant` reads them.
+    suite: the suites whose recorded observations are used and whose checkpoint is loaded.
+    kept: source of the counts of kept tokens; None: the pruner's own with trained weights, the paper's with random ones.
+    speed: speed switches; None for those that help on the device.
     warm_seconds: least time of the warm-up.
     """
 
@@ -63,15 +63,15 @@ class LatencyRequest:
 
 @dataclass(frozen=True)
 class VariantResult:
-    """One variant.
+    """Times of one variant, in ms.
 
     wall: observation -> actions on the host, of every query.
-    instead: queries that the pruner answered by itself.  The rest is of those that took a pass through the model.
-    device: from the inputs' leaving the host until the answer is back: without preparing pictures and scaling actions, but
-        with every gap in which the device waits for the host's next launch.
-    llm: the decoder alone, of the instrumented pass; stages: its medians in ms.
+    cached_actions: queries answered with a cached action; the fields below are of the queries with a forward pass.
+    device: inputs leave the host -> actions are back: without preparing images and scaling actions, but with the gaps in
+        which the device waits for the host's next launch.
+    llm: the decoder alone, from the instrumented queries; stages: medians by stage.
     kept: image tokens at the end: mean, sd, min, max.
-    gflops: executed, mean of a query; bound_ms, of_bound: the roofline's, None where it is not known.
+    gflops: executed, mean of a query; bound_ms, of_bound: of the roofline, None where the device's peak is not known.
     """
 
     name: str
@@ -83,7 +83,7 @@ class VariantResult:
     gflops: float
     bound_ms: float | None
     of_bound: float | None
-    instead: int = 0
+    cached_actions: int = 0
 
     @property
     def tflops_per_s(self) -> float:
@@ -92,7 +92,7 @@ class VariantResult:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How many times as long `slow` takes as `fast`: whole query; where both took a pass, `VariantResult.device` and decoder."""
+    """Ratios of `slow` to `fast`: of the whole query, and where both ran a forward pass, of the device time and the decoder."""
 
     slow: str
     fast: str
@@ -103,12 +103,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Latency:
-    """What was measured, with its company.
+    """Results of all variants, with the conditions of the measurement.
 
-    warm_queries: asked of every variant before the clock started, `cold_queries` of them, all that are timed, for the first
-        time.
-    cold_seconds: what those took, by variant; what variants share is in the time of the first.
-    raw: by variant, "wall", "device" and "llm" of every query in ms; None where it took no pass.
+    warm_queries: queries of the warm-up, a variant; `cold_queries` of them are first runs of the timed queries.
+    cold_seconds: time of those first runs, by variant; work that variants share is in the time of the first.
+    flags: warnings.
+    before, after: the device's identity and state.
+    raw: by variant, "wall", "device" and "llm" of every query in ms; None without a forward pass.
     """
 
     rows: tuple[VariantResult, ...]
@@ -130,7 +131,10 @@ class Latency:
     raw: dict[str, dict[str, list[float | None]]]
 
     def to_dict(self) -> dict[str, object]:
-        return asdict(self)
+        table = asdict(self)
+        for row in table["rows"]:
+            row["instead"] = row.pop("cached_actions")
+        return table
 
 
 def measure_latency(
@@ -138,7 +142,7 @@ def measure_latency(
     on_query: Callable[[int, int], None] = lambda *_: None,
     device: TimedDevice | None = None,
 ) -> Latency:
-    """Raises VlaBenchError before the first query for whatever cannot be, and MeasureError for times that cannot be true."""
+    """Time every variant.  Raises VlaBenchError before the first query for bad options, MeasureError for impossible times."""
     device = device or devices.device(request.device)
     if request.queries < 2:
         raise UsageError(f"--queries {request.queries}: a spread needs at least 2", "vla-bench latency --queries 200")
@@ -159,7 +163,7 @@ def measure_latency(
     warm = warm_up(timed, cycle_of(queries), device, request.warm_seconds)
     for runner in runners:
         runner.start()
-    clock = device.clock_mhz()  # not before: an idle device's clock says nothing about one at work
+    clock = device.clock_mhz()  # not before the warm-up: an idle device has another clock
     times = interleave(timed, queries, device, on_query)
     clock_after = device.clock_mhz()
     passes = {runner.name: runner.passes for runner in runners}
@@ -167,12 +171,12 @@ def measure_latency(
     again = device.peak(runners[0].dtype)
     if peak is not None and again is not None:
         peak = max(peak, again, key=lambda p: p.flops)
-    # From here on there is a time on the device only where something ran there.
-    found = {name: Timings(each.wall, _where(passes[name], each.device), laps[name]) for name, each in times.items()}
-    rows = tuple(_row(runner, found[runner.name], queries, peak) for runner in runners)
+    # A query with a cached action has no device time.
+    timings = {name: Timings(each.wall, _where(passes[name], each.device), laps[name]) for name, each in times.items()}
+    rows = tuple(_row(runner, timings[runner.name], queries, peak) for runner in runners)
     return Latency(
         rows=rows,
-        comparisons=tuple(_compare(runner.name, runners[0].name, found) for runner in runners[1:]),
+        comparisons=tuple(_compare(runner.name, runners[0].name, timings) for runner in runners[1:]),
         device=str(before.get("device")),
         dtype=str(runners[0].dtype).removeprefix("torch."),
         comparable=device.comparable,
@@ -187,13 +191,13 @@ def measure_latency(
         after=device.identity(),
         command=request.command,
         seed=request.seed,
-        raw={name: {"wall": each.wall, "device": each.device, "llm": each.llm} for name, each in found.items()},
+        raw={name: {"wall": each.wall, "device": each.device, "llm": each.llm} for name, each in timings.items()},
     )
 
 
 def _kept(request: LatencyRequest) -> str:
     if request.from_run is not None and request.kept not in (None, "run"):
-        raise UsageError("--from-run and --kept-distribution both say what is kept", "leave one of them out")
+        raise UsageError("--from-run and --kept-distribution both set the kept tokens", "leave one of them out")
     if request.from_run is not None:
         return "run"
     return request.kept or (PAPER if request.random_weights else OWN)
@@ -201,7 +205,7 @@ def _kept(request: LatencyRequest) -> str:
 
 @dataclass(frozen=True)
 class Timings:
-    """One variant's milliseconds, an entry a query.  device, laps: None where no pass was taken."""
+    """One variant's milliseconds, one entry a query.  device, laps: None without a forward pass."""
 
     wall: list[float]
     device: list[float | None]
@@ -216,78 +220,81 @@ def _where(passes: list[bool], times: list[float]) -> list[float | None]:
     return [time if taken else None for taken, time in zip(passes, times, strict=True)]
 
 
-def _there(values: list) -> list:
+def _known(values: list) -> list:
     return [value for value in values if value is not None]
 
 
 def _stages(runners: Sequence[VariantRunner], queries: Sequence[TimedQuery]) -> dict[str, list[dict[str, float] | None]]:
-    found: dict[str, list[dict[str, float] | None]] = {runner.name: [] for runner in runners}
+    laps: dict[str, list[dict[str, float] | None]] = {runner.name: [] for runner in runners}
     for runner in runners:
         runner.start()
-    for asked in queries:
+    for query in queries:
         for runner in runners:
-            found[runner.name].append(runner.staged(asked))
-    return found
+            laps[runner.name].append(runner.staged(query))
+    return laps
 
 
 def _row(runner: VariantRunner, times: Timings, queries: Sequence[TimedQuery], peak: Peak | None) -> VariantResult:
-    taken, laps = [asked for asked, lap in zip(queries, times.laps, strict=True) if lap is not None], _there(times.laps)
-    if not laps or not _there(times.device):
+    taken, laps = [query for query, lap in zip(queries, times.laps, strict=True) if lap is not None], _known(times.laps)
+    if not laps or not _known(times.device):
         raise MeasureError(
-            f"{runner.pruner} answered every query by itself, and no pass was timed", "vla-bench latency --vs dense"
+            f"{runner.pruner} answered every query with a cached action, and no forward pass was timed",
+            "vla-bench latency --vs dense",
         )
-    device, kept = spread(_there(times.device)), np.asarray(runner.kept)
-    costs = [_products(runner, asked, cuts) for asked, cuts in zip(taken, runner.cuts, strict=True)]
+    device, kept = spread(_known(times.device)), np.asarray(runner.kept)
+    costs = [_products(runner, query, cuts) for query, cuts in zip(taken, runner.cuts, strict=True)]
     gflops = 2e-9 * float(np.mean([sum(product.macs for product in query) for query in costs]))
     bound = None if peak is None else float(np.mean([bound_ms(query, peak, runner.dtype.itemsize) for query in costs]))
     return VariantResult(
         name=runner.name,
         wall=spread(times.wall),
         device=device,
-        llm=spread(_there(times.llm)),
+        llm=spread(_known(times.llm)),
         stages={stage: float(np.median([lap[stage] for lap in laps])) for stage in laps[0]},
         kept=(float(kept.mean()), float(kept.std()), int(kept.min()), int(kept.max())),
         gflops=gflops,
         bound_ms=bound,
         of_bound=None if bound is None else share(runner.name, bound, device.median, peak),
-        instead=times.device.count(None),
+        cached_actions=times.device.count(None),
     )
 
 
-def _products(runner: VariantRunner, asked: TimedQuery, cuts: tuple[Cut, ...]) -> list[Products]:
-    """Of one query as it ran."""
+def _products(runner: VariantRunner, query: TimedQuery, cuts: tuple[Cut, ...]) -> list[Products]:
+    """Matrix products of one query as it ran."""
     config: VLAConfig = runner.model.config
-    prompt = asked.prompt or len(runner.processor.prompt(asked.observation.instruction))
+    prompt = query.prompt or len(runner.processor.prompt(query.observation.instruction))
     speed, case = Speed.parse(runner.variant.speed), Case(config, prompt, cuts)
     lengths = padded(config, case.lengths) if speed.buckets else case.lengths
     return products(config, lengths, runner.pruner_macs(case), speed.rows)
 
 
-def _compare(slow: str, fast: str, found: dict[str, Timings]) -> Comparison:
-    one, other = found[slow], found[fast]
+def _compare(slow: str, fast: str, timings: dict[str, Timings]) -> Comparison:
+    one, other = timings[slow], timings[fast]
     return Comparison(slow, fast, ratio(one.wall, other.wall), _of_both(one.device, other.device), _of_both(one.llm, other.llm))
 
 
 def _of_both(slow: list[float | None], fast: list[float | None]) -> Ratio:
     pairs = [pair for pair in zip(slow, fast, strict=True) if None not in pair]
     if not pairs:
-        raise MeasureError("no query took a pass under both variants", "vla-bench latency --vs dense")
+        raise MeasureError("no query had a forward pass under both variants", "vla-bench latency --vs dense")
     return ratio(*zip(*pairs, strict=True))
 
 
 def _flags(rows: Sequence[VariantResult], device: TimedDevice, before: float | None, after: float | None) -> list[str]:
-    """What makes the numbers doubtful, or not what they seem."""
-    found = []
+    """Warnings: what makes the numbers doubtful."""
+    warnings = []
     if devices.clock_moved(before, after):
-        found.append(f"the clock moved from {before:.0f} to {after:.0f} MHz while this was measured")
+        warnings.append(f"the clock moved from {before:.0f} to {after:.0f} MHz while this was measured")
     for row in rows:
-        if row.wall.sd > RESTLESS * row.wall.median:
-            found.append(f"{row.name}: times spread by {100 * row.wall.sd / row.wall.median:.0f} % of their median")
+        if row.wall.sd > UNSTEADY * row.wall.median:
+            warnings.append(f"{row.name}: times spread by {100 * row.wall.sd / row.wall.median:.0f} % of their median")
         outside = 1 - row.device.median / row.wall.median
         if device.comparable and outside > OUTSIDE:
-            found.append(f"{row.name}: {100 * outside:.0f} % of a query are before its inputs leave the host or after its answer")
-        if row.instead:
-            found.append(
-                f"{row.name}: {row.instead} of {row.wall.n} queries were answered with a cached action (forward pass skipped)"
+            warnings.append(
+                f"{row.name}: {100 * outside:.0f} % of a query are outside the device time: preparing inputs and scaling actions"
             )
-    return found
+        if row.cached_actions:
+            warnings.append(
+                f"{row.name}: {row.cached_actions} of {row.wall.n} queries had a cached action (forward pass skipped)"
+            )
+    return warnings

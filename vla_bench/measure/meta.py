@@ -1,7 +1,7 @@
-"""One query of the real model without numbers: shapes alone run through it, so that counters can watch what a 7B does.
+"""One query of the real model on the meta device: only shapes run through it, so that counters can watch even a 7B.
 
-The meta device knows no values, hence not how many image tokens a pruner keeps: the number is given.  The pruner still does
-all of its own work, which costs something too.
+The meta device has no values, so the number of image tokens that a pruner keeps is given.  The pruner still runs in full,
+so that its own cost is counted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vla_bench.pruners.wrappers import Wrapper
 from vla_bench.trace import Cut
 from vla_bench.values import Scope
 
-# Modules by name, and the key of `costs.macs` under which a module and all in it count, unless what is inside has its own.
+# Prefixes of module names, and the key of `costs.macs` under which the modules count; the first match counts.
 KEYS = (
     ("openvla.vision_backbone.featurizer", "dino"),
     ("openvla.vision_backbone.fused_featurizer", "siglip"),
@@ -39,9 +39,9 @@ PRUNER = "pruner"
 
 
 def key_of(path: Sequence[str]) -> str | None:
-    """Where a product counts, from the names of the modules that it runs in, outermost first; None: it does not.
+    """The key of `costs.macs` of a product, from the names of the modules that it runs in, outermost first; None: not counted.
 
-    Whatever the pruner has the model do is the pruner's.
+    What the model computes for the pruner counts as the pruner's.
     """
     if any(name.startswith(PRUNER) for name in path):
         return PRUNER
@@ -55,16 +55,16 @@ def key_of(path: Sequence[str]) -> str | None:
 
 
 class CountedCall(nn.Module):
-    """Calls a function, as a module: counters go by modules, and now tell the function from the module that it works in."""
+    """Calls a function, as a module: counters file by module, and so count it apart from the module that calls it."""
 
     def forward(self, function: Callable, *args):
         return function(*args)
 
 
 class FixedCounts(Wrapper):
-    """The pruner inside does its work; then the first image tokens go on, as many as `cuts` say.
+    """Runs the inner pruner, then keeps the first image tokens, as many as `cuts` say.
 
-    alive: what the pruner inside chose; tracing forgets what nobody reads.
+    unread: the inner pruner's choices; tracing drops tensors that are never read.
     """
 
     name = "sized"
@@ -73,16 +73,16 @@ class FixedCounts(Wrapper):
         super().__init__(inner)
         self.name, self.label = inner.name, inner.label
         self.counts = {cut.site: cut.after for cut in cuts}
-        self.apart = CountedCall()
-        self.alive: list[Tensor] = []
+        self.counted_call = CountedCall()
+        self.unread: list[Tensor] = []
 
     def attach(self, config: VLAConfig) -> None:
-        """The pruner inside was fitted when its cuts were counted."""
+        """The inner pruner has its sizes since its cuts were counted."""
 
     def select(self, view: View) -> Resampling | None:
-        choice = self.apart(self.inner.select, view)
+        choice = self.counted_call(self.inner.select, view)
         if isinstance(choice, Selection):
-            self.alive += [choice.keep] if choice.merged is None else [choice.keep, choice.merged.hidden]
+            self.unread += [choice.keep] if choice.merged is None else [choice.keep, choice.merged.hidden]
         kept = self.counts.get(str(view.site))
         if kept is None:
             return None
@@ -91,7 +91,7 @@ class FixedCounts(Wrapper):
 
 
 class MetaVLA(VLA):
-    """A VLA that answers one made-up query, and runs what `scope` says that a query costs."""
+    """A VLA that runs one made-up query, with the parts of the model that `scope` counts."""
 
     def __init__(self, config: VLAConfig, pruner: FixedCounts | None, scope: Scope, prompt: int):
         super().__init__(config, pruner, lean=scope is Scope.EXECUTED)
@@ -103,24 +103,24 @@ class MetaVLA(VLA):
         vits = backbone.featurizer, backbone.fused_featurizer
         if pruner is not None:
             for layer in self.openvla.language_model.model.layers:
-                layer.self_attn.register_forward_pre_hook(self._set_probe_apart, with_kwargs=True)
+                layer.self_attn.register_forward_pre_hook(self._count_probe, with_kwargs=True)
             if Need.VISION_ATTENTION in pruner.needs:
                 attention = backbone.fused_featurizer.blocks[BLOCK_READ].attn
-                attention.received = partial(pruner.apart, attention.received)
-                if scope is not Scope.EXECUTED:  # on this path the model never runs the last block, and the reference does
+                attention.received = partial(pruner.counted_call, attention.received)
+                if scope is not Scope.EXECUTED:  # here the model skips the last block, which the reference runs
                     for vit in vits:
                         vit.blocks[BLOCK_READ].register_forward_hook(partial(_run_too, vit.blocks[-1]))
         for module in (vits[0].blocks[-1], vits[1].blocks[-1], self.openvla.language_model.lm_head):
             module.register_forward_hook(self._keep_alive)
 
     def forward(self, pixels: Tensor, proprio: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Everything that was computed and that a trace would drop: the actions first, then what nobody reads."""
-        answer = super().forward(Inputs(pixels, (self.prompt,), proprio))
-        unread = [*self._unread, *(self.pruner.alive if self.pruner else ())]
+        """The actions, then the computed tensors that a trace would drop since they are never read."""
+        output = super().forward(Inputs(pixels, (self.prompt,), proprio))
+        unread = [*self._unread, *(self.pruner.unread if self.pruner else ())]
         self._unread.clear()
         if self.pruner:
-            self.pruner.alive.clear()
-        return answer.actions, *unread
+            self.pruner.unread.clear()
+        return output.actions, *unread
 
     def example(self) -> tuple[Tensor, ...]:
         """Arguments for `forward`."""
@@ -131,20 +131,20 @@ class MetaVLA(VLA):
     def _keep_alive(self, module: nn.Module, args: object, output: Tensor) -> None:
         self._unread.append(output)
 
-    def _set_probe_apart(self, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    def _count_probe(self, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         if kwargs.get("probe") is None:
             return args, kwargs
         return args, {**kwargs, "probe": _CountedProbe(self.pruner, kwargs["probe"])}
 
 
 class _CountedProbe:
-    """A probe whose cost is the pruner's, and not that of the layer that it looks into."""
+    """A probe whose cost counts as the pruner's, not as that of the layer that it reads."""
 
     def __init__(self, pruner: FixedCounts, probe):
         self.pruner, self.probe = pruner, probe
 
     def record(self, *args) -> None:
-        self.pruner.apart(self.probe.record, *args)
+        self.pruner.counted_call(self.probe.record, *args)
 
 
 def _run_too(block: nn.Module, module: nn.Module, args: object, output: Tensor) -> None:
@@ -154,26 +154,28 @@ def _run_too(block: nn.Module, module: nn.Module, args: object, output: Tensor) 
 def meta_query(config: VLAConfig, pruned: Counted, scope: Scope, prompt: int) -> MetaVLA:
     """A query on the meta device, with `prompt` prompt tokens and the cuts of `pruned`.
 
-    Raises UsageError for a pruner that works with the keys and values of a query before.
+    Raises UsageError for a pruner that reuses keys and values of the last query.
     """
     if pruned.pruner is not None and Need.PAST in pruned.pruner.needs:
-        raise _blind(pruned.label, pruned.cuts, "sees what is left of the query before, and a counter watches one")
+        raise _not_countable(
+            pruned.label, pruned.cuts, "reuses keys and values of the last query, and a counter runs a single one"
+        )
     with torch.device("meta"):
         pruner = None if pruned.pruner is None else FixedCounts(pruned.pruner.to("meta"), pruned.cuts)
         return MetaVLA(config, pruner, scope, prompt).eval()
 
 
 def run(query: MetaVLA, count: Callable[[MetaVLA], dict[str, int]]) -> dict[str, int]:
-    """`count(query)`.  Raises UsageError for a pruner that has to see values before it can go on."""
+    """`count(query)`.  Raises UsageError for a pruner whose computation depends on values."""
     try:
         with torch.no_grad():
             return count(query)
     except (NotImplementedError, RuntimeError) as error:
         if query.pruner is None or "meta" not in str(error):
             raise
-        raise _blind(query.pruner.label, (), "decides by values how it goes on, and a counter sees shapes alone") from error
+        raise _not_countable(query.pruner.label, (), "depends on values, and a counter sees only shapes") from error
 
 
-def _blind(label: str, cuts: Sequence[Cut], why: str) -> UsageError:
+def _not_countable(label: str, cuts: Sequence[Cut], why: str) -> UsageError:
     kept = f" --kept {'/'.join(str(cut.after) for cut in cuts)}" if cuts else ""
     return UsageError(f"{label} {why}", f'vla-bench flops --pruner "{label}"{kept} --counter closed-form')

@@ -1,4 +1,4 @@
-"""Variants made ready to be asked: models loaded, pruners fitted, and what several variants can share made once."""
+"""Variants made ready for timing: models loaded, pruners attached, and what several variants can share made once."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from vla_bench.pruners.registry import make_pruner
 def make_ready(
     variants: Sequence[Variant], suites: Sequence[str], device: TimedDevice, seed: int | None = None, forced: bool = False
 ) -> list[VariantRunner]:
-    """One asker a variant, in their order.
+    """One runner a variant, in their order.
 
-    seed: of random weights; None for those of checkpoints.
-    forced: pruners are told how many image tokens to keep.
+    seed: of random weights; None for the weights of checkpoints.
+    forced: the number of kept image tokens is set before each query.
     Raises VlaBenchError.
     """
     runners: dict[int, VariantRunner] = {}
@@ -40,7 +40,7 @@ def make_ready(
         speeds = {variant.speed for _, variant, _ in own}
         check_memory(source.config, device, speeds)
         model, processor = _load(source, seed, device)
-        # Variants of one speed share the copies of the weights, and the graphs, which know whose choice they hold.
+        # Variants of one speed share the copies of the weights and the CUDA graphs, which are kept by pruner.
         fast = {speed: FastVLA(model, Speed.parse(speed)) for speed in speeds}
         for i, variant, pruner in own:
             source.attach(model, pruner)
@@ -67,12 +67,12 @@ def check_memory(config: VLAConfig, device: TimedDevice, speeds: set[str]) -> No
 
 
 def copied_bytes(config: VLAConfig, dtype: torch.dtype) -> int:
-    """What a `FastVLA` with fused copies: the weights of queries, keys, values, gate and up of every layer."""
+    """Bytes that the speed switch `fused` copies: weights of queries, keys, values, gate and up of every layer."""
     llm = config.llm
     return llm.layers * (3 * llm.width**2 + 2 * llm.width * llm.mlp) * dtype.itemsize
 
 
-def _load(source: sources.Source, seed: int | None, device: TimedDevice) -> tuple[VLA, Processor]:
+def _load(source: sources.ModelSource, seed: int | None, device: TimedDevice) -> tuple[VLA, Processor]:
     if seed is not None:
         return sources.make_random(source, seed, device.torch_device)
     policy = source.policy()

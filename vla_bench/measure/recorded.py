@@ -1,7 +1,7 @@
-"""Observations recorded once, to be looked at again without a simulator.
+"""Recorded observations, for queries without a simulator.
 
-A set ships with the package: a few queries in a row of expert demonstrations of all suites, from starts that are none of the
-official ones.  scripts/make_observations.py wrote it.
+A bundled set has a few queries in a row from expert demonstrations of all suites, from sampled starts, not the official init
+states.  scripts/make_observations.py wrote it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from vla_bench.suites import load_suite, load_suites, suite_names
 from vla_bench.world.observation import Observation, Scene, SceneConstants
 
 SHIPPED = Path(__file__).resolve().parent / "observations.npz"
-NOWHERE = Scene(SceneConstants((), (), {}, {}, {}), {}, {}, {})  # what a script would look at, and a model never does
+NO_SCENE = Scene(SceneConstants((), (), {}, {}, {}), {}, {}, {})  # object poses, which only the expert reads
 ARRAYS = ("images", "eef_pos", "eef_quat", "gripper_qpos", "path", "step", "task", "episode", "suite", "instruction")
 
 
 def read_observations(
     source: Path | None = None, episodes: int = 1, suites: Sequence[str] | None = None
 ) -> list[list[Observation]]:
-    """Episodes of observations in order: of a .npz file, of a folder of demonstrations, or by default those that ship.
+    """Episodes of observations in order: from a .npz file, a folder of demonstrations, or by default the bundled set.
 
-    episodes: how many of each demonstration file.  suites: whose are wanted, None for all.  Raises RecordError, UsageError.
+    episodes: number from each demonstration file.  suites: names, None for all.  Raises RecordError, UsageError.
     """
     source = SHIPPED if source is None else source
     suites = suite_names() if suites is None else suites
@@ -40,7 +40,7 @@ def read_observations(
             raise UsageError(f"{source} holds no demonstrations (*{SUFFIX})", f"vla-bench demos --out {source}")
         by_suite = [(_task_of(file)[0].name, file) for file in files]
         _check_suites(source, suites, [name for name, _ in by_suite])
-        return [seen for name, file in by_suite if name in suites for seen in from_demonstrations(file, episodes)]
+        return [episode for name, file in by_suite if name in suites for episode in from_demonstrations(file, episodes)]
     try:
         with np.load(source, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in ARRAYS}
@@ -51,9 +51,9 @@ def read_observations(
     return [list(group) for _, group in groupby(rows, key=lambda o: o.episode)]
 
 
-def _check_suites(source: Path, wanted: Sequence[str], there: Sequence[str]) -> None:
-    if not set(wanted) & set(there):
-        has = list(dict.fromkeys(there))
+def _check_suites(source: Path, wanted: Sequence[str], recorded: Sequence[str]) -> None:
+    if not set(wanted) & set(recorded):
+        has = list(dict.fromkeys(recorded))
         raise UsageError(
             f"{source} has no observation of suite {', '.join(wanted)}: it has {', '.join(has)}",
             f"vla-bench agree --observations {source} --suite {has[0]} --pruner fastv",
@@ -62,7 +62,7 @@ def _check_suites(source: Path, wanted: Sequence[str], there: Sequence[str]) -> 
 
 def write_observations(path: Path, episodes: Sequence[Sequence[Observation]]) -> None:
     """The inverse of `read_observations`, for one file."""
-    flat = [o for seen in episodes for o in seen]
+    flat = [o for episode in episodes for o in episode]
     longest = max(len(o.path) for o in flat)
     np.savez_compressed(
         path,
@@ -80,9 +80,9 @@ def write_observations(path: Path, episodes: Sequence[Sequence[Observation]]) ->
 
 
 def from_demonstrations(file: Path, count: int) -> Iterator[list[Observation]]:
-    """What a policy would have been shown at every query of a file's first `count` demonstrations.
+    """The observation at every query of a file's first `count` demonstrations.
 
-    The episode's `init_state` is the demonstration's number, below 0 since it is no official one.
+    The episode's `init_state` is -1 minus the demonstration's number: no official init state.
     """
     suite, task = _task_of(file)
     for number, demo in zip(range(count), read_demos(file), strict=False):
@@ -95,7 +95,7 @@ def from_demonstrations(file: Path, count: int) -> Iterator[list[Observation]]:
                 eef_pos=positions[step],
                 eef_quat=quaternion(demo["obs/ee_ori"][step]),
                 gripper_qpos=demo["obs/gripper_states"][step],
-                scene=NOWHERE,
+                scene=NO_SCENE,
                 images={camera: demo[name][step] for camera, name in zip(suite.cameras, IMAGES, strict=False)},
                 path=positions[max(0, step - chunk) + 1 : step + 1],
             )
@@ -124,7 +124,7 @@ def _observation(arrays: dict[str, np.ndarray], i: int) -> Observation:
         eef_pos=arrays["eef_pos"][i],
         eef_quat=arrays["eef_quat"][i],
         gripper_qpos=arrays["gripper_qpos"][i],
-        scene=NOWHERE,
+        scene=NO_SCENE,
         images=dict(zip(cameras, arrays["images"][i], strict=False)),
         path=path[np.isfinite(path).all(axis=1)],
     )

@@ -1,7 +1,7 @@
-"""The least time a query can take: every product at the device's peak, or its weights through the memory, whichever is longer.
+"""The least time of a query: every product at the device's peak, or its weights read from memory, whichever is longer.
 
-Activations are free.  Linear layers on equally many rows do equally much with each weight they read, so that they can be
-taken together.  A time below this bound is no fast model but a wrong measurement.
+Reading and writing activations is not counted.  Linear layers on equally many rows have equal arithmetic intensity and are
+taken together.  A time below this bound is a wrong measurement.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from vla_bench.model.costs import head_macs, layer_macs, others, projector_macs,
 
 
 class Products(NamedTuple):
-    """Matrix products that belong together.  rows: on how many rows each weight works; None where there are no weights."""
+    """Matrix products of equal intensity.  rows: rows that each weight is multiplied with; None for products without weights."""
 
     macs: int
     rows: int | None
 
 
 def products(config: VLAConfig, lengths: Lengths, pruner: int = 0, rows: bool = False) -> list[Products]:
-    """All of one query as this code runs it: the same sum as `costs.macs` in the executed scope."""
+    """All products of one query as this code runs it: the same sum as `costs.macs` in the executed scope."""
     rest = others(config, lengths.prompt)
-    found = [*_vit(config.dino, config), *_vit(config.siglip, config)]
-    found.append(Products(projector_macs(config, lengths.projected), lengths.projected))
-    found.append(Products(proprio_macs(config), 1))
-    found.append(Products(pruner, None))
+    groups = [*_vit(config.dino, config), *_vit(config.siglip, config)]
+    groups.append(Products(projector_macs(config, lengths.projected), lengths.projected))
+    groups.append(Products(proprio_macs(config), 1))
+    groups.append(Products(pruner, None))
     for layer, visual in enumerate(lengths.visual):
         keys = visual if lengths.keys is None else lengths.keys[layer]
         queries, seen = rest + visual, rest + keys
         read = config.slots if rows and layer + 1 == len(lengths.visual) else queries
         linear, attention = layer_macs(config.llm, queries, seen, read)
         keys_and_values, _ = layer_macs(config.llm, queries, seen, 0)
-        found += [Products(keys_and_values, queries), Products(linear - keys_and_values, read), Products(attention, None)]
-    found.append(Products(head_macs(config), config.chunk))
-    return [each for each in found if each.macs]
+        groups += [Products(keys_and_values, queries), Products(linear - keys_and_values, read), Products(attention, None)]
+    groups.append(Products(head_macs(config), config.chunk))
+    return [group for group in groups if group.macs]
 
 
 def _vit(vit: ViTConfig, config: VLAConfig) -> Iterator[Products]:
-    """All cameras in one call; the last block, which nobody reads, is not run."""
+    """All cameras in one call; the last block, whose output is not used, is not run."""
     tokens, blocks = config.patches + vit.prefix, vit.depth - 1
     rows, patches = config.cameras * tokens, config.cameras * config.patches
     yield Products(blocks * rows * (4 * vit.width**2 + 2 * vit.width * vit.mlp), rows)
@@ -50,10 +50,10 @@ def _vit(vit: ViTConfig, config: VLAConfig) -> Iterator[Products]:
     yield Products(patches * 3 * vit.patch**2 * vit.width, patches)
 
 
-def bound_ms(found: list[Products], peak: Peak, bytes_per_weight: int) -> float:
-    """The least time of one query on a device with this peak."""
+def bound_ms(query: list[Products], peak: Peak, bytes_per_weight: int) -> float:
+    """The least time of one query in ms on a device with this peak."""
     seconds = 0.0
-    for macs, rows in found:
+    for macs, rows in query:
         compute = 2 * macs / peak.flops
         memory = 0.0 if rows is None or peak.bytes_per_s is None else macs / rows * bytes_per_weight / peak.bytes_per_s
         seconds += max(compute, memory)
@@ -65,7 +65,7 @@ def share(name: str, bound: float, median: float, peak: Peak) -> float:
     if bound > median:
         raise MeasureError(
             f"{name} takes {median:.3f} ms, and {peak.source} allows no less than {bound:.3f} ms: "
-            "a wait is missing, or fewer tokens were computed than counted, or it is another device",
+            "a synchronisation is missing, or fewer tokens were computed than counted, or it is another device",
             "vla-bench latency --speed none",
         )
     return bound / median

@@ -1,4 +1,4 @@
-"""A recorded run, for what is counted or replayed from it: which model answered, and which of its answers took a pass.
+"""A recorded run whose queries are counted or replayed: its model, and its queries with a forward pass.
 
 Needs no torch.
 """
@@ -28,39 +28,39 @@ def recorded(folder: Path) -> Run:
     return run
 
 
-def passes(folder: Path, suites: Sequence[str] | None = None) -> list[QueryRecord]:
-    """The answers that image tokens went through the model for, in the order of the episodes.
+def recorded_passes(folder: Path, suites: Sequence[str] | None = None) -> list[QueryRecord]:
+    """The queries with image tokens and a forward pass, in the order of the episodes.
 
-    Episodes that were cut off or ended in an error are left out, and so are answers that a pruner gave in the model's place.
-    suites: whose; None for all.  Raises RecordError, and UsageError where nothing is left.
+    Unfinished episodes and episodes that ended in an error are left out, and so are queries answered with a cached action.
+    suites: names, None for all.  Raises RecordError, and UsageError where no query is left.
     """
     recorded(folder)
     ended = {e.key for e in read_episodes(folder) if e.status is not Status.ERROR and (suites is None or e.suite in suites)}
-    answers = [answer for key, found in read_queries(folder).items() if key in ended for answer in found]
-    found = [answer for answer in answers if answer.kept is not None and answer.prompt_tokens is not None and answer.gflops != 0]
-    if not found:
+    queries = [query for key, own in read_queries(folder).items() if key in ended for query in own]
+    passes = [query for query in queries if query.kept is not None and query.prompt_tokens is not None and query.gflops != 0]
+    if not passes:
         of = "" if suites is None or set(suites) == set(suite_names()) else f" of suite {', '.join(suites)}"
         raise UsageError(
             f"{folder} has no query{of} with image tokens in an episode that ended",
             f"vla-bench eval --model nano --out {folder.with_name(folder.name + '-nano')}",
         )
-    return found
+    return passes
 
 
-def model_of(run: Run, folder: Path, asked: str | None) -> tuple[str, VLAConfig]:
-    """The name and the sizes of the model that a run is of.
+def model_of(run: Run, folder: Path, given: str | None) -> tuple[str, VLAConfig]:
+    """Name and sizes of a run's model.
 
-    asked: what the user says that it is; None: as recorded.
+    given: the user's name for it; None for the recorded name.
     Raises NotComparableError for another model than the run's, UsageError where its sizes are not known here.
     """
     own = str(run.config["model"])
-    if asked not in (None, own) and not _the_same(asked, own, run):
-        raise NotComparableError(f"{folder} is a run of {own}, not of {asked}", f"vla-bench flops --from-run {folder}")
-    name = own if asked is None else asked
+    if given not in (None, own) and not _the_same(given, own, run):
+        raise NotComparableError(f"{folder} is a run of {own}, not of {given}", f"vla-bench flops --from-run {folder}")
+    name = own if given is None else given
     try:
         config = config_of(name)
     except UsageError as error:
-        why = f"the sizes of {own}, whose run {folder} is, cannot be read: {error.message}"
+        why = f"the sizes of {own}, the model of run {folder}, cannot be read: {error.message}"
         raise UsageError(why, f"vla-bench flops --from-run {folder} --model FOLDER, where its checkpoint is now") from error
     visual = run.config["policy"].get("visual_tokens", config.visual_tokens)
     if visual != config.visual_tokens:
@@ -71,17 +71,17 @@ def model_of(run: Run, folder: Path, asked: str | None) -> tuple[str, VLAConfig]
     return name, config
 
 
-def _the_same(asked: str, own: str, run: Run) -> bool:
-    """Whether `asked` is another name for the run's model: its checkpoint by the hash, or a preset by the sizes."""
+def _the_same(given: str, own: str, run: Run) -> bool:
+    """Whether `given` is another name for the run's model: its checkpoint by the hash, or a preset by the sizes."""
     try:
-        found = resolve_model(asked, presets=True)
-    except UsageError:  # what stands for nothing is not this
+        resolved = resolve_model(given, presets=True)
+    except UsageError:  # no name of a model
         return False
-    if found.place is not None and (folder := Path(found.place).expanduser()).is_dir():
+    if resolved.place is not None and (folder := Path(resolved.place).expanduser()).is_dir():
         return identity(folder) == run.config["policy"].get("checkpoint")
-    if found.kind is not ModelKind.PRESET:
+    if resolved.kind is not ModelKind.PRESET:
         return False
     try:
-        return replace(config_of(own), name=asked) == PRESETS[asked]
+        return replace(config_of(own), name=given) == PRESETS[given]
     except UsageError:  # the checkpoint is on another machine; its image tokens are compared in any case
         return True

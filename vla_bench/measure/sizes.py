@@ -15,22 +15,22 @@ COMMAND = "vla-bench flops"
 
 
 def config_of(model: str) -> VLAConfig:
-    """Of a preset, a bundled model, a checkpoint folder, or a public checkpoint.  Raises UsageError, CheckpointError."""
-    found = resolve_model(model, presets=True, command=COMMAND)
-    if found.kind is ModelKind.PRESET:
-        return PRESETS[found.name]
-    if found.kind is not ModelKind.CHECKPOINT:
-        raise UsageError(f"{model} is a {found.kind.value} without a network to count", f"{COMMAND} --model {SEVEN_B.name}")
+    """Sizes of a preset, a bundled model, a checkpoint folder or a public checkpoint.  Raises UsageError, CheckpointError."""
+    resolved = resolve_model(model, presets=True, command=COMMAND)
+    if resolved.kind is ModelKind.PRESET:
+        return PRESETS[resolved.name]
+    if resolved.kind is not ModelKind.CHECKPOINT:
+        raise UsageError(f"{model} is a {resolved.kind.value} without a network to count", f"{COMMAND} --model {SEVEN_B.name}")
     # All public checkpoints have the paper's sizes.
-    if found.place is None or found.place in _public():
+    if resolved.place is None or resolved.place in _public():
         return SEVEN_B
-    folder = Path(found.place).expanduser()
+    folder = Path(resolved.place).expanduser()
     if not folder.is_dir():
-        what = f"the sizes of {model} are not known here: nothing is fetched from the hub to be counted"
+        what = f"the sizes of {model} are not known here: {COMMAND} downloads nothing"
         raise UsageError(what, f"hf download {model} config.json --local-dir FOLDER, and {COMMAND} --model FOLDER")
     return read_config(folder)
 
 
 def _public() -> set[str]:
-    """Hub ids."""
+    """Hub ids of the public checkpoints."""
     return {FOUR_SUITES, *(hub for by_suite in families().values() for hub in by_suite.values())}

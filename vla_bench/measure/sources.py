@@ -1,5 +1,5 @@
-"""What a model's name stands for where something is measured: a checkpoint, looked at before its weights are read, or random
-weights of a preset's sizes; and pruners for it, with the parameters that the checkpoint has for them.
+"""The model that a measurement runs: a checkpoint, checked before its weights are read, or random weights of a preset's sizes;
+and its pruners, with the parameters that the checkpoint has for them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from vla_bench.checkpoints.choices import choose_dtype, choose_kind, fill_pruner, own_pruner, statistics_table
 from vla_bench.checkpoints.config_file import read_config_file
 from vla_bench.checkpoints.files import origin
-from vla_bench.checkpoints.hub import find, is_hub_id
+from vla_bench.checkpoints.hub import is_hub_id, local_folder
 from vla_bench.errors import CheckpointError, UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.presets import PRESETS, preset
@@ -33,8 +33,8 @@ from vla_bench.suites import load_suite, load_suites, suite_names
 
 
 @dataclass(frozen=True)
-class Source:
-    """own: the pruner that it was trained with, "none" for none.  folder: None for random weights."""
+class ModelSource:
+    """A model before it is loaded.  own: the pruner that it was trained with, or "none".  folder: None for random weights."""
 
     name: str
     config: VLAConfig
@@ -45,11 +45,11 @@ class Source:
     resolved: ResolvedModel | None = field(default=None, repr=False)
 
     def policy(self) -> VLAPolicy:
-        """The checkpoint without its pruner, as eval has it.  Raises VlaBenchError."""
+        """Load the checkpoint without its pruner, as eval does.  Raises VlaBenchError."""
         return make_vla_policy(self.choice, self.resolved)
 
     def attach(self, model: VLA, pruner: Pruner | None) -> None:
-        """Fit a pruner to the model, in whose type and on whose device it gets the parameters that the checkpoint has for it.
+        """Attach a pruner, with the checkpoint's parameters for it, in the model's dtype and on its device.
 
         Raises VlaBenchError.
         """
@@ -62,34 +62,34 @@ class Source:
         pruner.to(weight.device, weight.dtype).eval()
 
 
-def checkpoint(model: str, suites: Sequence[str], device: str, again: str) -> Source:
-    """The checkpoint called so, for these suites.
+def checkpoint(model: str, suites: Sequence[str], device: str, again: str) -> ModelSource:
+    """The checkpoint with this name, for these suites.
 
-    again: the command that was given, up to --suite and --model, for what an error advises.
-    Raises VlaBenchError for what is no model, and where the suites have no checkpoint or action statistics in common.
+    again: the user's command without --suite and --model, for the fix in an error message.
+    Raises VlaBenchError for a name without a model, and where the suites have no checkpoint or action statistics in common.
     """
-    found = resolve_model(model, suites=suites, device=device, command=again)
-    if found.kind is not ModelKind.CHECKPOINT:
-        raise UsageError(f"{found.name} is no model, it has no image tokens to prune", f"{again} --model nano")
-    place = found.checkpoint(suites, again)
-    folder = find(place)
+    resolved = resolve_model(model, suites=suites, device=device, command=again)
+    if resolved.kind is not ModelKind.CHECKPOINT:
+        raise UsageError(f"{resolved.name} is not a model: it has no image tokens to prune", f"{again} --model nano")
+    place = resolved.checkpoint(suites, again)
+    folder = local_folder(place)
     file = read_config_file(folder)
     kind, _ = choose_kind(file, folder, place if is_hub_id(place) else origin(folder))
     table, _ = statistics_table(file, folder)
-    _check_statistics(found.name, table, suites, again)
+    _check_statistics(resolved.name, table, suites, again)
     choice = ModelChoice(model, suites=tuple(suites), device=device, pruner=NONE)
-    return Source(found.name, file.config, own_pruner(file, kind), folder=folder, choice=choice, resolved=found)
+    return ModelSource(resolved.name, file.config, own_pruner(file, kind), folder=folder, choice=choice, resolved=resolved)
 
 
-def random_weights(model: str) -> Source:
-    """A preset.  Raises UsageError."""
+def random_weights(model: str) -> ModelSource:
+    """A preset with random weights.  Raises UsageError."""
     if model not in PRESETS:
-        raise UsageError(f'random weights have the sizes of a preset, {" or ".join(PRESETS)}, and "{model}" is none')
-    return Source(model, preset(model), "lightvla")
+        raise UsageError(f'random weights need a preset ({" or ".join(PRESETS)}), and "{model}" is not one')
+    return ModelSource(model, preset(model), "lightvla")
 
 
-def make_random(source: Source, seed: int, device: torch.device) -> tuple[VLA, Processor]:
-    """The preset's sizes with random weights; its prompts are filled to the length that the instruction would have."""
+def make_random(source: ModelSource, seed: int, device: torch.device) -> tuple[VLA, Processor]:
+    """A model of the preset's sizes with random weights, and its processor."""
     dtype, _ = choose_dtype(None, device)
     model = random_vla(source.config, seed, None, device, dtype).eval()
     suites = load_suites()
@@ -99,7 +99,7 @@ def make_random(source: Source, seed: int, device: torch.device) -> tuple[VLA, P
 
 
 def _check_statistics(model: str, table: dict[str, dict], suites: Sequence[str], again: str) -> None:
-    """Raises UsageError where other suites than these have action statistics, CheckpointError where none has."""
+    """Raises UsageError where only other suites have action statistics, CheckpointError where none has."""
     lacking = {name: error for name in suite_names() if (error := _without(table, name)) is not None}
     missing = [name for name in suites if name in lacking]
     if not missing:
@@ -114,7 +114,7 @@ def _check_statistics(model: str, table: dict[str, dict], suites: Sequence[str],
 
 
 def _without(table: dict[str, dict], suite: str) -> CheckpointError | None:
-    """Why there are no statistics for a suite; None where there are.  Whether they can be read shows when they are."""
+    """The error of a suite without statistics, else None.  The numbers themselves are checked when they are read."""
     try:
         choose_statistics(dict.fromkeys(table, RANDOM_STATISTICS["random"]), load_suite(suite).libero_name)
     except CheckpointError as error:

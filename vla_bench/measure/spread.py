@@ -1,4 +1,4 @@
-"""What a list of times says: median and percentiles, and how one list compares with another, with bootstrap intervals."""
+"""Statistics of times: median, percentiles and ratios, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 RESAMPLES = 2000
-TAIL_NEEDS = 1000  # samples below which a 99th percentile says nothing
+TAIL_NEEDS = 1000  # samples that a 99th percentile takes at least
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as long one takes as the other, with its 95 % interval."""
+    """Ratio of two times, with its 95 % interval."""
 
     ratio: float
     low: float
@@ -46,7 +46,7 @@ class Ratio:
 
 
 def spread(times: Sequence[float], seed: int = 0) -> Spread:
-    """Raises ValueError for no times."""
+    """Statistics of times in ms.  Raises ValueError for none."""
     x = np.asarray(times, dtype=float)
     if not len(x):
         raise ValueError("no times")
@@ -69,8 +69,8 @@ def spread(times: Sequence[float], seed: int = 0) -> Spread:
 def ratio(slow: Sequence[float], fast: Sequence[float], seed: int = 0) -> Ratio:
     """Median over the queries of slow / fast.
 
-    Both answered each query one right after the other, so that a machine whose speed drifts divides out, which it does not
-    in a ratio of medians.
+    Both are timed on each query one right after the other, so that a drift of the machine's speed cancels; in a ratio of
+    medians it does not.  Raises ValueError for lists of unequal length or none.
     """
     x, y = np.asarray(slow, dtype=float), np.asarray(fast, dtype=float)
     if len(x) != len(y) or not len(x):

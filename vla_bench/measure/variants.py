@@ -28,12 +28,12 @@ from vla_bench.trace import Cut
 from vla_bench.world.observation import Observation
 
 DENSE = "dense"
-FILLER = 5  # any word's token id: how long a prompt is matters to the time, what it says does not
+FILLER = 5  # any word's token id: only the length of a prompt matters to the time
 
 
 @dataclass(frozen=True)
 class Variant:
-    """model: as for eval.  pruner: None is the checkpoint's own.  speed: of the model, as `Speed.parse` reads it."""
+    """model: as for eval.  pruner: None for the checkpoint's own.  speed: speed switches, as `Speed.parse` reads them."""
 
     model: str
     pruner: str | None
@@ -41,7 +41,7 @@ class Variant:
 
 
 def parse_variant(text: str, model: str, speed: str) -> Variant:
-    """`dense`, `fastv(layer=3)@none`, `nano-oft:dense`, `nano-oft`; what is left out is as in the first variant."""
+    """`dense`, `fastv(layer=3)@none`, `nano-oft:dense`, `nano-oft`; missing parts as in the first.  Raises UsageError."""
     text, _, at = text.partition("@")
     before, colon, after = text.partition(":")
     if colon:
@@ -56,17 +56,17 @@ def parse_variant(text: str, model: str, speed: str) -> Variant:
 
 @dataclass(frozen=True)
 class CachedAction:
-    """What a pruner answered in the model's place."""
+    """Actions (T, 7) that a pruner returned; the forward pass is skipped."""
 
     actions: np.ndarray
 
 
 class VariantRunner:
-    """One variant, ready to be asked as eval would ask it: what `TimedVariant` times, and the same with stages.
+    """One loaded variant, queried as in eval: the parts that `TimedVariant` times, and a query with times by stage.
 
-    fast: the model at the variant's speed, which variants may share.
-    passes: of every query since `start`, whether it took a pass through the model; some pruners answer by themselves.
-    cuts, kept: where image tokens left in every query asked with stages that took one, and how many reached the end.
+    fast: the model with the variant's speed switches; variants may share it.
+    passes: for every query since `start`, whether it had a forward pass or a cached action.
+    cuts, kept: of every `staged` query with a forward pass, its cuts and the image tokens at the end.
     """
 
     def __init__(self, variant: Variant, fast: FastVLA, processor: Processor, pruner: Pruner | None):
@@ -81,7 +81,7 @@ class VariantRunner:
         self.start()
 
     def pruner_macs(self, case: Case) -> int:
-        """Multiply-adds of its pruner in a query with these cuts."""
+        """Multiply-adds of the pruner in a query with these cuts."""
         return pruner_macs(self._pruner, case)
 
     @property
@@ -96,50 +96,50 @@ class VariantRunner:
         return TimedVariant(self.name, self.prepare, self.run, self.finish)
 
     def start(self) -> None:
-        """A pass over the queries begins."""
+        """Clear the records before a series of queries."""
         self.passes: list[bool] = []
         self.cuts: list[tuple[Cut, ...]] = []
         self.kept: list[int] = []
 
-    def prepare(self, asked: TimedQuery) -> Inputs | CachedAction:
-        """Pictures and words as the model reads them, on the host; or the pruner's own answer."""
+    def prepare(self, query: TimedQuery) -> Inputs | CachedAction:
+        """The model's inputs on the host, or the pruner's cached action."""
         self._use()
-        observation = asked.observation
-        self._begin(observation)
+        observation = query.observation
+        self._reset_if_new(observation)
         if isinstance(self._pruner, ForcedCount):
-            self._pruner.tell(asked.kept)
+            self._pruner.set_count(query.kept)
         actions = None if self._pruner is None else self._pruner.cached_action(self.processor.query(observation))
         self.passes.append(actions is None)
         if actions is not None:
             return CachedAction(actions)
         inputs = self.processor([observation])
-        if asked.prompt is not None:
-            prompt = (FILLER,) * (asked.prompt - 1) + (self.model.config.tokens.space,)
+        if query.prompt is not None:
+            prompt = (FILLER,) * (query.prompt - 1) + (self.model.config.tokens.space,)
             inputs = Inputs(inputs.pixel_values, (prompt,), inputs.proprio, inputs.queries)
         return inputs
 
     @torch.inference_mode()
     def run(self, prepared: Inputs | CachedAction) -> Tensor | CachedAction:
-        """Inputs on the host -> normalised actions on the host: the copy is what is waited for."""
+        """Inputs on the host -> normalised actions (1, T, 7) on the host; the copy waits for the device."""
         if isinstance(prepared, CachedAction):
             return prepared
         return self._fast(self._placed(prepared)).actions.to("cpu", torch.float64)
 
-    def finish(self, answer: Tensor | CachedAction, asked: TimedQuery) -> np.ndarray:
-        """The robot's actions, which the pruner hears of."""
-        observation = asked.observation
-        actions = answer.actions if isinstance(answer, CachedAction) else self.processor.robot_actions(answer[0], observation)
+    def finish(self, result: Tensor | CachedAction, query: TimedQuery) -> np.ndarray:
+        """The robot's actions (T, 7), which are also passed to the pruner's `observe`."""
+        observation = query.observation
+        actions = result.actions if isinstance(result, CachedAction) else self.processor.robot_actions(result[0], observation)
         if self._pruner is not None:
             self._pruner.observe(self.processor.query(observation), actions)
         return actions
 
     @torch.inference_mode()
-    def staged(self, asked: TimedQuery) -> dict[str, float] | None:
-        """Milliseconds by stage of one query, and note how many image tokens it kept; None where it took no pass."""
+    def staged(self, query: TimedQuery) -> dict[str, float] | None:
+        """Milliseconds by stage of one query, whose cuts are recorded; None for a cached action."""
         host = Stages("cpu")
-        inputs = self.prepare(asked)
+        inputs = self.prepare(query)
         if isinstance(inputs, CachedAction):
-            self.finish(inputs, asked)
+            self.finish(inputs, query)
             return None
         host.mark("preprocess")
         stages = Stages(self._place)
@@ -150,21 +150,21 @@ class VariantRunner:
         stages.mark("d2h")
         laps = stages.milliseconds()
         after = Stages("cpu")
-        self.finish(actions, asked)
+        self.finish(actions, query)
         after.mark("denormalise")
         (trace,) = output.trace.read()
         self.cuts.append(trace.cuts)
         self.kept.append(trace.cuts[-1].after if trace.cuts else self.model.config.visual_tokens)
         return {**host.milliseconds(), **laps, **after.milliseconds()}
 
-    def _begin(self, observation: Observation) -> None:
-        """Forget what was before where the observation does not go on from the last one: another episode, or the same anew."""
+    def _reset_if_new(self, observation: Observation) -> None:
+        """Reset the model where the observation does not continue the last one's episode."""
         last, self._last = self._last, observation
         if last is None or last.episode != observation.episode or last.step >= observation.step:
             self.model.reset(observation.episode)
 
     def _use(self) -> None:
-        """Variants of one model share its weights and put their pruner in when it is their turn."""
+        """Put this variant's pruner into the model, which several variants share."""
         if self.model.pruner is not self._pruner:
             self.model.pruner = self._pruner
 

@@ -9,7 +9,7 @@ from vla_bench.tables import print_table
 
 
 def print_ablation(ablation) -> None:
-    """The comparison, beside what the paper has on its own models and assets; where a run did not end, how to go on."""
+    """The comparison beside the paper's numbers, of its own models and assets; for an incomplete run, how to resume it."""
     say = lambda text: print(text, file=sys.stderr)  # noqa: E731
     if ablation.rows:
         columns, rows = comparison_table(ablation.rows)

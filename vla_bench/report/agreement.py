@@ -11,7 +11,7 @@ COLUMNS = ("pruner", "tokens", "of", "distance", "95 % CI", "gripper %", "GFLOP"
 
 
 def print_agreement(agreed: AgreementReport) -> None:
-    """One row a pruner, in the order asked."""
+    """One row a pruner, in the order of the request."""
     rows = [
         [
             row.pruner,
@@ -30,8 +30,8 @@ def print_agreement(agreed: AgreementReport) -> None:
     print_table(COLUMNS, rows, title)
 
 
-def plot_agreement(agreed: AgreementReport, picture: Path) -> None:
-    """Distance from the dense model's answers against image tokens kept, with intervals, into a PNG."""
+def plot_agreement(agreed: AgreementReport, path: Path) -> None:
+    """A PNG: distance from the dense model's actions against kept image tokens, with intervals."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -46,11 +46,11 @@ def plot_agreement(agreed: AgreementReport, picture: Path) -> None:
         )
     axes.set(
         xlabel=f"image tokens kept, mean of a query (of {agreed.rows[0].visual})",
-        ylabel="mean distance of motions from the dense model",
+        ylabel="mean distance of actions from the dense model",
         xlim=(0, None),
         ylim=(0, None),
     )
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    figure.savefig(picture, dpi=120)
+    figure.savefig(path, dpi=120)
     plt.close(figure)

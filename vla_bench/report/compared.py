@@ -1,4 +1,4 @@
-"""How a comparison of runs looks: in the terminal, and as Markdown."""
+"""A comparison of runs as a table: in the terminal, and as Markdown."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ def comparison_table(rows: list[ComparedRun]) -> tuple[tuple[str, ...], list[lis
     """Columns, and one row a run: won of each suite, the rate with its interval, what it cost, and the pairs with the first."""
     suites = list(dict.fromkeys(name for row in rows for name in row.suites))
     metrics = shown([row.metrics for row in rows], compared=True)
-    told = [metric.column for metric in metrics]
-    columns = ("run", *suites, "%", "95 % CI", "n", *told, "lost", "gained", "difference", "p", "verdict")
+    reported = [metric.column for metric in metrics]
+    columns = ("run", *suites, "%", "95 % CI", "n", *reported, "lost", "gained", "difference", "p", "verdict")
     return columns, [[cells(row, suites, metrics)[column] for column in columns] for row in rows]
 
 
 def cells(row: ComparedRun, suites: Sequence[str], metrics: Sequence[Metric]) -> dict[str, str]:
     rate, gap = row.rate, row.difference
-    found = {"run": row.name} | {suite: won(row.suites.get(suite)) for suite in suites}
-    found["%"] = "-" if rate.rate is None else f"{100 * rate.rate:.1f}"
-    found["95 % CI"] = "-" if rate.rate is None else f"{100 * rate.low:.1f} - {100 * rate.high:.1f}"
-    found["n"] = str(rate.n)
-    found |= {metric.column: metric.cell(row.metrics) for metric in metrics}
-    found["lost"], found["gained"] = ("", "") if row.pairs is None else (str(row.pairs.lost), str(row.pairs.gained))
-    found["difference"] = "" if gap is None else f"{100 * gap.value:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
-    found["p"] = "" if row.p is None else f"{row.p:.2g}"
-    found["verdict"] = "" if row.verdict is None else row.verdict.value
-    return found
+    texts = {"run": row.name} | {suite: won(row.suites.get(suite)) for suite in suites}
+    texts["%"] = "-" if rate.rate is None else f"{100 * rate.rate:.1f}"
+    texts["95 % CI"] = "-" if rate.rate is None else f"{100 * rate.low:.1f} - {100 * rate.high:.1f}"
+    texts["n"] = str(rate.n)
+    texts |= {metric.column: metric.cell(row.metrics) for metric in metrics}
+    texts["lost"], texts["gained"] = ("", "") if row.pairs is None else (str(row.pairs.lost), str(row.pairs.gained))
+    texts["difference"] = "" if gap is None else f"{100 * gap.value:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+    texts["p"] = "" if row.p is None else f"{row.p:.2g}"
+    texts["verdict"] = "" if row.verdict is None else row.verdict.value
+    return texts
 
 
 def won(rate: Rate | None) -> str:

@@ -57,18 +57,18 @@ def print_flops(counts: list[Count]) -> None:
 
 
 def _about_the_paper() -> str:
-    """What its Table II can and cannot be compared with."""
+    """Which numbers of the paper's Table II can be compared with ours."""
     dense, pruned = table2()["OpenVLA-OFT"], table2()["LightVLA"]
     return (
-        f"The paper's {pruned.tflops} TFLOPs do not follow from {pruned.tokens} tokens: whatever counting gives {dense.tflops}\n"
-        f"for the dense model gives 2.9 to 3.1 there, and {pruned.tflops} needs 121 to 128.  Its Table II mixes units, too:\n"
-        "FastV's row is multiply-adds of OpenVLA's LLM alone, FlashVLA's of its image tokens alone, SP-VLA's counts\n"
-        "skipped steps.  Only the first and LightVLA's can stand beside ours."
+        f"The paper's {pruned.tflops} TFLOPs do not follow from {pruned.tokens} tokens: counting that gives {dense.tflops}\n"
+        f"for the dense model gives 2.9 to 3.1 there, and {pruned.tflops} takes 121 to 128 tokens.  Its Table II mixes units:\n"
+        "FastV's row is multiply-adds of OpenVLA's LLM only, FlashVLA's of its image tokens only, SP-VLA's includes\n"
+        "skipped steps.  Only OpenVLA-OFT's and LightVLA's rows can be compared with ours."
     )
 
 
 def agreement(counts: list[Count]) -> list[str]:
-    """Whether each counter says what the closed form says, a line each."""
+    """One line a counter: does it agree with the closed form?"""
     lines = []
     for count in counts:
         if count.difference is None:

@@ -14,33 +14,33 @@ COLUMNS = ("variant", "tokens", "ms", "95 % CI", "p5", "p95", "device ms", "GFLO
 DETAILS = ("p5", "p95", "GFLOP", "GFLOP/s", "of bound")
 
 
-def print_latency(found: Latency) -> None:
-    """One row a variant, then where the time goes, then the ratios."""
-    comparable = "" if found.comparable else "; not comparable with other machines (comparable: false)"
+def print_latency(latency: Latency) -> None:
+    """One row a variant, then medians by stage, then ratios and warnings."""
+    comparable = "" if latency.comparable else "; not comparable with other machines (comparable: false)"
     title = (
-        f"{found.device}, {found.dtype}, {found.rows[0].wall.n} queries one at a time after {found.warm_queries} to warm up, "
-        f"tokens: {found.kept}{comparable}"
+        f"{latency.device}, {latency.dtype}, {latency.rows[0].wall.n} queries one at a time after {latency.warm_queries} of "
+        f"warm-up, tokens: {latency.kept}{comparable}"
     )
-    print_table(COLUMNS, [_cells(row) for row in found.rows], title, details=DETAILS)
-    stages = list(dict.fromkeys(stage for row in found.rows for stage in row.stages))
-    rows = [[row.name, *(f"{row.stages.get(stage, 0):.3f}" for stage in stages)] for row in found.rows]
-    print_table(("variant", *stages), rows, "medians by stage in ms, from a second pass with instruments")
-    for each in found.comparisons:
-        print(f"{each.slow} takes as many times as long as {each.fast}, with 95 % interval:")
-        print(f"  whole query {each.wall}, without pictures' preparation {each.device}, decoder alone {each.llm}")
-    for flag in found.flags:
+    print_table(COLUMNS, [_cells(row) for row in latency.rows], title, details=DETAILS)
+    stages = list(dict.fromkeys(stage for row in latency.rows for stage in row.stages))
+    rows = [[row.name, *(f"{row.stages.get(stage, 0):.3f}" for stage in stages)] for row in latency.rows]
+    print_table(("variant", *stages), rows, "medians by stage in ms, from a second series with timers")
+    for each in latency.comparisons:
+        print(f"time of {each.slow} / time of {each.fast}, with 95 % interval:")
+        print(f"  whole query {each.wall}, device time {each.device}, decoder alone {each.llm}")
+    for flag in latency.flags:
         print(f"warning: {flag}")
-    if found.comparable:
+    if latency.comparable:
         dense, pruned = (table2()[method].latency_ms for method in ("OpenVLA-OFT", "LightVLA"))
         print(
-            f"The paper's {dense:g} and {pruned:g} ms cannot be complete bfloat16 passes on the card that it names: "
-            "its peak allows no less than 59."
+            f"The paper's {dense:g} and {pruned:g} ms cannot be complete bfloat16 forward passes on its GPU, "
+            "whose peak allows no less than 59 ms."
         )
 
 
-def write_latency(found: Latency, path: Path) -> None:
-    """Everything, raw times included, as one JSON document."""
-    write_atomically(path, json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n")
+def write_latency(latency: Latency, path: Path) -> None:
+    """All results with the raw times as one JSON document."""
+    write_atomically(path, json.dumps(latency.to_dict(), indent=1, allow_nan=False) + "\n")
 
 
 def _cells(row: VariantResult) -> list[str]:

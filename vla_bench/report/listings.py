@@ -36,13 +36,13 @@ def models_dict(models: list[KnownModel]) -> list[dict]:
 
 
 def print_models(models: list[KnownModel]) -> None:
-    """What `--model` takes beyond folders and hub ids of your own."""
+    """The named models: `--model` also takes folders and hub ids."""
     rows = [[m.name, m.kind, ", ".join(m.suites), m.unnorm_key or "by suite", m.at_hand] for m in models]
     print_table(("model", "kind", "suites", "unnorm key", "weights"), rows, details=("kind", "suites", "unnorm key"))
 
 
 def print_result(result) -> None:
-    """The table to standard output; where to find things, and how to go on, to standard error."""
+    """The table on standard output; paths, and the command that resumes the run, on standard error."""
     print_table(*result_table(result.summary, result.instructions))
     say = lambda text: print(text, file=sys.stderr)  # noqa: E731
     say(f"run folder  {result.run_dir}")

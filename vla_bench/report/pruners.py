@@ -9,7 +9,7 @@ from vla_bench.tables import print_table
 
 
 def print_pruners(entries: list[PrunerEntry]) -> None:
-    """Where each acts and what it needs, then what it does and its parameters with their defaults."""
+    """A table of sites and needs, then for each pruner what it does and its parameters with their defaults."""
     needs = {e.name: ", ".join((*e.needs, *["training"] * e.trained)) or "-" for e in entries}
     acts = [[e.name, ", ".join(e.sites), e.count, needs[e.name], e.source] for e in entries]
     print_table(("pruner", "acts", "tokens", "needs", "source"), acts)

@@ -1,4 +1,4 @@
-"""Runs beside each other, each paired with the first on the same init states."""
+"""Comparison of runs: each is paired with the first on the same init states."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from vla_bench.results.summary_file import read_summary
 from vla_bench.stats import Difference, Rate, holm, mcnemar, paired_difference, wilson
 
 LEVEL = 0.05  # of the family of tests
-COVERAGE = 0.98  # share of common episodes that must have ended without an error, or there is no verdict
+COVERAGE = 0.98  # least share of common episodes without an error for a verdict
 RERUN = "vla-bench eval with the same --out: episodes that ended in errors are run again"
-# What decides how an episode goes, apart from who acts: two runs that differ here have no episode in common.
+# What decides an episode's outcome besides the policy: runs that differ here have no episode in common.
 WORLD = ("assets", "gl_backend", "drawn_by", "packages.mujoco", "packages.robosuite", "packages.hf-libero")
 
 
 class Verdict(str, Enum):
-    """What the pairs establish about a run against the first."""
+    """What the pairs establish about a run compared with the first."""
 
     LOWER = "lower"
     HIGHER = "higher"
@@ -29,7 +29,7 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True)
 class Pairs:
-    """Episodes of both runs.  `lost`: the first won it, the other did not; `gained`: the reverse; an error is a missing pair."""
+    """Counts of episodes in both runs.  lost: only the first succeeded; gained: only the other; an error is a missing pair."""
 
     both: int
     lost: int
@@ -39,15 +39,17 @@ class Pairs:
 
     @property
     def count(self) -> int:
+        """Pairs without an error."""
         return self.both + self.lost + self.gained + self.neither
 
     @property
     def covered(self) -> bool:
-        """Whether few enough ended in errors for a verdict."""
+        """Whether there are few enough errors for a verdict."""
         return self.count >= COVERAGE * (self.count + self.errors)
 
     @property
     def p(self) -> float:
+        """Two-sided p of McNemar's exact test."""
         return mcnemar(self.lost, self.gained)
 
     @property
@@ -64,7 +66,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One run; what it is against the first is None for the first itself.
+    """One run; the fields from `pairs` on are None for the first run.
 
     metrics: over all its queries, by key as in `vla_bench.metrics`.
     p: of McNemar's exact test, two-sided, after Holm's correction for the number of rows.
@@ -85,7 +87,7 @@ class ComparedRun:
 
 
 def compare(paths: list[Path]) -> list[ComparedRun]:
-    """Rows in the order of run folders or summaries.  Raises NotComparableError where two runs had not the same world."""
+    """One row a run folder or summary, in their order.  Raises NotComparableError where two runs had another simulator world."""
     if len(paths) < 2:
         raise UsageError("a comparison takes two runs or more", "vla-bench compare RUN OTHER_RUN")
     runs = [read_summary(path) for path in paths]
@@ -117,7 +119,7 @@ Key = tuple[str, int, int]  # task, init state, repeat
 
 
 def outcomes(run: dict) -> dict[Key, str]:
-    """s, f or e of every episode."""
+    """Outcome of every episode: s (success), f (failure) or e (error)."""
     return {
         (name, init, repeat): outcome
         for name, task in run["tasks"].items()
@@ -126,12 +128,12 @@ def outcomes(run: dict) -> dict[Key, str]:
 
 
 def pair(first: dict[Key, str], other: dict[Key, str]) -> Pairs:
-    found = [first[key] + other[key] for key in first.keys() & other.keys()]
-    return Pairs(found.count("ss"), found.count("sf"), found.count("fs"), found.count("ff"), sum("e" in both for both in found))
+    both = [first[key] + other[key] for key in first.keys() & other.keys()]
+    return Pairs(both.count("ss"), both.count("sf"), both.count("fs"), both.count("ff"), sum("e" in pair for pair in both))
 
 
 def check_common(path: Path, other_path: Path, pairs: Pairs) -> None:
-    """Raises NotComparableError without a common episode, ErrorBudgetError where none of them was measured twice."""
+    """Raises NotComparableError without a common episode, ErrorBudgetError where all of them ended in errors."""
     if not pairs.count + pairs.errors:
         raise NotComparableError(
             f"{path} and {other_path} have no episode in common", "vla-bench eval with the same --init-states"
@@ -141,7 +143,7 @@ def check_common(path: Path, other_path: Path, pairs: Pairs) -> None:
 
 
 def check_same_world(path: Path, run: dict, other_path: Path, other: dict) -> None:
-    """Raises NotComparableError, which names every difference."""
+    """Raises NotComparableError, which lists every difference."""
     here, there = world(run["config"]), world(other["config"])
     changed = [f"  {key}: {here[key]} there, {there[key]} here" for key in here.keys() & there.keys() if here[key] != there[key]]
     if changed:
@@ -150,12 +152,12 @@ def check_same_world(path: Path, run: dict, other_path: Path, other: dict) -> No
 
 
 def world(config: dict) -> dict[str, str]:
-    """What `WORLD` names in a configuration, and the hash of every suite's protocol."""
-    found = {f"suites.{name}": sha256 for name, sha256 in config["suites"].items()}
+    """The values of `WORLD` in a configuration, and the hash of every suite's protocol."""
+    values = {f"suites.{name}": sha256 for name, sha256 in config["suites"].items()}
     for name in WORLD:
         value: object = config
         for part in name.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         if value is not None:
-            found[name] = str(value)
-    return found
+            values[name] = str(value)
+    return values

@@ -1,4 +1,4 @@
-"""A verdict that a machine acts on: has the success rate dropped?"""
+"""The gate for continuous integration: has the success rate dropped?"""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ CODES = {
 
 @dataclass(frozen=True)
 class GateResult:
-    """What the pairs of two runs come to under a rule declared before.
+    """The result of the gate for the pairs of two runs, under a rule fixed beforehand.
 
     margin, alpha: fractions.  difference: with the interval that leaves `alpha` on either side.
-    p: one-sided, of McNemar's exact test.  smallest_drop: what these pairs could have shown with about 80 % chance, None for
-        nothing; by Connor's normal approximation.
+    p: one-sided, of McNemar's exact test.  smallest_drop: drop that these pairs detect with 80 % power, None for none; by
+        Connor's normal approximation.
     """
 
     rule: Rule
@@ -56,41 +56,43 @@ class GateResult:
 
 
 def check_whole(path: Path) -> None:
-    """Raises NotComparableError for a run that was broken off: what it lacks may be what it loses."""
+    """Raises NotComparableError for an incomplete run: the missing episodes may be the failures."""
     if (status := read_summary(path)["status"]) != "complete":
-        raise NotComparableError(f"the run in {path} did not end: {status}", f"vla-bench eval --out {path} ..., which goes on")
+        raise NotComparableError(
+            f"the run in {path} is not complete: {status}", f"vla-bench eval --out {path} ..., which resumes it"
+        )
 
 
 def judge(row: ComparedRun, rule: Rule, margin: float, alpha: float) -> GateResult:
-    """Whether a compared run is worse than the base.  Raises UsageError for a margin or alpha outside (0, 1)."""
+    """Whether a compared run is worse than the baseline.  Raises UsageError for a margin or alpha outside (0, 1)."""
     for name, value in (("--margin", margin), ("--alpha", alpha)):
         if not 0 < value < 1:
-            raise UsageError(f"{name} must lie between nothing and everything, not at {value:g} of it", "vla-bench gate --help")
+            raise UsageError(f"{name} must be between 0 and 100 %, not {100 * value:g} %", "vla-bench gate --help")
     pairs = row.pairs
     p = mcnemar_drop(pairs.lost, pairs.gained)
     difference = paired_difference(pairs.both, pairs.lost, pairs.gained, pairs.neither, z=NormalDist().inv_cdf(1 - alpha))
     if not pairs.covered:
-        finding = GateStatus.ERRORS
+        status = GateStatus.ERRORS
     elif rule is Rule.NONINFERIOR and difference.low > -margin:
-        finding = GateStatus.PASSED  # a drop may be established and yet be smaller than the margin
+        status = GateStatus.PASSED  # a drop may be established and yet be smaller than the margin
     elif p < alpha:
-        finding = GateStatus.DROPPED
+        status = GateStatus.DROPPED
     else:
-        finding = GateStatus.PASSED if rule is Rule.DETECT else GateStatus.INCONCLUSIVE
-    return GateResult(rule, margin, alpha, pairs, difference, p, smallest_drop(pairs.count, pairs.gained, alpha), finding)
+        status = GateStatus.PASSED if rule is Rule.DETECT else GateStatus.INCONCLUSIVE
+    return GateResult(rule, margin, alpha, pairs, difference, p, smallest_drop(pairs.count, pairs.gained, alpha), status)
 
 
-def sentences(judgement: GateResult) -> str:
-    """The judgement in words, for a log."""
-    pairs, gap, percent = judgement.pairs, judgement.difference, 100 * (1 - 2 * judgement.alpha)
+def sentences(result: GateResult) -> str:
+    """The result in words, for a log."""
+    pairs, gap, percent = result.pairs, result.difference, 100 * (1 - 2 * result.alpha)
     before, now = pairs.both + pairs.lost, pairs.both + pairs.gained
     lines = [
-        f"{judgement.finding.value} ({judgement.rule.value})",
+        f"{result.finding.value} ({result.rule.value})",
         f"{before} of {pairs.count} won before, {now} now: {pairs.lost} lost, {pairs.gained} gained, {pairs.errors} errors",
         f"difference {100 * gap.value:+.1f} points, {percent:g} % interval [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]; "
-        f"p of no drop {judgement.p:.2g}",
+        f"p of no drop {result.p:.2g}",
     ]
-    if judgement.rule is Rule.NONINFERIOR:
-        lines.append(f"passes where the lower bound is above {-100 * judgement.margin:g} points")
-    seen = "no drop at all" if judgement.smallest_drop is None else f"a drop of {100 * judgement.smallest_drop:.1f} points"
-    return "\n".join([*lines, f"these pairs could have shown {seen} with about 80 % chance"])
+    if result.rule is Rule.NONINFERIOR:
+        lines.append(f"passes where the lower bound is above {-100 * result.margin:g} points")
+    detectable = "no drop at all" if result.smallest_drop is None else f"a drop of {100 * result.smallest_drop:.1f} points"
+    return "\n".join([*lines, f"these pairs detect {detectable} with about 80 % power"])

@@ -1,4 +1,4 @@
-"""A run's results as a table: a row a task, a suite, and all."""
+"""A run's results as a table: one row a task, one a suite, one for all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BEFORE = ("suite", "task", "instruction", "n", "success", "%", "95 % CI", "steps
 def result_table(summary: Summary, instructions: dict[tuple[str, int], str]) -> tuple[tuple[str, ...], list[list[str]]]:
     """Columns, and one row a task, one a suite, and one for all where there is more than one suite.
 
-    Between steps and errors stand the metrics of `vla_bench.metrics` that the policy told of, over all queries.
+    Between steps and errors are the metrics of `vla_bench.metrics` that the policy reported, over all queries.
     """
     metrics = shown([summary.total.metrics])
     rows = []

@@ -1,4 +1,4 @@
-"""What a run comes to: counts and intervals, always recomputed from the episodes."""
+"""Results of a run: counts and intervals, always recomputed from the episodes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Summary:
-    """All episodes together, by suite, and by task ((suite, task id) -> instruction-independent counts)."""
+    """All episodes together, by suite, and by task (suite, task id)."""
 
     total: Group
     suites: dict[str, Group]
@@ -55,6 +55,7 @@ def _mean(values: list[float]) -> float | None:
 
 
 def group(episodes: list[Episode]) -> Group:
+    """Counts, rate and metrics of these episodes together."""
     done = [e for e in episodes if e.status is not Status.ERROR]
     won = [e for e in done if e.status is Status.SUCCESS]
     return Group(
@@ -67,6 +68,7 @@ def group(episodes: list[Episode]) -> Group:
 
 
 def summarise(episodes: Iterable[Episode]) -> Summary:
+    """The results of a run from its episodes."""
     by_suite: dict[str, list[Episode]] = {}
     by_task: dict[tuple[str, int], list[Episode]] = {}
     everything = sorted(episodes, key=lambda e: e.key)

@@ -1,4 +1,4 @@
-"""The summary of a run, one JSON small enough to commit: what was asked, with what, the totals, and how every episode ended."""
+"""The summary of a run: a JSON file with the command, the configuration, the totals and the outcome of every episode."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LETTERS = {Status.SUCCESS: "s", Status.FAILURE: "f", Status.ERROR: "e"}
 
 
 def read_summary(path: Path) -> dict:
-    """The summary of a run, from its folder or from the file that it was written to.  Raises RecordError."""
+    """The summary of a run, from its folder or from a summary file.  Raises RecordError."""
     if path.is_dir():
         return summary_of(*read_folder(path))
     try:
@@ -36,16 +36,16 @@ def read_summary(path: Path) -> dict:
 def read_folder(folder: Path) -> tuple[Run, list[Episode]]:
     """A run and its episodes, in the order of their keys.  Raises RecordError."""
     if not folder.is_dir():
-        raise RecordError(f"{folder} is not the folder of a run", "vla-bench keep results/runs/ID FILE.json")
+        raise RecordError(f"{folder} is not a run folder", "vla-bench keep results/runs/ID FILE.json")
     if (run := read_run(folder)) is None:
         raise RecordError(f"{folder} holds no run", f"vla-bench eval --out {folder} ...")
     return run, sorted(read_episodes(folder), key=lambda episode: episode.key)
 
 
 def part_of(run: Run, episodes: Sequence[Episode], keys: Sequence[EpisodeKey], every: bool = True) -> list[Episode]:
-    """The episodes of these keys: one depends on its own key alone, so a part of a run is a run.  Raises RecordError.
+    """The episodes with these keys: an episode depends on its own key only, so a part of a run is a run.  Raises RecordError.
 
-    every: each of the keys must be there; otherwise whatever the run has of their tasks, repeats too.
+    every: the run must have each of the keys; otherwise take all episodes that it has of their tasks, with repeats.
     """
     by_key = {episode.key: episode for episode in episodes}
     if not every:
@@ -60,7 +60,7 @@ def part_of(run: Run, episodes: Sequence[Episode], keys: Sequence[EpisodeKey], e
 
 
 def summary_of(run: Run, episodes: Sequence[Episode]) -> dict:
-    """Everything but times of single episodes and pictures."""
+    """The summary as JSON: everything but the times of single episodes and the videos."""
     tasks: dict[str, dict[str, object]] = {}
     for suite, task_id in dict.fromkeys((e.suite, e.task_id) for e in episodes):
         own = [e for e in episodes if (e.suite, e.task_id) == (suite, task_id)]
@@ -93,7 +93,7 @@ def _hundredths(value: float | None) -> float | None:
 
 
 def summary_text(table: dict) -> str:
-    """JSON with one line a task: short, and a change shows where it is."""
+    """JSON text with one line a task: short, and easy to diff."""
     tasks = ",\n".join(f"  {json.dumps(name)}: {json.dumps(task)}" for name, task in table["tasks"].items())
     rest = json.dumps({key: value for key, value in table.items() if key != "tasks"}, indent=1, allow_nan=False)
     return rest.removesuffix("\n}") + ',\n "tasks": {\n' + tasks + "\n }\n}\n"
@@ -102,6 +102,6 @@ def summary_text(table: dict) -> str:
 def write_summary(path: Path, table: dict) -> None:
     """Replace `path` in one step.  Raises UsageError for a folder, RecordError where it cannot be written."""
     if path.is_dir():
-        raise UsageError(f"{path} is a folder, and the last argument is the file to write", f"vla-bench keep {path} FILE.json")
+        raise UsageError(f"{path} is a folder; the last argument must be the file to write", f"vla-bench keep {path} FILE.json")
     make_room(path)
     write_atomically(path, summary_text(table))

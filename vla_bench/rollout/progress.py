@@ -32,7 +32,7 @@ class ProgressDisplay(Observer):
         if episode.status is Status.ERROR:
             self._bar.say(f"{episode.key}: error: {episode.error['message']}")
         errors = f", {self._errors} errors" if self._errors else ""
-        self._bar.moved(self._done, f"{wilson(self._successes, self._done - self._errors)}{errors}")
+        self._bar.update(self._done, f"{wilson(self._successes, self._done - self._errors)}{errors}")
 
     def end(self) -> None:
         self._bar.end()

@@ -13,9 +13,9 @@ import torch
 
 from vla_bench.checkpoints.checkpoint import load
 from vla_bench.checkpoints.choices import choose_device
-from vla_bench.checkpoints.config_file import Kind, read_config_file
+from vla_bench.checkpoints.config_file import ModelFamily, read_config_file
 from vla_bench.checkpoints.files import ACTION_HEAD, part_file
-from vla_bench.checkpoints.hub import find
+from vla_bench.checkpoints.hub import local_folder
 from vla_bench.checkpoints.saving import save
 from vla_bench.demonstrations.attempts import PARTS
 from vla_bench.demonstrations.hdf5 import suite_name
@@ -142,7 +142,7 @@ def _train(
     if done and processes.first:
         if recipe.lora_rank:
             model.openvla = model.openvla.merge_and_unload()
-        kind = Kind.OPENVLA_OFT if recipe.pruner == NONE else Kind.LIGHTVLA
+        kind = ModelFamily.OPENVLA_OFT if recipe.pruner == NONE else ModelFamily.LIGHTVLA
         checkpoint = save(
             request.export or request.out / CHECKPOINT,
             model,
@@ -181,7 +181,7 @@ def load_start(recipe: Recipe, device: torch.device) -> StartingPoint:
     """
     pruner = make_pruner(recipe.pruner, parse_arguments(recipe.pruner_args))
     source = _checkpoint(recipe.start)
-    check_trainable(recipe, PRESETS[recipe.start] if source is None else read_config_file(find(source)).config)
+    check_trainable(recipe, PRESETS[recipe.start] if source is None else read_config_file(local_folder(source)).config)
     if source is None:
         if recipe.lora_rank:
             raise UsageError(f"random weights cannot be adapted: {recipe.start} with LoRA", "vla-bench train --lora-rank 0 ...")

@@ -1,4 +1,4 @@
-"""`tiny_ckpt/`: the checkpoint that the end-to-end fixtures were made with, loaded by the same code as a real one."""
+"""`tiny_ckpt/`: the checkpoint that the end-to-end fixtures were made with, loaded by the same code as any other."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ NAME = "tiny_ckpt"
 class TestedModel:
     """The model under test, in float32 on the CPU.
 
-    statistics: of every data set that the checkpoint has them of.
-    text_tokens: ids of the text.  In the public layout they are Llama 2's, whatever the embedding is padded to, while
-    the action bins that the decoder answers with end where the config says.
+    statistics: of every data set in the checkpoint.
+    text_tokens: token ids of the text.  In the public layout they are Llama 2's, whatever the embedding is padded to, while
+    the decoder's action bins end where the config says.
     """
 
     model: VLA
@@ -38,14 +38,14 @@ class TestedModel:
     text_tokens: TokenIds
 
     def fit(self, cameras: int, chunk: int | None) -> None:
-        """Set what the public layout does not hold and no weight depends on; None leaves it as it is."""
+        """Set cameras and chunk, which the public layout does not have; a chunk of None leaves it as it is."""
         config = self.model.config
         self.model.config = replace(config, cameras=cameras, chunk=chunk or config.chunk)
         if self.model.action_head is not None:
             self.model.action_head.chunk = self.model.config.chunk
 
 
-def load_subject(folder: Path) -> TestedModel:
+def load_tested(folder: Path) -> TestedModel:
     """Raises CheckpointError."""
     loaded = load(str(folder), device="cpu", dtype=torch.float32, pruner=None)
     tokens = loaded.config.tokens
@@ -56,20 +56,20 @@ def load_subject(folder: Path) -> TestedModel:
 
 
 def stored(folder: Path) -> Fixture:
-    """Every tensor of the checkpoint's files by its public name, read past the loader."""
+    """Every tensor of the checkpoint's files by its public name, read without the loader."""
     tensors: dict[str, Tensor] = {}
     for shard in shards(folder):
         tensors |= load_file(shard.path)
     for part in (ACTION_HEAD, PROPRIO_PROJECTOR):
         path = part_file(folder, part)
         if path is not None:
-            held = torch.load(path, map_location="cpu", weights_only=True) if path.suffix == ".pt" else load_file(path)
-            tensors |= {f"{part}.{name.removeprefix('module.')}": value for name, value in held.items()}
+            tensors_of_part = torch.load(path, map_location="cpu", weights_only=True) if path.suffix == ".pt" else load_file(path)
+            tensors |= {f"{part}.{name.removeprefix('module.')}": value for name, value in tensors_of_part.items()}
     return Fixture(tensors)
 
 
-def answers(subject: TestedModel) -> Iterator[Computed]:
-    """Every weight is in the model as it is in the file: bfloat16 fits in float32."""
-    for name, value in subject.model.state_dict().items():
+def computed(tested: TestedModel) -> Iterator[Computed]:
+    """Every weight of the model, which must equal the file's: bfloat16 fits in float32."""
+    for name, value in tested.model.state_dict().items():
         part = name.split(".", 1)[0]
         yield Computed(name.removeprefix("openvla."), value, EXACT, family="weights" if part == "openvla" else part)

@@ -1,4 +1,4 @@
-"""Expected against found: how far apart two tensors may be, and what is said about them."""
+"""Comparison of our tensors with the golden ones: tolerances, and the result of every family."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from vla_bench.verify.fixture import Array, Fixture, FixtureError
 class Tolerance:
     """How far a value may lie from the expected one.
 
-    size: the largest error; with a floor, it counts in units of max(floor, max |expected|).
-    share: the part of a tensor's values that may differ at all.
+    size: the largest error; with a floor, in units of max(floor, max |expected|).
+    share: share of a tensor's values that may differ at all.
     """
 
     size: float
@@ -29,6 +29,7 @@ class Tolerance:
     share: float = 1.0
 
     def bound(self, expected: np.ndarray) -> float:
+        """The largest absolute error for this tensor."""
         if self.floor is None:
             return self.size
         return self.size * max(self.floor, float(np.abs(expected).max(initial=0.0)))
@@ -38,8 +39,8 @@ EXACT = Tolerance(0.0)  # indices, masks, positions, ids, counts
 ACTIVATIONS = Tolerance(2e-4, floor=1.0)
 GRADIENTS = Tolerance(1e-3, floor=0.0)
 MATHS = Tolerance(1e-6, floor=1.0)  # float64 in, float64 out
-RESIZED = Tolerance(1.0, share=2e-4)  # of 255; what float64 Lanczos and TensorFlow's float32 disagree on
-PICTURE = Tolerance(1.0)
+RESIZED = Tolerance(1.0, share=2e-4)  # of 255; float64 Lanczos and TensorFlow's float32 differ by this
+IMAGE = Tolerance(1.0)
 
 
 class CheckStatus(str, Enum):
@@ -67,10 +68,10 @@ class Computed:
 
 @dataclass(frozen=True)
 class FamilyResult:
-    """One line of the verdict: a family of tensors of one file, by the worst of them.
+    """One line of the report: the worst tensor of a family in one file.
 
     max_error, tolerance: absolute, of the worst tensor; None where nothing could be compared.
-    reason: what is wrong, or why nothing was checked; None when all is well.
+    reason: of a miss, or why nothing was checked; None otherwise.
     """
 
     file: str
@@ -94,15 +95,15 @@ class FamilyResult:
 
 
 def family_of(tensor: str) -> str:
-    """The group that a tensor is reported with: samples together, pictures together, gradients together."""
+    """The group that a tensor is reported with: all samples, all images, all gradients of one model."""
     name = re.sub(r"^(sample|img)\d+(?=\.)|(?<=\.)(sample|img)\d+(?=\.)", lambda m: f"{m[1] or m[2]}*", tensor)
     return re.sub(r"^(\w+\.grad)\..*", r"\1", name)
 
 
-def judge(file: str, fixture: Fixture, answers: Iterator[Computed]) -> list[FamilyResult]:
-    """Compare every answer with the tensor of its name, then list the tensors that nobody asked about."""
+def judge(file: str, fixture: Fixture, values: Iterator[Computed]) -> list[FamilyResult]:
+    """Compare every value with the golden tensor of its name, then list the tensors that no check used."""
     groups: dict[str, dict[str, FamilyResult]] = {}
-    why = "no check knows this tensor"
+    why = "no check for this tensor"
 
     def add(tensor: str, row: FamilyResult, group: str | None = None) -> None:
         """A tensor may be compared more than once; the worse result stays."""
@@ -110,22 +111,22 @@ def judge(file: str, fixture: Fixture, answers: Iterator[Computed]) -> list[Fami
         rows[tensor] = max(rows.get(tensor, row), row, key=_badness)
 
     try:
-        for answer in answers:
-            if answer.tensor not in fixture:
-                add(answer.tensor, _miss(file, family_of(answer.tensor), f"{answer.tensor} is not in the file"))
+        for value in values:
+            if value.tensor not in fixture:
+                add(value.tensor, _miss(file, family_of(value.tensor), f"{value.tensor} is not in the file"))
             else:
-                add(answer.tensor, _compare(file, answer.family or family_of(answer.tensor), fixture, answer))
+                add(value.tensor, _compare(file, value.family or family_of(value.tensor), fixture, value))
     except FixtureError as error:
         why = f"cannot be computed: {error.message}"
         add(error.tensor, _miss(file, family_of(error.tensor), error.message))
-    # What broken values can raise on their way through the model: ids outside the vocabulary, shapes that do not fit.
+    # Broken inputs can raise these in the model: ids outside the vocabulary, shapes that do not fit.
     except (VlaBenchError, RuntimeError, ValueError, IndexError, KeyError, TypeError) as error:
         why = "cannot be computed, for the same reason"
         add("file", _miss(file, "file", f"computing stopped: {type(error).__name__}: {_one_line(error)}"))
     for tensor in fixture.unread():
         row = unchecked(file, family_of(tensor), why, 1)
         add(tensor, row, f"{row.family}, unread")
-    # The worst tensor speaks for its family.
+    # The worst tensor stands for its family.
     return [replace(max(rows.values(), key=_badness), tensors=len(rows)) for rows in groups.values()]
 
 
@@ -142,34 +143,34 @@ def _miss(file: str, family: str, reason: str, tensors: int = 1) -> FamilyResult
     return FamilyResult(file, family, tensors, None, None, CheckStatus.MISS, reason)
 
 
-def _compare(file: str, family: str, fixture: Fixture, answer: Computed) -> FamilyResult:
-    expected = _numbers(fixture[answer.tensor])
-    if answer.problem:
-        return _miss(file, family, f"{answer.tensor}: {answer.problem}")
-    found = _numbers(answer.value)
-    if found.shape != expected.shape:
-        return _miss(file, family, f"{answer.tensor}: shape {found.shape}, expected {expected.shape}")
-    bound = answer.tolerance.bound(expected if answer.where is None else expected[answer.where.numpy()])
-    if not (np.isfinite(found).all() and np.isfinite(expected).all()):
-        whose = "found" if np.isfinite(expected).all() else "expected"
-        return _miss(file, family, f"{answer.tensor}: a {whose} value is not a finite number")
-    error = np.abs(found - expected)
-    if answer.where is not None:
-        error[~answer.where.numpy()] = 0
+def _compare(file: str, family: str, fixture: Fixture, value: Computed) -> FamilyResult:
+    expected = _numbers(fixture[value.tensor])
+    if value.problem:
+        return _miss(file, family, f"{value.tensor}: {value.problem}")
+    ours = _numbers(value.value)
+    if ours.shape != expected.shape:
+        return _miss(file, family, f"{value.tensor}: shape {ours.shape}, expected {expected.shape}")
+    bound = value.tolerance.bound(expected if value.where is None else expected[value.where.numpy()])
+    if not (np.isfinite(ours).all() and np.isfinite(expected).all()):
+        whose = "computed" if np.isfinite(expected).all() else "expected"
+        return _miss(file, family, f"{value.tensor}: a {whose} value is not a finite number")
+    error = np.abs(ours - expected)
+    if value.where is not None:
+        error[~value.where.numpy()] = 0
     worst = min(float(error.max(initial=0.0)), np.finfo(float).max)  # a difference of huge numbers can overflow
-    allowed = math.floor(answer.tolerance.share * error.size)
+    allowed = math.floor(value.tolerance.share * error.size)
     reason = None
     if worst > bound:
         place = np.unravel_index(int(error.argmax()), error.shape)
         where = f" at {[int(i) for i in place]}" if place else ""
-        reason = f"{answer.tensor}{where}: {found[place]:.6g}, expected {expected[place]:.6g}"
+        reason = f"{value.tensor}{where}: {ours[place]:.6g}, expected {expected[place]:.6g}"
     elif (differing := int((error > 0).sum())) > allowed:
-        reason = f"{answer.tensor}: {differing} of {error.size} values differ, {allowed} may"
+        reason = f"{value.tensor}: {differing} of {error.size} values differ, {allowed} may"
     return FamilyResult(file, family, 1, worst, bound, CheckStatus.MISS if reason else CheckStatus.OK, reason)
 
 
 def _badness(row: FamilyResult) -> tuple[bool, float]:
-    """Misses first, then by how much of its tolerance the error takes."""
+    """Sorting key: misses last, then by the error in units of its tolerance."""
     if row.max_error == 0:
         used = 0.0
     elif row.max_error is None or not row.tolerance:

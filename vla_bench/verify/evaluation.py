@@ -22,13 +22,13 @@ from vla_bench.verify.watch import Activations, RecordingLightVLA, watch
 CHUNKS = tuple(f"{model}.{name}" for model in ("dense", "light") for name in ("actions_normalized", "actions", "env_actions"))
 
 
-def answers(subject: TestedModel, given: Fixture) -> Iterator[Computed]:
-    """Inputs: images_uint8, input_ids, attention_mask, state_raw.  Everything else follows from them and the weights."""
+def computed(tested: TestedModel, given: Fixture) -> Iterator[Computed]:
+    """Inputs: images_uint8, input_ids, attention_mask, state_raw.  The rest follows from them and the weights."""
     images = given["images_uint8"].numpy()
-    subject.fit(cameras=len(images), chunk=(given.shape(*CHUNKS) or [None])[0])
-    model, config = subject.model.eval(), subject.model.config
-    statistics = _statistics(subject, given)
-    pixels = torch.as_tensor(pixel_values(images, subject.normalisation)).unsqueeze(0)
+    tested.fit(cameras=len(images), chunk=(given.shape(*CHUNKS) or [None])[0])
+    model, config = tested.model.eval(), tested.model.config
+    statistics = _statistics(tested, given)
+    pixels = torch.as_tensor(pixel_values(images, tested.normalisation)).unsqueeze(0)
     prompt = prompt_ids(given["input_ids"][given["attention_mask"].bool()].tolist(), config.tokens.space)
     yield Computed("pixel_values", pixels)
     yield Computed("num_prompt_tokens", len(prompt), EXACT)
@@ -64,12 +64,12 @@ def answers(subject: TestedModel, given: Fixture) -> Iterator[Computed]:
     yield from _actions("light.aligned.", output, statistics, env=False)
 
 
-def _statistics(subject: TestedModel, given: Fixture) -> Statistics:
-    """Of several data sets' statistics those that the file's own state was normalised with: no file names them."""
-    first, *others = subject.statistics
+def _statistics(tested: TestedModel, given: Fixture) -> Statistics:
+    """Of several data sets' statistics, those that reproduce the file's normalised state: it has no key for them."""
+    first, *others = tested.statistics
     if others and {"state_raw", "proprio_norm"} <= set(given.names()):
         state, expected = given["state_raw"].numpy(), given["proprio_norm"].numpy()
-        near = [s for s in subject.statistics if np.allclose(normalise_proprio(state, s), expected, rtol=0, atol=MATHS.size)]
+        near = [s for s in tested.statistics if np.allclose(normalise_proprio(state, s), expected, rtol=0, atol=MATHS.size)]
         return near[0] if near else first
     return first
 
@@ -97,7 +97,7 @@ def _actions(prefix: str, output: Output, statistics: Statistics, env: bool = Tr
 
 @torch.no_grad()
 def _discrete(prefix: str, output: Output, model: VLA, statistics: Statistics) -> Iterator[Computed]:
-    """The same hidden states read as action tokens: this is what checks `lm_head`."""
+    """The same hidden states decoded to action tokens, which checks `lm_head`."""
     config = model.config
     ids = model.openvla.language_model.lm_head(output.slots).argmax(dim=-1)
     bins = decode(ids[0].view(config.chunk, config.action_dim).numpy(), config.tokens.actions_end, config.tokens.action_bins)

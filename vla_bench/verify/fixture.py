@@ -1,4 +1,4 @@
-"""One file of golden tensors, which remembers what was asked of it, so that nothing in it is skipped unseen."""
+"""One file of golden tensors that records which of them were read, so that unchecked ones are reported."""
 
 from __future__ import annotations
 
@@ -41,18 +41,19 @@ class Fixture:
         return self._tensors[name]
 
     def get(self, name: str, otherwise: Array) -> Array:
-        """An input that is an answer of the file as well, and may be taken from us where the file lacks it."""
+        """A tensor that is an input and an expected value at once; `otherwise` where the file lacks it."""
         return self[name] if name in self._tensors else otherwise
 
     def shape(self, *names: str) -> tuple[int, ...] | None:
-        """Of the first that is there, None if none is; does not count as reading the values."""
+        """Shape of the first of these tensors that the file has, or None; does not count as reading the values."""
         return next((tuple(self._tensors[name].shape) for name in names if name in self._tensors), None)
 
     def names(self, prefix: str = "") -> list[str]:
-        """In the order of the alphabet."""
+        """Names with this prefix, in alphabetical order."""
         return sorted(name for name in self._tensors if name.startswith(prefix))
 
     def unread(self) -> list[str]:
+        """Names of tensors that were never read."""
         return [name for name in self.names() if name not in self._read]
 
 

@@ -12,7 +12,7 @@ from vla_bench.verify.fixture import Fixture
 from vla_bench.world.env import DUMMY_ACTION
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Inputs: tok.actions, quat.xyzw, grip.actions, noop.actions."""
     ids = encode(given["tok.actions"])
     yield Computed("tok.ids", ids, EXACT)

@@ -1,4 +1,4 @@
-"""`pruner_*.safetensors`: LightVLA's scorer and selector alone, on sequences of BOS, patches and task tokens."""
+"""`pruner_*.safetensors`: LightVLA's scoring and selection alone, on sequences of BOS, patches and text tokens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vla_bench.verify.fixture import Fixture
 from vla_bench.verify.watch import RecordingLightVLA
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Inputs: tokens, position_ids, attention_mask, noise (its shape says how many patches), noise_scale, grad_tokens_out."""
     tokens = _tokens(given)
     yield from _evaluation(tokens)
@@ -29,14 +29,14 @@ def answers(given: Fixture) -> Iterator[Computed]:
 
 
 def score(view: View) -> Tensor:
-    """Scores without noise as the reference computes them, padding taking part: (B, V, V)."""
+    """Scores (B, V, V) without noise, padding included as in the reference."""
     return lightvla.scores(view.patches.hidden, view.task)
 
 
 def _tokens(given: Fixture) -> Tokens:
     hidden, visual = given["tokens"], given["noise"].shape[-1]
     batch, length = hidden.shape[:2]
-    # To the pruner all that follows the patches is one task; no part of it has a name here.
+    # All tokens after the patches count as prompt; the file does not say which is which.
     layout = Layout(cameras=1, patches=visual, proprio=0, prompts=(length - 1 - visual,) * batch, slots=0)
     return Tokens(hidden, given["position_ids"], given["attention_mask"], given["position_ids"][:, 1 : 1 + visual] - 1, layout)
 
@@ -60,18 +60,18 @@ def _sample(tokens: Tokens, number: int) -> Tokens:
 
 def _evaluation(tokens: Tokens) -> Iterator[Computed]:
     view = _view(tokens)
-    found = score(view)
+    scores = score(view)
     pruner = LightVLA(mask_padding=False).eval()
     keep = pruner.select(view).keep
-    yield Computed("eval.score", found)
+    yield Computed("eval.score", scores)
     yield Computed("eval.queries", lightvla.queries(lightvla.rms_norm(view.patches.hidden), lightvla.rms_norm(view.task)))
-    yield Computed("eval.indices", found.argmax(dim=-1), EXACT)
+    yield Computed("eval.indices", scores.argmax(dim=-1), EXACT)
     yield Computed("eval.mask", keep, EXACT)
     yield Computed("eval.num_kept", keep.sum(dim=1), EXACT)
     together = _prune(pruner, tokens)
     for number, kept in enumerate(keep.sum(dim=1).tolist()):
         alone = _prune(pruner, _sample(tokens, number))
-        # In a batch a sample is padded to the one that kept most: without that padding it must be the same.
+        # In a batch a sample is padded to the longest one; without the padding it must be the same.
         columns = [*range(1 + kept), *range(1 + together.visual, together.hidden.shape[1])]
         for hidden, positions, valid in (
             (alone.hidden, alone.positions, alone.valid),
@@ -108,7 +108,7 @@ def _training(given: Fixture, tokens: Tokens, prefix: str, noise_scale: float | 
     yield Computed(f"{prefix}.tokens_out", resampled.hidden)
     yield Computed(f"{prefix}.position_ids_out", resampled.positions, EXACT)
     yield Computed(f"{prefix}.attention_mask_out", resampled.valid, EXACT)
-    # Through the RMS norm of an empty row the gradient is a thousand times larger: compared apart, it cannot hide the others.
+    # Through the RMS norm of an empty row the gradient is 1000 times larger: compared separately, so as not to hide the others.
     empty = (tokens.hidden == 0).all(dim=-1)
     yield Computed(f"{prefix}.grad_tokens", gradient, GRADIENTS, where=~empty)
     yield Computed(f"{prefix}.grad_tokens", gradient, GRADIENTS, where=empty)

@@ -1,8 +1,8 @@
-"""`vla-bench verify`: does this machine, with these library versions, compute what the reference computes?
+"""`vla-bench verify`: does this machine, with these library versions, compute the same as the reference code?
 
-A folder of golden tensors holds inputs and the reference's answers.  Every file is recomputed from its inputs and
-compared tensor by tensor; sizes, cameras and lengths are read from the files.  The set that ships with the package was
-made by this code after it had passed on tensors of the reference itself (scripts/make_fixtures.py).
+A folder of golden tensors has inputs and the reference's results.  Every file is recomputed from its inputs and compared
+tensor by tensor; sizes, cameras and lengths are read from the files.  The bundled set was made by this code after it had
+passed on tensors of the reference itself (scripts/make_fixtures.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vla_bench.errors import ExitCode, UsageError, VlaBenchError
-from vla_bench.verify import checkpoint, evaluation, numbers, pictures, pruner, training
+from vla_bench.verify import checkpoint, evaluation, images, numbers, pruner, training
 from vla_bench.verify.baselines import adp, divprune, fastv, flashvla_ics, oft_spans, sparsevlm, spvla, vlacache, vlapruner
 from vla_bench.verify.checkpoint import TestedModel
 from vla_bench.verify.compare import CheckStatus, Computed, FamilyResult, broken, judge, unchecked
@@ -22,36 +22,36 @@ from vla_bench.verify.fixture import Fixture, FixtureError, read
 GOLDEN = Path(__file__).resolve().parent / "golden"
 
 ALONE: dict[str, Callable[[Fixture], Iterator[Computed]]] = {
-    r"pruner_.*\.safetensors": pruner.answers,
-    r"image_pipeline.*\.npz": pictures.answers,
-    r"utils.*\.npz": numbers.answers,
-    r"baselines_fastv.*\.npz": fastv.answers,
-    r"baselines_sparsevlm_.*\.npz": sparsevlm.answers,
-    r"baselines_divprune.*\.npz": divprune.answers,
-    r"baselines_vlacache.*\.npz": vlacache.answers,
-    r"baselines_flashvla_ics.*\.npz": flashvla_ics.answers,
-    r"baselines_spvla.*\.npz": spvla.answers,
-    r"baselines_adp.*\.npz": adp.answers,
-    r"baselines_vlapruner.*\.npz": vlapruner.answers,
-    r"baselines_oft_spans.*\.npz": oft_spans.answers,
+    r"pruner_.*\.safetensors": pruner.computed,
+    r"image_pipeline.*\.npz": images.computed,
+    r"utils.*\.npz": numbers.computed,
+    r"baselines_fastv.*\.npz": fastv.computed,
+    r"baselines_sparsevlm_.*\.npz": sparsevlm.computed,
+    r"baselines_divprune.*\.npz": divprune.computed,
+    r"baselines_vlacache.*\.npz": vlacache.computed,
+    r"baselines_flashvla_ics.*\.npz": flashvla_ics.computed,
+    r"baselines_spvla.*\.npz": spvla.computed,
+    r"baselines_adp.*\.npz": adp.computed,
+    r"baselines_vlapruner.*\.npz": vlapruner.computed,
+    r"baselines_oft_spans.*\.npz": oft_spans.computed,
 }
 WITH_MODEL: dict[str, Callable[[TestedModel, Fixture], Iterator[Computed]]] = {
-    r"e2e_eval_.*\.safetensors": evaluation.answers,
-    r"e2e_train.*\.safetensors": training.answers,
+    r"e2e_eval_.*\.safetensors": evaluation.computed,
+    r"e2e_train.*\.safetensors": training.computed,
 }
 TENSOR_FILES = (".safetensors", ".npz", ".npy", ".pt")
 
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What came of a folder of fixtures."""
+    """The results of all fixtures in a folder."""
 
     fixtures: Path
     rows: tuple[FamilyResult, ...]
 
     @property
     def passed(self) -> bool:
-        """Nothing missed.  What was not checked counts neither way."""
+        """Whether no tensor misses; unchecked ones do not count."""
         return all(row.verdict is not CheckStatus.MISS for row in self.rows)
 
     @property
@@ -63,9 +63,9 @@ class VerifyReport:
 
 
 def verify(fixtures: Path | None = None) -> VerifyReport:
-    """Check every fixture in a folder; None for the shipped set.
+    """Check every fixture in a folder; None for the bundled set.
 
-    Raises UsageError where there is nothing to check.  A damaged file is a row that misses, not an error.
+    Raises UsageError where there is nothing to check.  A damaged file is a miss, not an error.
     """
     folder = GOLDEN if fixtures is None else fixtures
     if not folder.is_dir():
@@ -92,7 +92,7 @@ def _checker(table: dict[str, Callable], path: Path) -> Callable | None:
 
 
 def _kind(path: Path) -> str:
-    """What a name stands for: baselines_adp.npz is one of baselines_*."""
+    """The kind of a file by its name: baselines_* for baselines_adp.npz."""
     head, separator, _ = path.stem.partition("_")
     return f"{head}_*" if separator else path.name
 
@@ -110,11 +110,11 @@ def _with_model(folder: Path, files: list[tuple[Path, Callable]]) -> list[Family
     try:
         if not folder.is_dir():
             raise FixtureError("is missing, and the e2e_* files were made with it")
-        subject = checkpoint.load_subject(folder)
-        rows = judge(folder.name, checkpoint.stored(folder), checkpoint.answers(subject))
+        tested = checkpoint.load_tested(folder)
+        rows = judge(folder.name, checkpoint.stored(folder), checkpoint.computed(tested))
     except (VlaBenchError, OSError, ValueError) as error:
         waiting = [unchecked(path.name, "file", f"needs {folder.name}, which cannot be used") for path, _ in files]
         return [broken(folder.name, getattr(error, "message", error)), *waiting]
     for path, check in files:
-        rows += _check(path, lambda given, check=check: check(subject, given))
+        rows += _check(path, lambda given, check=check: check(tested, given))
     return rows

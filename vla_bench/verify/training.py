@@ -22,19 +22,19 @@ EMBEDDED = ("embed_rows_ids", "embed_rows")  # its gradient is stored by the row
 
 
 def gradients_in(given: Fixture) -> list[str]:
-    """Parameters whose gradient a file has; what it has of one model it must have of both."""
+    """Names of the parameters whose gradient a file has for either model; it must have them for both."""
     names = {name.split(".grad.", 1)[1] for kind in ("dense", "light") for name in given.names(f"{kind}.grad.")}
     return sorted(names - set(EMBEDDED))
 
 
-def answers(subject: TestedModel, given: Fixture, gradients: Sequence[str] | None = None) -> Iterator[Computed]:
+def computed(tested: TestedModel, given: Fixture, gradients: Sequence[str] | None = None) -> Iterator[Computed]:
     """Inputs: input_ids and labels (for the prompts), pixel_values, proprio, actions, noise, noise_scale.
 
-    gradients: names of parameters; None for those that the file has.
+    gradients: names of parameters; None for those in the file.
     """
     pixels, actions, noise = given["pixel_values"], given["actions"], given["noise"]
-    subject.fit(cameras=pixels.shape[1] // 6, chunk=actions.shape[1])
-    model, config, tokens = subject.model, subject.model.config, subject.text_tokens
+    tested.fit(cameras=pixels.shape[1] // 6, chunk=actions.shape[1])
+    model, config, tokens = tested.model, tested.model.config, tested.text_tokens
     prompts = prompts_of(given["input_ids"], given["labels"])
     text = label_text(prompts, actions, tokens)
     yield Computed("input_ids", text.input_ids, EXACT)
@@ -65,7 +65,7 @@ def _step(kind: str, model: VLA, inputs: Inputs, pruner: Pruner | None, actions:
     tokens = output.tokens
     yield Computed(f"{kind}.last_hidden_state", tokens.hidden)
     yield Computed(f"{kind}.actions_hidden_states", output.slots)
-    # The same states found by their labels, which is how the reference finds them.
+    # The same states selected by their labels, as in the reference.
     behind = tokens.hidden[:, 1 + tokens.visual : -1]
     yield Computed(f"{kind}.actions_hidden_states", behind[shifted].view_as(output.slots))
     yield Computed(f"{kind}.pred_actions", output.actions)
@@ -80,7 +80,7 @@ def _step(kind: str, model: VLA, inputs: Inputs, pruner: Pruner | None, actions:
 
 
 def _gradients(kind: str, model: VLA, names: Sequence[str], rows: Tensor) -> Iterator[Computed]:
-    """By the parameters' public names.  `rows`: the token ids whose embedding takes part."""
+    """By the parameters' public names.  rows: token ids whose embedding is used."""
     parameters = {name.removeprefix("openvla."): parameter for name, parameter in model.named_parameters()}
     for name in names:
         if name in parameters:
@@ -89,10 +89,10 @@ def _gradients(kind: str, model: VLA, names: Sequence[str], rows: Tensor) -> Ite
             yield Computed(f"{kind}.grad.{name}", None, problem="the model has no such parameter")
     embedding = _gradient(parameters[EMBEDDING])
     yield Computed(f"{kind}.grad.embed_rows_ids", rows, EXACT)
-    for row in range(len(rows)):  # each with a tolerance of its own: they differ a hundredfold
+    for row in range(len(rows)):  # each with its own tolerance: they differ by a factor of 100
         yield Computed(f"{kind}.grad.embed_rows", embedding[rows], GRADIENTS, where=torch.arange(len(rows)) == row)
 
 
 def _gradient(parameter: Tensor) -> Tensor:
-    """Of an unused parameter it is zero; cloned, since the next pass writes over it."""
+    """Zero for an unused parameter; cloned, since the next pass overwrites it."""
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.clone()

@@ -1,4 +1,4 @@
-"""Looking into a forward pass: the tensors between the parts of the model, and what its pruner saw and chose."""
+"""Recording of a forward pass: the tensors between the parts of the model, and the view and choice of its pruner."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from vla_bench.pruners.lightvla import LightVLA
 
 @dataclass
 class Activations:
-    """What passed through the model, filled while it runs.
+    """Tensors of a forward pass, recorded while it runs.
 
     features: (B, P, vision width) both ViTs.  patches: (B, P, D) projected.  proprio: (B, 1, D).
-    entering, layer0: (B, N, D) before and behind the first decoder layer.
+    entering, layer0: (B, N, D) before and after the first decoder layer.
     """
 
     features: Tensor | None = None
@@ -31,7 +31,7 @@ class Activations:
 
 @contextmanager
 def watch(model: VLA) -> Iterator[Activations]:
-    """Fill a `Activations` with whatever forward passes happen inside the `with` block."""
+    """Record the activations of forward passes inside the `with` block; the last one counts."""
     seen = Activations()
 
     def output_to(name: str):
@@ -60,7 +60,7 @@ def watch(model: VLA) -> Iterator[Activations]:
 
 
 class RecordingLightVLA(LightVLA):
-    """LightVLA that remembers its last view and choice."""
+    """LightVLA that records its last view and choice."""
 
     view: View
     choice: Selection | Resampling

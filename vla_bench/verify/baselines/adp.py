@@ -1,4 +1,4 @@
-"""`baselines_adp.npz`: VLA-ADP's score, the parts of the cameras, and its gate."""
+"""`baselines_adp.npz`: VLA-ADP's score, its number of tokens a camera, and its gate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vla_bench.verify.fixture import Fixture
 SCORES = Tolerance(2e-6, floor=1.0)
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Inputs: norm_w, rms_eps, q_w, k_w, heads; select/case*/{text, vision, ratio, split}; gate/case*/{eef_pos, options}."""
     cases = given.names("select/")
     decoder = _decoder(given) if cases else None
@@ -31,7 +31,7 @@ def answers(given: Fixture) -> Iterator[Computed]:
 
 
 def _decoder(given: Fixture) -> Decoder:
-    """A decoder of one layer, of which only what makes queries and keys is filled."""
+    """A decoder of one layer, with weights only for its queries and keys."""
     width = len(given["norm_w"])
     llm = LLMConfig(width=width, layers=1, heads=int(given["heads"]), mlp=1, vocab=1, rms_eps=float(given["rms_eps"]))
     with torch.device("meta"):
@@ -49,20 +49,20 @@ def _select(given: Fixture, decoder: Decoder, case: str) -> Iterator[Computed]:
     query, key = decoder.first_queries_and_keys(torch.cat([text, vision], dim=1))
     scores = importance(query[:, :, : text.shape[1]], key[:, :, text.shape[1] :], torch.ones(text.shape[:2]))
     yield Computed(case + "importance", scores[0], SCORES, family="select/case*/importance")
-    parts = given.shape(case + "per_image_keep") or (max(1, len(split)),)  # left out for a single picture
+    parts = given.shape(case + "per_image_keep") or (max(1, len(split)),)  # left out for a single camera
     cameras = parts[0]
-    found = shares(max(1, count(float(given[case + "ratio"]), visual)), split or (1.0,) * cameras)
+    per_camera = shares(max(1, count(float(given[case + "ratio"]), visual)), split or (1.0,) * cameras)
     if case + "per_image_keep" in given:
-        yield Computed(case + "per_image_keep", found, EXACT, family="select/case*/per_image_keep")
+        yield Computed(case + "per_image_keep", per_camera, EXACT, family="select/case*/per_image_keep")
     patches = visual // cameras
     camera = torch.arange(visual).unsqueeze(0) // patches
-    keep = keep_best(scores, camera, clip(found, patches, "lose"))[0]
+    keep = keep_best(scores, camera, clip(per_camera, patches, "lose"))[0]
     order = _by_score(scores[0], keep) if cameras == 1 else keep.nonzero().flatten()
     yield Computed(case + "keep_idx", order, EXACT, family="select/case*/keep_idx")
 
 
 def _by_score(scores: Tensor, keep: Tensor) -> Tensor:
-    """The kept ones, best first, as the release returns those of a single picture."""
+    """The kept tokens, best first, as the release returns them for a single camera."""
     order = torch.sort(scores, descending=True, stable=True).indices
     return order[keep[order]]
 

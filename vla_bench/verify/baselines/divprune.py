@@ -1,4 +1,4 @@
-"""`baselines_divprune.npz`: max-min selection on small sets of tokens, in the order of the picks."""
+"""`baselines_divprune.npz`: max-min selection on small sets of tokens, in the order of selection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vla_bench.verify.compare import EXACT, Computed
 from vla_bench.verify.fixture import Fixture
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Inputs: case*/{x, ratio}."""
     for case in (name.removesuffix("x") for name in given.names() if name.endswith("/x")):
         tokens, ratio = torch.as_tensor(given[case + "x"]).unsqueeze(0), float(given[case + "ratio"])
@@ -23,7 +23,7 @@ def answers(given: Fixture) -> Iterator[Computed]:
         order = farthest(cosine_distances(tokens), everything, count(ratio, tokens.shape[1]))[0, 0]
         name = case + "selected_in_order"
         yield Computed(name, order, EXACT, family="case*/selected_in_order")
-        # The class makes a mask of the same choice.
+        # The pruner itself returns a mask of the same tokens.
         kept = _kept(tokens, ratio)
         problem = None if kept == sorted(order.tolist()) else f"the pruner keeps {kept}, in order {sorted(order.tolist())}"
         yield Computed(name, order, EXACT, family="case*/selected_in_order", problem=problem)

@@ -1,4 +1,4 @@
-"""`baselines_fastv.npz`: FastV in a causal Llama, and its choice on attention that is given."""
+"""`baselines_fastv.npz`: FastV in a causal Llama, and its choice on given attention."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from vla_bench.verify.compare import ACTIVATIONS, EXACT, Computed, Tolerance
 from vla_bench.verify.fixture import Fixture
 
 SCORES = Tolerance(2e-6, floor=0.0)
-DEEP = Tolerance(2e-5, floor=0.0)  # attention behind several layers, each with its own rounding
+DEEP = Tolerance(2e-5, floor=0.0)  # attention after several layers, each with its own rounding
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Inputs: weights, inputs_embeds, hf/case*/K_r, inplace/case*/{attn, sys_img_rank}."""
     llama = load(given)
     yield from _dense(given, llama)
@@ -33,9 +33,9 @@ def answers(given: Fixture) -> Iterator[Computed]:
 
 
 class AllAttention(Pruner):
-    """Keeps everything and asks for all attention of some layers."""
+    """Keeps every token and requests all attention of some layers."""
 
-    name = "look"
+    name = "all-attention"
 
     def __init__(self, layers: list[int]):
         super().__init__()
@@ -52,7 +52,7 @@ def _cases(given: Fixture, prefix: str, tensor: str) -> list[str]:
 
 def _dense(given: Fixture, llama: Llama) -> Iterator[Computed]:
     name = "dense/attn_layer"
-    run = llama.run(given["inputs_embeds"], AllAttention([int(found.removeprefix(name)) for found in given.names(name)]))
+    run = llama.run(given["inputs_embeds"], AllAttention([int(tensor.removeprefix(name)) for tensor in given.names(name)]))
     yield Computed("dense/last_hidden", run.tokens.hidden, ACTIVATIONS)
     for request, rows in run.rows.items():
         yield Computed(f"{name}{request.layer}", rows.weights[0], DEEP, family=f"{name}*")

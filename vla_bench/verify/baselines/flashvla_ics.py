@@ -1,4 +1,4 @@
-"""`baselines_flashvla_ics.npz`: TokenCarve's score of image tokens, which FlashVLA takes over."""
+"""`baselines_flashvla_ics.npz`: TokenCarve's score of image tokens, which FlashVLA uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vla_bench.verify.fixture import Fixture
 FLOAT32_SVD = Tolerance(1e-5, floor=1.0)
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Input: x (n, D) of every case."""
     for name in given.names():
         if re.fullmatch(r"ics/case\d+/x", name):

@@ -1,10 +1,10 @@
-"""The small Llama of a `baselines_*` file as this package's own decoder, with a pruner in it.
+"""The small Llama of a `baselines_*` file as this package's own decoder, with a pruner.
 
     llama = load(given)
     run = llama.run(given["inputs_embeds"], FastV(layer=2, keep=0.5))
     run.tokens.hidden, run.tokens.positions, run.tokens_per_layer
 
-What is checked with it is the code that prunes the real model: gathering, positions, masks, attention rows.
+It checks the code that prunes the real model: gathering, positions, masks, attention rows.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from vla_bench.verify.fixture import Array, Fixture
 
 @dataclass(frozen=True)
 class LlamaPass:
-    """What one pass gives.
+    """The results of one pass.
 
-    tokens: behind the final norm.
+    tokens: after the final norm.
     entering: the tokens that entered each layer.
-    trace: what its pruner let go on.
-    rows: the attention rows that the pruner asked for.
+    trace: which image tokens its pruner kept.
+    rows: the attention rows that the pruner requested.
     """
 
     tokens: Tokens
@@ -52,7 +52,7 @@ class LlamaPass:
 
 @dataclass(frozen=True)
 class Llama:
-    """A decoder on CPU in float32, and where things stand in its sequence: before, image tokens, text."""
+    """A decoder on the CPU in float32, and the layout of its sequence: tokens before, image tokens, text."""
 
     config: VLAConfig
     decoder: Decoder
@@ -91,7 +91,7 @@ class Llama:
 
 
 def load(given: Fixture, prefix: str = "w/") -> Llama:
-    """The model whose weights are `prefix` + their public names; sizes and constants lie beside them, without the "w/".
+    """The model whose weights are `prefix` + their public names; sizes and constants have the same prefix without the "w/".
 
     Raises FixtureError where a tensor is missing, RuntimeError where a weight has the wrong shape.
     """
@@ -107,7 +107,7 @@ def load(given: Fixture, prefix: str = "w/") -> Llama:
         rms_eps=float(given[root + "rms_eps"]),
     )
     config = VLAConfig(name="llama", cameras=1, llm=llm, tokens=TokenIds(bos=0, stop=0, pad=0), proprio_dim=0, l1_head=False)
-    with torch.device("meta"):  # neither time nor random numbers go into weights that are replaced at once
+    with torch.device("meta"):  # the weights are replaced at once: no time or random numbers for initial ones
         decoder = Decoder(config)
     names = [name for name in decoder.model.state_dict() if not name.startswith("embed_tokens.")]
     weights = {name: torch.as_tensor(given[prefix + name]) for name in names}

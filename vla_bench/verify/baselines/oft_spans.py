@@ -25,7 +25,7 @@ from vla_bench.verify.fixture import Fixture, FixtureError
 EPISODE = EpisodeKey("fixture", 0, 0)
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Inputs: case*/{attn_headmean, embeds, layout, ratio, mode} and, for some, history."""
     for case in (name.removesuffix("mode") for name in given.names() if name.endswith("/mode")):
         mode, _ = given[case + "mode"].tolist()
@@ -34,14 +34,14 @@ def answers(given: Fixture) -> Iterator[Computed]:
 
 @dataclass(frozen=True)
 class SpanCase:
-    """What a case says about one pass."""
+    """The inputs of one case."""
 
     attention: Tensor  # (N, N) mean over heads
     embeds: Tensor  # (N, C)
     layout: Layout
 
-    def show(self, pruner: Pruner, history: Tensor | None = None) -> Tensor:
-        """What `pruner` keeps: (V,) bool.  `history` (V,) takes the place of what the action slots pay to the image tokens."""
+    def kept(self, pruner: Pruner, history: Tensor | None = None) -> Tensor:
+        """Mask (V,) of tokens that `pruner` keeps.  history (V,): replaces the attention of the action slots to image tokens."""
         visual, first = self.layout.visual, self.layout.before
         attention = self.attention
         if history is not None:
@@ -62,20 +62,20 @@ class SpanCase:
 
 
 def _kept(given: Fixture, case: str) -> Tensor:
-    """The positions of all tokens that are left."""
+    """Positions of all tokens that stay in the sequence."""
     start, visual, patches, proprio, text, slots = given[case + "layout"].tolist()
     layout = Layout(visual // patches, patches, proprio, (text,), slots, before=start)
     one = SpanCase(torch.as_tensor(given[case + "attn_headmean"]), torch.as_tensor(given[case + "embeds"]), layout)
     mode, rater = given[case + "mode"].tolist()
     keep = 1 - float(given[case + "ratio"])
     if mode == "fastv":
-        stays = one.show(FastV(keep=keep, rater=rater))
+        stays = one.kept(FastV(keep=keep, rater=rater))
     elif mode == "vla_pruner":
         has_history = case + "history" in given
         pruner = VLAPruner(keep=keep, rater=rater, use_temporal=has_history, window=1)
         if has_history:
-            one.show(pruner, torch.as_tensor(given[case + "history"]))  # an earlier query, which leaves this attention
-        stays = one.show(pruner)
+            one.kept(pruner, torch.as_tensor(given[case + "history"]))  # an earlier query with this attention
+        stays = one.kept(pruner)
     else:
         raise FixtureError(f"{case}mode is {mode}, not fastv or vla_pruner", case + "mode")
     rest = len(one.attention) - start - visual

@@ -21,10 +21,10 @@ from vla_bench.verify.compare import ACTIVATIONS, EXACT, Computed, Tolerance
 from vla_bench.verify.fixture import Fixture
 
 SCORES = Tolerance(2e-6, floor=0.0)
-DEEP = Tolerance(2e-5, floor=0.0)  # attention and hidden states behind several layers, each with its own rounding
+DEEP = Tolerance(2e-5, floor=0.0)  # attention and hidden states after several layers, each with its own rounding
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Inputs: weights, inputs_embeds, version2, retain, sparse_token_list, pruning_layers; rank/case*/{attn, layout,
     rater_rel, scale_bias}; cluster/case*/{x, k}."""
     if "inputs_embeds" in given:
@@ -38,7 +38,7 @@ def answers(given: Fixture) -> Iterator[Computed]:
 
 
 class RecordingSparseVLM(SparseVLM):
-    """SparseVLM as released, without noise, that remembers what it saw and chose, and reads every row of some layers."""
+    """SparseVLM as released, without noise; records its views and choices, and requests all attention of some layers."""
 
     def __init__(self, variant: str, counts: tuple[int, ...], layers: tuple[int, ...], whole: list[int]):
         # The first release drops positions from the end, the second one those of the tokens that leave.
@@ -47,7 +47,7 @@ class RecordingSparseVLM(SparseVLM):
         self.noise = 0.0  # not an argument of a variant that merges nothing
         self.everything = tuple(Rows(layer, Span.ALL) for layer in whole)
         self.rows = (*self.rows, *self.everything)
-        self.seen: list[tuple[View, Selection]] = []
+        self.recorded: list[tuple[View, Selection]] = []
         self.input: View | None = None
 
     def select(self, view: View) -> Selection | None:
@@ -55,7 +55,7 @@ class RecordingSparseVLM(SparseVLM):
         if view.site == LLM_INPUT:
             self.input = view
         else:
-            self.seen.append((view, choice))
+            self.recorded.append((view, choice))
         return choice
 
 
@@ -81,7 +81,7 @@ def _end_to_end(given: Fixture) -> Iterator[Computed]:
     yield Computed("last_hidden", run.tokens.hidden, ACTIVATIONS)
     for request in pruner.everything:
         yield _whole_attention(pruner, run.rows[request], request.layer)
-    for (view, choice), rows, layer in zip(pruner.seen, pruner.rows, layers, strict=False):
+    for (view, choice), rows, layer in zip(pruner.recorded, pruner.rows, layers, strict=False):
         yield from _cut(given, pruner, view, choice, view.rows[rows], layer)
 
 
@@ -90,7 +90,7 @@ def _whole(layer: int) -> str:
 
 
 def _whole_attention(pruner: RecordingSparseVLM, rows: AttentionRows, layer: int) -> Computed:
-    """All rows of a layer, of which the pruner itself reads the prompt's only."""
+    """All attention rows of a layer; the pruner itself uses only the prompt's."""
     chosen = torch.zeros(rows.weights.shape[0], rows.weights.shape[2], dtype=torch.bool)
     chosen[:, rows.image_columns.stop :] = pruner.query_tokens
     return Computed(_whole(layer), pruner.head_mean(rows, chosen)[0], DEEP, family="prune_L*/attn_headmean")

@@ -1,4 +1,4 @@
-"""`baselines_spvla.npz`: SP-VLA's choice of tokens and its extrapolation, transcribed from a description of its code."""
+"""`baselines_spvla.npz`: SP-VLA's choice of tokens and its extrapolation, from a transcription of its description."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vla_bench.verify.fixture import Fixture
 VALUES = Tolerance(2e-6, floor=1.0)
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Inputs of prune/caseI: image, attn_score, z_zthre_zmin, and its own edge_tokens; of ridge/caseI: history."""
     for name in given.names():
         if match := re.fullmatch(r"(prune/case\d+/)image", name):
@@ -32,7 +32,7 @@ def _choice(given: Fixture, case: str) -> Iterator[Computed]:
     chosen = most_attended(attention.unsqueeze(0), torch.tensor([share], dtype=torch.float64))[0].numpy()
     yield _answer(case + "threshold", share, VALUES)
     yield _answer(case + "n_attn_tokens", chosen.sum(), EXACT)
-    # The union is made with the file's edges, so that an OpenCV that draws others is seen in one place only.
+    # The union is made with the file's edges, so that another OpenCV's edges miss in one place only.
     edges = edge_patches(given[case + "image"][None], len(attention))[0]
     yield _answer(case + "edge_tokens", np.flatnonzero(edges), EXACT)
     yield _answer(case + "kept", np.union1d(np.flatnonzero(chosen), given[case + "edge_tokens"]), EXACT)

@@ -23,8 +23,8 @@ RESCALED = Tolerance(2e-5, floor=1.0)  # entropies of a whole decoder, stretched
 EVICTED = 100  # task-relevant patches of 256 a camera in OpenVLA-OFT, which the file does not name
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
-    """Groups of cases: static, filter_ar, filter_oft, schedule, llm; each any number of times."""
+def computed(given: Fixture) -> Iterator[Computed]:
+    """Groups of cases: static, filter_ar, filter_oft, schedule, llm, each with any number of cases."""
     yield from _static(given)
     yield from _filter_ar(given)
     yield from _filter_oft(given)
@@ -34,21 +34,21 @@ def answers(given: Fixture) -> Iterator[Computed]:
 
 
 class GivenReuse(VLACache):
-    """Is told what may be reused, there being no pictures; all else is the pruner's own."""
+    """VLA-Cache with given reusable tokens, since the file has no images."""
 
-    told: np.ndarray
+    given_ids: np.ndarray
 
     def reusable(self, view: View, state: CacheState) -> list[np.ndarray]:
-        return [self.told]
+        return [self.given_ids]
 
     def schedule_of(self, episode: EpisodeKey) -> np.ndarray:
         return np.array(self.states[episode].shares)
 
 
 def _groups(given: Fixture, pattern: str) -> list[str]:
-    """What the file has of `pattern`, such as schedule/case3/, in the order of their numbers."""
-    found = {m[0] for name in given.names() if (m := re.match(pattern, name))}
-    return sorted(found, key=lambda group: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", group)])
+    """The file's groups that match `pattern`, such as schedule/case3/, by number."""
+    groups = {m[0] for name in given.names() if (m := re.match(pattern, name))}
+    return sorted(groups, key=lambda group: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", group)])
 
 
 def _static(given: Fixture) -> Iterator[Computed]:
@@ -57,12 +57,12 @@ def _static(given: Fixture) -> Iterator[Computed]:
         similar = rules.similarity(given[case + "cur"], given[case + "prev"], patches)
         k, threshold = given[case + "topk_thr"]
         yield Computed(case + "similarity", similar, VALUES, "static/case*/similarity")
-        found = rules.static(similar, int(k), float(threshold))
-        yield Computed(case + "static_ids_ordered", found, EXACT, "static/case*/static_ids_ordered")
+        static = rules.static(similar, int(k), float(threshold))
+        yield Computed(case + "static_ids_ordered", static, EXACT, "static/case*/static_ids_ordered")
 
 
 def _filter_ar(given: Fixture) -> Iterator[Computed]:
-    """The rows are those of a query in which some tokens were not computed; BOS, image tokens, text."""
+    """Attention rows of a query in which some tokens were reused; the sequence is BOS, image tokens, text."""
     cases = _groups(given, r"filter_ar/case\d+/")
     attention = next((given[case + "attn_layer15"] for case in cases if np.prod(given.shape(case + "attn_layer15"))), None)
     for case in cases:
@@ -73,7 +73,7 @@ def _filter_ar(given: Fixture) -> Iterator[Computed]:
 
 
 def _filter_oft(given: Fixture) -> Iterator[Computed]:
-    """Every camera for itself; the rows are those of the proprio token and the text, averaged over heads."""
+    """Each camera separately; attention rows of the proprio token and the text, averaged over heads."""
     views = [view for view in ("primary", "wrist") if given.names(f"filter_oft/{view}/")]
     first = 1
     for view in views:
@@ -114,7 +114,7 @@ def _steps(given: Fixture) -> Iterator[Computed]:
     pasts: dict[EpisodeKey, KVCache] = {}
     for number, step in enumerate(_groups(given, r"llm/step\d+/")):
         if step + "reusable_positions" in given:
-            pruner.told = given[step + "reusable_positions"].astype(np.int64) - llama.layout.before
+            pruner.given_ids = given[step + "reusable_positions"].astype(np.int64) - llama.layout.before
         query = (Query(episode, number),)
         run = llama.run(given[step + "inputs_embeds"], pruner, causal=False, queries=query, pasts=pasts)
         yield from _step(given, step, run, pruner.schedule_of(episode), pasts[episode])

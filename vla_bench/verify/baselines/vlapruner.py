@@ -16,7 +16,7 @@ from vla_bench.verify.fixture import Fixture
 WEIGHTS = Tolerance(2e-6, floor=0.0)  # of a mean whose entries sum to 1, each being small
 
 
-def answers(given: Fixture) -> Iterator[Computed]:
+def computed(given: Fixture) -> Iterator[Computed]:
     """Inputs: select/case*/{r, guide, current, visual_features}; history/case*/{hist_oldest_first, decay}."""
     for case in (name.removesuffix("guide") for name in given.names("select/") if name.endswith("/guide")):
         yield from _select(given, case)
@@ -34,5 +34,5 @@ def _select(given: Fixture, case: str) -> Iterator[Computed]:
     yield Computed(case + "union", members, EXACT, family="select/case*/union")
     features = torch.as_tensor(given[case + "visual_features"]).unsqueeze(0)
     picks = farthest(cosine_distances(features), union.unsqueeze(1), k)[0, 0]
-    # With nothing to thin out the release does not pick.
+    # With no more tokens than wanted the release keeps them all, in order.
     yield Computed(case + "kept_unsorted", picks if len(members) > k else members, EXACT, family="select/case*/kept_unsorted")

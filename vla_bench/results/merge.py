@@ -1,4 +1,4 @@
-"""Runs of one policy on single suites, put together to the run of all of them."""
+"""Merging of runs of one policy on single suites into one run of all of them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from vla_bench.records import Episode, Run
 Recorded = tuple[Run, list[Episode]]
 
 
-def joined(parts: list[Recorded]) -> Recorded:
-    """What one `eval` of these suites together would have recorded: an episode depends on its own key alone.
+def merge(parts: list[Recorded]) -> Recorded:
+    """The run that one `eval` of all these suites would have recorded: an episode depends on its own key only.
 
-    Raises NotComparableError where the parts differ in anything that decides an episode, or two have a suite in common.
+    Raises NotComparableError where the configurations differ, or two parts have a suite in common.
     """
     (first, _), runs = parts[0], [run for run, _ in parts]
     suites = [name for run in runs for name in run.suites]
@@ -45,7 +45,7 @@ def joined(parts: list[Recorded]) -> Recorded:
 
 
 def apart_from_suites(config: dict) -> dict:
-    """What must be the same in every part: all but the suites' protocols and the keys of their statistics."""
+    """The part of a configuration that must be equal in all parts: without suites and un-normalisation keys."""
     rest = {key: value for key, value in config.items() if key != "suites"}
     if isinstance(rest.get("policy"), dict):
         rest["policy"] = {key: value for key, value in rest["policy"].items() if key != "unnorm_keys"}
