@@ -16,13 +16,14 @@ from types import ModuleType
 ROOMS = {
     ("model", "interface"): "config presets layout",
     ("model", "checkpoints"): "adapter card checkpoint choices config_file files hub known public_format saving weights",
-    ("outcomes", "results"): "comparison gate joined result_table summary",
+    ("outcomes", "results"): "comparison gate result_table summary",
     ("training", "demonstrations"): "attempts demos disturbance noops recording",
 }
 MOVED = {
     f"vla_bench.{old}.{name}": f"vla_bench.{new}.{name}" for (old, new), names in ROOMS.items() for name in names.split()
 } | {
     "vla_bench.outcomes": "vla_bench.results",
+    "vla_bench.outcomes.joined": "vla_bench.results.merge",
     "vla_bench.outcomes.kept": "vla_bench.results.summary_file",
     "vla_bench.training.demo_file": "vla_bench.demonstrations.hdf5",
     "vla_bench.pruners.base": "vla_bench.interface.everything",

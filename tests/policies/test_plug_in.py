@@ -69,7 +69,7 @@ def test_it_is_listed_and_runs_an_episode(environment, tmp_path):
         (("eval", "--model", "forward", "--device", "cuda"), "forward has no use for a GPU"),
         (("eval", "--model", "forward", "--seed", "3"), "forward draws no random numbers"),
         (("flops", "--model", "forward"), "forward is a plug-in without a network"),
-        (("agree", "--model", "forward", "--pruner", "fastv"), "forward is no model, it has no image tokens to prune"),
+        (("agree", "--model", "forward", "--pruner", "fastv"), "forward is not a model: it has no image tokens to prune"),
     ],
 )
 def test_what_it_does_not_take_is_refused(environment, arguments, message):

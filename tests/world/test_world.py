@@ -130,6 +130,18 @@ def test_two_worlds_in_one_process_render_and_describe_their_own_scene(make_worl
     assert "flat_stove" in kitchen.model_xml and "flat_stove" not in floor.model_xml
 
 
+def test_closing_a_world_leaves_another_s_textures_alone(make_world, primitive):
+    """Whichever of them rendered last: the numbers of their OpenGL objects are the same."""
+    kitchen, other = make_world("goal", 0), World(load_suite("object"), primitive)
+    other.start(other.suite.task(1))
+    other.reset(0)
+    other.render()
+    kitchen.reset(0)
+    before = kitchen.render()
+    other.close()
+    assert all(np.array_equal(image, before[name]) for name, image in kitchen.render().items())
+
+
 def test_observation(make_world):
     world = make_world("object", 0)
     seen = world.reset(5, Sight.STATE, repeat=2)

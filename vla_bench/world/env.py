@@ -83,7 +83,7 @@ class World:
             raise WorldError(f"task {self.suite.name}/{task.id} does not start on pack {self.assets.name}: {error}") from error
         self._env = wrapper.env
         # Also at interpreter exit, before robosuite's own hook: an OpenGL context that is freed later raises errors.
-        self._free = wrapper.close
+        self._wrapper = wrapper
         atexit.register(self._free)
         # A reset rebuilds the model, which takes seconds.  Its state is stored instead, with solver warm start and
         # fixtures, and every episode starts from it.
@@ -222,4 +222,9 @@ class World:
         if self._env is not None:
             atexit.unregister(self._free)
             self._free()
-            self._free = self._env = self.task = None
+            self._wrapper = self._env = self.task = None
+
+    def _free(self) -> None:
+        # In its own context: textures of another World in this process have the same numbers in theirs.
+        self._env.sim._render_context_offscreen.gl_ctx.make_current()
+        self._wrapper.close()
