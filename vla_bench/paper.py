@@ -165,7 +165,17 @@ def _method_row(cells: Mapping[str, str]) -> MethodRow:
     printed = {suite: cells[f"tokens_{suite}"].split("±") for suite in SUITES if cells[f"tokens_{suite}"]}
     tokens = {suite: TokenSpread(int(mean), int(sd)) for suite, (mean, sd) in printed.items()}
     method, scale, decoding, backbone = (cells[name] for name in ("method", "scale", "decoding", "backbone"))
-    return MethodRow(method, scale, prunes, decoding, backbone, *_success(cells), tokens)
+    success, average = _success(cells)
+    return MethodRow(
+        method=method,
+        scale=scale,
+        prunes=prunes,
+        decoding=decoding,
+        backbone=backbone,
+        success=success,
+        average=average,
+        tokens=tokens,
+    )
 
 
 def _cost_row(cells: Mapping[str, str]) -> CostRow:
@@ -174,5 +184,11 @@ def _cost_row(cells: Mapping[str, str]) -> CostRow:
         raise ValueError(cells["visual_tokens"])
     tflops, latency = (float(cells[name]) if cells[name] else None for name in ("tflops", "latency_ms"))
     return CostRow(
-        cells["method"], int(printed[1]), printed[2] or "", cells["gpu"], tflops, latency, float(cells["success_average"])
+        method=cells["method"],
+        tokens=int(printed[1]),
+        tokens_are=printed[2] or "",
+        gpu=cells["gpu"],
+        tflops=tflops,
+        latency_ms=latency,
+        average=float(cells["success_average"]),
     )

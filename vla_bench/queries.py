@@ -64,7 +64,7 @@ class QueryRecord:
         if gflops is not None and not (math.isfinite(gflops) and gflops >= 0):
             raise ValueError(f"an impossible cost: {gflops} GFLOP")
         gflops = None if gflops is None else round(float(gflops), 6)
-        return cls(int(step), kept, prompt_tokens, times, gflops, trace, policy_ms)
+        return cls(int(step), kept, prompt_tokens, times, gflops=gflops, trace=trace, policy_ms=policy_ms)
 
     @property
     def reported(self) -> bool:

@@ -48,7 +48,7 @@ def samples_for(loaded: Loaded, data: Path) -> SampleLoader:
     key = next(iter(loaded.statistics))
     scale, words = Statistics.parse(loaded.statistics[key], key), Tokenizer(loaded.tokenizer_file, loaded.config.tokens)
     drawn = {"switch_weight": 3.0, "shares": parse_shares(""), "fill_ends": True}
-    return SampleLoader(frames, loaded.config, words, scale, loaded.normalisation, SEED, **drawn)
+    return SampleLoader(frames, loaded.config, words, scale, normalisation=loaded.normalisation, seed=SEED, **drawn)
 
 
 def distance(loss: Loss, batches: list[Batch]) -> tuple[float, float]:

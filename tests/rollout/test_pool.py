@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vla_bench.records import EpisodeKey
-from vla_bench.rollout.pool import ATTEMPTS, KILLED_ATTEMPTS, ErrorStreak, Finished, Pool, Retried, Started
+from vla_bench.rollout.pool import ATTEMPTS, KILLED_ATTEMPTS, ErrorStreak, Finished, Retried, Started, WorkerPool
 from vla_bench.rollout.worker import ErrorReport, Simulators
 
 from .fakes import Asking, Dying, FakeSimulator, Tally, simulators
@@ -43,7 +43,7 @@ def run():
             events.append(event)
             on_event(event, pool)
 
-        pool = Pool(made_by or simulators(), runner, workers=workers, on_event=record, **more)
+        pool = WorkerPool(made_by or simulators(), runner, workers=workers, on_event=record, **more)
         return pool.run(queue), events, queue
 
     return run

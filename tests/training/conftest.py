@@ -68,7 +68,16 @@ def frames(data):
 def samples(data, frames):
     (entry,) = statistics(frames, demo_files(data), "bounds").values()
     parsed = Statistics.parse(entry, "x")
-    return SampleLoader(frames, NANO, Tokenizer(NANO_TOKENIZER, NANO.tokens), parsed, Normalisation(), 0, Augmentation(), 3.0)
+    return SampleLoader(
+        frames,
+        NANO,
+        Tokenizer(NANO_TOKENIZER, NANO.tokens),
+        parsed,
+        normalisation=Normalisation(),
+        seed=0,
+        augmentation=Augmentation(),
+        switch_weight=3.0,
+    )
 
 
 @pytest.fixture(scope="session")

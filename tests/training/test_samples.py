@@ -35,7 +35,7 @@ def test_a_batch_depends_on_seed_and_step_alone_and_can_be_shared(samples):
 
 def test_chunks_near_a_switch_of_the_gripper_are_drawn_more_often(longer):
     frames, made = longer
-    samples = SampleLoader(frames, NANO, *made, switch_weight=3.0)
+    samples = SampleLoader(frames, NANO, *made[:2], normalisation=made[2], seed=made[3], switch_weight=3.0)
     probabilities = samples.probabilities
     weights = dict(zip(samples.starts.tolist(), (probabilities / probabilities.min()).round(6).tolist(), strict=True))
     # From 15 steps before a switch, where the next chunk ends with it; never for that of another demonstration.
@@ -46,7 +46,10 @@ def test_chunks_near_a_switch_of_the_gripper_are_drawn_more_often(longer):
 def test_the_last_steps_are_learnt_with_the_last_action_repeated(longer):
     """The first 40 frames end a demonstration, the other 30 are cut off by a push."""
     frames, made = longer
-    plain, filled = SampleLoader(frames, NANO, *made), SampleLoader(frames, NANO, *made, fill_ends=True)
+    plain, filled = (
+        SampleLoader(frames, NANO, *made[:2], normalisation=made[2], seed=made[3]),
+        SampleLoader(frames, NANO, *made[:2], normalisation=made[2], seed=made[3], fill_ends=True),
+    )
     assert set(filled.starts) - set(plain.starts) == {33, 34, 35, 36, 37, 38, 39}
     chunk = filled.collate(np.array([37]), [0]).actions[0]
     assert torch.equal(chunk[:2], torch.from_numpy(filled.actions[37:39]))
@@ -57,7 +60,7 @@ def test_the_last_steps_are_learnt_with_the_last_action_repeated(longer):
 def test_without_augmentation_a_sample_is_the_evaluations(data, frames):
     (entry,) = statistics(frames, demo_files(data), "bounds").values()
     made = Tokenizer(NANO_TOKENIZER, NANO.tokens), Statistics.parse(entry, "x"), Normalisation(), 0
-    plain = SampleLoader(frames, NANO, *made, augmentation=None)
+    plain = SampleLoader(frames, NANO, *made[:2], normalisation=made[2], seed=made[3], augmentation=None)
     seen = plain.collate(np.array([20]), [0]).inputs.pixel_values[0, 6:9]
     colours = prepare(demonstration(1)["obs/eye_in_hand_rgb"][0], 112).transpose(2, 0, 1) / 255.0
     shown = seen * plain.std[0, 0] + plain.mean[0, 0]

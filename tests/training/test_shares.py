@@ -18,7 +18,9 @@ def test_suites_are_drawn_by_their_shares_and_their_tasks_evenly(longer):
     frames, made = longer
     three = np.repeat([0, 1, 2], (30, 10, 30))
     uneven = replace(frames, instruction=three, instructions=("a", "b", "c"), suites=("libero_goal", "libero_goal", "libero_10"))
-    samples = SampleLoader(uneven, NANO, *made, switch_weight=3.0, shares=parse_shares("long=3"))
+    samples = SampleLoader(
+        uneven, NANO, *made[:2], normalisation=made[2], seed=made[3], switch_weight=3.0, shares=parse_shares("long=3")
+    )
     probabilities, task = samples.probabilities, three[samples.starts]
     assert [probabilities[task == i].sum() for i in range(3)] == pytest.approx([1 / 8, 1 / 8, 3 / 4])
     assert probabilities[task == 2].max() / probabilities[task == 2].min() == pytest.approx(3.0)

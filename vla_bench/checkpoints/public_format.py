@@ -97,11 +97,11 @@ def _vit(known: ViTConfig, overrides: dict) -> ViTConfig:
     sizes = {k: read(overrides, k, v) for k, v in defaults.items() if k not in ("init_values", "global_pool")}
     return ViTConfig(
         known.timm_id,
-        sizes["embed_dim"],
-        sizes["depth"],
-        sizes["num_heads"],
-        sizes["mlp_ratio"],
-        sizes["patch_size"],
+        width=sizes["embed_dim"],
+        depth=sizes["depth"],
+        heads=sizes["num_heads"],
+        mlp_ratio=sizes["mlp_ratio"],
+        patch=sizes["patch_size"],
         registers=sizes["reg_tokens"] if sizes["class_token"] else None,
         layer_scale=overrides.get("init_values", defaults["init_values"]) is not None,
         attention_pool=overrides.get("global_pool", defaults["global_pool"]) == "map",

@@ -23,7 +23,7 @@ from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.registry import resolve_choice
 from vla_bench.policies.resolve import ModelKind, ResolvedModel
 from vla_bench.rollout.plan import worker_count
-from vla_bench.rollout.pool import ErrorStreak, Event, Finished, Pool, Retried
+from vla_bench.rollout.pool import ErrorStreak, Event, Finished, Retried, WorkerPool
 from vla_bench.rollout.selection import chosen_tasks
 from vla_bench.rollout.worker import ErrorReport, Simulators
 from vla_bench.suites import Suite, Task, load_suites, suite_names
@@ -166,7 +166,7 @@ def _run(
 
     suites = {suite.name: replace(suite, image_size=request.image_size) for suite, _ in chosen}
     simulators = Simulators(suites, partial(make_simulator, assets=assets), gl.environment())
-    pool = Pool(simulators, DemoRunner(request.disturb, learner), workers=workers, on_event=on_event)
+    pool = WorkerPool(simulators, DemoRunner(request.disturb, learner), workers=workers, on_event=on_event)
     wanted = sum(progress.wanted for progress in tasks)
     observer.begin(
         f"{left} of {wanted} demonstrations to make (expert, {request.image_size} px, assets {assets.name}: {assets.reason}; "

@@ -9,6 +9,7 @@ from vla_bench.errors import UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.presets import SEVEN_B
 from vla_bench.interface.pruner import Pruner, attach
+from vla_bench.interface.sites import Site
 from vla_bench.paper import published_cost
 from vla_bench.pruners.registry import NONE, make_pruner, pruner_class
 from vla_bench.pruners.spec import parse
@@ -67,6 +68,32 @@ def counted(text: str, config: VLAConfig, kept: Sequence[int] = (), always: bool
 def papers_count(name: str, config: VLAConfig) -> int:
     """Image tokens that Table II has for a method, in proportion to this model's number of them."""
     return round(published_cost(name).tokens * config.visual_tokens / SEVEN_B.visual_tokens)
+
+
+def cuts_of_count(pruner: Pruner | None, config: VLAConfig, kept: int) -> tuple[Cut, ...]:
+    """The cuts of a query of which only the kept tokens are known.  Raises UsageError where several cuts are possible."""
+    if pruner is None or kept == config.visual_tokens:
+        return ()
+    own = pruner.expected(config)
+    if own is not None and own and own[-1].after == kept:
+        return own
+    if len(pruner.cutting_sites) > 1:
+        raise UsageError(
+            f"this run recorded only the tokens kept at the end, and {pruner.label} cuts {len(pruner.cutting_sites)} times",
+            "run it again with this version of vla-bench, which records every cut",
+        )
+    return pruner.expected(config, [kept])
+
+
+def mean_cuts(queries: Sequence[tuple[Cut, ...]]) -> tuple[Cut, ...]:
+    """Rounded means over the queries, at every site where any of them was cut."""
+    sites = sorted({cut.site for cuts in queries for cut in cuts}, key=lambda site: Site.parse(site).order)
+    means = []
+    for site in sites:
+        own = [cut for cuts in queries for cut in cuts if cut.site == site]
+        before, kept, merged = (round(sum(getattr(cut, name) for cut in own) / len(own)) for name in ("before", "kept", "merged"))
+        means.append(Cut(site, before, kept, merged, own[0].reused))
+    return tuple(means)
 
 
 def _as_keep(number: int, config: VLAConfig) -> float:

@@ -10,9 +10,8 @@ from vla_bench.errors import MeasureError, UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.lengths import Case, Lengths
 from vla_bench.interface.presets import SEVEN_B
-from vla_bench.interface.pruner import Pruner, attach
-from vla_bench.interface.sites import Site
-from vla_bench.measure.counted import counted, papers_count
+from vla_bench.interface.pruner import attach
+from vla_bench.measure.counted import counted, cuts_of_count, mean_cuts, papers_count
 from vla_bench.measure.runs import model_of, recorded, recorded_passes
 from vla_bench.measure.sizes import config_of
 from vla_bench.model.costs import mean_gflops, others
@@ -24,7 +23,6 @@ from vla_bench.trace import Cut
 from vla_bench.values import Counter, Scope
 
 PROMPT = 28  # LIBERO's forty instructions have 27.5 tokens in the reference's template, on average
-
 
 MEASURED = (Counter.TORCH, Counter.FVCORE)
 TOLERANCE = {Counter.TORCH: 0.0, Counter.FVCORE: 0.005}  # share of the closed form by which a counter may differ from it
@@ -216,7 +214,7 @@ def _of_run(request: FlopsRequest) -> Count:
     if pruner is not None:
         attach(pruner, config)
     traced = request.pruner is None  # another pruner: the same number kept at the end, its own sites
-    cuts = [query.trace.cuts if traced and query.trace else _from_counts(pruner, config, sum(query.kept)) for query in queries]
+    cuts = [query.trace.cuts if traced and query.trace else cuts_of_count(pruner, config, sum(query.kept)) for query in queries]
     cases = [Case(config, query.prompt_tokens, own, decoded) for query, own in zip(queries, cuts, strict=True)]
     known = {case: _folded(query_macs(pruner, case, request.scope)) for case in set(cases)}
     number = len(cases)
@@ -230,35 +228,9 @@ def _of_run(request: FlopsRequest) -> Count:
         layer_mean=sum(case.lengths.layer_mean for case in cases) / number,
         queries=number,
         modules=mean_gflops([known[case] for case in cases]),
-        cuts=_mean_cuts(cuts),
+        cuts=mean_cuts(cuts),
         decoded=decoded,
     )
-
-
-def _from_counts(pruner: Pruner | None, config: VLAConfig, kept: int) -> tuple[Cut, ...]:
-    """The cuts of a query of which only the kept tokens are known.  Raises UsageError where several cuts are possible."""
-    if pruner is None or kept == config.visual_tokens:
-        return ()
-    own = pruner.expected(config)
-    if own is not None and own and own[-1].after == kept:
-        return own
-    if len(pruner.cutting_sites) > 1:
-        raise UsageError(
-            f"this run recorded only the tokens kept at the end, and {pruner.label} cuts {len(pruner.cutting_sites)} times",
-            "run it again with this version of vla-bench, which records every cut",
-        )
-    return pruner.expected(config, [kept])
-
-
-def _mean_cuts(queries: Sequence[tuple[Cut, ...]]) -> tuple[Cut, ...]:
-    """Rounded means over the queries, at every site where any of them was cut."""
-    sites = sorted({cut.site for cuts in queries for cut in cuts}, key=lambda site: Site.parse(site).order)
-    means = []
-    for site in sites:
-        own = [cut for cuts in queries for cut in cuts if cut.site == site]
-        before, kept, merged = (round(sum(getattr(cut, name) for cut in own) / len(own)) for name in ("before", "kept", "merged"))
-        means.append(Cut(site, before, kept, merged, own[0].reused))
-    return tuple(means)
 
 
 def _folded(costs: dict[str, int]) -> dict[str, int]:

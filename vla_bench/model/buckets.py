@@ -140,7 +140,15 @@ class Bucketed:
         slots = last.hidden if self._shortcuts.rows else narrow(last.hidden, model.read(last))
         wide = torch.promote_types(slots.dtype, torch.float32)  # a count is exact in it, and so is an action
         answer = torch.cat([model.action_head(slots).flatten().to(wide), counts.to(wide)])
-        return StaticPass(answer, slots, last.hidden, kept, last.ids, last.positions, last.valid)
+        return StaticPass(
+            answer=answer,
+            slots=slots,
+            hidden=last.hidden,
+            kept=kept,
+            ids=last.ids,
+            positions=last.positions,
+            valid=last.valid,
+        )
 
     def _tokens(self, layout: Layout, patches: Tensor, ids: Tensor, empty: Tensor, proprio: Tensor | None) -> Tokens:
         every = torch.arange(layout.visual, device=patches.device).unsqueeze(0)

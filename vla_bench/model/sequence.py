@@ -153,4 +153,5 @@ def assemble(bos: Tensor, patches: Patches, tail: Tensor, layout: Layout) -> Tok
         images = torch.ones_like(patches.ids, dtype=torch.bool) if patches.valid is None else patches.valid
         tails = torch.arange(length, device=device) < torch.tensor(layout.tails, device=device).unsqueeze(1)
         valid = torch.cat([torch.ones_like(images[:, :1]), images, tails], dim=1)
-    return Tokens(torch.cat([bos, patches.hidden, tail], dim=1), positions, valid, patches.ids, layout, patches.merged)
+    hidden = torch.cat([bos, patches.hidden, tail], dim=1)
+    return Tokens(hidden, positions, valid, ids=patches.ids, layout=layout, merged=patches.merged)

@@ -163,7 +163,7 @@ class VLA(nn.Module):
     def _pruning(self, layout: Layout, inputs: Inputs, stages: Stages) -> PruningPass:
         first_layer = self.openvla.language_model.first_queries_and_keys
         caches = self._caches.setdefault(self.pruner.label, {}) if self.pruner else {}
-        return PruningPass(self.pruner, layout, inputs.queries, first_layer, caches, stages)
+        return PruningPass(self.pruner, layout, inputs.queries, first_layer=first_layer, caches=caches, stages=stages)
 
     def layout(self, inputs: Inputs, slots: int) -> Layout:
         """The layout of the sequences.  Raises ModelError for inputs that do not fit the model, or without an action head."""

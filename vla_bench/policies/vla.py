@@ -125,7 +125,8 @@ class VLAPolicy(Policy):
         for i, trace in enumerate(output.trace.read()):
             robot, prompt = self.processor.robot_actions(actions[i], observations[i]), len(inputs.prompts[i])
             kept = trace.per_camera(self.model.config.cameras, self.model.config.patches)
-            chunks.append(Chunk(robot, kept, share, prompt, self._gflops(prompt, trace.cuts), trace))
+            gflops = self._gflops(prompt, trace.cuts)
+            chunks.append(Chunk(robot, kept, share, prompt_tokens=prompt, gflops=gflops, trace=trace))
         return chunks
 
     def _to_device(self, inputs: Inputs) -> Inputs:

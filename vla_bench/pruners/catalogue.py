@@ -29,14 +29,14 @@ class PrunerEntry:
     """
 
     name: str
-    summary: str
-    sites: tuple[str, ...]
-    needs: tuple[str, ...]
-    count: str
-    trained: bool
-    parameters: dict[str, object]
-    profiles: tuple[str, ...]
-    source: str
+    summary: str = ""
+    sites: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    count: str = ""
+    trained: bool = False
+    parameters: dict[str, object] = field(default_factory=dict)
+    profiles: tuple[str, ...] = ()
+    source: str = ""
     problem: str | None = None
     choices: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -59,7 +59,7 @@ def _entry(name: str) -> PrunerEntry:
         if name not in plug_ins():
             raise
         problem = error.message if isinstance(error, VlaBenchError) else repr(error)
-        return PrunerEntry(name, "", (), (), "", False, {}, (), plug_ins()[name].value, problem)
+        return PrunerEntry(name, source=plug_ins()[name].value, problem=problem)
     return PrunerEntry(
         name=name,
         summary=_first_sentence(kind),

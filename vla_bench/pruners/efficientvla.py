@@ -69,6 +69,7 @@ class EfficientVLATokens(Pruner):
         self,
         layer: int = 2,
         keep: float = 0.4375,
+        *,
         key: int = 4,
         alpha: float = 0.5,
         direction: Literal["t2v", "v2t"] = "t2v",

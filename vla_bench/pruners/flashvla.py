@@ -89,6 +89,7 @@ class FlashVLA(Ranked):
         self,
         layer: int = 2,
         keep: float = 0.625,
+        *,
         quota: Literal["per_image", "global"] = "per_image",
         trigger: bool = False,
         angle: float = 10.0,

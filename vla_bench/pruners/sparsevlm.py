@@ -59,6 +59,7 @@ class SparseVLM(Pruner):
         self,
         variant: Literal["v1.5", "v2", "rank", "1stage"] = "v1.5",
         budget: int = 192,
+        *,
         counts: tuple[int, ...] = (),
         layers: tuple[int, ...] = (),
         keep: float = 0.25,

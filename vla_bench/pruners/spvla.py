@@ -77,6 +77,7 @@ class SPVLA(Pruner):
         self,
         z_thre: float = 0.5,
         z_min: float = 0.9,
+        *,
         edges: bool = True,
         positions: Literal["keep", "renumber"] = "keep",
         scheduler: bool = False,

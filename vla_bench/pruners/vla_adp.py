@@ -98,6 +98,7 @@ class VLAADP(Ranked):
     def __init__(
         self,
         keep: float = 0.5,
+        *,
         split: tuple[float, ...] = (),
         overflow: Literal["move", "lose"] = "move",
         gate: Literal["adjacent", "avg", "off"] = "adjacent",

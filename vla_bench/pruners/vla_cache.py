@@ -83,6 +83,7 @@ class VLACache(Pruner):
         self,
         static: int = 150,
         task: int = 100,
+        *,
         threshold: float = 0.996,
         layer: int = LAYER,
         layers: tuple[int, ...] = LAYERS,

@@ -66,6 +66,7 @@ class VLAPruner(Pruner):
         self,
         layer: int = 3,
         keep: float = 0.25,
+        *,
         rater: Literal["text", "prefill", "last"] = "text",
         quota: Literal["per_image", "global"] = "per_image",
         use_temporal: bool = False,

@@ -79,7 +79,9 @@ def judge(row: ComparedRun, rule: Rule, margin: float, alpha: float) -> GateResu
         status = GateStatus.DROPPED
     else:
         status = GateStatus.PASSED if rule is Rule.DETECT else GateStatus.INCONCLUSIVE
-    return GateResult(rule, margin, alpha, pairs, difference, p, smallest_drop(pairs.count, pairs.gained, alpha), status)
+    seen = smallest_drop(pairs.count, pairs.gained, alpha)
+    found = {"pairs": pairs, "difference": difference, "p": p, "smallest_drop": seen, "finding": status}
+    return GateResult(rule, margin, alpha, **found)
 
 
 def sentences(result: GateResult) -> str:

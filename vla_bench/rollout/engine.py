@@ -13,7 +13,7 @@ from vla_bench.policies.base import ACTION_DIM, Chunk, Policy
 from vla_bench.queries import QueryRecord
 from vla_bench.records import EpisodeKey
 from vla_bench.rollout.episode import EpisodeRunner
-from vla_bench.rollout.pool import HANG_S, RECYCLE, Attempt, Event, Pool, Started
+from vla_bench.rollout.pool import HANG_S, RECYCLE, Attempt, Event, Started, WorkerPool
 from vla_bench.rollout.schedule import Schedule
 from vla_bench.rollout.worker import ErrorReport, Simulators
 from vla_bench.world.observation import Observation
@@ -58,7 +58,7 @@ class Engine:
         self.policy = policy
         self.on_event = on_event
         self._horizons = {name: suite.horizon for name, suite in simulators.suites.items()}
-        self._pool = Pool(
+        self._pool = WorkerPool(
             simulators,
             EpisodeRunner(policy.sight, policy.image_size, video, video_folder),
             workers=workers,

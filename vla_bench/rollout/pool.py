@@ -76,7 +76,7 @@ Event = Started | Retried | Finished
 AnswerRequests = Callable[[Sequence[Attempt], Sequence[Observation]], Sequence[np.ndarray | ErrorReport]]
 
 
-class Pool:
+class WorkerPool:
     """Runs jobs in up to `workers` processes and reports each event to `on_event`.
 
     Args:

@@ -126,17 +126,19 @@ def _train(
         model.config,
         Tokenizer(tokenizer_file, model.config.tokens),
         Statistics.parse(next(iter(table.values())), next(iter(table))),
-        normalisation,
-        recipe.seed,
-        Augmentation() if recipe.augment else None,
-        recipe.switch_weight,
-        None if recipe.shares is None else parse_shares(recipe.shares),
-        recipe.fill_ends,
+        normalisation=normalisation,
+        seed=recipe.seed,
+        augmentation=Augmentation() if recipe.augment else None,
+        switch_weight=recipe.switch_weight,
+        shares=None if recipe.shares is None else parse_shares(recipe.shares),
+        fill_ends=recipe.fill_ends,
     )
     if recipe.lora_rank:
         adapt(model, recipe.lora_rank)
     origin = {"data": frames.sha256, "start": start.sha256}
-    trainer = Trainer(recipe, model, samples, request.out, processes, request.save_every, origin, on_step)
+    trainer = Trainer(
+        recipe, model, samples, request.out, processes=processes, save_every=request.save_every, origin=origin, on_step=on_step
+    )
     done = bool(request.export) or trainer.run()
     checkpoint = None
     if done and processes.first:

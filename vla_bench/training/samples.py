@@ -62,6 +62,7 @@ class SampleLoader:
         config: VLAConfig,
         tokenizer: Tokenizer,
         statistics: Statistics,
+        *,
         normalisation: Normalisation,
         seed: int,
         augmentation: Augmentation | None = None,

@@ -88,6 +88,7 @@ class Trainer:
         model: VLA,
         samples: SampleLoader,
         folder: Path,
+        *,
         processes: Processes = Processes(),  # noqa: B008  frozen
         save_every: int = 500,
         origin: dict[str, str] | None = None,

@@ -77,9 +77,9 @@ class FamilyResult:
     file: str
     family: str
     tensors: int
-    max_error: float | None
-    tolerance: float | None
     verdict: CheckStatus
+    max_error: float | None = None
+    tolerance: float | None = None
     reason: str | None = None
 
     def to_dict(self) -> dict[str, object]:
@@ -136,11 +136,11 @@ def broken(file: str, reason: object) -> FamilyResult:
 
 
 def unchecked(file: str, family: str, reason: str, tensors: int = 0) -> FamilyResult:
-    return FamilyResult(file, family, tensors, None, None, CheckStatus.UNCHECKED, reason)
+    return FamilyResult(file, family, tensors, verdict=CheckStatus.UNCHECKED, reason=reason)
 
 
 def _miss(file: str, family: str, reason: str, tensors: int = 1) -> FamilyResult:
-    return FamilyResult(file, family, tensors, None, None, CheckStatus.MISS, reason)
+    return FamilyResult(file, family, tensors, verdict=CheckStatus.MISS, reason=reason)
 
 
 def _compare(file: str, family: str, fixture: Fixture, value: Computed) -> FamilyResult:
@@ -166,7 +166,8 @@ def _compare(file: str, family: str, fixture: Fixture, value: Computed) -> Famil
         reason = f"{value.tensor}{where}: {ours[place]:.6g}, expected {expected[place]:.6g}"
     elif (differing := int((error > 0).sum())) > allowed:
         reason = f"{value.tensor}: {differing} of {error.size} values differ, {allowed} may"
-    return FamilyResult(file, family, 1, worst, bound, CheckStatus.MISS if reason else CheckStatus.OK, reason)
+    verdict = CheckStatus.MISS if reason else CheckStatus.OK
+    return FamilyResult(file, family, 1, max_error=worst, tolerance=bound, verdict=verdict, reason=reason)
 
 
 def _badness(row: FamilyResult) -> tuple[bool, float]:

@@ -43,7 +43,7 @@ def _tokens(given: Fixture) -> Tokens:
 
 def _view(tokens: Tokens) -> View:
     queries = (Query(),) * len(tokens.hidden)
-    return View(LLM_INPUT, tokens.patches, tokens.layout, queries, tokens.task, tokens.task_valid)
+    return View(LLM_INPUT, tokens.patches, tokens.layout, queries, task=tokens.task, task_valid=tokens.task_valid)
 
 
 def _prune(pruner: LightVLA, tokens: Tokens) -> Tokens:

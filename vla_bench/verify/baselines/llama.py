@@ -77,7 +77,8 @@ class Llama:
         ids = torch.arange(self.layout.visual).expand(len(hidden), -1)
         tokens = Tokens(hidden, positions, None, ids, self.layout)
         first_layer = self.decoder.first_queries_and_keys
-        pruning = PruningPass(pruner, self.layout, tuple(queries), first_layer, {} if pasts is None else pasts, Stages())
+        caches = {} if pasts is None else pasts
+        pruning = PruningPass(pruner, self.layout, tuple(queries), first_layer=first_layer, caches=caches, stages=Stages())
         entering: list[Tokens] = []
 
         def before(layer: int, tokens: Tokens) -> Tokens:
