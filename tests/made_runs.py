@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vla_bench.queries import QueryRecord, write_queries
-from vla_bench.records import Episode, EpisodeKey, Run, Status, append_line, write_run
+from vla_bench.records import Episode, EpisodeKey, Run, Status, write_episode, write_run
 
 SHA = "0" * 64
 ENDINGS = {"s": Status.SUCCESS, "f": Status.FAILURE, "e": Status.ERROR}
@@ -56,7 +56,7 @@ def a_run(folder, outcomes, tokens=None, **config):
     folder.mkdir()
     write_run(folder, run(**config))
     for i, outcome in reversed(list(enumerate(outcomes))):
-        append_line(folder / "episodes.jsonl", episode(i, ENDINGS[outcome], kept_tokens_mean=tokens).to_json())
+        write_episode(folder, episode(i, ENDINGS[outcome], kept_tokens_mean=tokens))
     return folder
 
 
@@ -80,5 +80,5 @@ def record(
             if status is not None:
                 numbers = {"steps": 8, "queries": len(queries), "attempts": 1, "wall_s": 1.0}
                 where = {**key._asdict(), "task": "a_task", "init_hash": None}
-                append_line(folder / "episodes.jsonl", Episode(**where, **numbers, status=status).to_json())
+                write_episode(folder, Episode(**where, **numbers, status=status))
     return folder

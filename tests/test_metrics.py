@@ -11,7 +11,7 @@ import pytest
 from vla_bench import metrics, schemas
 from vla_bench.metrics import MEAN, SD, Metric, of_episode, of_group, reference, shown
 from vla_bench.queries import QueryRecord
-from vla_bench.records import Episode, append_line, write_run
+from vla_bench.records import Episode, write_episode, write_run
 from vla_bench.report.compared import comparison_table
 from vla_bench.results.comparison import compare
 from vla_bench.results.result_table import result_table
@@ -57,7 +57,7 @@ def test_one_declaration_is_enough(monkeypatch, schema, tmp_path):
         (tmp_path / name).mkdir()
         write_run(tmp_path / name, run())
         for init_state in (0, 1):
-            append_line(tmp_path / name / "episodes.jsonl", made(init_state).to_json())
+            write_episode(tmp_path / name, made(init_state))
     total = summarise([made(0), made(1)])
     assert total.to_dict()["pruner_entropy_mean"] == pytest.approx(14 / 3)
     columns, rows = result_table(total, {})

@@ -1,13 +1,15 @@
 import dataclasses
 import json
+import random
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from vla_bench.errors import NotComparableError, RecordError
-from vla_bench.records import Episode, EpisodeKey, Status, append_line, read_actions, read_episodes, read_run, write_actions
+from vla_bench.errors import DamagedRunError, NotComparableError, RecordError
+from vla_bench.lines import append_line
+from vla_bench.records import Episode, EpisodeKey, Status, read_actions, read_episodes, read_run, write_actions
 from vla_bench.rollout.folder import RunFolder
 
 from .made_runs import SHA, episode, run
@@ -59,10 +61,27 @@ def test_schema_rejects_what_must_not_be(schema):
 def test_half_a_line_is_an_episode_that_never_ended(tmp_path):
     path = tmp_path / "episodes.jsonl"
     append_line(path, episode(0).to_json())
+    half = episode(1).to_json()[:57]
     with open(path, "a") as file:
-        file.write(episode(1).to_json()[:57])  # the machine stopped here
+        file.write(half)  # the machine stopped here
+    assert [e.init_state for e in read_episodes(tmp_path)] == [0]
     append_line(path, episode(2).to_json())
     assert [e.init_state for e in read_episodes(tmp_path)] == [0, 2]
+    assert (tmp_path / "episodes.jsonl.torn").read_text() == half + "\n"  # nothing is thrown away
+    assert path.read_text() == "".join(episode(i).to_json() + "\n" for i in (0, 2))
+
+
+def test_half_a_line_alone_in_its_file(tmp_path):
+    (tmp_path / "episodes.jsonl").write_text('{"suite": "obj')
+    append_line(tmp_path / "episodes.jsonl", episode(2).to_json())
+    assert [e.init_state for e in read_episodes(tmp_path)] == [2]
+
+
+def test_a_whole_line_without_its_end_counts(tmp_path):
+    path = tmp_path / "episodes.jsonl"
+    path.write_text(episode(0).to_json())
+    append_line(path, episode(1).to_json())
+    assert [e.init_state for e in read_episodes(tmp_path)] == [0, 1] and not path.with_name("episodes.jsonl.torn").exists()
 
 
 def test_an_episode_counts_once(tmp_path):
@@ -74,8 +93,90 @@ def test_an_episode_counts_once(tmp_path):
 @pytest.mark.parametrize("line", ['{"suite": "object"}', "[]", "3"])
 def test_whole_lines_that_are_no_episodes_are_an_error(tmp_path, line):
     append_line(tmp_path / "episodes.jsonl", line)
-    with pytest.raises(RecordError, match=r"episodes.jsonl:1"):
+    with pytest.raises(DamagedRunError, match=r"episodes.jsonl:1 is not an episode"):
         list(read_episodes(tmp_path))
+
+
+def write_lines(folder, lines):
+    (folder / "episodes.jsonl").write_text("".join(line + "\n" for line in lines))
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_line_that_was_cut_is_damage_wherever_it_ends(tmp_path, number):
+    lines = [episode(i).to_json() for i in range(3)]
+    lines[number - 1] = lines[number - 1][:80]
+    write_lines(tmp_path, lines)
+    with pytest.raises(DamagedRunError, match=rf"episodes.jsonl:{number} is damaged") as caught:
+        list(read_episodes(tmp_path))
+    assert caught.value.exit_code == 4 and f"sed -i.line{number} {number}d" in caught.value.fix
+
+
+def test_the_advice_for_a_damaged_line_mends_the_run(tmp_path):
+    write_lines(tmp_path, [episode(0).to_json(), episode(1).to_json()[:80], episode(2).to_json()])
+    with pytest.raises(DamagedRunError) as caught:
+        list(read_episodes(tmp_path))
+    subprocess.run(caught.value.fix.split(" && ")[0], shell=True, check=True)
+    assert [e.init_state for e in read_episodes(tmp_path)] == [0, 2]
+    assert episode(1).to_json()[:80] in (tmp_path / "episodes.jsonl.line2").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"status": "timeout"}, "'timeout' is not a valid Status"),
+        ({"status": "error"}, "error is None"),
+        ({"steps": -1}, "steps is -1"),
+        ({"steps": 12.0}, r"steps is 12\.0"),
+        ({"steps": True}, "steps is True"),
+        ({"init_state": -3}, "init_state is -3"),
+        ({"attempts": 0}, "attempts is 0"),
+        ({"state_hash": None}, "state_hash is None"),
+        ({"init_hash": "6cd4"}, "init_hash is '6cd4'"),
+        ({"suite": ""}, "suite is ''"),
+        ({"wall_s": -0.5}, r"wall_s is -0\.5"),
+        ({"kept_tokens_mean": -1.0}, "kept_tokens_mean is -1"),
+        ({"kept_tokens_mein": 3.0}, "unknown field 'kept_tokens_mein'"),
+    ],
+)
+def test_values_that_no_episode_has(tmp_path, change, message):
+    write_lines(tmp_path, [episode(0).to_json(), json.dumps(json.loads(episode(1).to_json()) | change)])
+    with pytest.raises(DamagedRunError, match=rf"episodes.jsonl:2 is not an episode: .*{message}"):
+        list(read_episodes(tmp_path))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_numbers_that_are_not_finite(tmp_path, number):
+    write_lines(tmp_path, [episode(0).to_json().replace('"wall_s": 3.5', f'"wall_s": {number}')])
+    with pytest.raises(DamagedRunError, match=f"episodes.jsonl:1 is damaged: {number} is not a finite number"):
+        list(read_episodes(tmp_path))
+
+
+@pytest.mark.parametrize("other", [{"status": Status.FAILURE}, {"steps": 121}, {"state_hash": "2" * 16}])
+def test_an_episode_with_two_outcomes_has_none(tmp_path, other):
+    again = dataclasses.replace(episode(4), **other)
+    write_lines(tmp_path, [episode(4).to_json(), episode(5).to_json(), again.to_json()])
+    with pytest.raises(DamagedRunError, match=r"episodes.jsonl:3 is a second outcome of object-t3-i04.* in line 1") as caught:
+        list(read_episodes(tmp_path))
+    subprocess.run(caught.value.fix.split(" && ")[0], shell=True, check=True)
+    assert [e.init_state for e in read_episodes(tmp_path)] == [5]
+
+
+def test_changed_bytes_never_change_a_verdict_unseen(tmp_path):
+    """With one byte changed a file is refused, or gives the same outcomes, or has other episodes, which their keys show."""
+    text = "".join(episode(i, Status.FAILURE if i % 3 else Status.SUCCESS).to_json() + "\n" for i in range(4)).encode()
+    write_lines(tmp_path, text.decode().splitlines())
+    ends = {e.key: e.status for e in read_episodes(tmp_path)}
+    draw, refused = random.Random(0), 0
+    for _ in range(400):
+        place = draw.randrange(len(text) - 1)
+        (tmp_path / "episodes.jsonl").write_bytes(text[:place] + bytes([draw.randrange(256)]) + text[place + 1 :])
+        try:
+            found = {e.key: e.status for e in read_episodes(tmp_path)}
+        except DamagedRunError:
+            refused += 1
+        else:
+            assert found.keys() != ends.keys() or found == ends
+    assert refused > 200
 
 
 @pytest.mark.parametrize("text", [b"[]", b"{}", b"\xff\xfe"])
@@ -168,7 +269,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({size + 40}, {size + 40}))
 from pathlib import Path
 from vla_bench.errors import RecordError
-from vla_bench.records import append_line
+from vla_bench.lines import append_line
 try:
     append_line(Path({str(tmp_path)!r}) / "episodes.jsonl", "x" * 500)
 except RecordError as error:
@@ -176,4 +277,5 @@ except RecordError as error:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "REFUSED cannot record an episode" in done.stdout and "df -h" in done.stdout, done
+    assert (tmp_path / "episodes.jsonl").stat().st_size == size  # not half a line either
     assert [e.init_state for e in read_episodes(tmp_path)] == [0]

@@ -66,6 +66,12 @@ class RecordError(VlaBenchError):
     """A run folder that cannot be read or written."""
 
 
+class DamagedRunError(RecordError):
+    """A run whose record was changed or lost after it was written: there is no telling how its episodes ended."""
+
+    exit_code = ExitCode.NOT_COMPARABLE
+
+
 class NotComparableError(VlaBenchError):
     """Two configurations that must not share one result."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vla_bench.errors import NotComparableError, RecordError
 from vla_bench.locks import lock
-from vla_bench.records import append_line, write_atomically
+from vla_bench.records import write_atomically
 
 ERRORS = "errors.log"
 
@@ -52,8 +52,13 @@ class OutputFolder:
             raise NotComparableError(f"{self.path} holds {what} of another configuration:\n{lines}", fix)
 
     def log_error(self, text: str) -> None:
-        """Append a full error trace to errors.log."""
-        append_line(self.path / ERRORS, text.rstrip())
+        """Append a full error trace to errors.log.  Raises RecordError."""
+        path = self.path / ERRORS
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(text.rstrip() + "\n")
+        except OSError as error:
+            raise RecordError(f"cannot write {path}: {error.strerror}", f"df -h {self.path}") from error
 
     def write_text(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text)

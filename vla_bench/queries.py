@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vla_bench.errors import RecordError
-from vla_bench.records import EpisodeKey, append_line
+from vla_bench.lines import append_line, damaged, read_lines
+from vla_bench.records import EpisodeKey
 from vla_bench.trace import QueryTrace
 
 FILE = "queries.jsonl"
@@ -108,23 +108,13 @@ def write_queries(folder: Path, key: EpisodeKey, queries: Sequence[QueryRecord])
 
 
 def read_queries(folder: Path) -> dict[EpisodeKey, list[QueryRecord]]:
-    """The queries of every episode that has a line, finished or not: `read_episodes` says which are.  Raises RecordError."""
+    """The queries of every episode that has a line, finished or not: `read_episodes` says which are.  Raises DamagedRunError."""
     path = folder / FILE
     by_episode: dict[EpisodeKey, list[QueryRecord]] = {}
-    if not path.exists():
-        return by_episode
-    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            table = json.loads(line.decode())
-        except (UnicodeDecodeError, json.JSONDecodeError):
-            continue  # the half line of a crash: its episode was never finished
+    for number, table in read_lines(path):
         try:
             key = EpisodeKey(*(table[name] for name in EpisodeKey._fields))
             by_episode[key] = [QueryRecord.from_dict(query) for query in table["queries"]]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RecordError(
-                f"{path}:{number} is not an episode's queries: {error!r}", f"vla-bench eval --fresh --out {folder} ..."
-            ) from error
+            raise damaged(path, number, f"is not an episode's queries: {error!r}") from error
     return by_episode

@@ -16,16 +16,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
 from vla_bench.errors import RecordError
+from vla_bench.lines import append_line, damaged, parse, read_lines
 from vla_bench.metrics import from_json
 
 SCHEMA_VERSION = 1
+EPISODES = "episodes.jsonl"
 
 
 class Status(str, Enum):
@@ -80,12 +83,41 @@ class Episode:
         table = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "metrics"}
         return json.dumps({**table, "status": self.status.value, **self.metrics}, allow_nan=False)
 
+    @property
+    def ending(self) -> tuple[str, int, str | None]:
+        """How it ended: status, steps, hash of the last state."""
+        return self.status.value, self.steps, self.state_hash
+
     @classmethod
     def from_json(cls, line: str) -> Episode:
-        table = json.loads(line)
-        names = {f.name for f in fields(cls)} - {"metrics"}
+        """The inverse of `to_json`.  Raises KeyError, TypeError or ValueError for what cannot be an episode."""
+        return cls.from_dict(parse(line))
+
+    @classmethod
+    def from_dict(cls, table: Mapping) -> Episode:
+        names, metrics = {f.name for f in fields(cls)} - {"metrics"}, from_json(table)
+        if unknown := table.keys() - names - metrics.keys():
+            raise ValueError(f"unknown field {min(unknown)!r}")
         known = {key: value for key, value in table.items() if key in names}
-        return cls(**known | {"status": Status(table["status"]), "metrics": from_json(table)})
+        episode = cls(**known | {"status": Status(table["status"]), "metrics": metrics})
+        episode._check()
+        return episode
+
+    def _check(self) -> None:
+        """Raises ValueError for values that no episode has."""
+        ended = self.status is not Status.ERROR
+        least = {"task_id": 0, "init_state": 0, "repeat": 0, "steps": int(ended), "queries": 0, "attempts": 1}
+        wrong = [name for name, low in least.items() if type(value := getattr(self, name)) is not int or value < low]
+        wrong += [name for name in ("suite", "task") if not (isinstance(text := getattr(self, name), str) and text)]
+        wrong += ["error"] if (self.error is None) != ended else []
+        if ended:
+            hashes = ("init_hash", "state_hash")
+            wrong += [name for name in hashes if not re.fullmatch("[0-9a-f]{16}", str(getattr(self, name)))]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is {getattr(self, wrong[0])!r} in an episode with status {self.status.value}")
+        numbers = {"wall_s": self.wall_s, **self.metrics}
+        if negative := [name for name, value in numbers.items() if value is not None and value < 0]:
+            raise ValueError(f"{negative[0]} is {numbers[negative[0]]!r}")
 
 
 def config_hash(config: dict) -> str:
@@ -137,46 +169,28 @@ def write_atomically(path: Path, text: str) -> None:
         raise RecordError(f"cannot write {path}: {error.strerror}", f"df -h {path.parent}") from error
 
 
-def append_line(path: Path, line: str) -> None:
-    """Append one line and wait until it is on the disk.
-
-    A crash can leave half a line at the end of the file; the next append starts on a line of its own, and readers
-    skip the half line.
-    """
-    try:
-        with open(path, "ab+") as file:
-            file.seek(0, os.SEEK_END)
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":
-                    file.write(b"\n")
-            file.write(line.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise RecordError(f"cannot record an episode in {path}: {error.strerror}", f"df -h {path.parent}") from error
+def write_episode(folder: Path, episode: Episode) -> None:
+    """Append the episode's line.  Raises RecordError."""
+    append_line(folder / EPISODES, episode.to_json())
 
 
 def read_episodes(folder: Path) -> Iterator[Episode]:
-    """The finished episodes of a run, in the order in which they ended; each key once.  Raises RecordError."""
-    path = folder / "episodes.jsonl"
-    if not path.exists():
-        return
-    seen: set[EpisodeKey] = set()
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    """The finished episodes of a run, in the order in which they ended; each key once.
+
+    Raises DamagedRunError for a line that is no episode, or a second one of an episode that ended otherwise.
+    """
+    path = folder / EPISODES
+    seen: dict[EpisodeKey, tuple[int, tuple]] = {}
+    for number, table in read_lines(path):
         try:
-            episode = Episode.from_json(line.decode())
-        except (UnicodeDecodeError, json.JSONDecodeError):
-            continue  # the half line of a crash: that episode was never finished
+            episode = Episode.from_dict(table)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RecordError(
-                f"{path}:{number} is not an episode: {error}", f"vla-bench eval --fresh --out {folder} ..."
-            ) from error
-        if episode.key not in seen:
-            seen.add(episode.key)
+            raise damaged(path, number, f"is not an episode: {error}") from error
+        first, ending = seen.setdefault(episode.key, (number, episode.ending))
+        if ending != episode.ending:
+            what = f"is a second outcome of {episode.key}: {episode.ending}, but {ending} in line {first}"
+            raise damaged(path, number, what, other=first)
+        if first == number:
             yield episode
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from vla_bench.errors import NotComparableError, RecordError, UsageError
-from vla_bench.records import append_line
+from vla_bench.records import write_episode
 from vla_bench.report.compared import comparison_markdown
 from vla_bench.results.comparison import Pairs, Verdict, compare
 from vla_bench.results.summary_file import read_summary, write_summary
@@ -53,7 +53,7 @@ def test_repeats_are_episodes_of_their_own(tmp_path):
     """The other run has every init state twice, and differs in none of the first times."""
     base, other = a_run(tmp_path / "base", "ffff"), a_run(tmp_path / "other", "ffff")
     for i in range(4):
-        append_line(other / "episodes.jsonl", replace(episode(i), repeat=1).to_json())
+        write_episode(other, replace(episode(i), repeat=1))
     file = tmp_path / "other.json"
     write_summary(file, read_summary(other))
     for again in (other, file):

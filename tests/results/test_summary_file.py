@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from vla_bench.errors import NotComparableError, RecordError, UsageError
-from vla_bench.records import Status, append_line, config_hash, write_run
+from vla_bench.records import Status, config_hash, write_episode, write_run
 from vla_bench.results.summary_file import read_summary
 
 from ..made_runs import episode, run
@@ -19,7 +19,7 @@ def recorded(folder, recorded_run, episodes):
     folder.mkdir()
     write_run(folder, recorded_run)
     for each in episodes:
-        append_line(folder / "episodes.jsonl", each.to_json())
+        write_episode(folder, each)
     return str(folder)
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from vla_bench.errors import NotComparableError, RecordError
+from vla_bench.errors import DamagedRunError, NotComparableError, RecordError
 from vla_bench.policies.base import Chunk
 from vla_bench.policies.simple import NoopPolicy
 from vla_bench.queries import QueryRecord, read_queries, write_queries
@@ -151,6 +151,19 @@ def test_whole_lines_that_hold_no_queries_are_an_error(tmp_path, line):
     (tmp_path / "queries.jsonl").write_text(line + "\n")
     with pytest.raises(RecordError, match=r"queries.jsonl:1 is not an episode's queries"):
         read_queries(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"step":0', '"step":NaN'), ('"step":0', '"step":'), ("}\n", "\n"), ('"kept"', '"kelt"')]
+)
+def test_a_damaged_line_of_queries(tmp_path, old, new):
+    for number in (0, 1):
+        write_queries(tmp_path, KEY._replace(init_state=number), queries_of((3, 4)))
+    path = tmp_path / "queries.jsonl"
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(DamagedRunError, match=r"queries.jsonl:1 is") as caught:
+        read_queries(tmp_path)
+    assert caught.value.exit_code == 4 and "eval --fresh" in caught.value.fix
 
 
 def test_a_recorded_episode_has_its_queries(tmp_path):

@@ -21,7 +21,8 @@ from vla_bench.demonstrations.attempts import PARTS, AttemptRecord, TaskProgress
 from vla_bench.demonstrations.hdf5 import attempts_in, merge
 from vla_bench.errors import RecordError, VlaBenchError
 from vla_bench.folders import OutputFolder
-from vla_bench.records import append_line, config_hash
+from vla_bench.lines import append_line
+from vla_bench.records import config_hash
 from vla_bench.rollout.journal import timestamp
 from vla_bench.suites import load_suites
 

@@ -9,14 +9,15 @@ from vla_bench.errors import VlaBenchError
 from vla_bench.folders import OutputFolder
 from vla_bench.queries import QueryRecord, write_queries
 from vla_bench.records import (
+    EPISODES,
     Episode,
     EpisodeKey,
     Run,
     Status,
-    append_line,
     read_episodes,
     read_run,
     write_actions,
+    write_episode,
     write_run,
 )
 
@@ -54,7 +55,7 @@ class RunFolder(OutputFolder):
         if actions is not None:
             write_actions(self.path, episode.key, actions)
         write_queries(self.path, episode.key, queries)
-        append_line(self.path / "episodes.jsonl", episode.to_json())
+        write_episode(self.path, episode)
         self.done[episode.key] = episode
 
     def forget_errors(self, keys: Collection[EpisodeKey]) -> None:
@@ -62,4 +63,4 @@ class RunFolder(OutputFolder):
         again = {key for key in keys if key in self.done and self.done[key].status is Status.ERROR}
         if again:
             self.done = {key: episode for key, episode in self.done.items() if key not in again}
-            self.write_text("episodes.jsonl", "".join(episode.to_json() + "\n" for episode in self.done.values()))
+            self.write_text(EPISODES, "".join(episode.to_json() + "\n" for episode in self.done.values()))
