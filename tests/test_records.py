@@ -9,6 +9,7 @@ import pytest
 
 from vla_bench.errors import DamagedRunError, NotComparableError, RecordError
 from vla_bench.lines import append_line
+from vla_bench.planned import pack
 from vla_bench.records import Episode, EpisodeKey, Status, read_actions, read_episodes, read_run, write_actions
 from vla_bench.rollout.folder import RunFolder
 
@@ -248,6 +249,58 @@ def test_a_resumed_run_keeps_its_identity(tmp_path):
     folder = RunFolder(tmp_path / "r", later)
     folder.close()
     assert read_run(tmp_path / "r").created == run().created
+
+
+def planned(*init_states):
+    return dataclasses.replace(run(), planned=pack(EpisodeKey("object", 3, i) for i in init_states))
+
+
+def recorded(path, asked, *episodes):
+    """A folder that was asked for `asked`, and in this call recorded these episodes; its run.json."""
+    folder = RunFolder(path, asked)
+    for each in episodes:
+        folder.add(each)
+    folder.end(complete=True)
+    folder.close()
+    return read_run(path)
+
+
+def test_a_run_is_complete_with_all_that_was_planned(tmp_path, schema):
+    path = tmp_path / "r"
+    started = recorded(path, planned(0, 1, 2), episode(0))
+    assert started.status == "interrupted" and started.missing({episode(0).key}) == [episode(1).key, episode(2).key]
+    less = recorded(path, planned(0))
+    assert less.status == "interrupted" and less.planned == {"object/3": "0-2"}
+    whole = recorded(path, planned(0, 1, 2), episode(1, Status.FAILURE), episode(2))
+    assert whole.status == "complete"
+    assert recorded(path, planned(1)).status == "complete"
+    more = recorded(path, planned(2, 3, 4), episode(3))
+    assert more.status == "interrupted" and more.planned == {"object/3": "0-4"}
+    schema("run", json.loads((path / "run.json").read_text()))
+
+
+def test_the_plan_is_on_disk_before_the_first_episode(tmp_path):
+    folder = RunFolder(tmp_path / "r", planned(0, 1))
+    assert read_run(tmp_path / "r").planned == {"object/3": "0-1"} and read_run(tmp_path / "r").status == "started"
+    folder.close()
+
+
+def test_a_run_from_before_plans_gets_one_when_it_is_resumed(tmp_path):
+    path = tmp_path / "r"
+    recorded(path, run(), episode(0), episode(5))
+    table = json.loads((path / "run.json").read_text())
+    del table["planned"]
+    (path / "run.json").write_text(json.dumps(table))
+    assert read_run(path).planned is None and read_run(path).missing(set()) == []
+    assert recorded(path, planned(1), episode(1)).planned == {"object/3": "0-1,5"}
+
+
+def test_a_plan_that_is_none(tmp_path):
+    recorded(tmp_path / "r", planned(0))
+    path = tmp_path / "r" / "run.json"
+    path.write_text(path.read_text().replace('"object/3": "0"', '"object/3": "x"'))
+    with pytest.raises(RecordError, match="'x' is not a range"):
+        read_run(tmp_path / "r")
 
 
 def test_actions_are_kept_exactly(tmp_path):

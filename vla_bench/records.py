@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from pathlib import Path
@@ -26,6 +26,7 @@ from typing import NamedTuple
 from vla_bench.errors import RecordError
 from vla_bench.lines import append_line, damaged, parse, read_lines
 from vla_bench.metrics import from_json
+from vla_bench.planned import unpack
 
 SCHEMA_VERSION = 1
 EPISODES = "episodes.jsonl"
@@ -127,7 +128,11 @@ def config_hash(config: dict) -> str:
 
 @dataclass
 class Run:
-    """`run.json`.  `config` has everything that decides an episode's outcome; the rest says where and when it ran."""
+    """`run.json`.  `config` has everything that decides an episode's outcome; the rest says where and when it ran.
+
+    planned: every episode that was ever asked of this folder, as `vla_bench.planned` writes them; None in runs from
+        before it was recorded: unknown.
+    """
 
     run_id: str
     created: str
@@ -139,10 +144,20 @@ class Run:
     git_commit: str | None
     status: str = "started"
     schema_version: int = SCHEMA_VERSION
+    planned: dict[str, str] | None = None
     config_hash: str = field(init=False)
 
     def __post_init__(self):
         self.config_hash = config_hash(self.config)
+
+    @property
+    def planned_keys(self) -> list[EpisodeKey] | None:
+        """None where unknown.  Raises ValueError."""
+        return None if self.planned is None else [EpisodeKey(*key) for key in unpack(self.planned)]
+
+    def missing(self, recorded: Collection[EpisodeKey]) -> list[EpisodeKey]:
+        """The planned episodes that are not among those recorded; none where the plan is unknown."""
+        return [key for key in self.planned_keys or () if key not in recorded]
 
 
 def make_room(path: Path | None) -> None:
@@ -201,6 +216,7 @@ def read_run(folder: Path) -> Run | None:
         table = json.loads(path.read_text(encoding="utf-8"))
         recorded = table.pop("config_hash")
         run = Run(**table)
+        run.planned_keys  # noqa: B018  raises for what is no plan
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -5,10 +5,11 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from vla_bench.errors import NotComparableError, RecordError, UsageError
+from vla_bench.errors import DamagedRunError, NotComparableError, RecordError, UsageError
 from vla_bench.records import Status, config_hash, write_episode, write_run
 from vla_bench.results.summary_file import read_summary
 
@@ -59,6 +60,41 @@ def test_a_part_that_is_not_there_is_refused(cli, tmp_path, ten_tasks):
     other = cli("keep", ten_tasks, "more.json", "--suite", "goal")
     assert other.exit_code == RecordError.exit_code and "lacks 500 of these 500" in str(other.exception)
     assert not (tmp_path / "more.json").exists()
+
+
+def planned(init_states):
+    return replace(run(), planned={"object/3": init_states})
+
+
+def test_a_run_that_lacks_planned_episodes_is_not_complete_whatever_it_says(tmp_path):
+    lacking = recorded(tmp_path / "lacking", planned("0-2"), [episode(0), episode(2)])
+    whole = recorded(tmp_path / "whole", planned("0-2"), [episode(i) for i in range(3)])
+    found = [read_summary(Path(folder)) for folder in (lacking, whole)]
+    assert [(table["status"], table["planned"]) for table in found] == [
+        ("interrupted", {"object/3": "0-2"}),
+        ("complete", {"object/3": "0-2"}),
+    ]
+
+
+def test_gate_refuses_a_run_that_lacks_planned_episodes(cli, tmp_path):
+    lacking = recorded(tmp_path / "lacking", planned("0-2"), [episode(0), episode(2)])
+    whole = recorded(tmp_path / "whole", planned("0-2"), [episode(i) for i in range(3)])
+    refused = cli("gate", whole, lacking)
+    assert refused.exit_code == NotComparableError.exit_code and "is not complete" in str(refused.exception)
+
+
+def test_an_episode_that_was_never_planned_is_damage(tmp_path):
+    recorded(tmp_path / "run", planned("0-2"), [episode(0), episode(40)])
+    with pytest.raises(DamagedRunError, match="never planned: object-t3-i40"):
+        read_summary(tmp_path / "run")
+
+
+def test_the_plan_of_a_part(cli, tmp_path):
+    folder = recorded(tmp_path / "run", planned("0-3"), [episode(i) for i in range(4)])
+    cli("keep", folder, "part.json", "--init-states", "1-2", "--tasks", "3")
+    cli("keep", folder, "task.json", "--tasks", "3")
+    plans = [json.loads((tmp_path / name).read_text())["planned"] for name in ("part.json", "task.json")]
+    assert plans == [{"object/3": "1-2"}, {"object/3": "0-3"}]
 
 
 def test_runs_of_single_suites_become_one(cli, tmp_path):

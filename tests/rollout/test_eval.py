@@ -62,6 +62,7 @@ def test_records_fit_their_schemas(recorded, schema):
         schema("episode", json.loads(line))
     run = read_run(folder)
     assert run.status == "complete" and run.assets["name"] == "primitive"
+    assert run.planned == {"object/0": "3-4"}
     assert run.config["model"] == "random" and run.config["pruner"] is None and run.config["policy"] == {}
     summary = (folder / "summary.md").read_text()
     assert "object | 0 | pick up the alphabet soup" in summary and "tokens" not in summary

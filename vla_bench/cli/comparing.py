@@ -34,7 +34,10 @@ def keep(
     table: dict = {}
     if any(part.values()):
         keys = select(load_suites(suite or ",".join(run.suites)), tasks, init_states, None)
-        episodes, table = part_of(run, episodes, keys, every=init_states is not None), {"command": run.command, "kept": part}
+        (run, episodes), table = (
+            part_of(run, episodes, keys, every=init_states is not None),
+            {"command": run.command, "kept": part},
+        )
     write_summary(out, table | summary_of(run, episodes))
     typer.echo(f"{out}: {len(episodes)} episodes, {out.stat().st_size / 1e3:.0f} kB")
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from vla_bench.errors import RecordError, UsageError
+from vla_bench.errors import DamagedRunError, RecordError, UsageError
 from vla_bench.metrics import group_values
+from vla_bench.planned import pack
 from vla_bench.records import Episode, EpisodeKey, Run, Status, make_room, read_episodes, read_run, write_atomically
 from vla_bench.results.summary import summarise
 
@@ -34,16 +36,28 @@ def read_summary(path: Path) -> dict:
 
 
 def read_folder(folder: Path) -> tuple[Run, list[Episode]]:
-    """A run and its episodes, in the order of their keys.  Raises RecordError."""
+    """A run and its episodes, in the order of their keys.  A run that lacks planned episodes is not complete, whatever it says.
+
+    Raises RecordError; DamagedRunError for episodes that were never planned.
+    """
     if not folder.is_dir():
         raise RecordError(f"{folder} is not a run folder", "vla-bench keep results/runs/ID FILE.json")
     if (run := read_run(folder)) is None:
         raise RecordError(f"{folder} holds no run", f"vla-bench eval --out {folder} ...")
-    return run, sorted(read_episodes(folder), key=lambda episode: episode.key)
+    episodes = sorted(read_episodes(folder), key=lambda episode: episode.key)
+    planned, recorded = run.planned_keys, {episode.key for episode in episodes}
+    if planned is not None and (strange := sorted(recorded.difference(planned))):
+        raise DamagedRunError(
+            f"{folder} has an episode that was never planned: {strange[0]} ({len(strange)} in all)",
+            f"vla-bench eval --fresh --out {folder} ...",
+        )
+    if run.status == "complete" and run.missing(recorded):
+        run = replace(run, status="interrupted")
+    return run, episodes
 
 
-def part_of(run: Run, episodes: Sequence[Episode], keys: Sequence[EpisodeKey], every: bool = True) -> list[Episode]:
-    """The episodes with these keys: an episode depends on its own key only, so a part of a run is a run.  Raises RecordError.
+def part_of(run: Run, episodes: Sequence[Episode], keys: Sequence[EpisodeKey], every: bool = True) -> tuple[Run, list[Episode]]:
+    """The run of the episodes with these keys: an episode depends on its own key only.  Raises RecordError.
 
     every: the run must have each of the keys; otherwise take all episodes that it has of their tasks, with repeats.
     """
@@ -56,7 +70,12 @@ def part_of(run: Run, episodes: Sequence[Episode], keys: Sequence[EpisodeKey], e
             f"{run.run_id} lacks {len(missing)} of these {len(keys)} episodes; the first is {missing[0]}",
             "vla-bench eval with the run's own options and --out, and with these --suite, --tasks and --init-states",
         )
-    return [by_key[key] for key in keys]
+    planned = run.planned_keys
+    if planned is not None:
+        tasks = {(key.suite, key.task_id) for key in keys}
+        planned = keys if every else [key for key in planned if (key.suite, key.task_id) in tasks]
+        run = replace(run, planned=pack(planned))
+    return run, [by_key[key] for key in keys]
 
 
 def summary_of(run: Run, episodes: Sequence[Episode]) -> dict:
@@ -83,6 +102,7 @@ def summary_of(run: Run, episodes: Sequence[Episode]) -> dict:
         "suites": run.suites,
         "assets": run.assets,
         "environment": run.environment,
+        "planned": run.planned,
         "totals": summarise(episodes).to_dict(),
         "tasks": tasks,
     }

@@ -93,7 +93,7 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
     complete = engine.run(todo) if todo else True
     seconds = time.monotonic() - started
 
-    folder.set_status("complete" if complete else "interrupted")
+    folder.end(complete)
     summary = summarise(folder.done.values())
     instructions = {key: task.language for key, task in tasks.items()}
     folder.write_text("summary.md", markdown(*result_table(summary, instructions)))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vla_bench.errors import VlaBenchError
 from vla_bench.folders import OutputFolder
+from vla_bench.planned import pack
 from vla_bench.queries import QueryRecord, write_queries
 from vla_bench.records import (
     EPISODES,
@@ -38,13 +39,24 @@ class RunFolder(OutputFolder):
                 self.refuse_other(
                     "a run", before.config, run.config, "choose another folder with --out, or start over with --fresh"
                 )
-            # A resumed run keeps its run.json.
-            self.run = before or run
             self.done: dict[EpisodeKey, Episode] = {e.key: e for e in read_episodes(path)}
+            # A resumed run keeps its run.json; what is asked for is added to its plan.
+            self.run = before or run
+            self.run.planned = self._planned(before, run)
             self.set_status("started")
         except VlaBenchError:
             self.close()
             raise
+
+    def _planned(self, before: Run | None, now: Run) -> dict[str, str] | None:
+        if before is None or now.planned is None:
+            return now.planned
+        earlier = self.done if before.planned_keys is None else before.planned_keys
+        return pack(sorted({*earlier, *now.planned_keys}))
+
+    def end(self, complete: bool) -> None:
+        """Record how this call ended.  complete: all of its episodes ended; a complete run has all that were ever planned."""
+        self.set_status("complete" if complete and not self.run.missing(self.done) else "interrupted")
 
     def set_status(self, status: str) -> None:
         self.run.status = status

@@ -10,6 +10,7 @@ from pathlib import Path
 from vla_bench import environment
 from vla_bench.errors import UsageError
 from vla_bench.interface.action_slice import ActionSlice
+from vla_bench.planned import pack
 from vla_bench.policies.base import Policy
 from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.registry import make_policy, resolve_choice
@@ -128,6 +129,7 @@ class Plan:
             assets=self.assets.identity,
             environment=environment.describe() | {"gl_backend": self.gl.backend, "gl_renderer": self.gl.renderer},
             git_commit=environment.git_commit(),
+            planned=pack(self.episodes),
         )
 
 
