@@ -295,6 +295,21 @@ def test_a_run_from_before_plans_gets_one_when_it_is_resumed(tmp_path):
     assert recorded(path, planned(1), episode(1)).planned == {"object/3": "0-1,5"}
 
 
+def test_a_folder_stays_one_shard(tmp_path):
+    path = tmp_path / "r"
+
+    def shard(number, *init_states):
+        return dataclasses.replace(planned(*init_states), shard={"number": number, "whole": {"object/3": "0-3"}})
+
+    assert recorded(path, shard("1/2", 0, 2), episode(0)).status == "interrupted"
+    with pytest.raises(NotComparableError, match="holds shard 1/2, not 2/2"):
+        RunFolder(path, shard("2/2", 1, 3))
+    whole = recorded(path, shard("1/2", 0, 2), episode(2))
+    assert whole.status == "complete" and whole.shard["number"] == "1/2" and len(whole.whole_keys) == 4
+    everything = recorded(path, planned(0, 1, 2, 3))
+    assert everything.shard is None and everything.planned == {"object/3": "0-3"} and everything.status == "interrupted"
+
+
 def test_a_plan_that_is_none(tmp_path):
     recorded(tmp_path / "r", planned(0))
     path = tmp_path / "r" / "run.json"

@@ -103,8 +103,13 @@ class QueryRecord:
 def write_queries(folder: Path, key: EpisodeKey, queries: Sequence[QueryRecord]) -> None:
     """Append the episode's line, if the policy reported anything.  Raises RecordError."""
     if any(query.reported for query in queries):
-        line = {**key._asdict(), "queries": [query.to_dict() for query in queries]}
-        append_line(folder / FILE, json.dumps(line, allow_nan=False, separators=(",", ":")))
+        append_line(folder / FILE, queries_line(key, queries))
+
+
+def queries_line(key: EpisodeKey, queries: Sequence[QueryRecord]) -> str:
+    """A line of `queries.jsonl`."""
+    line = {**key._asdict(), "queries": [query.to_dict() for query in queries]}
+    return json.dumps(line, allow_nan=False, separators=(",", ":"))
 
 
 def read_queries(folder: Path) -> dict[EpisodeKey, list[QueryRecord]]:

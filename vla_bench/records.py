@@ -132,6 +132,8 @@ class Run:
 
     planned: every episode that was ever asked of this folder, as `vla_bench.planned` writes them; None in runs from
         before it was recorded: unknown.
+    shard: {"number": "2/8", "whole": what is planned for all shards together}; None for a run that is no shard.
+    parts: where each part of a merged run comes from.
     """
 
     run_id: str
@@ -145,6 +147,8 @@ class Run:
     status: str = "started"
     schema_version: int = SCHEMA_VERSION
     planned: dict[str, str] | None = None
+    shard: dict | None = None
+    parts: list[dict] | None = None
     config_hash: str = field(init=False)
 
     def __post_init__(self):
@@ -154,6 +158,13 @@ class Run:
     def planned_keys(self) -> list[EpisodeKey] | None:
         """None where unknown.  Raises ValueError."""
         return None if self.planned is None else [EpisodeKey(*key) for key in unpack(self.planned)]
+
+    @property
+    def whole_keys(self) -> list[EpisodeKey] | None:
+        """What is planned for this run, or for the whole of which it is a shard.  Raises ValueError."""
+        if self.planned is None or self.shard is None:
+            return self.planned_keys
+        return sorted({*self.planned_keys, *(EpisodeKey(*key) for key in unpack(self.shard["whole"]))})
 
     def missing(self, recorded: Collection[EpisodeKey]) -> list[EpisodeKey]:
         """The planned episodes that are not among those recorded; none where the plan is unknown."""
@@ -216,7 +227,7 @@ def read_run(folder: Path) -> Run | None:
         table = json.loads(path.read_text(encoding="utf-8"))
         recorded = table.pop("config_hash")
         run = Run(**table)
-        run.planned_keys  # noqa: B018  raises for what is no plan
+        run.whole_keys  # noqa: B018  raises for what is no plan
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

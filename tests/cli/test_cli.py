@@ -50,7 +50,7 @@ def test_options_of_eval_are_these():
     from vla_bench.cli import app
 
     options = {option for p in typer.main.get_command(app).commands["eval"].params for option in p.opts}
-    expected = """suite model trials tasks init-states workers assets video out fresh seed format
+    expected = """suite model trials tasks init-states shard workers assets video out fresh seed format
         pruner pruner-args decoding unnorm-key action-slice device"""
     assert options == {f"--{name}" for name in expected.split()}
 
@@ -65,7 +65,15 @@ def test_every_option_of_eval_reaches_the_request(cli, monkeypatch):
         raise Seen(request)
 
     monkeypatch.setattr(evaluate, "evaluate", see)
-    given = {"suite": "goal", "model": "lightvla", "trials": 3, "tasks": "0-4", "init_states": "1-2", "workers": "7"}
+    given = {
+        "suite": "goal",
+        "model": "lightvla",
+        "trials": 3,
+        "tasks": "0-4",
+        "init_states": "1-2",
+        "shard": "2/8",
+        "workers": "7",
+    }
     given |= {"assets": "primitive", "video": "all", "out": "somewhere", "seed": 5, "pruner": "fastv", "pruner_args": "layer=3"}
     given |= {"decoding": "ar", "unnorm_key": "libero_goal", "action_slice": "aligned", "device": "cpu"}
     options = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]

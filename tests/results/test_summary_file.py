@@ -117,7 +117,7 @@ def test_runs_of_single_suites_become_one(cli, tmp_path):
     other = cli("keep", *parts, of_suite("goal", seed=1), "no.json")
     assert other.exit_code == NotComparableError.exit_code and "they differ in seed" in str(other.exception)
     twice = cli("keep", *parts, parts[0], "no.json")
-    assert "two of these runs are of the suite spatial" in str(twice.exception) and not (tmp_path / "no.json").exists()
+    assert "both have spatial/3: 0" in str(twice.exception) and not (tmp_path / "no.json").exists()
 
 
 def test_folders_and_files_are_not_mixed_up(cli, tmp_path, ten_tasks):

@@ -2,7 +2,7 @@ import pytest
 
 from vla_bench.errors import UsageError
 from vla_bench.records import EpisodeKey
-from vla_bench.rollout.selection import numbers, select
+from vla_bench.rollout.selection import numbers, select, shard, shard_numbers
 from vla_bench.suites import load_suite, load_suites
 
 
@@ -35,3 +35,28 @@ def test_numbers(text, expected):
 def test_invalid_numbers(text):
     with pytest.raises(UsageError, match="--x"):
         numbers(text, 5, "--x")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_shards_have_every_episode_once_and_take_the_same_time(count):
+    suites = load_suites("all")
+    horizons = {suite.name: suite.horizon for suite in suites}
+    keys = select(suites, None, "0-9", None)
+    shards = [shard(keys, number, count, horizons) for number in range(1, count + 1)]
+    assert sorted(key for own in shards for key in own) == sorted(keys)
+    assert all(own == [key for key in keys if key in set(own)] for own in shards)
+    loads = [sum(horizons[key.suite] for key in own) for own in shards]
+    assert max(loads) - min(loads) <= max(horizons.values())
+    tasks = {key[:2] for key in keys}
+    assert all(len({key[:2] for key in own}) > 0.9 * len(tasks) for own in shards)  # tasks are spread over the machines
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "2", "2/", "-1/4", "a/b", "1/0", ""])
+def test_invalid_shards(text):
+    with pytest.raises(UsageError, match="is not a shard such as 1/4"):
+        shard_numbers(text)
+
+
+def test_a_shard_without_an_episode():
+    with pytest.raises(UsageError, match="shard 3/3 of 2 episodes is empty"):
+        shard([EpisodeKey("object", 0, i) for i in range(2)], 3, 3, {"object": 280})

@@ -15,7 +15,7 @@ from vla_bench.values import Rule
 
 @app.command()
 def keep(
-    runs: Annotated[list[Path], typer.Argument(help="Run folder; or several, of the same policy on one suite each.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run folder; or several parts of one run: suites, shards or tasks.")],
     out: Annotated[Path, typer.Argument(help="JSON file to write.")],
     suite: Annotated[Optional[str], typer.Option(help="Suites to keep.", show_default="all of the run")] = None,
     tasks: Annotated[Optional[str], typer.Option(help="Tasks to keep (0,3 or 0-4).", show_default="all of the run")] = None,
@@ -25,11 +25,11 @@ def keep(
 ):
     """Write the summary of a run, small enough to commit: command, configuration, totals, and the outcome of every episode."""
     from vla_bench.results.merge import merge
-    from vla_bench.results.summary_file import part_of, read_folder, summary_of, write_summary
+    from vla_bench.results.summary_file import part_of, summary_of, write_summary
     from vla_bench.rollout.selection import select
     from vla_bench.suites import load_suites
 
-    run, episodes = merge([read_folder(folder) for folder in runs])
+    run, episodes = merge(runs)
     part = {"suite": suite, "init_states": init_states} | ({"tasks": tasks} if tasks else {})
     table: dict = {}
     if any(part.values()):

@@ -36,6 +36,9 @@ def eval_(
     trials: Trials = None,
     tasks: Tasks = None,
     init_states: InitStates = None,
+    shard: Annotated[
+        Optional[str], typer.Option(help="A part of these episodes, as 2/8; `vla-bench merge` joins them.", show_default="all")
+    ] = None,
     workers: Workers = "auto",
     assets: Assets = "auto",
     video: Annotated[Video, typer.Option(help="Episodes to film.")] = Video.FAILURES,
@@ -65,6 +68,7 @@ def eval_(
         trials=trials,
         tasks=tasks,
         init_states=init_states,
+        shard=shard,
         workers=workers,
         assets=assets,
         video=video,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from vla_bench.errors import VlaBenchError
+from vla_bench.errors import NotComparableError, VlaBenchError
 from vla_bench.folders import OutputFolder
-from vla_bench.planned import pack
+from vla_bench.planned import pack, unpack
 from vla_bench.queries import QueryRecord, write_queries
 from vla_bench.records import (
     EPISODES,
@@ -39,14 +39,29 @@ class RunFolder(OutputFolder):
                 self.refuse_other(
                     "a run", before.config, run.config, "choose another folder with --out, or start over with --fresh"
                 )
+                self._refuse_other_shard(before, run)
             self.done: dict[EpisodeKey, Episode] = {e.key: e for e in read_episodes(path)}
             # A resumed run keeps its run.json; what is asked for is added to its plan.
             self.run = before or run
-            self.run.planned = self._planned(before, run)
+            self.run.planned, self.run.shard = self._planned(before, run), self._shard(before, run)
             self.set_status("started")
         except VlaBenchError:
             self.close()
             raise
+
+    def _refuse_other_shard(self, before: Run, now: Run) -> None:
+        if before.shard and now.shard and (there := before.shard["number"]) != (asked := now.shard["number"]):
+            raise NotComparableError(
+                f"{self.path} holds shard {there}, not {asked}", "choose another folder with --out, or leave --shard out"
+            )
+
+    @staticmethod
+    def _shard(before: Run | None, now: Run) -> dict | None:
+        """A folder stays a shard while nothing else is asked of it."""
+        if before is None or before.shard is None or now.shard is None:
+            return now.shard if before is None else None
+        wholes = (unpack(run.shard["whole"]) for run in (before, now))
+        return {"number": now.shard["number"], "whole": pack(sorted({key for keys in wholes for key in keys}))}
 
     def _planned(self, before: Run | None, now: Run) -> dict[str, str] | None:
         if before is None or now.planned is None:

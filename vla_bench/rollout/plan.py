@@ -17,7 +17,7 @@ from vla_bench.policies.registry import make_policy, resolve_choice
 from vla_bench.policies.resolve import ResolvedModel
 from vla_bench.records import EpisodeKey, Run, config_hash
 from vla_bench.rollout.journal import timestamp
-from vla_bench.rollout.selection import select
+from vla_bench.rollout.selection import select, shard, shard_numbers
 from vla_bench.suites import Suite, load_suites
 from vla_bench.values import Decoding, Device, Video, one_of
 from vla_bench.world.assets import AssetPack, resolve_assets
@@ -38,6 +38,7 @@ class EvalRequest:
     trials: int | None = None
     tasks: str | None = None
     init_states: str | None = None
+    shard: str | None = None
     workers: str = "auto"
     assets: str = "auto"
     video: Video = Video.FAILURES
@@ -79,12 +80,16 @@ def worker_count(text: str, episodes: int, assets: AssetPack) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A checked request, with its policy loaded and everything else resolved."""
+    """A checked request, with its policy loaded and everything else resolved.
+
+    selected: the episodes of all shards; `episodes` are those of the requested one.
+    """
 
     request: EvalRequest
     choice: ModelChoice
     model: ResolvedModel
     suites: list[Suite]
+    selected: list[EpisodeKey]
     episodes: list[EpisodeKey]
     policy: Policy
     assets: AssetPack
@@ -116,7 +121,8 @@ class Plan:
     def run_id(self) -> str:
         """Folder name, the same for the same configuration, so that repeating a command resumes its run."""
         suites = [self.request.suite] if self.request.suite == "all" else [suite.name for suite in self.suites]
-        words = (self.model.name, self.pruner, *suites, self.assets.name, config_hash(self.config)[:8])
+        shard = self.request.shard and self.request.shard.replace("/", "of")
+        words = (self.model.name, self.pruner, *suites, self.assets.name, config_hash(self.config)[:8], shard)
         return re.sub(r"[^\w.-]+", "-", "-".join(filter(None, words))).strip("-")
 
     def describe(self) -> Run:
@@ -130,6 +136,7 @@ class Plan:
             environment=environment.describe() | {"gl_backend": self.gl.backend, "gl_renderer": self.gl.renderer},
             git_commit=environment.git_commit(),
             planned=pack(self.episodes),
+            shard=self.request.shard and {"number": self.request.shard, "whole": pack(self.selected)},
         )
 
 
@@ -137,7 +144,10 @@ def prepare(request: EvalRequest) -> Plan:
     """Check everything that can be checked without running, quick checks first.  Raises VlaBenchError."""
     one_of(Video, request.video, "--video")
     suites = load_suites(request.suite)
-    episodes = select(suites, request.tasks, request.init_states, request.trials)
+    selected = episodes = select(suites, request.tasks, request.init_states, request.trials)
+    if request.shard is not None:
+        horizons = {suite.name: suite.horizon for suite in suites}
+        episodes = shard(selected, *shard_numbers(request.shard), horizons)
     choice = model_choice(request, suites)
     model = resolve_choice(choice)
     check_files(suites, episodes)
@@ -151,6 +161,7 @@ def prepare(request: EvalRequest) -> Plan:
         choice=choice,
         model=model,
         suites=suites,
+        selected=selected,
         episodes=episodes,
         policy=make_policy(choice, model=model),
         assets=assets,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import re
+from collections.abc import Mapping
 
 from vla_bench.errors import UsageError, nearest
 from vla_bench.records import EpisodeKey
@@ -44,6 +46,32 @@ def chosen_tasks(suites: list[Suite], text: str | None) -> list[tuple[Suite, Tas
             raise UsageError(f'no task "{item}".{nearest(item, names)}', "vla-bench suites")
         selected.update(named)
     return [(suite, task) for suite in suites for task in suite.tasks if (suite.name, task.id) in selected]
+
+
+def shard_numbers(text: str) -> tuple[int, int]:
+    """ "2/8" -> (2, 8).  Raises UsageError."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f'--shard "{text}" is not a shard such as 1/4, the first of four', "vla-bench eval --help")
+    return int(match[1]), int(match[2])
+
+
+def shard(keys: list[EpisodeKey], number: int, count: int, horizons: Mapping[str, int]) -> list[EpisodeKey]:
+    """The episodes of shard `number` of `count`, from 1, in their order; the shards together have every episode once.
+
+    Longest horizon first, each episode goes to the shard with the fewest control steps so far: so no two differ by more than
+    one episode, and the episodes of a task are spread over them.  Raises UsageError where this shard has none.
+    """
+    loads = [(0, index) for index in range(1, count + 1)]
+    own = set()
+    for key in sorted(keys, key=lambda key: -horizons[key.suite]):
+        steps, index = loads[0]
+        heapq.heapreplace(loads, (steps + horizons[key.suite], index))
+        if index == number:
+            own.add(key)
+    if not own:
+        raise UsageError(f"shard {number}/{count} of {len(keys)} episodes is empty", f"--shard 1/{len(keys)} at the most")
+    return [key for key in keys if key in own]
 
 
 def numbers(text: str | None, limit: int, option: str) -> list[int]:
