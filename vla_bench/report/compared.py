@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from vla_bench.metrics import Metric, shown
 from vla_bench.results.comparison import ComparedRun
+from vla_bench.results.result_table import successes
 from vla_bench.stats import Rate
 from vla_bench.tables import markdown, print_table
 
@@ -39,7 +40,7 @@ def cells(row: ComparedRun, suites: Sequence[str], metrics: Sequence[Metric]) ->
     texts["95 % CI"] = "-" if rate.rate is None else f"{100 * rate.low:.1f} - {100 * rate.high:.1f}"
     texts["n"] = str(rate.n)
     texts |= {metric.column: metric.cell(row.metrics) for metric in metrics}
-    texts["lost"], texts["gained"] = ("", "") if row.pairs is None else (str(row.pairs.lost), str(row.pairs.gained))
+    texts["lost"], texts["gained"] = ("", "") if row.pairs is None else (str(row.pairs.fell), str(row.pairs.rose))
     texts["difference"] = "" if gap is None else f"{100 * gap.value:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
     texts["p"] = "" if row.p is None else f"{row.p:.2g}"
     texts["verdict"] = "" if row.verdict is None else row.verdict.value
@@ -47,4 +48,4 @@ def cells(row: ComparedRun, suites: Sequence[str], metrics: Sequence[Metric]) ->
 
 
 def won(rate: Rate | None) -> str:
-    return "-" if rate is None else f"{rate.successes}/{rate.n}"
+    return "-" if rate is None else f"{successes(rate)}/{rate.n}"
