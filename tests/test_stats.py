@@ -121,9 +121,8 @@ def test_repeats_narrow_a_rate_by_what_they_add():
 
 def test_the_sign_flip_test_counts_every_pattern():
     for differences in ([-0.5, -0.5, -1.0, 0.5], [-1 / 3, 2 / 3, -1.0, 0.25, -0.75, 0.0], [0.5] * 3, [1 / 7, -1 / 10]):
-        sums = [
-            sum(s * abs(d) for s, d in zip(signs, differences)) for signs in itertools.product((-1, 1), repeat=len(differences))
-        ]
+        patterns = itertools.product((-1, 1), repeat=len(differences))
+        sums = [sum(s * abs(d) for s, d in zip(signs, differences, strict=True)) for signs in patterns]
         expected = fmean(each <= sum(differences) + 1e-9 for each in sums)
         assert sign_flip_drop(differences) == pytest.approx(expected, abs=1e-12)
         assert sign_flip(differences) == pytest.approx(min(1, 2 * fmean(each <= -abs(sum(differences)) + 1e-9 for each in sums)))

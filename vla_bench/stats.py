@@ -1,7 +1,7 @@
 """Statistics of success rates: pure functions, numbers in, numbers out.
 
-A unit is an init state.  Its share is 0 or 1, or the mean of its repeats; where every share is 0 or 1 the functions of shares are those
-of counts, to the digit.
+A unit is an init state.  Its share is 0 or 1, or the mean of its repeats; where every share is 0 or 1 the functions of shares
+are those of counts, to the digit.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ def wilson(successes: int, n: int, z: float = Z95) -> Rate:
 
 
 def share_rate(shares: Sequence[float], draws: int, z: float = Z95) -> Rate:
-    """Mean share of units with the Wilson interval of their effective number (Korn and Graubard, Surv. Methodol. 24, 1998, 193-201).
+    """Mean share of units with the Wilson interval of their effective number (Korn and Graubard, Surv. Methodol. 24, 1998, 193).
 
-    That is the number of coin flips whose mean varies as much as theirs: at least the units, at most `draws`, the repeats of all together.
+    That is the number of coin flips whose mean varies as much as theirs: at least the units, and at most `draws`, the repeats
+    of all together.
     """
     if all(share in (0, 1) for share in shares):
         return wilson(int(sum(shares)), len(shares))
@@ -141,7 +142,7 @@ def _reach(a: float, b: float, correlation: float) -> float:
 
 
 def task_interval(differences: Sequence[float], level: float = 0.95) -> Difference | None:
-    """Mean of the tasks' differences with Student's t interval, which speaks of other tasks of their kind.  None below two tasks."""
+    """Mean of the tasks' differences with Student's t interval, which speaks of tasks of their kind.  None below two tasks."""
     n = len(differences)
     if n < 2:
         return None

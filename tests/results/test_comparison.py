@@ -59,7 +59,7 @@ def repeated(folder, outcomes, state_hash="2" * 16):
 
 @pytest.mark.parametrize("state_hash", ["1" * 16, "2" * 16, None])
 def test_repeats_that_end_alike_are_no_more_evidence(tmp_path, state_hash):
-    """By the same hash one episode; by another hash the same outcome again.  Rates, p and intervals are those of the init states."""
+    """By the same hash one episode, by another the same outcome again: rates, p and intervals are those of one each."""
     base, other = "s" * 8 + "f" * 4, "f" * 7 + "s" * 5
     once = compare([a_run(tmp_path / "base", base), a_run(tmp_path / "other", other)])
     twice = compare([repeated(tmp_path / "base", base, state_hash), repeated(tmp_path / "other", other, state_hash)])
@@ -122,3 +122,4 @@ def test_the_command(cli, tmp_path):
     assert "lower" in printed and "-100.0" in printed and "| b |" in (tmp_path / "table.md").read_text()
     rows = json.loads(cli("compare", *runs, "--format", "json").stdout)
     assert rows[1]["verdict"] == "lower" and rows[1]["pairs"]["lost"] == 6
+    assert rows[1]["over_tasks"] is None and rows[1]["population"] == "these tasks and init states"

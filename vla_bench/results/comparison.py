@@ -176,17 +176,10 @@ def compare_runs(runs: list[tuple[Path, dict]]) -> list[ComparedRun]:
     others = [pair(measured[0], other) for other in measured[1:]]
     rows = [row(path, run, found) for (path, run), found in zip(runs, measured, strict=True)]
     adjusted = holm([pairs.p for pairs in others])
-    compared = [
-        replace(
-            each,
-            pairs=pairs,
-            difference=pairs.difference,
-            over_tasks=over_tasks(measured[0], other),
-            p=p,
-            verdict=pairs.verdict(p),
-        )
-        for each, other, pairs, p in zip(rows[1:], measured[1:], others, adjusted, strict=True)
-    ]
+    compared = []
+    for each, other, pairs, p in zip(rows[1:], measured[1:], others, adjusted, strict=True):
+        tasks = over_tasks(measured[0], other)
+        compared.append(replace(each, pairs=pairs, difference=pairs.difference, over_tasks=tasks, p=p, verdict=pairs.verdict(p)))
     return [rows[0], *compared]
 
 

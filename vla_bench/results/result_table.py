@@ -14,7 +14,8 @@ BEFORE = ("suite", "task", "instruction", "n", "success", "%", "95 % CI", "steps
 def result_table(summary: Summary, instructions: dict[tuple[str, int], str]) -> tuple[tuple[str, ...], list[list[str]]]:
     """Columns, and one row a task, one a suite, and one for all where there is more than one suite.
 
-    n counts init states, with their repeats averaged.  Between steps and errors are the metrics of `vla_bench.metrics` that the policy reported, over all queries.
+    n counts init states, with their repeats averaged.
+    Between steps and errors are the metrics of `vla_bench.metrics` that the policy reported, over all queries.
     """
     metrics = shown([summary.total.metrics])
     rows = []

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from vla_bench.records import Episode, Status
 from vla_bench.stats import Rate, share_rate
 
-
 OUTCOMES = {"s": Status.SUCCESS, "f": Status.FAILURE, "e": Status.ERROR}  # in a summary
 
 
