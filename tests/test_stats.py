@@ -1,6 +1,24 @@
+import itertools
+import random
+from statistics import fmean
+
 import pytest
 
-from vla_bench.stats import holm, mcnemar, mcnemar_drop, paired_difference, pairs_needed, smallest_drop, wilson
+from vla_bench.stats import (
+    holm,
+    mcnemar,
+    mcnemar_drop,
+    paired_difference,
+    pairs_needed,
+    share_difference,
+    share_rate,
+    sign_flip,
+    sign_flip_drop,
+    smallest_drop,
+    t_point,
+    task_interval,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -81,3 +99,56 @@ def test_the_smallest_drop_that_pairs_can_show():
     assert pairs_needed(found, 0.02 + found) <= 2000 < pairs_needed(0.99 * found, 0.02 + 0.99 * found)
     assert smallest_drop(5, 0) == 1.0 and mcnemar_drop(5, 0) == 1 / 32  # five losses of five, and nothing less
     assert smallest_drop(4, 0) is None and smallest_drop(10, 6) is None
+
+
+def test_shares_of_nought_and_one_are_counts():
+    pairs = [(1.0, 1.0)] * 36 + [(1.0, 0.0)] * 12 + [(0.0, 1.0)] * 2 + [(0.0, 0.0)] * 3
+    first, second = zip(*pairs, strict=True)
+    assert share_rate(first, 106) == wilson(48, 53) and share_rate([], 0) == wilson(0, 0)
+    found, counted = share_difference(first, second, (106, 106)), paired_difference(36, 12, 2, 3)
+    assert (found.value, found.low, found.high) == pytest.approx((counted.value, counted.low, counted.high), abs=1e-12)
+    differences = [b - a for a, b in pairs]
+    assert sign_flip(differences) == mcnemar(12, 2) and sign_flip_drop(differences) == mcnemar_drop(12, 2)
+
+
+def test_repeats_narrow_a_rate_by_what_they_add():
+    """Wilson's intervals of as many coin flips: all repeats where they alone vary, the init states where these do."""
+    halves = share_rate([0.5] * 20, 40)
+    assert (halves.low, halves.high) == (wilson(20, 40).low, wilson(20, 40).high) and halves.n == 20 and halves.successes == 10
+    mixed, init_states = share_rate([1.0] * 10 + [0.5] + [0.0] * 9, 40), wilson(10, 20)
+    assert init_states.low < mixed.low < mixed.rate < 0.55
+
+
+def test_the_sign_flip_test_counts_every_pattern():
+    for differences in ([-0.5, -0.5, -1.0, 0.5], [-1 / 3, 2 / 3, -1.0, 0.25, -0.75, 0.0], [0.5] * 3, [1 / 7, -1 / 10]):
+        patterns = itertools.product((-1, 1), repeat=len(differences))
+        sums = [sum(s * abs(d) for s, d in zip(signs, differences, strict=True)) for signs in patterns]
+        expected = fmean(each <= sum(differences) + 1e-9 for each in sums)
+        assert sign_flip_drop(differences) == pytest.approx(expected, abs=1e-12)
+        assert sign_flip(differences) == pytest.approx(min(1, 2 * fmean(each <= -abs(sum(differences)) + 1e-9 for each in sums)))
+    assert sign_flip([0.0, 0.0]) == 1 and sign_flip_drop([-0.5] * 5) == 1 / 32
+
+
+def test_intervals_of_repeats_hold_what_they_promise():
+    """Policies with chance, twice on each of 40 init states of their own: truth inside in about 95 of 100 measurements."""
+    draw = random.Random(0)
+    rate_misses = difference_misses = 0
+    for _ in range(400):
+        chances = [draw.choice((0.5, 0.8, 1.0)) for _ in range(40)]  # mean 0.767
+        first, second = ([(sum(draw.random() < c * by for _ in range(2))) / 2 for c in chances] for by in (1.0, 0.8))
+        rate, difference = share_rate(first, 80), share_difference(first, second, (80, 80))
+        rate_misses += not rate.low <= 2.3 / 3 <= rate.high
+        difference_misses += not difference.low <= -0.2 * 2.3 / 3 <= difference.high
+    assert rate_misses <= 32 and difference_misses <= 32  # 20 expected; more than 32 has chance 0.004
+
+
+def test_the_interval_over_tasks_is_student_s():
+    from scipy.stats import t, ttest_1samp
+
+    for freedom in (1, 2, 3, 4, 9, 39, 200):
+        for level in (0.9, 0.95, 0.99):
+            assert t_point(level, freedom) == pytest.approx(t.ppf((1 + level) / 2, freedom), rel=1e-9)
+    values = [0.1, -0.2, 0.05, 0.3, -0.4]
+    found, expected = task_interval(values), ttest_1samp(values, 0).confidence_interval()
+    assert (found.low, found.high) == pytest.approx(tuple(expected)) and found.value == pytest.approx(-0.03)
+    assert task_interval([0.5]) is None

@@ -89,6 +89,13 @@ class Rule(Value):
     NONINFERIOR = "noninferior"
 
 
+class By(Value):
+    """The rows of a comparison that shows parts of the runs."""
+
+    SUITE = "suite"
+    TASK = "task"
+
+
 class OtherNoise(Value):
     """Noise other than the linear schedule that the paper's Table III trains with."""
 

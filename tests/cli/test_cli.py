@@ -108,7 +108,7 @@ def test_options_of_demos_and_train_are_these():
         "agree": "pruner model observations suite episodes out device format",
         "verify": "fixtures format",
         "keep": "suite tasks init-states",
-        "compare": "out format",
+        "compare": "by out format",
         "gate": "rule margin alpha format",
         "ablate": "noise-schedule tokens model suite trials tasks init-states workers assets video out seed device format",
         "models": "format",

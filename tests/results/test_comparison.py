@@ -11,7 +11,7 @@ from vla_bench.report.compared import comparison_markdown
 from vla_bench.results.comparison import Pairs, Verdict, compare
 from vla_bench.results.summary_file import read_summary, write_summary
 
-from ..made_runs import SHA, a_run, episode
+from ..made_runs import ENDINGS, SHA, a_run, episode
 
 
 def test_runs_are_paired_by_init_state(tmp_path):
@@ -49,15 +49,39 @@ def test_a_summary_is_as_good_as_the_run(tmp_path):
     assert compare(files) == compare(folders)
 
 
-def test_repeats_are_episodes_of_their_own(tmp_path):
-    """The other run has every init state twice, and differs in none of the first times."""
-    base, other = a_run(tmp_path / "base", "ffff"), a_run(tmp_path / "other", "ffff")
-    for i in range(4):
-        write_episode(other, replace(episode(i), repeat=1))
+def repeated(folder, outcomes, state_hash="2" * 16):
+    """Adds a second repeat of each init state; that of the first has the hash "1" * 16."""
+    for i, outcome in enumerate(outcomes):
+        again = replace(episode(i, ENDINGS[outcome]), repeat=1, state_hash=None if outcome == "e" else state_hash)
+        write_episode(folder, again)
+    return folder
+
+
+@pytest.mark.parametrize("state_hash", ["1" * 16, "2" * 16, None])
+def test_repeats_that_end_alike_are_no_more_evidence(tmp_path, state_hash):
+    """By the same hash one episode, by another the same outcome again: rates, p and intervals are those of one each."""
+    base, other = "s" * 8 + "f" * 4, "f" * 7 + "s" * 5
+    once = compare([a_run(tmp_path / "base", base), a_run(tmp_path / "other", other)])
+    twice = compare([repeated(tmp_path / "base", base, state_hash), repeated(tmp_path / "other", other, state_hash)])
+    assert twice == once and once[1].pairs == Pairs(both=1, lost=7, gained=4, neither=0, errors=0)
+
+
+def test_repeats_that_end_differently_are_averaged(tmp_path):
+    """Five init states, lost once of two times each: that is half a drop, and the same evidence as five lost ones: p 2/32."""
+    base, other = a_run(tmp_path / "base", "s" * 5), repeated(a_run(tmp_path / "other", "s" * 5), "f" * 5)
     file = tmp_path / "other.json"
     write_summary(file, read_summary(other))
     for again in (other, file):
-        assert compare([base, again])[1].pairs == Pairs(both=0, lost=0, gained=0, neither=4, errors=0)
+        row = compare([base, again])[1]
+        assert row.rate.n == 5 and row.rate.successes == 2.5 and row.rate.low > 0.2
+        assert row.pairs.fell == 5 and row.pairs.lost == 0 and row.pairs.count == 5 and row.pairs.split[0][1].repeats == 2
+        assert row.p == 2 / 32 and row.difference.value == -0.5 and row.difference.low < -0.5 < row.difference.high
+    assert "| 2.5/5 | 50.0 |" in comparison_markdown(compare([base, file]))
+
+
+def test_a_repeat_in_error_leaves_its_init_state_the_others(tmp_path):
+    base, other = a_run(tmp_path / "base", "sss"), repeated(a_run(tmp_path / "other", "sfe"), "eee")
+    assert compare([base, other])[1].pairs == Pairs(both=1, lost=1, gained=0, neither=0, errors=1)
 
 
 def test_other_worlds_are_refused(tmp_path):
@@ -98,3 +122,4 @@ def test_the_command(cli, tmp_path):
     assert "lower" in printed and "-100.0" in printed and "| b |" in (tmp_path / "table.md").read_text()
     rows = json.loads(cli("compare", *runs, "--format", "json").stdout)
     assert rows[1]["verdict"] == "lower" and rows[1]["pairs"]["lost"] == 6
+    assert rows[1]["over_tasks"] is None and rows[1]["population"] == "these tasks and init states"

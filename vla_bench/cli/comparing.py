@@ -10,7 +10,7 @@ import typer
 
 from vla_bench.cli.app import app
 from vla_bench.cli.options import Format, FormatOption
-from vla_bench.values import Rule
+from vla_bench.values import By, Rule
 
 
 @app.command()
@@ -45,21 +45,33 @@ def keep(
 @app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Run folders or summaries (`vla-bench keep`); the first is the baseline.")],
+    by: Annotated[
+        Optional[By], typer.Option(help="A row for every suite or task, instead of one a run.", show_default="none")
+    ] = None,
     out: Annotated[Optional[Path], typer.Option(help="Markdown file for the table.", show_default="none")] = None,
     format: FormatOption = Format.HUMAN,
 ):
-    """Pair runs with the first, episode by episode: differences with intervals, and what is not separated."""
+    """Pair runs with the first, init state by init state: differences with intervals, and what is not separated."""
     from vla_bench.records import write_atomically
-    from vla_bench.report.compared import comparison_markdown, print_comparison
-    from vla_bench.results.comparison import compare as paired
+    from vla_bench.report import compared
+    from vla_bench.results.comparison import compare_runs, read_comparable
+    from vla_bench.results.parts import compare_parts
 
-    rows = paired(runs)
+    summaries = list(zip(runs, read_comparable(runs), strict=True))
+    rows = compare_runs(summaries)
+    parts = [] if by is None else compare_parts(summaries, by)
     if out is not None:
-        write_atomically(out, comparison_markdown(rows))
+        text = compared.comparison_markdown(rows) if by is None else compared.parts_markdown(rows, parts, by)
+        write_atomically(out, text)
     if format is Format.JSON:
-        typer.echo(json.dumps([row.to_dict() for row in rows], allow_nan=False))
+        table: object = [row.to_dict() for row in rows]
+        if by is not None:
+            table = {"by": by.value, "family": len(parts), "runs": table, "parts": [part.to_dict() for part in parts]}
+        typer.echo(json.dumps(table, allow_nan=False))
+    elif by is None:
+        compared.print_comparison(rows)
     else:
-        print_comparison(rows)
+        compared.print_parts(rows, parts, by)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from vla_bench.report.compared import NOTE, comparison_table
+from vla_bench.report.compared import comparison_table, headlines, notes
 from vla_bench.tables import print_table
 
 
@@ -16,6 +16,8 @@ def print_ablation(ablation) -> None:
         published = [f"{each.success} %" + ("" if each.tokens is None else f", {each.tokens}") for each in ablation.published]
         rows = [[*row, paper] for row, paper in zip(rows, published, strict=True)]
         print_table((*columns, "paper"), rows, details=("GFLOP", "gained", "lost"))
-        say(f"{NOTE}\npaper: its 7B on LIBERO's own assets, 2,000 episodes; tokens kept of 512")
+        for line in headlines(ablation.rows):
+            print(line)
+        say(f"{notes(len(ablation.rows) - 1)}\npaper: its 7B on LIBERO's own assets, 2,000 episodes; tokens kept of 512")
     if ablation.exit_code:
         say(f"stopped at  {ablation.last.run_dir}\nresume      {ablation.last.command}")

@@ -9,8 +9,9 @@ from statistics import NormalDist
 
 from vla_bench.errors import ExitCode, NotComparableError, UsageError
 from vla_bench.results.comparison import ComparedRun, Pairs
+from vla_bench.results.result_table import successes
 from vla_bench.results.summary_file import read_summary
-from vla_bench.stats import Difference, mcnemar_drop, paired_difference, smallest_drop
+from vla_bench.stats import Difference, smallest_drop
 from vla_bench.values import Rule
 
 
@@ -69,8 +70,7 @@ def judge(row: ComparedRun, rule: Rule, margin: float, alpha: float) -> GateResu
         if not 0 < value < 1:
             raise UsageError(f"{name} must be between 0 and 100 %, not {100 * value:g} %", "vla-bench gate --help")
     pairs = row.pairs
-    p = mcnemar_drop(pairs.lost, pairs.gained)
-    difference = paired_difference(pairs.both, pairs.lost, pairs.gained, pairs.neither, z=NormalDist().inv_cdf(1 - alpha))
+    p, difference = pairs.p_drop, pairs.difference_within(NormalDist().inv_cdf(1 - alpha))
     if not pairs.covered:
         status = GateStatus.ERRORS
     elif rule is Rule.NONINFERIOR and difference.low > -margin:
@@ -79,7 +79,7 @@ def judge(row: ComparedRun, rule: Rule, margin: float, alpha: float) -> GateResu
         status = GateStatus.DROPPED
     else:
         status = GateStatus.PASSED if rule is Rule.DETECT else GateStatus.INCONCLUSIVE
-    seen = smallest_drop(pairs.count, pairs.gained, alpha)
+    seen = smallest_drop(pairs.count, pairs.gained_spread, alpha)
     found = {"pairs": pairs, "difference": difference, "p": p, "smallest_drop": seen, "finding": status}
     return GateResult(rule, margin, alpha, **found)
 
@@ -87,10 +87,10 @@ def judge(row: ComparedRun, rule: Rule, margin: float, alpha: float) -> GateResu
 def sentences(result: GateResult) -> str:
     """The result in words, for a log."""
     pairs, gap, percent = result.pairs, result.difference, 100 * (1 - 2 * result.alpha)
-    before, now = pairs.both + pairs.lost, pairs.both + pairs.gained
+    before, now = map(successes, pairs.rates)
     lines = [
         f"{result.finding.value} ({result.rule.value})",
-        f"{before} of {pairs.count} won before, {now} now: {pairs.lost} lost, {pairs.gained} gained, {pairs.errors} errors",
+        f"{before} of {pairs.count} won before, {now} now: {pairs.fell} lost, {pairs.rose} gained, {pairs.errors} errors",
         f"difference {100 * gap.value:+.1f} points, {percent:g} % interval [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]; "
         f"p of no drop {result.p:.2g}",
     ]

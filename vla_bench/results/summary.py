@@ -7,12 +7,17 @@ from dataclasses import dataclass
 
 from vla_bench.metrics import of_group
 from vla_bench.records import Episode, Status
-from vla_bench.stats import Rate, wilson
+from vla_bench.results.units import rate_of, units_of
+from vla_bench.stats import Rate
 
 
 @dataclass(frozen=True)
 class Group:
-    """Episodes that are counted together.  Errors are missing episodes, not failures: `rate.n` leaves them out."""
+    """Episodes that are counted together.
+
+    rate: of init states, their repeats averaged (`vla_bench.results.units`).  Errors are missing episodes, not failures:
+        `rate.n` leaves out init states without any other.
+    """
 
     episodes: int
     errors: int
@@ -61,7 +66,7 @@ def group(episodes: list[Episode]) -> Group:
     return Group(
         episodes=len(episodes),
         errors=len(episodes) - len(done),
-        rate=wilson(len(won), len(done)),
+        rate=rate_of(units_of(episodes).values()),
         steps_mean=_mean([e.steps for e in won]),
         metrics=of_group((e.queries, e.metrics) for e in done),
     )

@@ -27,6 +27,8 @@ def read_summary(path: Path) -> dict:
                 raise ValueError(f"outcomes {task['outcomes']!r}")
             if len(task["repeats"]) != len(task["outcomes"]):
                 raise ValueError(f"repeats {task['repeats']!r}")
+            if len(task.get("state_hash", task["outcomes"])) != len(task["outcomes"]):
+                raise ValueError(f"state_hash {task['state_hash']!r}")
         table["suites"], table["config"]["suites"], table["status"]
         for group in (table["totals"], *table["totals"]["suites"].values()):
             group["successes"] + group["failures"], group["kept_tokens_mean"], group_values(group)
@@ -92,6 +94,8 @@ def summary_of(run: Run, episodes: Sequence[Episode]) -> dict:
             "queries": [e.queries for e in own],
             "kept_tokens_mean": [_hundredths(e.metrics.get("kept_tokens_mean")) for e in own],
         }
+        if any(e.repeat for e in own):  # which repeats are one episode
+            tasks[f"{suite}/{task_id}"]["state_hash"] = [e.state_hash for e in own]
     return {
         "command": run.command,
         "created": run.created,

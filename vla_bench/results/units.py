@@ -1,0 +1,76 @@
+"""The sampling unit of every rate, interval and test: the init state, with its repeats averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from vla_bench.records import Episode, Status
+from vla_bench.stats import Rate, share_rate
+
+OUTCOMES = {"s": Status.SUCCESS, "f": Status.FAILURE, "e": Status.ERROR}  # in a summary
+
+
+class Key(NamedTuple):
+    """Identity of a unit: equal keys are paired.  `suite` is its short name."""
+
+    suite: str
+    task_id: int
+    init_state: int
+
+    @property
+    def task(self) -> tuple[str, int]:
+        return self.suite, self.task_id
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One init state.
+
+    mean: share of its repeats that succeeded; None where all ended in errors.
+    repeats: different ones that ended; those with one `state_hash` are the same episode, and count once.
+    errors: episodes that ended in errors.
+    """
+
+    mean: float | None
+    repeats: int
+    errors: int
+
+
+def unit(episodes: Iterable[tuple[Status, str | None]]) -> Unit:
+    """Of each repeat its status and `state_hash`; without a hash it counts on its own."""
+    ended: dict[object, Status] = {}
+    errors = 0
+    for place, (status, state_hash) in enumerate(episodes):
+        if status is Status.ERROR:
+            errors += 1
+        else:
+            ended.setdefault(place if state_hash is None else (state_hash, status), status)
+    won = sum(status is Status.SUCCESS for status in ended.values())
+    return Unit(won / len(ended) if ended else None, len(ended), errors)
+
+
+def units_of(episodes: Iterable[Episode]) -> dict[Key, Unit]:
+    """The init states of these episodes, in the order in which they come first."""
+    found: dict[Key, list[tuple[Status, str | None]]] = {}
+    for e in episodes:
+        found.setdefault(Key(e.suite, e.task_id, e.init_state), []).append((e.status, e.state_hash))
+    return {key: unit(repeats) for key, repeats in found.items()}
+
+
+def units(summary: dict) -> dict[Key, Unit]:
+    """The init states of a run's summary (`vla_bench.results.summary_file`)."""
+    found: dict[Key, list[tuple[Status, str | None]]] = {}
+    for name, task in summary["tasks"].items():
+        suite, _, task_id = name.rpartition("/")
+        hashes = task.get("state_hash") or [None] * len(task["outcomes"])
+        for init_state, outcome, state_hash in zip(task["init_states"], task["outcomes"], hashes, strict=True):
+            found.setdefault(Key(suite, int(task_id), init_state), []).append((OUTCOMES[outcome], state_hash))
+    return {key: unit(repeats) for key, repeats in found.items()}
+
+
+def rate_of(counted: Iterable[Unit]) -> Rate:
+    """Success rate of units; those that ended in errors alone are missing, not failures."""
+    known = [each for each in counted if each.mean is not None]
+    return share_rate([each.mean for each in known], sum(each.repeats for each in known))
