@@ -109,7 +109,7 @@ def test_options_of_demos_and_train_are_these():
         "verify": "fixtures format",
         "keep": "suite tasks init-states",
         "compare": "by out format",
-        "gate": "rule margin alpha format",
+        "gate": "rule margin alpha must-see suite tasks init-states format",
         "ablate": "noise-schedule tokens model suite trials tasks init-states workers assets video out seed device format",
         "models": "format",
     }.items():

@@ -83,15 +83,28 @@ def gate(
         typer.Option(help="detect: fail on an established drop; noninferior: pass only when a drop beyond --margin is excluded."),
     ] = (Rule.DETECT),
     margin: Annotated[float, typer.Option(help="Margin of noninferior, in percentage points.")] = 2.0,
-    alpha: Annotated[float, typer.Option(help="Significance level of the one-sided test.")] = 0.05,
+    alpha: Annotated[float, typer.Option(help="Chance of a false alarm, a fraction.")] = 0.05,
+    must_see: Annotated[
+        float, typer.Option(help="Drop, in percentage points, that detect must be able to see (80 % power), else exit code 3.")
+    ] = 5.0,
+    suite: Annotated[Optional[str], typer.Option(help="Suites to judge by.", show_default="all of BASE")] = None,
+    tasks: Annotated[Optional[str], typer.Option(help="Tasks to judge by (0,3 or 0-4).", show_default="all of BASE")] = None,
+    init_states: Annotated[Optional[str], typer.Option(help="Init states to judge by (0-9).", show_default="all of BASE")] = None,
     format: FormatOption = Format.HUMAN,
 ):
     """Exit 1 if the success rate dropped, 3 if there are too few pairs to say; for CI."""
-    from vla_bench.results.comparison import compare as paired
-    from vla_bench.results.gate import check_whole, judge, sentences
+    from vla_bench.results.gate import GateRule, sentences
+    from vla_bench.results.gate import gate as judged
+    from vla_bench.results.summary_file import read_summary
+    from vla_bench.results.units import Key
+    from vla_bench.rollout.selection import select
+    from vla_bench.suites import load_suites
 
-    for run in (base, new):
-        check_whole(run)
-    result = judge(paired([base, new])[1], rule, margin / 100, alpha)
+    asked = GateRule(rule, margin / 100, alpha, must_see / 100)
+    only = None
+    if suite or tasks or init_states:
+        suites = load_suites(suite or ",".join(read_summary(base)["suites"]))
+        only = {Key(key.suite, key.task_id, key.init_state) for key in select(suites, tasks, init_states, None)}
+    result = judged(base, new, asked, only)
     typer.echo(json.dumps(result.to_dict(), allow_nan=False) if format is Format.JSON else sentences(result))
     raise typer.Exit(result.exit_code)

@@ -10,6 +10,7 @@ from vla_bench.results.comparison import POPULATION, ComparedRun
 from vla_bench.results.parts import ComparedPart
 from vla_bench.results.result_table import successes
 from vla_bench.stats import Difference, Rate
+from vla_bench.suites import Task
 from vla_bench.tables import markdown, print_table
 from vla_bench.values import By
 
@@ -102,7 +103,7 @@ def part_cells(part: ComparedPart) -> dict[str, str]:
         "run": part.run,
         "suite": part.suite,
         "task": str(part.task_id),
-        "instruction": (part.task or "").replace("_", " "),
+        "instruction": Task(0, part.task).language if part.task else "",
         "n": str(part.pairs.count),
         "base %": percent(part.base),
         "%": percent(part.rate),

@@ -41,8 +41,8 @@ def compare_parts(runs: list[tuple[Path, dict]], by: By) -> list[ComparedPart]:
     runs: paths, with their summaries from `vla_bench.results.comparison.read_comparable`.
     """
     of: Callable[[Key], tuple[str, int | None]] = (lambda key: key.task) if by is By.TASK else (lambda key: (key.suite, None))
-    order = list(runs[0][1]["suites"])
-    first = dict(sorted(units(runs[0][1]).items(), key=lambda unit: (order.index(unit[0].suite), unit[0])))
+    place = {suite: i for i, suite in enumerate(runs[0][1]["suites"])}
+    first = dict(sorted(units(runs[0][1]).items(), key=lambda unit: (place.get(unit[0].suite, len(place)), unit[0])))
     parts = []
     for path, run in runs[1:]:
         other = units(run)
