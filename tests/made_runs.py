@@ -79,6 +79,7 @@ def record(
             write_queries(folder, key, queries)
             if status is not None:
                 numbers = {"steps": 8, "queries": len(queries), "attempts": 1, "wall_s": 1.0}
-                where = {**key._asdict(), "task": "a_task", "init_hash": None}
+                digest = None if status is Status.ERROR else "0" * 16
+                where = {**key._asdict(), "task": "a_task", "init_hash": digest, "state_hash": digest}
                 write_episode(folder, Episode(**where, **numbers, status=status))
     return folder
