@@ -81,5 +81,6 @@ def record(
                 numbers = {"steps": 8, "queries": len(queries), "attempts": 1, "wall_s": 1.0}
                 digest = None if status is Status.ERROR else "0" * 16
                 where = {**key._asdict(), "task": "a_task", "init_hash": digest, "state_hash": digest}
-                write_episode(folder, Episode(**where, **numbers, status=status))
+                error = {"type": "SimulatorError", "message": "it fell"} if status is Status.ERROR else None
+                write_episode(folder, Episode(**where, **numbers, status=status, error=error))
     return folder
