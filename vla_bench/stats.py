@@ -143,34 +143,13 @@ def _reach(a: float, b: float, correlation: float) -> float:
 
 def task_interval(differences: Sequence[float], level: float = 0.95) -> Difference | None:
     """Mean of the tasks' differences with Student's t interval, which speaks of tasks of their kind.  None below two tasks."""
+    from scipy.special import stdtrit
+
     n = len(differences)
     if n < 2:
         return None
-    mean, half = fmean(differences), t_point(level, n - 1) * stdev(differences) / math.sqrt(n)
+    mean, half = fmean(differences), float(stdtrit(n - 1, (1 + level) / 2)) * stdev(differences) / math.sqrt(n)
     return Difference(mean, mean - half, mean + half)
-
-
-def t_point(level: float, freedom: int) -> float:
-    """The t that Student's distribution exceeds on neither side with chance `level`, to nine digits."""
-    low, high = 0.0, 1.0
-    while _t_within(high, freedom) < level:
-        high *= 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if _t_within(middle, freedom) > level else (middle, high)
-    return high
-
-
-def _t_within(t: float, freedom: int) -> float:
-    """Chance of -t to t by the finite series of Abramowitz and Stegun, 26.7.3 and 26.7.4."""
-    angle = math.atan(t / math.sqrt(freedom))
-    odd, cosine = freedom % 2, math.cos(angle)
-    term = cosine if odd else 1.0
-    total = term if freedom > 1 else 0.0
-    for k in range(3 if odd else 2, freedom - 1, 2):
-        term *= cosine * cosine * (k - 1) / k
-        total += term
-    return 2 / math.pi * (angle + math.sin(angle) * total) if odd else math.sin(angle) * total
 
 
 def mcnemar_drop(lost: int, gained: int) -> float:
