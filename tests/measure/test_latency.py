@@ -20,7 +20,6 @@ from vla_bench.measure.latency import LatencyRequest, measure_latency
 from vla_bench.measure.ready import check_memory, copied_bytes, make_ready
 from vla_bench.measure.replay import replay
 from vla_bench.measure.roofline import bound_ms, products, share
-from vla_bench.measure.spread import ratio, spread
 from vla_bench.measure.timing import RawTimes, TimedVariant, check_done, interleave, time_query
 from vla_bench.measure.variants import Variant, parse_variant
 from vla_bench.model.costs import macs
@@ -31,6 +30,7 @@ from vla_bench.paper import table1
 from vla_bench.pruners.lightvla import lightvla_macs
 from vla_bench.pruners.registry import make_pruner
 from vla_bench.queries import QueryRecord
+from vla_bench.spread import ratio, spread
 from vla_bench.suites import load_suites, suite_names
 from vla_bench.values import Scope
 

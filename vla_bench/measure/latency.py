@@ -20,12 +20,12 @@ from vla_bench.measure.devices import Peak, TimedDevice
 from vla_bench.measure.ready import make_ready
 from vla_bench.measure.replay import OWN, PAPER, TimedQuery, cycle_of, replay
 from vla_bench.measure.roofline import Products, bound_ms, products, share
-from vla_bench.measure.spread import Ratio, Spread, ratio, spread
 from vla_bench.measure.timing import LEAST_WARM_SECONDS, interleave, warm_up
 from vla_bench.measure.variants import DENSE, Variant, VariantRunner, parse_variant
 from vla_bench.model.costs import padded
 from vla_bench.model.speed import Speed
 from vla_bench.pruners.registry import NONE
+from vla_bench.spread import Ratio, Spread, ratio, spread
 from vla_bench.suites import load_suites
 from vla_bench.trace import Cut
 
