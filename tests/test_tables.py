@@ -1,8 +1,9 @@
 import pytest
 
 from vla_bench.records import Status
-from vla_bench.results.result_table import result_table
+from vla_bench.results.result_table import result_notes, result_table
 from vla_bench.results.summary import summarise
+from vla_bench.results.units import Key
 from vla_bench.tables import markdown, print_table
 
 from .made_runs import episode
@@ -55,6 +56,19 @@ def test_tokens_have_a_column_where_a_model_kept_some(monkeypatch, capsys):
     for value in (*columns[3:], "spatial", "2000", "1000", "100.0", "99.6 - 100.0", "47.8 - 52.2", "300", "512.0", "8789.1"):
         assert value in printed
     assert "…" not in printed
+
+
+def test_a_partial_run_shows_what_was_planned():
+    """18 of 20 init states ended, two of them in errors alone; where as many ended as were planned, n stands alone."""
+    summary = summarise([episode(i, Status.ERROR if i < 2 else Status.SUCCESS) for i in range(18)] + [episode(0, suite="goal")])
+    planned = {Key("object", 3, i) for i in range(20)} | {Key("goal", 3, 0)}
+    columns, rows = result_table(summary, {}, planned)
+    place = columns.index("n")
+    assert {(row[0], row[1]): row[place] for row in rows} == {
+        ("goal", "3"): "1", ("goal", "all"): "1", ("object", "3"): "16/20", ("object", "all"): "16/20", ("all", ""): "17/21"
+    }  # fmt: skip
+    assert "17 of 21 planned init states" in result_notes(summary, planned)[1]
+    assert len(result_notes(summary)) == len(result_notes(summary, {Key("goal", 3, 0)})) == 1
 
 
 def test_means_weigh_every_query_the_same():

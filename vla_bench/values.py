@@ -96,6 +96,31 @@ class By(Value):
     TASK = "task"
 
 
+class Population(Value):
+    """What differences, p values and verdicts speak of.
+
+    INIT_STATES: the measured tasks and init states, and no others.
+    TASKS: tasks of their kind, of which the measured ones are a sample.
+    """
+
+    INIT_STATES = "init-states"
+    TASKS = "tasks"
+
+    @property
+    def words(self) -> str:
+        return "these tasks and init states" if self is Population.INIT_STATES else "tasks of their kind"
+
+
+class TextFormat(Value):
+    """How a comparison is written."""
+
+    HUMAN = "human"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+    CSV = "csv"
+
+
 class OtherNoise(Value):
     """Noise other than the linear schedule that the paper's Table III trains with."""
 

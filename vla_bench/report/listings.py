@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 
 from vla_bench.checkpoints.known import KnownModel
-from vla_bench.results.result_table import result_table
+from vla_bench.results.result_table import result_notes, result_table
 from vla_bench.suites import Suite
 from vla_bench.tables import print_table
 
@@ -43,8 +43,9 @@ def print_models(models: list[KnownModel]) -> None:
 
 def print_result(result) -> None:
     """The table on standard output; paths, and the command that resumes the run, on standard error."""
-    print_table(*result_table(result.summary, result.instructions))
+    print_table(*result_table(result.summary, result.instructions, result.planned))
     say = lambda text: print(text, file=sys.stderr)  # noqa: E731
+    say("\n".join(result_notes(result.summary, result.planned)))
     say(f"run folder  {result.run_dir}")
     if result.videos:
         say(f"videos      {len(result.videos)}, e.g. {result.videos[0]}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from vla_bench.planned import unpack
 from vla_bench.records import Episode, Status
 from vla_bench.stats import Rate, share_rate
 
@@ -63,11 +64,21 @@ def units(summary: dict) -> dict[Key, Unit]:
     """The init states of a run's summary (`vla_bench.results.summary_file`)."""
     found: dict[Key, list[tuple[Status, str | None]]] = {}
     for name, task in summary["tasks"].items():
-        suite, _, task_id = name.rpartition("/")
         hashes = task.get("state_hash") or [None] * len(task["outcomes"])
-        for init_state, outcome, state_hash in zip(task["init_states"], task["outcomes"], hashes, strict=True):
-            found.setdefault(Key(suite, int(task_id), init_state), []).append((OUTCOMES[outcome], state_hash))
+        for key, outcome, state_hash in zip(keys_of(name, task), task["outcomes"], hashes, strict=True):
+            found.setdefault(key, []).append((OUTCOMES[outcome], state_hash))
     return {key: unit(repeats) for key, repeats in found.items()}
+
+
+def keys_of(name: str, task: dict) -> list[Key]:
+    """The init state of each episode of a summary's task, such as "object/0"."""
+    suite, _, task_id = name.rpartition("/")
+    return [Key(suite, int(task_id), init_state) for init_state in task["init_states"]]
+
+
+def planned_units(planned: Mapping[str, str] | None) -> set[Key] | None:
+    """The init states of `planned` in a run or its summary; None where unknown.  Raises ValueError."""
+    return None if planned is None else {Key(*key[:3]) for key in unpack(planned)}
 
 
 def rate_of(counted: Iterable[Unit]) -> Rate:

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from vla_bench.errors import ExitCode
-from vla_bench.results.result_table import result_table
+from vla_bench.results.result_table import result_notes, result_table
 from vla_bench.results.summary import Summary, summarise
+from vla_bench.results.units import Key, planned_units
 from vla_bench.rollout.engine import Engine
 from vla_bench.rollout.folder import RunFolder
 from vla_bench.rollout.journal import Journal, Observer
@@ -17,6 +18,7 @@ from vla_bench.rollout.plan import EvalRequest, Plan, prepare
 from vla_bench.rollout.pool import Event
 from vla_bench.rollout.worker import Simulators
 from vla_bench.tables import markdown
+from vla_bench.values import Population
 from vla_bench.world.protocol import make_simulator
 
 ERROR_BUDGET = 0.02  # largest share of episodes in error with which a success rate is reported as valid
@@ -26,6 +28,7 @@ ERROR_BUDGET = 0.02  # largest share of episodes in error with which a success r
 class EvalResult:
     """The result of an evaluation: the run's summary, and where its files are.
 
+    planned: the init states that were ever asked of this folder; None where unknown.
     stopped: why the run was ended early; None where it was not.  ran: episodes of this call.
     """
 
@@ -38,6 +41,7 @@ class EvalResult:
     ran: int
     seconds: float
     command: str
+    planned: set[Key] | None = None
     visual_tokens: int | None = None  # image tokens before pruning, all cameras
 
     @property
@@ -52,7 +56,8 @@ class EvalResult:
     def to_dict(self) -> dict[str, object]:
         per_hour = 3600 * self.ran / self.seconds if self.ran and self.seconds > 0 else None
         about = {"run_dir": str(self.run_dir), "episodes_per_hour": per_hour, "visual_tokens": self.visual_tokens}
-        return about | self.summary.to_dict()
+        counts = {"init_states": self.summary.total.rate.n, "planned": None if self.planned is None else len(self.planned)}
+        return about | counts | {"population": Population.INIT_STATES.words} | self.summary.to_dict()
 
 
 def evaluate(request: EvalRequest, observer: Observer | None = None) -> EvalResult:
@@ -96,7 +101,9 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
     folder.end(complete)
     summary = summarise(folder.done.values())
     instructions = {key: task.language for key, task in tasks.items()}
-    folder.write_text("summary.md", markdown(*result_table(summary, instructions)))
+    planned = planned_units(folder.run.planned)
+    notes = "".join(f"\n{line}\n" for line in result_notes(summary, planned))
+    folder.write_text("summary.md", markdown(*result_table(summary, instructions, planned)) + notes)
     return EvalResult(
         run_dir=folder.path,
         summary=summary,
@@ -107,6 +114,7 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
         ran=sum(key in folder.done for key in todo),
         seconds=seconds,
         command=plan.request.command,
+        planned=planned,
         visual_tokens=plan.policy.visual_tokens,
     )
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from vla_bench.progress import Bar
 from vla_bench.records import Episode, Status
+from vla_bench.results.units import rate_of, units_of
 from vla_bench.rollout.journal import Observer
 from vla_bench.rollout.pool import Event, Retried
-from vla_bench.stats import wilson
 
 
 class ProgressDisplay(Observer):
-    """Done of total, running success with its interval, episodes an hour, time left."""
+    """Done of total, running success of the init states with its interval, episodes an hour, time left."""
 
     def __init__(self):
         self._bar = Bar("episodes")
 
     def begin(self, message: str, total: int, done: list[Episode]) -> None:
-        self._successes = sum(e.status is Status.SUCCESS for e in done)
-        self._errors = sum(e.status is Status.ERROR for e in done)
-        self._done = len(done)
+        self._done = list(done)
         self._bar.begin(message, total, len(done))
 
     def event(self, event: Event, episode: Episode | None) -> None:
@@ -26,13 +24,12 @@ class ProgressDisplay(Observer):
             self._bar.say(f"{event.attempt.episode}: {event.error.message}; retried in a new worker")
         if episode is None:
             return
-        self._done += 1
-        self._successes += episode.status is Status.SUCCESS
-        self._errors += episode.status is Status.ERROR
+        self._done.append(episode)
         if episode.status is Status.ERROR:
             self._bar.say(f"{episode.key}: error: {episode.error['message']}")
-        errors = f", {self._errors} errors" if self._errors else ""
-        self._bar.update(self._done, f"{wilson(self._successes, self._done - self._errors)}{errors}")
+        failed = sum(e.status is Status.ERROR for e in self._done)
+        errors = f", {failed} errors" if failed else ""
+        self._bar.update(len(self._done), f"{rate_of(units_of(self._done).values())} init states{errors}")
 
     def end(self) -> None:
         self._bar.end()
