@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from vla_bench.lines import append_line
 from vla_bench.queries import QueryRecord, write_queries
 from vla_bench.records import Episode, EpisodeKey, Run, Status, write_episode, write_run
 
@@ -51,12 +53,24 @@ def run(**config) -> Run:
     return Run("id", created, "vla-bench eval", always | config, {"object": suite}, assets, environment, None, "complete")
 
 
-def a_run(folder, outcomes, tokens=None, **config):
+def a_run(folder, outcomes, tokens=None, gflops=None, **config):
     """Episodes of one task, of init states from 0 up."""
     folder.mkdir()
     write_run(folder, run(**config))
     for i, outcome in reversed(list(enumerate(outcomes))):
-        write_episode(folder, episode(i, ENDINGS[outcome], kept_tokens_mean=tokens))
+        write_episode(folder, episode(i, ENDINGS[outcome], kept_tokens_mean=tokens, gflops_mean=gflops))
+    return folder
+
+
+def with_tasks(folder, tasks, status="complete", **metrics):
+    """A run with these outcomes by suite and task id, of init states from 0 up.  metrics: the same of every episode."""
+    folder.mkdir()
+    suites = dict.fromkeys(suite for suite, _ in tasks)
+    write_run(folder, replace(run(suites=dict.fromkeys(suites, SHA)), suites=dict.fromkeys(suites, {}), status=status))
+    for (suite, task_id), outcomes in tasks.items():
+        for i, outcome in enumerate(outcomes):
+            one = episode(i, ENDINGS[outcome], suite=suite, task_id=task_id, task=f"{suite}_{task_id}", **metrics)
+            append_line(folder / "episodes.jsonl", one.to_json())
     return folder
 
 

@@ -15,7 +15,6 @@ from vla_bench.stats import (
     sign_flip,
     sign_flip_drop,
     smallest_drop,
-    task_interval,
     wilson,
 )
 
@@ -139,15 +138,3 @@ def test_intervals_of_repeats_hold_what_they_promise():
         rate_misses += not rate.low <= 2.3 / 3 <= rate.high
         difference_misses += not difference.low <= -0.2 * 2.3 / 3 <= difference.high
     assert rate_misses <= 32 and difference_misses <= 32  # 20 expected; more than 32 has chance 0.004
-
-
-def test_the_interval_over_tasks_is_student_s():
-    from scipy.stats import ttest_1samp
-
-    values = [0.1, -0.2, 0.05, 0.3, -0.4]
-    for some in (values[:2], values[:3], values, values * 8, values * 40):
-        for level in (0.9, 0.95, 0.99):
-            found, expected = task_interval(some, level), ttest_1samp(some, 0).confidence_interval(level)
-            assert (found.low, found.high) == pytest.approx(tuple(expected), rel=1e-9)
-            assert found.value == pytest.approx(sum(some) / len(some))
-    assert task_interval([0.5]) is None

@@ -138,6 +138,11 @@ def group_values(table: Mapping[str, object]) -> dict[str, float | None]:
     return _numbers(table, [metric.key(statistic) for metric in METRICS for statistic in metric.group])
 
 
+def episode_keys() -> list[str]:
+    """What a summary holds of every episode: enough for the columns of tables, of whichever episodes."""
+    return [metric.key(statistic) for metric in METRICS if metric.column for statistic in metric.group]
+
+
 def shown(groups: Sequence[Values], compared: bool = False) -> list[Metric]:
     """The metrics that have a column in a table of these groups; `compared`: in a table of runs."""
     known = {metric.name for metric in METRICS if any(group.get(metric.key(MEAN)) is not None for group in groups)}

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from statistics import NormalDist, fmean, pvariance, stdev
+from statistics import NormalDist, fmean, pvariance
 
 Z95 = 1.959963984540054  # two-sided 95 % point of the normal distribution
 
@@ -139,17 +139,6 @@ def _correlation(excess: float, product: float, n: int) -> float:
 
 def _reach(a: float, b: float, correlation: float) -> float:
     return math.sqrt(max(a * a - 2 * correlation * a * b + b * b, 0))
-
-
-def task_interval(differences: Sequence[float], level: float = 0.95) -> Difference | None:
-    """Mean of the tasks' differences with Student's t interval, which speaks of tasks of their kind.  None below two tasks."""
-    from scipy.special import stdtrit
-
-    n = len(differences)
-    if n < 2:
-        return None
-    mean, half = fmean(differences), float(stdtrit(n - 1, (1 + level) / 2)) * stdev(differences) / math.sqrt(n)
-    return Difference(mean, mean - half, mean + half)
 
 
 def mcnemar_drop(lost: int, gained: int) -> float:

@@ -23,13 +23,10 @@ def print_table(
     details: columns that are left out in a narrow terminal.  Only instructions are shortened.
     """
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)  # files and pipes: no terminal width to fit
-    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    console = _console()
+    widths = _widths(columns, rows)
     spare = console.width - sum(widths) - 3 * len(columns)
     if spare < 0 and (left_out := [column for column in columns if column in details]):
         for column in left_out:
@@ -52,6 +49,42 @@ def print_table(
         last = totals in row[:2]
         table.add_row(*row, style="bold" if last else None, end_section=last)
     console.print(table)
+
+
+def print_stacked(columns: tuple[str, ...], rows: list[list[str]], below: Collection[str]) -> None:
+    """One table where it fits; else two, one below the other, of which the second has the columns of `below`, and both the first.
+
+    Names in the first column that are too long even then become letters, which are explained above the tables.
+    """
+    width = _console().width
+    if sum(_widths(columns, rows)) + len(columns) <= width:
+        return print_table(columns, rows)
+    names, rows = [row[0] for row in rows], [list(row) for row in rows]
+    tables = [tuple(c for c in columns if c not in below), (columns[0], *(c for c in columns if c in below))]
+    places = [[columns.index(c) for c in table] for table in tables]
+    if any(sum(_widths(columns, rows)[i] for i in own) + len(own) > width for own in places):
+        for number, row in enumerate(rows):
+            row[0] = letter(number)
+            print(f"{row[0]}  {names[number]}")
+    for table, own in zip(tables, places, strict=True):
+        print_table(table, [[row[i] for i in own] for row in rows])
+
+
+def letter(number: int) -> str:
+    """A, B, ... Z, AA, AB, ..."""
+    before = letter(number // 26 - 1) if number >= 26 else ""
+    return before + chr(ord("A") + number % 26)
+
+
+def _console():
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=200)  # files and pipes: no terminal width to fit
+
+
+def _widths(columns: tuple[str, ...], rows: list[list[str]]) -> list[int]:
+    return [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
 
 
 def without_column(column: str, columns: tuple[str, ...], rows: list[list[str]]) -> tuple[tuple[str, ...], list[list[str]]]:

@@ -108,8 +108,9 @@ def test_options_of_demos_and_train_are_these():
         "agree": "pruner model observations suite episodes out device format",
         "verify": "fixtures format",
         "keep": "suite tasks init-states",
-        "compare": "by out format",
-        "gate": "rule margin alpha must-see suite tasks init-states format",
+        "compare": "by population out format",
+        "gate": """rule margin alpha must-see population per max-more-tokens max-more-gflops max-slowdown suite tasks init-states
+            junit markdown format""",
         "ablate": "noise-schedule tokens model suite trials tasks init-states workers assets video out seed device format",
         "models": "format",
     }.items():

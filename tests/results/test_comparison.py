@@ -6,23 +6,34 @@ from dataclasses import replace
 import pytest
 
 from vla_bench.errors import NotComparableError, RecordError, UsageError
-from vla_bench.records import write_episode
-from vla_bench.report.compared import comparison_markdown
-from vla_bench.results.comparison import Pairs, Verdict, compare
+from vla_bench.records import write_episode, write_run
+from vla_bench.report.exported import as_markdown
+from vla_bench.results.comparison import compare
+from vla_bench.results.evidence import Verdict
+from vla_bench.results.pairs import Pairs
 from vla_bench.results.summary_file import read_summary, write_summary
+from vla_bench.values import Population
 
-from ..made_runs import ENDINGS, SHA, a_run, episode
+from ..made_runs import ENDINGS, SHA, a_run, episode, run, with_tasks
+
+
+def kept(folder):
+    """Its summary, as a file beside it."""
+    file = folder.with_suffix(".json")
+    write_summary(file, read_summary(folder))
+    return file
 
 
 def test_runs_are_paired_by_init_state(tmp_path):
     """Of 8 episodes the second run loses six that the first won, gains one, and has no answer to the last."""
     dense, random = a_run(tmp_path / "dense", "ssssssfs"), a_run(tmp_path / "random-0.9", "ffffffse")
     first, second = compare([dense, random])
-    assert first.pairs is None and first.rate.successes == 7 and first.name == "dense"
+    assert first.pairs is None and first.rate.successes == 6 and first.rate.n == 7 and first.name == "dense"
     assert second.pairs == Pairs(both=0, lost=6, gained=1, neither=0, errors=1)
     assert second.p == 2 * 8 / 2**7 and second.difference.value == pytest.approx(-5 / 7)
+    assert (second.base, second.ended) == (first.rate, 7) and first.ended == 8
     assert second.verdict is Verdict.ERRORS  # 7 of 8 pairs are not 98 %
-    table = comparison_markdown([first, second]).splitlines()
+    table = as_markdown([first, second]).splitlines()
     assert "| random-0.9 | 1/7 | 14.3 | 2.6 - 51.3 | 7 | 6 | 1 | -71.4 [" in table[3] and table[0].endswith("| verdict |")
 
 
@@ -36,9 +47,56 @@ def test_what_is_established_and_what_is_not(tmp_path):
     assert [row.verdict for row in rows] == [None, Verdict.LOWER, Verdict.OPEN, Verdict.OPEN]
     assert rows[1].p == pytest.approx(3 * 2 / 2**12) and rows[1].difference.high < 0
     assert rows[3].pairs.count == 10 and rows[3].rate.n == 10
-    assert "| 128.0 |" in comparison_markdown(rows).splitlines()[2]
+    assert "| 128.0 |" in as_markdown(rows).splitlines()[2]
     (swapped,) = compare([worse, base])[1:]
     assert swapped.verdict is Verdict.HIGHER
+
+
+def test_costs_are_those_of_the_pairs(tmp_path):
+    """The first run's long episodes, which the other has not run, count for neither."""
+    base, other = a_run(tmp_path / "base", "ss", tokens=10.0, gflops=2.0), a_run(tmp_path / "other", "sse", tokens=20.0)
+    for i in (2, 3, 4):
+        write_episode(base, episode(i, queries=900, kept_tokens_mean=128.0, gflops_mean=8.0))
+    for paths in ([base, other], [kept(base), kept(other)]):
+        first, second = compare(paths)
+        assert first.rate.n == second.rate.n == 2 and first.metrics["kept_tokens_mean"] == 10
+        assert first.metrics["gflops_mean"] == 2 and second.metrics["kept_tokens_mean"] == 20
+        assert second.metrics["gflops_mean"] is None  # it never told
+    third = a_run(tmp_path / "third", "sssss", tokens=1.0)
+    rows = compare([base, other, third])  # the first: what any other has
+    assert [row.rate.n for row in rows] == [5, 2, 5] and rows[0].metrics["kept_tokens_mean"] > 100
+
+
+def test_an_older_summary_has_some_costs_by_task(tmp_path):
+    """GFLOP by task alone: known where the whole task is paired, and else not at all."""
+    base = kept(a_run(tmp_path / "base", "ssff", tokens=10.0, gflops=2.0))
+    table = json.loads(base.read_text())
+    del table["tasks"]["object/3"]["gflops_mean"]
+    base.write_text(json.dumps(table))
+    whole, part = a_run(tmp_path / "whole", "ssss"), a_run(tmp_path / "part", "sss")
+    assert compare([base, whole])[0].metrics["gflops_mean"] == 2.0
+    metrics = compare([base, part])[0].metrics
+    assert metrics["gflops_mean"] is None and metrics["kept_tokens_mean"] == 10.0
+
+
+def test_a_run_that_was_cut_short_says_so(cli, tmp_path):
+    base, short = a_run(tmp_path / "base", "s" * 6), a_run(tmp_path / "short", "ss")
+    write_run(short, replace(run(), status="interrupted", planned={"object/3": "0-5"}))
+    row = compare([base, short])[1]
+    assert row.partial and (row.status, row.ended, row.planned) == ("interrupted", 2, 6)
+    printed = cli("compare", str(base), str(short)).stdout
+    assert "2/6" in printed and "short: interrupted, 2 of 6 planned init states have ended" in printed
+    assert not compare([base, base])[1].partial
+
+
+def test_over_tasks_differences_must_be_those_of_tasks(tmp_path):
+    """Task 0 lost all of 8 and nine others nothing: certain for these tasks, open for tasks of their kind."""
+    base = with_tasks(tmp_path / "base", {("object", i): "s" * 8 for i in range(10)})
+    new = with_tasks(tmp_path / "new", {("object", i): ("s" if i else "f") * 8 for i in range(10)})
+    own, over = (compare([base, new], population)[1] for population in Population)
+    assert own.verdict is Verdict.LOWER and own.p == 2 / 2**8 and own.difference == over.difference
+    assert over.verdict is Verdict.OPEN and over.p == pytest.approx(0.3434, abs=1e-4)  # t = -1 with 9 degrees of freedom
+    assert over.over_tasks.low < -0.3 and over.over_tasks.high > 0.1 and over.to_dict()["population"] == "tasks of their kind"
 
 
 def test_a_summary_is_as_good_as_the_run(tmp_path):
@@ -76,7 +134,7 @@ def test_repeats_that_end_differently_are_averaged(tmp_path):
         assert row.rate.n == 5 and row.rate.successes == 2.5 and row.rate.low > 0.2
         assert row.pairs.fell == 5 and row.pairs.lost == 0 and row.pairs.count == 5 and row.pairs.split[0][1].repeats == 2
         assert row.p == 2 / 32 and row.difference.value == -0.5 and row.difference.low < -0.5 < row.difference.high
-    assert "| 2.5/5 | 50.0 |" in comparison_markdown(compare([base, file]))
+    assert "| 2.5/5 | 50.0 |" in as_markdown(compare([base, file]))
 
 
 def test_a_repeat_in_error_leaves_its_init_state_the_others(tmp_path):

@@ -1,19 +1,25 @@
-"""`vla-bench gate`: its output for CI, its exit codes, and when it abstains."""
+"""`vla-bench gate`: its findings, its exit codes, and when it abstains."""
 
 import json
+import random
 
 import pytest
 
 from vla_bench.errors import ExitCode, NotComparableError, UsageError
 from vla_bench.records import read_run, write_run
-from vla_bench.results.comparison import Pairs
-from vla_bench.results.gate import GateRule, GateStatus, Rule, judge, sentences
+from vla_bench.results.evidence import Evidence
+from vla_bench.results.gate import GateRule, gate, judge
+from vla_bench.results.gate_status import GateStatus
+from vla_bench.results.pairs import Pairs
+from vla_bench.values import By, Population, Rule
 
-from ..made_runs import a_run
+from ..made_runs import a_run, with_tasks
+
+OVER_TASKS = {"population": Population.TASKS}
 
 
 def finding(*pairs, missing=0, **rule):
-    return judge(Pairs(*pairs), GateRule(**rule), missing).finding
+    return judge(Evidence(Pairs(*pairs), ()), GateRule(**rule), missing).finding
 
 
 @pytest.mark.parametrize(
@@ -81,9 +87,92 @@ def test_a_run_without_a_verdict_is_no_pass(cli, tmp_path):
     assert cli("gate", str(base), str(errors)).exception.exit_code == ExitCode.ERROR_BUDGET
 
 
-def test_words_and_bad_values():
-    text = sentences(judge(Pairs(2, 1, 0, 1, 0), GateRule(Rule.NONINFERIOR)))
+def test_words_and_bad_values(cli, tmp_path):
+    runs = [str(a_run(tmp_path / name, outcomes)) for name, outcomes in {"a": "sssf", "b": "ssfs"}.items()]
+    text = cli("gate", *runs, "--rule", "noninferior").stdout
     assert "detect no drop at all" in text and "above -2 points" in text and "90 % interval" in text
-    for wrong, words in (({"margin": 0}, "--margin"), ({"alpha": 1}, "chance of a false alarm"), ({"must_see": 2}, "--must-see")):
+    assert "the verdict is about these tasks and init states" in text
+    for wrong, words in (
+        ({"margin": 0}, "--margin"),
+        ({"alpha": 1}, "chance of a false alarm"),
+        ({"must_see": 2}, "--must-see"),
+        ({"per": By.TASK, **OVER_TASKS}, "a single task says nothing"),
+    ):
         with pytest.raises(UsageError, match=words):
             GateRule(**wrong)
+
+
+def over_tasks(differences, n=50, **rule):
+    """Judged on tasks of n init states each, that lost or gained this many of them."""
+    lost, gained = (sum(max(sign * each, 0) for each in differences) for sign in (-1, 1))
+    pairs = Pairs(n * len(differences) - lost - gained, lost, gained, 0, 0)
+    return judge(Evidence(pairs, tuple(each / n for each in differences)), GateRule(**OVER_TASKS, **rule))
+
+
+def test_one_broken_task_is_a_drop_of_these_tasks_and_not_of_their_kind():
+    broken = [-40, *[0] * 9]
+    assert over_tasks(broken).finding is GateStatus.INCONCLUSIVE and over_tasks(broken).p == pytest.approx(0.17, abs=0.01)
+    assert finding(460, 40, 0, 0, 0) is GateStatus.DROPPED
+    everywhere = over_tasks([-4, -9, -6, -8, -3, -7, -5, -6, -9, -2])
+    assert everywhere.finding is GateStatus.DROPPED and everywhere.over_tasks.high < 0
+
+
+def test_tasks_that_agree_by_chance_are_not_certain():
+    """Without any spread Student's t would be sure; one init state a task says next to nothing."""
+    same = over_tasks([0] * 5, n=1, rule=Rule.NONINFERIOR)
+    assert same.finding is GateStatus.INCONCLUSIVE and same.over_tasks == same.difference and same.over_tasks.low < -0.3
+    assert over_tasks([0] * 10, rule=Rule.NONINFERIOR).finding is GateStatus.PASSED
+    assert over_tasks([-1] * 5, n=50).p == 1 / 32  # McNemar's
+
+
+def test_few_tasks_cannot_speak_for_their_kind(cli, tmp_path):
+    four = over_tasks([-20, -25, -22, -24])
+    assert four.finding is GateStatus.INCONCLUSIVE and four.p == 1 and four.smallest_drop is None
+    tasks = {("object", i): "s" * 8 for i in range(4)}
+    runs = [str(with_tasks(tmp_path / name, tasks)) for name in ("base", "new")]
+    done = cli("gate", *runs, "--population", "tasks")
+    assert done.exit_code == 3 and "4 tasks are too few to speak of tasks of their kind: run 5 or more" in done.stdout
+
+
+def test_false_alarms_over_tasks_whose_differences_have_mean_zero():
+    """Ten tasks of 50, half better and half worse by up to 30 points: McNemar's test alone is wrong far more often."""
+    draw = random.Random(1)
+    alarms = own = 0
+    for _ in range(400):
+        shifts = [draw.gauss(0, 0.15) for _ in range(10)]
+        differences = [sum((draw.random() < abs(s)) * (1 if s > 0 else -1) for _ in range(50)) for s in shifts]
+        judged = over_tasks(differences)
+        alarms += judged.p < 0.05
+        own += judge(Evidence(judged.pairs, ()), GateRule()).p < 0.05
+    assert 7 <= alarms <= 33 and own > 100  # 20 expected, three standard deviations
+
+
+def test_every_suite_is_judged(cli, tmp_path):
+    """Ten lost in one suite and four gained in the other: nothing is established together, but of the one."""
+    base = with_tasks(tmp_path / "base", {("object", 0): "s" * 20, ("goal", 0): "f" * 4 + "s" * 16})
+    new = with_tasks(tmp_path / "new", {("object", 0): "f" * 10 + "s" * 10, ("goal", 0): "s" * 20})
+    both = [str(base), str(new), "--must-see", "100"]
+    assert cli("gate", *both).exit_code == 0 and cli("gate", *both, "--per", "suite").exit_code == 1
+    parts = json.loads(cli("gate", *both, "--per", "suite", "--format", "json").stdout)["parts"]
+    assert [(part["suite"], part["finding"]) for part in parts] == [("object", "dropped"), ("goal", "passed")]
+    assert parts[0]["p"] == 2 / 2**10  # Holm: two tests
+    printed = cli("gate", *both, "--per", "suite").stdout
+    assert "judged suite by suite about these tasks and init states: p by Holm's correction for 2" in printed
+
+
+def test_a_suite_that_was_not_run_does_not_pass(tmp_path):
+    base = with_tasks(tmp_path / "base", {("object", 0): "s" * 8, ("goal", 0): "s" * 8})
+    new = with_tasks(tmp_path / "new", {("object", 0): "s" * 8})
+    result = gate(base, new, GateRule(must_see=1.0, per=By.SUITE))
+    assert [part.finding for part in result.parts] == [GateStatus.PASSED, GateStatus.INCONCLUSIVE]
+    assert result.parts[1].missing == 8 and result.finding is GateStatus.INCONCLUSIVE
+
+
+def test_suites_share_alpha(tmp_path):
+    """Five lost of a suite's twelve are p 0.031: a drop alone, and not beside another suite."""
+    tasks = [("object", 0), ("goal", 0)]
+    base = with_tasks(tmp_path / "base", dict.fromkeys(tasks, "s" * 12))
+    new = with_tasks(tmp_path / "new", dict(zip(tasks, ("f" * 5 + "s" * 7, "s" * 12), strict=True)))
+    first, second = gate(base, new, GateRule(per=By.SUITE)).parts
+    assert first.p == 2 / 2**5 and first.finding is GateStatus.INCONCLUSIVE and second.p == 1
+    assert gate(base, new, GateRule()).finding is GateStatus.DROPPED

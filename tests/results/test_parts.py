@@ -1,31 +1,23 @@
 """`vla-bench compare --by`: a gain in one task hides no loss in another."""
 
 import json
-from dataclasses import replace
+import shutil
+from statistics import NormalDist
 
 import pytest
 
-from vla_bench.records import append_line, write_run
-from vla_bench.results.comparison import Verdict, compare, read_comparable
+from vla_bench.errors import UsageError
+from vla_bench.report.compared_notes import warnings
+from vla_bench.results.comparison import compare, read_comparable
+from vla_bench.results.evidence import Verdict
 from vla_bench.results.parts import compare_parts
-from vla_bench.values import By
+from vla_bench.stats import paired_difference
+from vla_bench.values import By, Population
 
 from ..conftest import ROOT
-from ..made_runs import ENDINGS, SHA, episode, run
+from ..made_runs import with_tasks
 
 BASELINES = [ROOT / "results" / "baselines" / f"nano-{name}.json" for name in ("oft", "lightvla")]
-TWO = {"suites": {"object": SHA, "goal": SHA}}
-
-
-def with_tasks(folder, tasks):
-    """A run with these outcomes by suite and task id."""
-    folder.mkdir()
-    write_run(folder, replace(run(**TWO), suites={"object": {}, "goal": {}}))
-    for (suite, task_id), outcomes in tasks.items():
-        for i, outcome in enumerate(outcomes):
-            line = episode(i, ENDINGS[outcome], suite=suite, task_id=task_id, task=f"{suite}_{task_id}").to_json()
-            append_line(folder / "episodes.jsonl", line)
-    return folder
 
 
 @pytest.fixture
@@ -36,8 +28,12 @@ def runs(tmp_path):
     return [with_tasks(tmp_path / "base", base), with_tasks(tmp_path / "new", new)]
 
 
+def paired(*runs):
+    return list(zip(runs, read_comparable(list(runs)), strict=True))
+
+
 def parts(runs, by):
-    return compare_parts(list(zip(runs, read_comparable(runs), strict=True)), by)
+    return compare_parts(paired(*runs), by)
 
 
 def test_tasks_one_by_one(runs):
@@ -76,5 +72,34 @@ def test_the_baselines_tasks_and_what_they_say_about_others(cli, tmp_path):
     printed = cli("compare", "--by", "suite", *map(str, BASELINES), "--out", str(tmp_path / "t.md"))
     written = (tmp_path / "t.md").read_text()
     for text in (printed.stdout, written):
-        assert "over tasks of their kind -4.2 [-9.4, +0.9]" in text and "-15.0 [-19.9, -10.0]" in text
+        assert "-4.2 [-9.4, +0.9] over tasks of their kind" in text and "-15.0 [-21.2, -8.6]" in text
     assert "family of 4 tests" in printed.stderr and "family of 4 tests" in written and "these tasks and init states" in written
+
+
+def test_the_intervals_of_a_family_hold_together(runs):
+    """Three rows: each interval is that of 1 - 0.05 / 3, wider than that of a comparison of its own."""
+    parts_, alone = parts(runs, By.TASK), paired_difference(0, 10, 0, 0)
+    assert [part.family for part in parts_] == [3, 3, 3]
+    assert parts_[0].difference == paired_difference(0, 10, 0, 0, NormalDist().inv_cdf(1 - 0.05 / 6))
+    assert parts_[0].difference.high > alone.high and parts_[0].to_dict()["interval_level"] == pytest.approx(1 - 0.05 / 3)
+
+
+def test_suites_over_tasks(tmp_path):
+    """Five tasks of Object all lost two of four; four of Goal say nothing of tasks of their kind, whatever they lost."""
+    tasks = {("object", i): "ssss" for i in range(5)} | {("goal", i): "ssss" for i in range(4)}
+    lost = {("object", i): "fsfs" if i else "ffff" for i in range(5)} | {("goal", i): "ffff" for i in range(4)}
+    found = compare_parts(paired(with_tasks(tmp_path / "a", tasks), with_tasks(tmp_path / "b", lost)), By.SUITE, Population.TASKS)
+    assert [part.verdict for part in found] == [Verdict.LOWER, Verdict.OPEN] and found[1].p == 1 and found[1].tasks == 4
+    lines = warnings(compare([tmp_path / "a", tmp_path / "b"], Population.TASKS), found)
+    assert lines == ["goal: 4 tasks are too few to speak of tasks of their kind, 5 are needed"]
+    with pytest.raises(UsageError, match="single task"):
+        compare_parts(paired(tmp_path / "a", tmp_path / "b"), By.TASK, Population.TASKS)
+
+
+def test_several_runs_have_a_table_each(cli, runs, tmp_path):
+    again = tmp_path / "elsewhere" / "new"
+    shutil.copytree(runs[1], again)
+    printed = cli("compare", "--by", "suite", *map(str, [*runs, again])).stdout
+    assert f"{runs[1]} against base" in printed and f"{again} against base" in printed  # one name: the whole path
+    assert printed.count("95 % intervals of all 4 together") == 2
+    assert "[-100.0, +100.0] over tasks of their kind" in printed  # two tasks show nothing of others, and a share has its bounds

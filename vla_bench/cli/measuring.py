@@ -57,7 +57,7 @@ def flops(
     if format is TableFormat.JSON:
         typer.echo(json.dumps(counts[0].to_dict() if len(counts) == 1 else {"cases": [case.to_dict() for case in counts]}))
     elif format is TableFormat.LATEX:
-        typer.echo(latex(counts))
+        typer.echo(latex(counts), nl=False)
     else:
         print_flops(counts)
     if explain:

@@ -6,7 +6,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from vla_bench.values import Value
+from vla_bench.values import Population, Value
 
 
 class Format(Value):
@@ -38,3 +38,6 @@ InitStates = Annotated[Optional[str], typer.Option(help="Init states (0-9), inst
 Workers = Annotated[str, typer.Option(help="Simulator processes; auto counts cores and memory.")]
 Assets = Annotated[str, typer.Option(help="Asset pack: auto, primitive, official or a folder.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="A table, or one JSON object on standard output.")]
+PopulationOption = Annotated[
+    Population, typer.Option(help="What verdicts are about: the measured tasks and init states, or tasks of their kind.")
+]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from vla_bench.report.compared import comparison_table, headlines, notes
-from vla_bench.tables import print_table
+from vla_bench.report.compared import print_around, print_forest, print_runs
+from vla_bench.report.compared_cells import comparison_table
 
 
 def print_ablation(ablation) -> None:
@@ -15,9 +15,9 @@ def print_ablation(ablation) -> None:
         columns, rows = comparison_table(ablation.rows)
         published = [f"{each.success} %" + ("" if each.tokens is None else f", {each.tokens}") for each in ablation.published]
         rows = [[*row, paper] for row, paper in zip(rows, published, strict=True)]
-        print_table((*columns, "paper"), rows, details=("GFLOP", "gained", "lost"))
-        for line in headlines(ablation.rows):
-            print(line)
-        say(f"{notes(len(ablation.rows) - 1)}\npaper: its 7B on LIBERO's own assets, 2,000 episodes; tokens kept of 512")
+        print_runs(ablation.rows, ((*columns, "paper"), rows))
+        print_forest(ablation.rows)
+        print_around(ablation.rows)
+        say("paper: its 7B on LIBERO's own assets, 2,000 episodes; tokens kept of 512")
     if ablation.exit_code:
         say(f"stopped at  {ablation.last.run_dir}\nresume      {ablation.last.command}")

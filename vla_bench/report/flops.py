@@ -6,6 +6,7 @@ import sys
 
 from vla_bench.measure.flops import TOLERANCE, Count, Counter
 from vla_bench.paper import table2
+from vla_bench.report.latex import latex_table
 from vla_bench.tables import print_table
 
 MODULES = ("dino", "siglip", "projector", "proprio", "pruner", "llm_linear", "llm_attention", "head", "lm_head")
@@ -86,16 +87,4 @@ def agreement(counts: list[Count]) -> list[str]:
 
 def latex(counts: list[Count]) -> str:
     """A booktabs table."""
-    header, rows = columns(counts)
-    lines = [" & ".join(cell.replace("%", r"\%") for cell in row) + r" \\" for row in (list(header), *rows)]
-    return "\n".join(
-        [
-            rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
-            r"\toprule",
-            lines[0],
-            r"\midrule",
-            *lines[1:],
-            r"\bottomrule",
-            r"\end{tabular}",
-        ]
-    )
+    return latex_table(*columns(counts))

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
-from enum import Enum
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from statistics import NormalDist
 
-from vla_bench.errors import ExitCode, NotComparableError, UsageError
-from vla_bench.results.comparison import COVERAGE, POPULATION, Pairs, check_common, over_tasks, pair, read_comparable
-from vla_bench.results.result_table import successes
+from vla_bench.errors import NotComparableError, UsageError
+from vla_bench.results.comparison import check_common, read_comparable
+from vla_bench.results.evidence import Evidence, evidence
+from vla_bench.results.gate_costs import CostFinding, CostLimits, judge_costs
+from vla_bench.results.gate_status import GateStatus, gravest
+from vla_bench.results.pairs import COVERAGE, Pairs, pair
+from vla_bench.results.parts import split_by
 from vla_bench.results.summary_file import read_summary
-from vla_bench.results.units import Key, units
-from vla_bench.stats import Difference, smallest_drop
-from vla_bench.values import Rule
-
-
-class GateStatus(str, Enum):
-    PASSED = "passed"
-    DROPPED = "dropped"
-    INCONCLUSIVE = "inconclusive"
-    ERRORS = "too many errors"
-
-
-CODES = {
-    GateStatus.PASSED: ExitCode.DONE,
-    GateStatus.DROPPED: ExitCode.REGRESSION,
-    GateStatus.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
-    GateStatus.ERRORS: ExitCode.ERROR_BUDGET,
-}
+from vla_bench.results.units import Key, Unit, units
+from vla_bench.stats import Difference, holm
+from vla_bench.values import By, Population, Rule
 
 
 @dataclass(frozen=True)
@@ -37,7 +24,8 @@ class GateRule:
     """What the gate is asked, fixed beforehand.
 
     margin, must_see: drops, as fractions; the largest that NONINFERIOR lets pass, and one that DETECT must be able to see.
-    alpha: chance of a false alarm, of the one-sided test.
+    alpha: chance of a false alarm, of the one-sided test, or of all of them together.
+    population: what the verdict speaks of.  per: suites or tasks that are judged one by one; None for the whole.
     Raises UsageError for numbers that no gate can have.
     """
 
@@ -45,6 +33,9 @@ class GateRule:
     margin: float = 0.02
     alpha: float = 0.05
     must_see: float = 0.05
+    population: Population = Population.INIT_STATES
+    per: By | None = None
+    costs: CostLimits = field(default_factory=CostLimits)
 
     def __post_init__(self):
         for name, value in (("--margin", self.margin), ("--must-see", self.must_see)):
@@ -55,49 +46,97 @@ class GateRule:
                 f"--alpha is the chance of a false alarm, a fraction above 0 and below 0.5, not {self.alpha:g}",
                 "vla-bench gate --alpha 0.05 ..., for 5 %",
             )
+        if self.per is By.TASK and self.population is Population.TASKS:
+            raise UsageError(
+                "a single task says nothing about tasks of its kind", "vla-bench gate --per suite --population tasks BASE NEW"
+            )
 
 
 @dataclass(frozen=True)
-class GateResult:
-    """The result of the gate for the pairs of two runs, under a rule fixed beforehand.
+class Judgement:
+    """What the gate finds of the pairs of two runs, or of one suite or task of them.
 
     pairs: of init states.  missing, wanted: init states that the baseline has and the new run lacks, and all of the baseline.
-    difference: with the interval that leaves `alpha` on either side.  over_tasks: at 95 %, None for a single task.
-    p: one-sided and exact.  smallest_drop: drop that these pairs detect with 80 % power, None for none; by Connor's normal
-        approximation.
+    difference, over_tasks: of these tasks and init states, and of tasks of their kind, with intervals that leave `alpha` on
+        either side, shared among what is judged; None without a pair, the latter for a single task, too.
+    task_count: tasks with pairs.  few: whether they are too few for a finding over tasks.
+    p: one-sided, of the population that decides; adjusted by Holm where several are judged.
+    smallest_drop: drop that these pairs detect with 80 % power, None for none.
     """
 
-    base: str
-    new: str
-    rule: Rule
-    margin: float
-    alpha: float
-    must_see: float
+    suite: str | None
+    task_id: int | None
     pairs: Pairs
     missing: int
     wanted: int
-    difference: Difference
+    difference: Difference | None
     over_tasks: Difference | None
+    task_count: int
+    few: bool
     p: float
     smallest_drop: float | None
-    finding: GateStatus
-
-    @property
-    def exit_code(self) -> int:
-        return CODES[self.finding]
+    finding: GateStatus = GateStatus.INCONCLUSIVE
 
     @property
     def short(self) -> bool:
         """Whether the new run lacks so much of the baseline that no drop is no good news."""
         return self.missing > (1 - COVERAGE) * self.wanted
 
-    @property
-    def blind(self) -> bool:
+    def blind(self, rule: GateRule) -> bool:
         """Whether a drop of `must_see` would most likely not be seen."""
-        return self.smallest_drop is None or self.smallest_drop > self.must_see
+        return self.smallest_drop is None or self.smallest_drop > rule.must_see
+
+    def deciding(self, population: Population) -> Difference | None:
+        """The difference that decides."""
+        if population is Population.INIT_STATES:
+            return self.difference
+        return None if self.few else self.over_tasks
+
+    def excluded(self, rule: GateRule) -> bool:
+        """Whether a drop of the margin is excluded."""
+        found = self.deciding(rule.population)
+        return found is not None and found.low > -rule.margin
+
+
+@dataclass(frozen=True)
+class GateTask:
+    """What a task contributes.  task: its name in LIBERO."""
+
+    suite: str
+    task_id: int
+    task: str
+    pairs: Pairs
+    missing: int
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """The result of the gate.
+
+    whole: all pairs together.  parts: the suites or tasks that are judged one by one; where there are any, the whole is not.
+    """
+
+    base: str
+    new: str
+    rule: GateRule
+    whole: Judgement
+    parts: tuple[Judgement, ...]
+    costs: tuple[CostFinding, ...]
+    tasks: tuple[GateTask, ...]
+
+    @property
+    def finding(self) -> GateStatus:
+        return gravest([each.finding for each in (*(self.parts or (self.whole,)), *self.costs)])
+
+    @property
+    def exit_code(self) -> int:
+        return self.finding.exit_code
 
     def to_dict(self) -> dict[str, object]:
-        return asdict(self) | {"population": POPULATION}
+        table = asdict(self)
+        rule, whole = table.pop("rule"), table.pop("whole")
+        limits = {"limits": rule.pop("costs")}
+        return rule | limits | whole | table | {"finding": self.finding, "population": self.rule.population.words}
 
 
 def gate(base: Path, new: Path, rule: GateRule, only: Collection[Key] | None = None) -> GateResult:
@@ -108,12 +147,27 @@ def gate(base: Path, new: Path, rule: GateRule, only: Collection[Key] | None = N
     """
     for run in (base, new):
         check_whole(run)
-    first, second = map(units, read_comparable([base, new]))
+    summaries = read_comparable([base, new])
+    first, second = map(units, summaries)
     if only is not None:
         first = {key: unit for key, unit in first.items() if key in only}
-    pairs = pair(first, second)
-    check_common(base, new, pairs)
-    return judge(pairs, rule, len(first.keys() - second.keys()), over_tasks(first, second), str(base), str(new))
+    found = evidence(first, second)
+    check_common(base, new, found.pairs)
+    order = list(summaries[0]["suites"])
+    ended = {key for key in first if key in second and None not in (first[key].mean, second[key].mean)}
+    names = summaries[0]["tasks"]
+    return GateResult(
+        base=str(base),
+        new=str(new),
+        rule=rule,
+        whole=judge(found, rule, _lacking(first, second)),
+        parts=judge_parts(split_by(rule.per, first, order), second, rule) if rule.per else (),
+        costs=tuple(judge_costs(*summaries, ended, rule.costs)),
+        tasks=tuple(
+            GateTask(suite, task, names[f"{suite}/{task}"]["task"], pair(own, second), _lacking(own, second))
+            for (suite, task), own in split_by(By.TASK, first, order).items()
+        ),
+    )
 
 
 def check_whole(path: Path) -> None:
@@ -124,70 +178,51 @@ def check_whole(path: Path) -> None:
         )
 
 
-def judge(
-    pairs: Pairs, rule: GateRule, missing: int = 0, tasks: Difference | None = None, base: str = "BASE", new: str = "NEW"
-) -> GateResult:
-    """The result for these pairs.  missing: init states of the baseline that the new run lacks.  tasks: interval over tasks."""
-    p, difference = pairs.p_drop, pairs.difference_within(NormalDist().inv_cdf(1 - rule.alpha))
-    found = {
-        **vars(rule),
-        "base": base,
-        "new": new,
-        "pairs": pairs,
-        "missing": missing,
-        "wanted": pairs.count + pairs.errors + missing,
-        "difference": difference,
-        "over_tasks": tasks,
-        "p": p,
-        "smallest_drop": smallest_drop(pairs.count, pairs.gained_spread, rule.alpha),
-    }
-    result = GateResult(**found, finding=GateStatus.INCONCLUSIVE)
-    return GateResult(**found, finding=_finding(result))
+def judge_parts(
+    parts: dict[tuple[str, int | None], dict[Key, Unit]], other: dict[Key, Unit], rule: GateRule
+) -> tuple[Judgement, ...]:
+    """Each suite or task of the baseline by itself.  p is adjusted for their number (Holm); intervals share `alpha` equally."""
+    found = {part: evidence(own, other) for part, own in parts.items()}
+    adjusted = holm([each.p_drop(rule.population) for each in found.values()])
+    return tuple(
+        replace(judge(each, rule, _lacking(parts[part], other), len(found), p), suite=part[0], task_id=part[1])
+        for (part, each), p in zip(found.items(), adjusted, strict=True)
+    )
 
 
-def _finding(result: GateResult) -> GateStatus:
-    excluded = result.rule is Rule.NONINFERIOR and result.difference.low > -result.margin
-    if not result.pairs.covered:
+def judge(found: Evidence, rule: GateRule, missing: int = 0, tests: int = 1, p: float | None = None) -> Judgement:
+    """The finding of these pairs.
+
+    missing: init states of the baseline that the new run lacks.  tests: how many findings share `alpha`.
+    p: adjusted for them; None for the one test's own.
+    """
+    pairs, alpha, some = found.pairs, rule.alpha / tests, found.pairs.count > 0
+    judged = Judgement(
+        suite=None,
+        task_id=None,
+        pairs=pairs,
+        missing=missing,
+        wanted=pairs.count + pairs.errors + missing,
+        difference=found.difference(2 * alpha) if some else None,
+        over_tasks=found.over_tasks(2 * alpha) if some else None,
+        task_count=len(found.tasks),
+        few=found.few(rule.population),
+        p=found.p_drop(rule.population) if p is None else p,
+        smallest_drop=found.smallest_drop(rule.population, alpha) if some else None,
+    )
+    return replace(judged, finding=_finding(judged, rule))
+
+
+def _finding(judged: Judgement, rule: GateRule) -> GateStatus:
+    excluded = rule.rule is Rule.NONINFERIOR and judged.excluded(rule)
+    if not judged.pairs.covered:
         return GateStatus.ERRORS
-    if result.p < result.alpha and not excluded:
+    if judged.p < rule.alpha and not excluded:
         return GateStatus.DROPPED  # a drop may be established and yet be smaller than the margin
-    if result.short or (result.blind if result.rule is Rule.DETECT else not excluded):
+    if judged.few or judged.short or (judged.blind(rule) if rule.rule is Rule.DETECT else not excluded):
         return GateStatus.INCONCLUSIVE
     return GateStatus.PASSED
 
 
-def sentences(result: GateResult) -> str:
-    """The result in words, for a log."""
-    pairs, gap, percent = result.pairs, result.difference, 100 * (1 - 2 * result.alpha)
-    before, now = map(successes, pairs.rates)
-    lines = [
-        f"{result.finding.value} ({result.rule.value}): {result.new} against {result.base}",
-        f"{before} of {pairs.count} won before, {now} now: {pairs.fell} lost, {pairs.rose} gained, {pairs.errors} errors",
-        f"difference {100 * gap.value:+.1f} points on {POPULATION}, {percent:g} % interval "
-        f"[{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]; p of no drop {result.p:.2g}",
-    ]
-    if (over := result.over_tasks) is not None:
-        interval = f"{100 * over.value:+.1f} points, 95 % interval [{100 * over.low:+.1f}, {100 * over.high:+.1f}]"
-        lines.append(f"over tasks of their kind {interval} (t over task means)")
-    if result.rule is Rule.NONINFERIOR:
-        lines.append(f"passes where the lower bound is above {-100 * result.margin:g} points")
-    detectable = "no drop at all" if result.smallest_drop is None else f"a drop of {100 * result.smallest_drop:.1f} points"
-    lines.append(f"these pairs detect {detectable} with about 80 % power")
-    if result.finding is GateStatus.INCONCLUSIVE:
-        lines += reasons(result)
-    return "\n".join(lines)
-
-
-def reasons(result: GateResult) -> list[str]:
-    """Why a gate says neither, and what would mend it."""
-    lines = []
-    if result.short:
-        lines.append(
-            f"{result.new} lacks {result.missing} of the {result.wanted} init states: run them, or say with --suite, --tasks or "
-            "--init-states that fewer are meant"
-        )
-    if result.rule is Rule.DETECT and result.blind:
-        lines.append(f"a drop of {100 * result.must_see:g} points (--must-see) must be seen: run more init states")
-    if result.rule is Rule.NONINFERIOR and result.difference.low <= -result.margin:
-        lines.append(f"a drop beyond {100 * result.margin:g} points (--margin) is not excluded: run more init states")
-    return lines
+def _lacking(first: dict[Key, Unit], second: dict[Key, Unit]) -> int:
+    return len(first.keys() - second.keys())

@@ -2,58 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vla_bench.results.comparison import POPULATION, Pairs, Verdict, pair, run_name
-from vla_bench.results.units import Key, units
+from vla_bench.errors import UsageError
+from vla_bench.results.comparison import run_names
+from vla_bench.results.evidence import LEVEL, Evidence, Verdict, evidence
+from vla_bench.results.pairs import Pairs
+from vla_bench.results.units import Key, Unit, units
 from vla_bench.stats import Difference, Rate, holm
-from vla_bench.values import By
+from vla_bench.values import By, Population
+
+Part = tuple[str, int | None]  # a suite, or a task of it
 
 
 @dataclass(frozen=True)
 class ComparedPart:
     """One suite or task of a run, on its pairs with the first run.
 
-    task_id, task: of a task; None for a suite.  base, rate: success rates of the first run and of this one.
-    difference: None where no pair ended without an error.  p: exact, two-sided, after Holm's correction for all parts together.
+    task_id, task: of a task; None for a suite.  tasks: number of those with pairs.
+    base, rate: success rates of the first run and of this one.
+    difference: of these tasks and init states; None where no pair ended without an error.  over_tasks: of tasks of their kind;
+    None for a single task.  p: two-sided, after Holm's correction for all parts together.  verdict: by p, of `population`.
+    family: number of all parts; both intervals hold for all of them together at 95 %.
     """
 
     run: str
     suite: str
     task_id: int | None
     task: str | None
+    tasks: int
     base: Rate
     rate: Rate
     pairs: Pairs
     difference: Difference | None
+    over_tasks: Difference | None
     p: float
     verdict: Verdict
+    population: Population
+    family: int
 
     def to_dict(self) -> dict[str, object]:
-        return asdict(self) | {"population": POPULATION}
+        return asdict(self) | {"population": self.population.words, "interval_level": 1 - LEVEL / self.family}
 
 
-def compare_parts(runs: list[tuple[Path, dict]], by: By) -> list[ComparedPart]:
+def compare_parts(runs: list[tuple[Path, dict]], by: By, population: Population = Population.INIT_STATES) -> list[ComparedPart]:
     """Of each run after the first the suites or tasks that both have.
 
     runs: paths, with their summaries from `vla_bench.results.comparison.read_comparable`.
+    Raises UsageError for single tasks that should stand for tasks of their kind.
     """
-    of: Callable[[Key], tuple[str, int | None]] = (lambda key: key.task) if by is By.TASK else (lambda key: (key.suite, None))
-    place = {suite: i for i, suite in enumerate(runs[0][1]["suites"])}
-    first = dict(sorted(units(runs[0][1]).items(), key=lambda unit: (place.get(unit[0].suite, len(place)), unit[0])))
-    parts = []
-    for path, run in runs[1:]:
-        other = units(run)
-        for part in dict.fromkeys(of(key) for key in first if key in other):
-            pairs = pair({key: each for key, each in first.items() if of(key) == part}, other)
-            parts.append(_part(run_name(path), *part, run, pairs))
-    adjusted = holm([part.p for part in parts])
-    return [replace(part, p=p, verdict=part.pairs.verdict(p)) for part, p in zip(parts, adjusted, strict=True)]
+    if by is By.TASK and population is Population.TASKS:
+        raise UsageError(
+            "a single task says nothing about tasks of its kind", "vla-bench compare --by suite --population tasks RUN OTHER_RUN"
+        )
+    first = split_by(by, units(runs[0][1]), list(runs[0][1]["suites"]))
+    others = [(name, run, units(run)) for name, (_, run) in zip(run_names(runs)[1:], runs[1:], strict=True)]
+    found = [
+        (run, name, *part, evidence(own, other))
+        for name, run, other in others
+        for part, own in first.items()
+        if own.keys() & other.keys()
+    ]
+    adjusted = holm([each.p(population) for *_, each in found])
+    return [_part(*one, p, population, len(found)) for one, p in zip(found, adjusted, strict=True)]
 
 
-def _part(run: str, suite: str, task_id: int | None, summary: dict, pairs: Pairs) -> ComparedPart:
-    task = None if task_id is None else summary["tasks"][f"{suite}/{task_id}"]["task"]
-    difference = pairs.difference if pairs.count else None
-    return ComparedPart(run, suite, task_id, task, *pairs.rates, pairs, difference, pairs.p, Verdict.OPEN)
+def split_by(by: By, found: dict[Key, Unit], order: list[str]) -> dict[Part, dict[Key, Unit]]:
+    """A run's init states by suite or task.  order: of the suites."""
+    place = {suite: i for i, suite in enumerate(order)}
+    parts: dict[Part, dict[Key, Unit]] = {}
+    for key in sorted(found, key=lambda key: (place.get(key.suite, len(place)), key)):
+        parts.setdefault(key.task if by is By.TASK else (key.suite, None), {})[key] = found[key]
+    return parts
+
+
+def _part(
+    summary: dict, run: str, suite: str, task_id: int | None, found: Evidence, p: float, population: Population, family: int
+) -> ComparedPart:
+    known = found.pairs.count > 0
+    base, rate = found.pairs.rates
+    return ComparedPart(
+        run=run,
+        suite=suite,
+        task_id=task_id,
+        task=None if task_id is None else summary["tasks"][f"{suite}/{task_id}"]["task"],
+        tasks=len(found.tasks),
+        base=base,
+        rate=rate,
+        pairs=found.pairs,
+        difference=found.difference(LEVEL / family) if known else None,
+        over_tasks=found.over_tasks(LEVEL / family) if known else None,
+        p=p,
+        verdict=found.verdict(p, population),
+        population=population,
+        family=family,
+    )

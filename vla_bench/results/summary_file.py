@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from vla_bench.errors import DamagedRunError, RecordError, UsageError
-from vla_bench.metrics import group_values
-from vla_bench.planned import pack
+from vla_bench.metrics import episode_keys, group_values
+from vla_bench.planned import pack, unpack
 from vla_bench.records import Episode, EpisodeKey, Run, Status, make_room, read_episodes, read_run, write_atomically
 from vla_bench.results.summary import summarise
 
@@ -29,6 +29,10 @@ def read_summary(path: Path) -> dict:
                 raise ValueError(f"repeats {task['repeats']!r}")
             if len(task.get("state_hash", task["outcomes"])) != len(task["outcomes"]):
                 raise ValueError(f"state_hash {task['state_hash']!r}")
+            for key in ("queries", *episode_keys()):
+                if len(task.get(key, task["outcomes"])) != len(task["outcomes"]):
+                    raise ValueError(f"{key} {task[key]!r}")
+        unpack(table.get("planned") or {})
         table["suites"], table["config"]["suites"], table["status"]
         for group in (table["totals"], *table["totals"]["suites"].values()):
             group["successes"] + group["failures"], group["kept_tokens_mean"], group_values(group)
@@ -92,8 +96,12 @@ def summary_of(run: Run, episodes: Sequence[Episode]) -> dict:
             "outcomes": "".join(LETTERS[e.status] for e in own),
             "steps": [e.steps for e in own],
             "queries": [e.queries for e in own],
-            "kept_tokens_mean": [_hundredths(e.metrics.get("kept_tokens_mean")) for e in own],
+            "kept_tokens_mean": [_rounded(e.metrics.get("kept_tokens_mean")) for e in own],
         }
+        for key in episode_keys():
+            values = [_rounded(e.metrics.get(key)) for e in own]
+            if any(value is not None for value in values):
+                tasks[f"{suite}/{task_id}"][key] = values
         if any(e.repeat for e in own):  # which repeats are one episode
             tasks[f"{suite}/{task_id}"]["state_hash"] = [e.state_hash for e in own]
     return {
@@ -112,8 +120,8 @@ def summary_of(run: Run, episodes: Sequence[Episode]) -> dict:
     }
 
 
-def _hundredths(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
 
 
 def summary_text(table: dict) -> str:
