@@ -25,6 +25,7 @@ MOVED = {
     "vla_bench.outcomes": "vla_bench.results",
     "vla_bench.outcomes.joined": "vla_bench.results.merge",
     "vla_bench.outcomes.kept": "vla_bench.results.summary_file",
+    "vla_bench.measure.spread": "vla_bench.spread",
     "vla_bench.training.demo_file": "vla_bench.demonstrations.hdf5",
     "vla_bench.pruners.base": "vla_bench.interface.everything",
 }
