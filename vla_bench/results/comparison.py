@@ -11,14 +11,13 @@ from vla_bench.metrics import Values
 from vla_bench.results.evidence import LEVEL, Verdict, evidence
 from vla_bench.results.paired_metrics import metrics_on
 from vla_bench.results.pairs import Pairs, pair
+from vla_bench.results.same_world import check_same_world
 from vla_bench.results.summary_file import read_summary
 from vla_bench.results.units import Key, Unit, planned_units, rate_of, units
 from vla_bench.stats import Difference, Rate, holm
 from vla_bench.values import Population
 
 RERUN = "vla-bench eval with the same --out: episodes that ended in errors are run again"
-# What decides an episode's outcome besides the policy: runs that differ here have no episode in common.
-WORLD = ("assets", "gl_backend", "drawn_by", "packages.mujoco", "packages.robosuite", "packages.hf-libero")
 
 
 @dataclass(frozen=True)
@@ -138,24 +137,3 @@ def check_common(path: Path, other_path: Path, pairs: Pairs) -> None:
         )
     if not pairs.count:
         raise ErrorBudgetError(f"all {pairs.errors} init states of {path} and {other_path} ended in errors", RERUN)
-
-
-def check_same_world(path: Path, run: dict, other_path: Path, other: dict) -> None:
-    """Raises NotComparableError, which lists every difference."""
-    here, there = world(run["config"]), world(other["config"])
-    changed = [f"  {key}: {here[key]} there, {there[key]} here" for key in here.keys() & there.keys() if here[key] != there[key]]
-    if changed:
-        lines = "\n".join([f"{other_path} ran in another world than {path}:", *sorted(changed)])
-        raise NotComparableError(lines, "vla-bench eval with the same --assets, on the same kind of machine")
-
-
-def world(config: dict) -> dict[str, str]:
-    """The values of `WORLD` in a configuration, and the hash of every suite's protocol."""
-    values = {f"suites.{name}": sha256 for name, sha256 in config["suites"].items()}
-    for name in WORLD:
-        value: object = config
-        for part in name.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        if value is not None:
-            values[name] = str(value)
-    return values
