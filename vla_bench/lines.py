@@ -1,20 +1,26 @@
 """Files of JSON lines that only grow: append one, read them all, and tell the half line of a crash from damage.
 
 A crash leaves at most half a line, and only at the end: the next append moves it to a file of its own beside (`NAME.torn`).  So a
-line that cannot be read and is not the end of its file was changed or lost after it was written.
+line that cannot be read and is not the end of its file was changed or lost after it was written.  What JSON cannot show, such as
+a changed digit, the checksum at the end of a line does.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
 from vla_bench.errors import DamagedRunError, RecordError
+
+CHECKSUM = "checksum"  # name of a line's last field
+_AT_THE_END = re.compile(r', "checksum": "([0-9a-f]{16})"\}$')
 
 
 def append_line(path: Path, line: str) -> None:
@@ -48,9 +54,7 @@ def _end_last_line(file: FileIO, path: Path) -> None:
     file.seek(0)
     data = file.readall()
     last = data.rpartition(b"\n")[2]
-    try:
-        parse(last)
-    except ValueError:
+    if _is_half(last):
         with open(path.with_name(f"{path.name}.torn"), "ab", buffering=0) as aside:
             _write(aside, last + b"\n")
         file.truncate(len(data) - len(last))
@@ -58,9 +62,33 @@ def _end_last_line(file: FileIO, path: Path) -> None:
         _write(file, b"\n")
 
 
-def parse(line: bytes | str) -> object:
-    """The JSON value of a line, all of its numbers finite.  Raises ValueError."""
+def checksum(text: str) -> str:
+    """16 hexadecimal digits of SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def with_checksum(line: str) -> str:
+    """The line of a JSON object, with a last field `checksum` over all that stands before it."""
+    return f'{line[:-1]}, "{CHECKSUM}": "{checksum(line)}"}}'
+
+
+def parse(line: bytes | str, checked: bool = False) -> object:
+    """The JSON value of a line, all of its numbers finite, without its checksum, which is compared.  Raises ValueError.
+
+    checked: a line without a checksum is refused.
+    """
     text = line.decode() if isinstance(line, bytes) else line
+    if (match := _AT_THE_END.search(text)) is not None:
+        text = text[: match.start()] + "}"
+        if checksum(text) != match[1]:
+            raise ValueError("its checksum does not match")
+    elif checked:
+        raise ValueError("its checksum is missing")
+    return finite_json(text)
+
+
+def finite_json(text: str) -> object:
+    """The value of a JSON text, all of its numbers finite.  Raises ValueError."""
     return json.loads(text, parse_constant=_finite, parse_float=_finite)
 
 
@@ -70,33 +98,39 @@ def _finite(text: str) -> float:
     return value
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, object]]:
-    """The lines of a file with their numbers, from 1; nothing where there is no file.
+def _is_half(line: bytes) -> bool:
+    """Whether this is the beginning of a line; one with a whole JSON value is none, whatever comes behind the value."""
+    try:
+        json.JSONDecoder().raw_decode(line.decode(errors="replace"))
+    except ValueError:
+        return True
+    return False
+
+
+def split_lines(path: Path) -> tuple[list[tuple[int, bytes]], bytes]:
+    """The lines of a file with their numbers, from 1, and the half line at its end that a crash left; nothing without a file."""
+    if not path.exists():
+        return [], b""
+    *lines, last = path.read_bytes().split(b"\n")
+    half = last if last.strip() and _is_half(last) else b""
+    numbered = enumerate(lines if half else [*lines, last], 1)
+    return [(number, line) for number, line in numbered if line.strip()], half
+
+
+def read_lines(path: Path, checked: bool = False) -> Iterator[tuple[int, object]]:
+    """The values of a file's lines with their numbers, from 1; nothing where there is no file.
 
     Half a line at the end is what a crash left, and skipped.  Raises DamagedRunError for any other that cannot be read.
+    checked: every line must have a checksum.
     """
-    if not path.exists():
-        return
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for number, line in split_lines(path)[0]:
         try:
-            table = parse(line)
+            table = parse(line, checked)
         except ValueError as error:
-            if number == len(lines):
-                return
             raise damaged(path, number, f"is damaged: {error}") from error
         yield number, table
 
 
-def damaged(path: Path, number: int, what: str, other: int | None = None) -> DamagedRunError:
-    """The error of a line that cannot be used.  `what`: as "is damaged: why".  other: a line that it contradicts."""
-    folder, file = shlex.quote(str(path.parent)), shlex.quote(str(path))
-    if path.name == "episodes.jsonl":
-        lines = f"{number}d" if other is None else f"'{other}d;{number}d'"
-        take_out = f"sed -i.line{number} {lines} {file}"  # sed keeps the file as it was
-        fix = f"{take_out} && vla-bench eval --out {folder} ..., which runs that episode again"
-    else:
-        fix = f"vla-bench eval --fresh --out {folder} ..."
-    return DamagedRunError(f"{path}:{number} {what}", fix)
+def damaged(path: Path, number: int, what: str) -> DamagedRunError:
+    """The error of a line that cannot be used.  `what`: as "is damaged: why"."""
+    return DamagedRunError(f"{path}:{number} {what}", f"vla-bench doctor {shlex.quote(str(path.parent))} --repair")

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vla_bench.lines import append_line, damaged, read_lines
-from vla_bench.records import EpisodeKey
+from vla_bench.lines import append_line, damaged, read_lines, with_checksum
+from vla_bench.records import EpisodeKey, has_checksums
 from vla_bench.trace import QueryTrace
 
 FILE = "queries.jsonl"
@@ -109,17 +109,25 @@ def write_queries(folder: Path, key: EpisodeKey, queries: Sequence[QueryRecord])
 def queries_line(key: EpisodeKey, queries: Sequence[QueryRecord]) -> str:
     """A line of `queries.jsonl`."""
     line = {**key._asdict(), "queries": [query.to_dict() for query in queries]}
-    return json.dumps(line, allow_nan=False, separators=(",", ":"))
+    return with_checksum(json.dumps(line, allow_nan=False, separators=(",", ":")))
+
+
+def from_line(table: Mapping) -> tuple[EpisodeKey, list[QueryRecord]]:
+    """The inverse of `queries_line`, from the line's JSON value.  Raises KeyError, TypeError, ValueError or AttributeError."""
+    if unknown := table.keys() - {*EpisodeKey._fields, "queries"}:
+        raise ValueError(f"unknown field {min(unknown)!r}")
+    key = EpisodeKey(*(table[name] for name in EpisodeKey._fields))
+    return key, [QueryRecord.from_dict(query) for query in table["queries"]]
 
 
 def read_queries(folder: Path) -> dict[EpisodeKey, list[QueryRecord]]:
     """The queries of every episode that has a line, finished or not: `read_episodes` says which are.  Raises DamagedRunError."""
     path = folder / FILE
     by_episode: dict[EpisodeKey, list[QueryRecord]] = {}
-    for number, table in read_lines(path):
+    for number, table in read_lines(path, has_checksums(folder)):
         try:
-            key = EpisodeKey(*(table[name] for name in EpisodeKey._fields))
-            by_episode[key] = [QueryRecord.from_dict(query) for query in table["queries"]]
+            key, queries = from_line(table)
+            by_episode[key] = queries
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise damaged(path, number, f"is not an episode's queries: {error!r}") from error
     return by_episode

@@ -23,13 +23,15 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-from vla_bench.errors import RecordError
-from vla_bench.lines import append_line, damaged, parse, read_lines
+from vla_bench.errors import DamagedRunError, RecordError
+from vla_bench.lines import append_line, damaged, parse, read_lines, with_checksum
 from vla_bench.metrics import from_json
 from vla_bench.planned import unpack
+from vla_bench.suites import NAME
 
 SCHEMA_VERSION = 1
 EPISODES = "episodes.jsonl"
+VIDEO = re.compile(r"videos/[^/]+\.mp4")
 
 
 class Status(str, Enum):
@@ -82,7 +84,7 @@ class Episode:
 
     def to_json(self) -> str:
         table = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "metrics"}
-        return json.dumps({**table, "status": self.status.value, **self.metrics}, allow_nan=False)
+        return with_checksum(json.dumps({**table, "status": self.status.value, **self.metrics}, allow_nan=False))
 
     @property
     def ending(self) -> tuple[str, int, str | None]:
@@ -109,7 +111,9 @@ class Episode:
         ended = self.status is not Status.ERROR
         least = {"task_id": 0, "init_state": 0, "repeat": 0, "steps": int(ended), "queries": 0, "attempts": 1}
         wrong = [name for name, low in least.items() if type(value := getattr(self, name)) is not int or value < low]
-        wrong += [name for name in ("suite", "task") if not (isinstance(text := getattr(self, name), str) and text)]
+        wrong += [] if isinstance(self.suite, str) and NAME.fullmatch(self.suite) else ["suite"]
+        wrong += [] if isinstance(self.task, str) and self.task else ["task"]
+        wrong += [] if self.video is None or isinstance(self.video, str) and VIDEO.fullmatch(self.video) else ["video"]
         wrong += ["error"] if (self.error is None) != ended else []
         if ended:
             hashes = ("init_hash", "state_hash")
@@ -132,6 +136,7 @@ class Run:
 
     planned: every episode that was ever asked of this folder, as `vla_bench.planned` writes them; None in runs from
         before it was recorded: unknown.
+    checksums: whether every line of its files has one; not in runs from before there were any.
     shard: {"number": "2/8", "whole": what is planned for all shards together}; None for a run that is no shard.
     parts: where each part of a merged run comes from.
     """
@@ -149,6 +154,7 @@ class Run:
     planned: dict[str, str] | None = None
     shard: dict | None = None
     parts: list[dict] | None = None
+    checksums: bool = True
     config_hash: str = field(init=False)
 
     def __post_init__(self):
@@ -207,7 +213,7 @@ def read_episodes(folder: Path) -> Iterator[Episode]:
     """
     path = folder / EPISODES
     seen: dict[EpisodeKey, tuple[int, tuple]] = {}
-    for number, table in read_lines(path):
+    for number, table in read_lines(path, has_checksums(folder)):
         try:
             episode = Episode.from_dict(table)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -215,30 +221,38 @@ def read_episodes(folder: Path) -> Iterator[Episode]:
         first, ending = seen.setdefault(episode.key, (number, episode.ending))
         if ending != episode.ending:
             what = f"is a second outcome of {episode.key}: {episode.ending}, but {ending} in line {first}"
-            raise damaged(path, number, what, other=first)
+            raise damaged(path, number, what)
         if first == number:
             yield episode
 
 
 def read_run(folder: Path) -> Run | None:
-    """`run.json` of a folder, or None where there is none.  Raises RecordError."""
+    """`run.json` of a folder, or None where there is none.  Raises DamagedRunError, and RecordError for another version."""
     path = folder / "run.json"
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
         recorded = table.pop("config_hash")
-        run = Run(**table)
+        run = Run(**{"checksums": False} | table)
         run.whole_keys  # noqa: B018  raises for what is no plan
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise RecordError(f"{path} cannot be read: {error}", f"vla-bench eval --fresh --out {folder} ...") from error
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror}", f"ls -l {path}") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DamagedRunError(f"{path} cannot be read: {error}", f"vla-bench eval --fresh --out {folder} ...") from error
     if run.schema_version != SCHEMA_VERSION:
         raise RecordError(f"{path} has schema version {run.schema_version}; this vla-bench reads {SCHEMA_VERSION}")
     if recorded != run.config_hash:
-        raise RecordError(
+        raise DamagedRunError(
             f"{path} was changed by hand: its configuration does not match its hash", f"vla-bench eval --fresh --out {folder} ..."
         )
     return run
+
+
+def has_checksums(folder: Path) -> bool:
+    """Whether every line of the run's files has a checksum; not known without a `run.json`.  Raises RecordError."""
+    run = read_run(folder)
+    return run is not None and run.checksums
 
 
 def write_run(folder: Path, run: Run) -> None:

@@ -163,7 +163,7 @@ def test_a_damaged_line_of_queries(tmp_path, old, new):
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(DamagedRunError, match=r"queries.jsonl:1 is") as caught:
         read_queries(tmp_path)
-    assert caught.value.exit_code == 4 and "eval --fresh" in caught.value.fix
+    assert caught.value.exit_code == 4 and "doctor" in caught.value.fix
 
 
 def test_a_recorded_episode_has_its_queries(tmp_path):

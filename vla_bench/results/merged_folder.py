@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vla_bench.errors import RecordError, UsageError
@@ -32,7 +33,7 @@ def merge_folders(folders: Sequence[Path], out: Path, partial: bool = False) -> 
         temporary.mkdir()
         _write_lines(folders, episodes, temporary)
         _link_files(folders, temporary)
-        write_run(temporary, whole)
+        write_run(temporary, replace(whole, checksums=True))
         os.rename(temporary, out)
     except OSError as error:
         raise RecordError(f"cannot write {out}: {error}", f"df -h {out.parent}") from error
