@@ -94,7 +94,12 @@ def test_the_gate_decides_the_job(runner, outcomes, arguments, inconclusive, cod
 
 
 def test_an_episode_is_evaluated_and_shards_are_joined(runner):
-    common = {"MODEL": "expert", "SUITE": "object", "ARGUMENTS": "--tasks=0\n--init-states=0-1\n--assets=primitive\n", "SHARDS": "2"}
+    common = {
+        "MODEL": "expert",
+        "SUITE": "object",
+        "ARGUMENTS": "--tasks=0\n--init-states=0-1\n--assets=primitive\n",
+        "SHARDS": "2",
+    }
     for shard in ("1", "2"):
         done = runner.run("Evaluate", SHARD=shard, OUT=f"vla-bench-runs/mine-{shard}", **common)
         assert done.returncode == 0, done.stderr

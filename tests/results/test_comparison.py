@@ -71,7 +71,7 @@ def test_an_older_summary_has_some_costs_by_task(tmp_path):
     """GFLOP by task alone: known where the whole task is paired, and else not at all."""
     base = kept(a_run(tmp_path / "base", "ssff", tokens=10.0, gflops=2.0))
     table = json.loads(base.read_text())
-    del table["tasks"]["object/3"]["gflops_mean"]
+    del table["tasks"]["object/3"]["gflops_mean"], table["checksum"]
     base.write_text(json.dumps(table))
     whole, part = a_run(tmp_path / "whole", "ssss"), a_run(tmp_path / "part", "sss")
     assert compare([base, whole])[0].metrics["gflops_mean"] == 2.0

@@ -8,36 +8,34 @@ from dataclasses import replace
 from pathlib import Path
 
 from vla_bench.errors import DamagedRunError, RecordError, UsageError
+from vla_bench.lines import CHECKSUM, finite_json
 from vla_bench.metrics import episode_keys, group_values
 from vla_bench.planned import pack, unpack
-from vla_bench.records import Episode, EpisodeKey, Run, Status, make_room, read_episodes, read_run, write_atomically
+from vla_bench.records import Episode, EpisodeKey, Run, make_room, read_episodes, read_run, write_atomically
 from vla_bench.results.summary import summarise
-
-LETTERS = {Status.SUCCESS: "s", Status.FAILURE: "f", Status.ERROR: "e"}
+from vla_bench.results.summary_check import content_checksum, contradiction, episodes_of
+from vla_bench.results.units import LETTERS
 
 
 def read_summary(path: Path) -> dict:
-    """The summary of a run, from its folder or from a summary file.  Raises RecordError."""
+    """The summary of a run, from its folder or from a summary file.
+
+    Raises RecordError; DamagedRunError for a file whose parts contradict each other, or its checksum.
+    """
     if path.is_dir():
         return summary_of(*read_folder(path))
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        for task in table["tasks"].values():
-            if len(task["init_states"]) != len(task["outcomes"]) or set(task["outcomes"]) - set(LETTERS.values()):
-                raise ValueError(f"outcomes {task['outcomes']!r}")
-            if len(task["repeats"]) != len(task["outcomes"]):
-                raise ValueError(f"repeats {task['repeats']!r}")
-            if len(task.get("state_hash", task["outcomes"])) != len(task["outcomes"]):
-                raise ValueError(f"state_hash {task['state_hash']!r}")
-            for key in ("queries", *episode_keys()):
-                if len(task.get(key, task["outcomes"])) != len(task["outcomes"]):
-                    raise ValueError(f"{key} {task[key]!r}")
+        table = finite_json(path.read_text(encoding="utf-8"))
+        written = table.pop(CHECKSUM, None)
         unpack(table.get("planned") or {})
         table["suites"], table["config"]["suites"], table["status"]
         for group in (table["totals"], *table["totals"]["suites"].values()):
             group["successes"] + group["failures"], group["kept_tokens_mean"], group_values(group)
+        episodes = episodes_of(table)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{path} is not the summary of a run: {error!r}", f"vla-bench keep RUN {path}") from error
+    if (wrong := contradiction(table, episodes, written)) is not None:
+        raise DamagedRunError(f"{path} is damaged: {wrong}", f"vla-bench keep RUN {path}")
     return table
 
 
@@ -92,6 +90,7 @@ def summary_of(run: Run, episodes: Sequence[Episode]) -> dict:
         tasks[f"{suite}/{task_id}"] = {
             "task": own[0].task,
             "init_states": [e.init_state for e in own],
+            "init_hash": [e.init_hash for e in own],
             "repeats": [e.repeat for e in own],
             "outcomes": "".join(LETTERS[e.status] for e in own),
             "steps": [e.steps for e in own],
@@ -125,7 +124,8 @@ def _rounded(value: float | None) -> float | None:
 
 
 def summary_text(table: dict) -> str:
-    """JSON text with one line a task: short, and easy to diff."""
+    """JSON text with one line a task, short and easy to diff, and with a checksum."""
+    table = table | {CHECKSUM: content_checksum(table)}
     tasks = ",\n".join(f"  {json.dumps(name)}: {json.dumps(task)}" for name, task in table["tasks"].items())
     rest = json.dumps({key: value for key, value in table.items() if key != "tasks"}, indent=1, allow_nan=False)
     return rest.removesuffix("\n}") + ',\n "tasks": {\n' + tasks + "\n }\n}\n"

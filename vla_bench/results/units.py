@@ -11,6 +11,7 @@ from vla_bench.records import Episode, Status
 from vla_bench.stats import Rate, share_rate
 
 OUTCOMES = {"s": Status.SUCCESS, "f": Status.FAILURE, "e": Status.ERROR}  # in a summary
+LETTERS = {status: letter for letter, status in OUTCOMES.items()}
 
 
 class Key(NamedTuple):
