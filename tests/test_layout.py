@@ -13,6 +13,7 @@ FLOORS = (
     "__main__",
     "cli",
     "report",
+    "doctor",
     "measure verify",
     "training",
     "demonstrations",

@@ -107,6 +107,7 @@ def test_options_of_demos_and_train_are_these():
         "latency": "model pruner vs queries device random-weights kept-distribution from-run speed suite seed out format",
         "agree": "pruner model observations suite episodes out device format",
         "verify": "fixtures format",
+        "doctor": "repair model suite assets format",
         "keep": "suite tasks init-states",
         "compare": "by population out format",
         "gate": """rule margin alpha must-see population per max-more-tokens max-more-gflops max-slowdown suite tasks init-states

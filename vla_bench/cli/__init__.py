@@ -7,7 +7,16 @@ import traceback
 
 import typer
 
-from vla_bench.cli import comparing, gating, listings, measuring, merging, rollouts, training  # noqa: F401  importing them adds their commands
+from vla_bench.cli import (  # noqa: F401  importing them adds their commands
+    checkups,
+    comparing,
+    gating,
+    listings,
+    measuring,
+    merging,
+    rollouts,
+    training,
+)
 from vla_bench.cli.app import app
 from vla_bench.errors import ExitCode, VlaBenchError
 

@@ -197,6 +197,11 @@ class World:
         )
 
     @property
+    def sim(self):
+        """robosuite's simulator of the loaded task, for `vla-bench doctor`: model, data and OpenGL context."""
+        return self._env.sim
+
+    @property
     def state(self) -> np.ndarray:
         """The flattened MuJoCo state: time, qpos, qvel."""
         return self._env.sim.get_state().flatten()
