@@ -13,20 +13,14 @@ import typer
 from vla_bench.cli import app
 
 from .conftest import ROOT
+from .pages import FENCE, PAGES, read
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("results/**/*.md")])]
-PAGES = [page for page in PAGES if "runs" not in page.relative_to(ROOT).parts]
 LEFT_OUT = "..."  # in a command: options that the reader adds
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 NAMED = re.compile(r"(?<![\w./])(?:vla_bench|scripts|tests|suites)/[\w./*-]*[\w*]")
 
 all_pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-
-
-def read(page: Path) -> str:
-    return page.read_text(encoding="utf-8")
 
 
 def without_fences(text: str) -> str:

@@ -11,7 +11,7 @@ import yaml
 
 from .conftest import ROOT
 from .made_runs import a_run
-from .test_docs import FENCE, PAGES, read
+from .pages import FENCE, PAGES, read
 
 ACTION, WORKFLOW = ROOT / "action.yml", ROOT / ".github" / "workflows" / "ci.yml"
 STEPS = {step["name"]: step for step in yaml.safe_load(ACTION.read_text())["runs"]["steps"] if "name" in step}
