@@ -19,6 +19,8 @@ def public_file(path, frames, size=128, attributes=True, **changed):
             for array, row in LAYOUT.items():
                 shape = (length, *(size if n is None and array in hdf5.IMAGES else 77 if n is None else n for n in row))
                 value = random.integers(0, 255, shape).astype(np.uint8) if array in hdf5.IMAGES else random.random(shape)
+                if array == "actions":
+                    value[:, 6] = np.where(np.arange(length) < length // 2, -1, 1)
                 demo[array] = changed.get(array, value) if name == "demo_10" else value
             for gone in changed.get("gone", ()):
                 del demo[gone]

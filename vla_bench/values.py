@@ -37,6 +37,19 @@ class Device(Value):
     CUDA = "cuda"
 
 
+class ImageOrder(Value):
+    """How the images of demonstrations are stored.
+
+    AUTO: found out file by file.  OPENGL: upside down, as LIBERO's files have them.  OPENCV: upright.
+    ROTATED: OPENGL turned by 180 degrees, upright but mirrored, as the RLDS copies have them.
+    """
+
+    AUTO = "auto"
+    OPENGL = "opengl"
+    OPENCV = "opencv"
+    ROTATED = "rotated"
+
+
 class Decoding(Value):
     """L1: a chunk at once from the L1 head.  AR: action tokens one after another, autoregressively."""
 

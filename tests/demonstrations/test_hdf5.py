@@ -81,11 +81,11 @@ def test_libero_s_own_files_read_alike(tmp_path):
         ({"gone": ["obs/joint_states"]}, "demo_10 has no obs/joint_states"),
         ({"obs/ee_states": np.zeros((9, 5))}, r"demo_10: obs/ee_states is \(9, 5\), not \(9, 6\)"),
         ({"robot_states": np.zeros((8, 9))}, r"demo_10: robot_states is \(8, 9\), not \(9, 9\)"),
-        ({"actions": np.zeros((0, 7))}, r"demo_10: actions is \(0, 7\)"),
+        ({"actions": np.zeros((0, 7))}, r"demo_10 has no steps: actions is \(0, 7\)"),
         ({"actions": np.zeros(7)}, r"demo_10: actions is \(7,\)"),
         ({"obs/agentview_rgb": np.zeros((9, 128, 96, 3), np.uint8)}, "not square images"),
         ({"obs/agentview_rgb": np.zeros((9, 8, 8, 3), np.float32)}, "float32"),
-        ({"actions": np.full((9, 7), np.nan)}, "actions are not finite"),
+        ({"actions": np.full((9, 7), np.nan)}, "demo_10: actions, row 0: nan, and 8 more rows"),
     ],
 )
 def test_a_file_of_another_layout_is_refused(tmp_path, changed, complaint):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from vla_bench.demonstrations.hdf5 import chunk_starts
+from vla_bench.demonstrations.layout import chunk_starts
 from vla_bench.interface.presets import NANO
 from vla_bench.model.images import Normalisation, prepare
 from vla_bench.model.normalisation import Statistics

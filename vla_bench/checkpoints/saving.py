@@ -37,7 +37,7 @@ from vla_bench.model.vla import VLA
 from vla_bench.pruners.registry import NONE
 
 GENERATION = "generation_config.json"
-TABLES = (CONFIG, GENERATION, INDEX, STATISTICS, *TOKENIZER_FILES, CONFIG_NAME, "training.png")
+TABLES = (CONFIG, GENERATION, INDEX, STATISTICS, *TOKENIZER_FILES, CONFIG_NAME, "training.png", "data.json")
 WRITTEN = "|".join([*map(re.escape, TABLES), r"model[\w-]*\.safetensors", r"\w+--\d+_checkpoint\.(pt|safetensors)"])
 
 

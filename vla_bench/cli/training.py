@@ -23,7 +23,7 @@ from vla_bench.cli.options import (
 from vla_bench.interface.noise import NoiseSchedule
 from vla_bench.training.precision import Precision
 from vla_bench.training.schedule import LearningRate
-from vla_bench.values import Device
+from vla_bench.values import Device, ImageOrder
 
 
 @app.command()
@@ -73,6 +73,10 @@ def demos(
 @app.command()
 def train(
     data: Annotated[Path, typer.Option(help="Folder of demonstrations (vla-bench's or LIBERO's HDF5), or one file.")],
+    images: Annotated[
+        ImageOrder, typer.Option(help="How their images are stored: opengl as LIBERO's, upside down; opencv, upright; rotated.")
+    ] = ImageOrder.AUTO,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse data of which anything would be left out.")] = False,
     recipe: Annotated[str, typer.Option(help="paper (7B, LoRA), nano-oft (from scratch) or nano-lightvla.")] = "paper",
     start: Annotated[
         Optional[str],
@@ -148,7 +152,17 @@ def train(
         precision=precision,
         seed=seed,
     )
-    request = TrainRequest(chosen, data, out, device, save_every=save_every, resume=resume, export=export)
+    request = TrainRequest(
+        chosen,
+        data,
+        out,
+        device,
+        save_every=save_every,
+        resume=resume,
+        export=export,
+        images=images,
+        strict=strict,
+    )
     trained = run(request, TrainProgress(chosen.batch))
     if trained.checkpoint is not None:
         typer.echo(trained.checkpoint)

@@ -1,11 +1,6 @@
-"""Demonstrations on disk, in the layout of LIBERO's `TASK_demo.hdf5`; reads LIBERO's own files and vla-bench's.
+"""Files of demonstrations: LIBERO's own, those regenerated without no-ops, vla-bench's, and what others made of them.
 
-    data                 attributes: env_name, problem_info, bddl_file_name, ..., num_demos, total
-    data/demo_0          attributes: num_samples, model_file, init_state
-    data/demo_0/...      the arrays of `LAYOUT`, one row a frame: the state before the action of that row
-
-vla-bench adds two arrays under `obs`, which other readers ignore: see `Demo`.  A file of one demonstration has the same layout
-as one of fifty, so merging files means copying groups.
+They are read as they are stored, without trust; `vla_bench.demonstrations.usable` brings them to LIBERO's conventions.
 """
 
 from __future__ import annotations
@@ -14,76 +9,95 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from vla_bench.demonstrations import opening
+from vla_bench.demonstrations.instruction import instruction_of
+from vla_bench.demonstrations.layout import (
+    IMAGES,
+    LAYOUT,
+    OBJECT_NAMES,
+    OBJECT_POS,
+    SEGMENT,
+    SUFFIX,
+    Demo,
+    demo_names,
+)
 from vla_bench.errors import RecordError
 from vla_bench.model.normalisation import LIBERO_NAMES
-from vla_bench.suites import Task
 
-SUFFIX = "_demo.hdf5"
-AGAIN = "download it again; if vla-bench made it, delete it and repeat its `vla-bench demos` command"
-
-# Array -> shape of a row.  None: any length; images are (size, size, 3).
-IMAGES = ("obs/agentview_rgb", "obs/eye_in_hand_rgb")
-LAYOUT = {
-    "actions": (7,),
-    "states": (None,),
-    "robot_states": (9,),
-    "rewards": (),
-    "dones": (),
-    "obs/ee_states": (6,),
-    "obs/ee_pos": (3,),
-    "obs/ee_ori": (3,),
-    "obs/gripper_states": (2,),
-    "obs/joint_states": (7,),
-    **dict.fromkeys(IMAGES, (None, None, 3)),
-}
-SEGMENT, OBJECT_POS = "obs/segment", "obs/object_pos"
-OBJECT_NAMES = "names"  # attribute of OBJECT_POS
+OTHER_LAYOUT = "not a file of LIBERO demonstrations"
 
 # Images of flat colours: the slowest setting saves only 5 to 15 % more than the fastest, in three times the time.
 # One frame a chunk: random access costs an eighth of that with eight frames, and no more space.
 COMPRESSION = {"compression": "gzip", "compression_opts": 1}
 
 
-@dataclass(frozen=True)
-class Demo:
-    """One demonstration of T frames; row t is the state before action t.
+class DemoFile:
+    """A file of demonstrations, open for reading.  Raises RecordError.
 
-    arrays: the arrays of `LAYOUT` by name; images, if they were read, upside down as rendered.
-    instruction: lower case, from the file's name.
-    segment: (T,) int.  Neighbouring frames of one segment are consecutive in time; a new segment begins after a push, which
-        must not be imitated.  All zeros in LIBERO's own files.
-    object_pos: (T, n, 3) m, world frame, positions of `object_names`; n is 0 where the file has none.
-    attributes: of the demonstration's group.
+    attributes: of its group `data`.
+    names: of its demonstrations, by number.
+    instruction: lower case.  about_instruction: what there is to say about it, or None.
     """
 
-    name: str
-    instruction: str
-    arrays: dict[str, np.ndarray]
-    segment: np.ndarray
-    object_pos: np.ndarray
-    object_names: tuple[str, ...] = ()
-    attributes: dict[str, object] = field(default_factory=dict)
+    def __init__(self, path: Path):
+        self.path = path
+        self._file, self._data = opening.open_file(path)
+        try:
+            self.attributes = opening.attributes(self._data, f"{path}: data")
+            self.names = demo_names(opening.names(self._data, f"{path}: data"))
+        except RecordError:
+            self._file.close()
+            raise
+        stem = path.name.removesuffix(SUFFIX) if path.name.endswith(SUFFIX) else path.stem
+        self.instruction, self.about_instruction = instruction_of(stem, self.attributes)
 
-    def __len__(self) -> int:
-        return len(self.arrays["actions"])
+    def __enter__(self) -> DemoFile:
+        return self
 
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self.arrays[name]
+    def __exit__(self, *_) -> None:
+        self._file.close()
 
-    def chunk_starts(self, length: int) -> np.ndarray:
-        """Frames at which a chunk of `length` actions begins: all of one segment, none past the end."""
-        return chunk_starts(self.segment, length)
+    def where(self, name: str) -> str:
+        return f"{self.path}: {opening.printable(name)}"
+
+    def read(self, name: str, images: bool = True) -> Demo:
+        """One demonstration, with or without its images.  Raises RecordError."""
+        where = self.where(name)
+        group = opening.group(opening.member(self._data, name, str(self.path), self.path), where)
+        found = {array: opening.member(group, array, where, self.path) for array in (*LAYOUT, SEGMENT, OBJECT_POS)}
+        if missing := [array for array in LAYOUT if found[array] is None]:
+            raise RecordError(f"{where} has no {missing[0]}: {OTHER_LAYOUT}")
+        stored = {array: opening.numbers(each, f"{where}: {array}") for array, each in found.items() if each is not None}
+        frames = stored["actions"].shape[:1]
+        if frames == (0,):
+            raise RecordError(f"{where} has no steps: actions is {stored['actions'].shape}")
+        arrays = {}
+        for array, row in LAYOUT.items():
+            _check(stored[array], (*frames, *row), f"{where}: {array}", array in IMAGES)
+            if images or array not in IMAGES:
+                arrays[array] = _finite(opening.read(stored[array], f"{where}: {array}"), f"{where}: {array}")
+        return Demo(
+            name=name,
+            instruction=self.instruction,
+            arrays=arrays,
+            attributes=opening.attributes(group, where),
+            **_additions(stored, where, frames),
+        )
 
 
-def chunk_starts(segment: np.ndarray, length: int) -> np.ndarray:
-    """Steps followed by `length - 1` more of the same segment; the reference does not pad the end of an episode."""
-    starts = np.arange(max(0, len(segment) - length + 1))
-    return starts[segment[starts] == segment[starts + length - 1]]
+def read_demos(path: Path, images: bool = True) -> Iterator[Demo]:
+    """The demonstrations of a file as they are stored, one at a time.
+
+    Raises RecordError for a file that cannot be read, and at the first demonstration that does not have the layout `LAYOUT`
+    or has a number that is not finite.
+    """
+    with DemoFile(path) as file:
+        for name in file.names:
+            yield file.read(name, images)
 
 
 def write_demos(path: Path, attributes: dict[str, object], demos: Iterable[Demo]) -> None:
@@ -104,86 +118,67 @@ def merge(path: Path, sources: Iterable[Path]) -> None:
     with _new_file(path) as file:
         data = file.create_group("data")
         for source in sources:
-            with _open(source) as old:
+            opened, old = opening.open_file(source)
+            with opened:
                 if not data.attrs:
-                    data.attrs.update(old["data"].attrs)
-                for name in demo_names(old["data"]):
-                    old.copy(old["data"][name], data, name=f"demo_{len(data)}")
+                    data.attrs.update(old.attrs)
+                for name in demo_names(old):
+                    old.copy(old[name], data, name=f"demo_{len(data)}")
         _count(data)
-
-
-def read_demos(path: Path, images: bool = True) -> Iterator[Demo]:
-    """The demonstrations of a file, one at a time: LIBERO's own, one regenerated without no-ops, or vla-bench's.
-
-    Raises RecordError for a file that cannot be read or that does not have the layout `LAYOUT`.
-    """
-    stem = path.name.removesuffix(SUFFIX) if path.name.endswith(SUFFIX) else path.stem
-    instruction = Task(0, stem).language.lower()
-    with _open(path) as file:
-        for name in demo_names(file["data"]):
-            try:
-                yield _read(file["data"][name], path, instruction, images)
-            except (OSError, RuntimeError) as error:  # a chunk that cannot be decompressed
-                raise RecordError(f"{path}: {name} is damaged: {error}", AGAIN) from error
 
 
 def attempts_in(path: Path) -> set[int]:
     """The attempts whose demonstrations a file of vla-bench contains.  Raises RecordError."""
-    with _open(path) as file:
-        return {int(group.attrs["attempt"]) for group in file["data"].values() if "attempt" in group.attrs}
+    file, data = opening.open_file(path)
+    with file:
+        return {int(data[name].attrs["attempt"]) for name in data if "attempt" in data[name].attrs}
 
 
 def suite_name(path: Path) -> str:
-    """LIBERO's name of the suite of a file: what its folder's name begins with, as in libero_10_no_noops or libero_goal_256.
+    """LIBERO's name of the suite of a file: what the name of the nearest of its folders that tells begins with, as in
+    libero_10_no_noops/ or libero_goal_256/part_1/.
 
-    A link's own name counts before its target's.  Any other folder name is returned without `_no_noops`.
+    A link's own name counts before its target's.  Where none tells, the name of its own folder without `_no_noops`.
     """
     folder = Path(os.path.abspath(path)).parent
-    for name in (folder.name, folder.resolve().name):
-        for suite in LIBERO_NAMES:
-            if re.match(rf"{suite}(?![a-zA-Z0-9])", name):
-                return suite
+    for place in (folder, folder.resolve()):
+        for name in (place.name, *(above.name for above in place.parents)):
+            for suite in LIBERO_NAMES:
+                if re.match(rf"{suite}(?![a-zA-Z0-9])", name):
+                    return suite
     return folder.name.removesuffix("_no_noops")
 
 
-def demo_names(data) -> list[str]:
-    """demo_0, demo_1, ..., demo_10: by number; numbers may be missing."""
-    return sorted(data, key=lambda name: (len(name), name))
+def _check(array, wanted: tuple[int | None, ...], where: str, image: bool) -> None:
+    shape = array.shape
+    if len(shape) != len(wanted) or any(want not in (None, got) for want, got in zip(wanted, shape, strict=True)):
+        raise RecordError(f"{where} is {shape}, not {tuple('any' if n is None else n for n in wanted)}: {OTHER_LAYOUT}")
+    if image and (array.dtype != np.uint8 or shape[1] != shape[2] or not shape[1]):
+        raise RecordError(f"{where} is {shape} {array.dtype}, not square images of uint8")
 
 
-def _read(group, path: Path, instruction: str, images: bool) -> Demo:
-    where = f"{path}: {group.name.rsplit('/', 1)[-1]}"
-    if missing := [name for name in LAYOUT if name not in group]:
-        raise RecordError(f"{where} has no {missing[0]}: not a file of LIBERO demonstrations")
-    arrays, frames = {}, max(1, *group["actions"].shape[:1])
-    for name, row in LAYOUT.items():
-        shape, wanted = group[name].shape, (frames, *row)
-        if len(shape) != len(wanted) or any(want not in (None, got) for want, got in zip(wanted, shape, strict=True)):
-            raise RecordError(f"{where}: {name} is {shape}, not {wanted}")
-        if name in IMAGES and (group[name].dtype != np.uint8 or shape[1] != shape[2]):
-            raise RecordError(f"{where}: {name} is {shape} {group[name].dtype}, not square images of uint8")
-        if images or name not in IMAGES:
-            arrays[name] = group[name][:]
-    if not np.isfinite(arrays["actions"]).all():
-        raise RecordError(f"{where}: actions are not finite numbers")
-    return Demo(
-        name=group.name.rsplit("/", 1)[-1],
-        instruction=instruction,
-        arrays=arrays,
-        attributes=dict(group.attrs),
-        **_additions(group, where, frames),
-    )
+def _finite(values: np.ndarray, where: str) -> np.ndarray:
+    if values.dtype.kind == "f" and not (finite := np.isfinite(values)).all():
+        rows = np.flatnonzero(~finite.reshape(len(values), -1).all(axis=1))
+        first = values[rows[0]][~finite[rows[0]]].flat[0]
+        more = f", and {len(rows) - 1} more rows" if len(rows) > 1 else ""
+        raise RecordError(f"{where}, row {rows[0]}: {first}{more}")
+    return values
 
 
-def _additions(group, where: str, frames: int) -> dict[str, object]:
+def _additions(stored: dict[str, object], where: str, frames: tuple[int]) -> dict[str, object]:
     """The arrays that only vla-bench's files have, or their defaults for others."""
-    segment = group[SEGMENT][:] if SEGMENT in group else np.zeros(frames, np.int32)
-    if OBJECT_POS not in group:
-        return {"segment": segment, "object_pos": np.zeros((frames, 0, 3))}
-    positions, names = group[OBJECT_POS][:], tuple(group[OBJECT_POS].attrs.get(OBJECT_NAMES, ()))
-    if segment.shape != (frames,) or positions.shape != (frames, len(names), 3):
-        raise RecordError(f"{where}: {SEGMENT} {segment.shape} or {OBJECT_POS} {positions.shape} do not fit {frames} frames")
-    return {"segment": segment, "object_pos": positions, "object_names": names}
+    if SEGMENT not in stored:
+        segment = np.zeros(frames, np.int32)
+    else:
+        segment = opening.read(stored[SEGMENT], f"{where}: {SEGMENT}")
+    if OBJECT_POS not in stored:
+        return {"segment": segment, "object_pos": np.zeros((*frames, 0, 3))}
+    names = tuple(map(str, opening.attributes(stored[OBJECT_POS], f"{where}: {OBJECT_POS}").get(OBJECT_NAMES, ())))
+    positions = opening.read(stored[OBJECT_POS], f"{where}: {OBJECT_POS}")
+    if segment.shape != frames or positions.shape != (*frames, len(names), 3):
+        raise RecordError(f"{where}: {SEGMENT} {segment.shape} or {OBJECT_POS} {positions.shape} do not fit {frames[0]} frames")
+    return {"segment": segment, "object_pos": _finite(positions, f"{where}: {OBJECT_POS}"), "object_names": names}
 
 
 def _write(group, demo: Demo) -> None:
@@ -222,16 +217,3 @@ def _new_file(path: Path):
     finally:
         if temporary.exists():
             temporary.unlink()
-
-
-def _open(path: Path):
-    import h5py
-
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise RecordError(f"{path} is not a readable HDF5 file: {error}", AGAIN) from error
-    if "data" not in file:
-        file.close()
-        raise RecordError(f"{path} holds no demonstrations: it has no group `data`")
-    return file

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vla_bench.demonstrations.hdf5 import IMAGES, SUFFIX, read_demos, suite_name
+from vla_bench.demonstrations.hdf5 import suite_name
+from vla_bench.demonstrations.layout import IMAGES, SUFFIX
+from vla_bench.demonstrations.usable import UsableDemos
 from vla_bench.errors import RecordError, UsageError
 from vla_bench.model.normalisation import quaternion
 from vla_bench.records import EpisodeKey
@@ -80,12 +82,12 @@ def write_observations(path: Path, episodes: Sequence[Sequence[Observation]]) ->
 
 
 def from_demonstrations(file: Path, count: int) -> Iterator[list[Observation]]:
-    """The observation at every query of a file's first `count` demonstrations.
+    """The observation at every query of a file's first `count` usable demonstrations.
 
     The episode's `init_state` is -1 minus the demonstration's number: no official init state.
     """
     suite, task = _task_of(file)
-    for number, demo in zip(range(count), read_demos(file), strict=False):
+    for number, demo in zip(range(count), UsableDemos(file).read(), strict=False):
         positions, chunk = demo["obs/ee_pos"], suite.chunk
         yield [
             Observation(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vla_bench.demonstrations.attempts import PARTS
 from vla_bench.demonstrations.folder import ABOUT
-from vla_bench.demonstrations.hdf5 import SUFFIX
+from vla_bench.demonstrations.layout import SUFFIX
 from vla_bench.errors import RecordError
 
 
@@ -24,9 +24,22 @@ def demo_files(data: Path) -> list[Path]:
     files = sorted(path for folder in _folders(data) for path in folder.iterdir() if path.name.endswith(SUFFIX))
     if not files and unfinished(data):
         raise RecordError(f"no task of the demonstrations in {data} is complete", "repeat their `vla-bench demos` command")
+    if not files and (others := other_files(data)):
+        renamed = others[0].with_name(others[0].stem + SUFFIX)
+        raise RecordError(f"{data} holds no demonstrations (*{SUFFIX}), but {others[0]}", f"mv {others[0]} {renamed}")
     if not files:
         raise RecordError(f"{data} holds no demonstrations (*{SUFFIX})", f"vla-bench demos --out {data}")
     return files
+
+
+def other_files(data: Path) -> list[Path]:
+    """The HDF5 files below a folder that are not named like demonstrations, without those of incomplete tasks."""
+    if data.is_file():
+        return []
+    parts = [folder / PARTS for folder in unfinished(data)]
+    found = (path for folder in _folders(data) for path in folder.iterdir() if path.suffix in (".hdf5", ".h5"))
+    mine = (path for path in found if not path.name.endswith(SUFFIX) and not path.name.startswith("."))
+    return sorted(path for path in mine if not any(folder in path.parents for folder in parts))
 
 
 def prepared(data: Path) -> Path:

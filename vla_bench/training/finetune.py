@@ -32,8 +32,9 @@ from vla_bench.model.vla import VLA
 from vla_bench.policies.resolve import ModelKind, resolve_model
 from vla_bench.pruners.registry import BUILT_IN, NONE, make_pruner
 from vla_bench.pruners.spec import parse_arguments
+from vla_bench.training.account import DataAccount
 from vla_bench.training.augment import Augmentation
-from vla_bench.training.data import demo_files, prepared, unfinished
+from vla_bench.training.data import demo_files, other_files, prepared, unfinished
 from vla_bench.training.frames import Frames, prepare_frames
 from vla_bench.training.lora import add_lora
 from vla_bench.training.plot import plot_log
@@ -44,7 +45,7 @@ from vla_bench.training.state import FILE as STATE
 from vla_bench.training.state import is_training, saved_recipe
 from vla_bench.training.statistics import dataset_statistics
 from vla_bench.training.trainer import Processes, Trainer
-from vla_bench.values import Device
+from vla_bench.values import Device, ImageOrder
 
 CHECKPOINT = "checkpoint"  # subfolder of a training: its result
 
@@ -54,6 +55,7 @@ class TrainRequest:
     """The user's request, as the command line takes it.
 
     export: folder for the checkpoint of the present state of the training in `out`; nothing is trained then.
+    images: how the demonstrations' images are stored.  strict: refuse data of which anything would be left out.
     """
 
     recipe: Recipe
@@ -64,6 +66,8 @@ class TrainRequest:
     save_every: int = 500
     resume: bool = False
     export: Path | None = None
+    images: ImageOrder = ImageOrder.AUTO
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,17 @@ def _train(
     start = load_start(recipe, device)
     model, normalisation, tokenizer_file = start.model, start.normalisation, start.tokenizer_file
     with processes.first_alone():
-        frames = prepare_frames(files, model.config.image_size, prepared(request.data), prepared(request.out))
-    table = statistics(frames, files, recipe.normalization, None if recipe.fresh_scale else start.statistics)
+        cache, spare = prepared(request.data), prepared(request.out)
+        frames = prepare_frames(files, model.config.image_size, cache, spare, request.images)
+    account = DataAccount(frames.files, len(frames.actions), other_files(request.data))
+    if request.strict:
+        account.refuse_left_out()
+    if processes.first:
+        account.warn()
+    if processes.first and not request.export:
+        account.write(request.out)
+    used = [Path(file.file) for file in frames.files if file.used]
+    table = statistics(frames, used, recipe.normalization, None if recipe.fresh_scale else start.statistics)
     samples = SampleLoader(
         frames,
         model.config,
@@ -156,6 +169,7 @@ def _train(
             heads=start.heads,
         )
         plot_log(request.out / "log.csv", (request.export or request.out) / "training.png")
+        account.write(checkpoint)
     return TrainResult(done, checkpoint, trainer.step, request.out / "log.csv")
 
 

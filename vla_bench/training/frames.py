@@ -20,17 +20,21 @@ from pathlib import Path
 
 import numpy as np
 
-from vla_bench.demonstrations.hdf5 import IMAGES, Demo, read_demos, suite_name
+from vla_bench.demonstrations.hdf5 import suite_name
+from vla_bench.demonstrations.layout import IMAGES, Demo
 from vla_bench.demonstrations.noops import kept_actions
+from vla_bench.demonstrations.usable import UsableDemos
 from vla_bench.environment import cpu_count
 from vla_bench.errors import RecordError
 from vla_bench.locks import locked
 from vla_bench.model.images import jpeg, lanczos3, upright
 from vla_bench.model.normalisation import dataset_actions
+from vla_bench.training.account import FileAccount, account_of
+from vla_bench.values import ImageOrder
 
-VERSION = 3  # of the layout of a prepared folder
+VERSION = 4  # of the layout of a prepared folder
 TARGETS = 3  # objects of interest that the auxiliary loss predicts at most
-IMAGE_FILE, STEP_FILE = "pictures.npy", "steps.npz"
+IMAGE_FILE, STEP_FILE, ACCOUNT_FILE = "pictures.npy", "steps.npz", "account.json"
 
 
 class Images:
@@ -60,6 +64,7 @@ class Frames:
     ends: (N,) bool, the last step of a demonstration.
     instruction: (N,) index into `instructions`, and into `suites`, LIBERO's names of them.
     targets: (N, 3, 3) m, positions of up to three objects of the task; NaN where unknown.
+    files: what was used of each file, and what was left out.
     """
 
     images: Images
@@ -72,6 +77,7 @@ class Frames:
     instructions: tuple[str, ...]
     suites: tuple[str, ...]
     episodes: int
+    files: tuple[FileAccount, ...]
 
     @cached_property
     def sha256(self) -> str:
@@ -82,80 +88,103 @@ class Frames:
         return digest.hexdigest()
 
 
-def prepare_frames(files: Sequence[Path], size: int, cache: Path, spare: Path | None = None) -> Frames:
-    """The demonstrations of `files` with images of `size` pixels, prepared in `cache` unless they are there.  Raises RecordError.
+def prepare_frames(
+    files: Sequence[Path], size: int, cache: Path, spare: Path | None = None, order: ImageOrder = ImageOrder.AUTO
+) -> Frames:
+    """The usable demonstrations of `files` with images of `size` pixels, prepared in `cache` unless they are there.
 
-    spare: folder to use instead if `cache` is not writable.
+    spare: folder to use instead if `cache` is not writable.  order: how the files' images are stored.
+    Files of which nothing can be used are left out, see `Frames.files`.  Raises RecordError where none is left.
     """
     target = cache if spare is None or _writable(cache) else spare
-    folders = [made if (made := _folder(file, size, cache)).exists() else _folder(file, size, target) for file in files]
-    missing = [(file, size, folder) for file, folder in zip(files, folders, strict=True) if not folder.exists()]
     try:
+        folders = [
+            made if (made := _folder(file, size, order, cache)).exists() else _folder(file, size, order, target) for file in files
+        ]
+        missing = {file: folder for file, folder in zip(files, folders, strict=True) if not folder.exists()}
+        refused: dict[Path, RecordError] = {}
         if missing:
             target.mkdir(parents=True, exist_ok=True)
             with locked(target), ProcessPoolExecutor(min(cpu_count(), len(missing)), mp_context=get_context("spawn")) as pool:
-                for done in [pool.submit(_prepare_file, *job) for job in missing]:
-                    done.result()
-        return _join(folders, [suite_name(file) for file in files])
+                done = {file: pool.submit(_prepare_file, file, size, order, folder) for file, folder in missing.items()}
+                refused = {file: error for file, each in done.items() if (error := each.result())}
+        if len(refused) == len(files):
+            raise _nothing_left(files, refused)
+        return _join(files, folders, refused)
     except (OSError, BrokenProcessPool) as error:  # the latter: a process was killed, mostly by the out-of-memory killer
         raise RecordError(f"cannot prepare the images in {target}: {error}", f"df -h {target.parent}; free -h") from error
+
+
+def _nothing_left(files: Sequence[Path], refused: dict[Path, RecordError]) -> RecordError:
+    first = refused[files[0]]
+    return first if len(files) == 1 else RecordError(f"none of {len(files)} files can be used: {first.message}", first.fix)
 
 
 def _writable(folder: Path) -> bool:
     return os.access(folder if folder.exists() else folder.parent, os.W_OK)
 
 
-def _folder(file: Path, size: int, cache: Path) -> Path:
-    """The prepared folder of a file; its name depends on path, size, and time of the last change."""
+def _folder(file: Path, size: int, order: ImageOrder, cache: Path) -> Path:
+    """The prepared folder of a file; its name depends on path, size, time of the last change, and the order of its images."""
     stat = file.stat()
-    names = (str(file.resolve()), size), (VERSION, stat.st_size, stat.st_mtime_ns)
+    names = (str(file.resolve()), size), (VERSION, stat.st_size, stat.st_mtime_ns, order.value)
     return cache / ".".join(hashlib.sha256(json.dumps(name).encode()).hexdigest()[:16] for name in names)
 
 
-def _join(prepared: Sequence[Path], suites: Sequence[str]) -> Frames:
-    tables, tasks, episodes, segments = [], [], 0, 0
-    for files, suite in zip(prepared, suites, strict=True):
-        with np.load(files / STEP_FILE, allow_pickle=False) as table:
+def _join(files: Sequence[Path], folders: Sequence[Path], refused: dict[Path, RecordError]) -> Frames:
+    tables, tasks, images, accounts, segments = [], [], [], [], 0
+    for file, folder in zip(files, folders, strict=True):
+        if file in refused:
+            accounts.append(FileAccount(str(file), refused=refused[file].message, fix=refused[file].fix))
+            continue
+        with np.load(folder / STEP_FILE, allow_pickle=False) as table:
             steps = dict(table)
-        language, count = str(steps.pop("language")), int(steps.pop("count"))
-        if (task := (language, suite)) not in tasks:
+        account = FileAccount(str(file), **json.loads((folder / ACCOUNT_FILE).read_text(encoding="utf-8")))
+        if (task := (account.instruction, suite_name(file))) not in tasks:
             tasks.append(task)
         steps["instruction"] = np.full(len(steps["segment"]), tasks.index(task), np.int16)
         steps["segment"] += segments
         segments = int(steps["segment"].max()) + 1
+        # The file may have room for more: for demonstrations whose images turned out to be damaged.
+        images.append(np.load(folder / IMAGE_FILE, mmap_mode="r")[: len(steps["segment"])])
         tables.append(steps)
-        episodes += count
-    images = Images([np.load(files / IMAGE_FILE, mmap_mode="r") for files in prepared])
+        accounts.append(account)
     columns = {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
     languages, suites = zip(*tasks, strict=True)
-    return Frames(images, **columns, instructions=languages, suites=suites, episodes=episodes)
+    episodes = sum(account.used for account in accounts)
+    return Frames(Images(images), **columns, instructions=languages, suites=suites, episodes=episodes, files=tuple(accounts))
 
 
-def _prepare_file(file: Path, size: int, folder: Path) -> None:
+def _prepare_file(file: Path, size: int, order: ImageOrder, folder: Path) -> RecordError | None:
     """Fill `folder`, which appears complete or not at all, and delete what was prepared from an earlier version of the file.
 
-    Only one demonstration at a time is in memory.
+    Only one demonstration's images at a time are in memory.  Returns why nothing of the file can be used, where that is so.
     """
-    rows = sum(int(kept_actions(demo["actions"]).sum()) for demo in read_demos(file, images=False))
-    if not rows:
-        raise RecordError(f"{file} holds no demonstration with an action in it")
+    try:
+        demos = UsableDemos(file, order)
+        _fill(demos, size, folder)
+    except RecordError as error:
+        return error
+    return None
+
+
+def _fill(demos: UsableDemos, size: int, folder: Path) -> None:
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         temporary.mkdir()
-        images = np.lib.format.open_memmap(temporary / IMAGE_FILE, "w+", np.uint8, (rows, len(IMAGES), size, size, 3))
-        tables, segments, done, language = [], 0, 0, ""
-        for demo in read_demos(file):
+        images = np.lib.format.open_memmap(temporary / IMAGE_FILE, "w+", np.uint8, (demos.steps, len(IMAGES), size, size, 3))
+        tables, segments, done = [], 0, 0
+        for demo in demos.read():
             keep = np.flatnonzero(kept_actions(demo["actions"]))
-            if not len(keep):
-                continue
             for row, step in enumerate(keep, done):
                 images[row] = _images(demo, step, size)
             segment = np.unique(demo.segment[keep], return_inverse=True)[1] + segments
             tables.append(_table(demo, keep, segment))
-            language, done, segments = demo.instruction, done + len(keep), int(segment.max()) + 1
+            done, segments = done + len(keep), int(segment.max()) + 1
         images.flush()
         joined = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
-        np.savez(temporary / STEP_FILE, language=language, count=len(tables), **joined)
+        np.savez(temporary / STEP_FILE, **joined)
+        (temporary / ACCOUNT_FILE).write_text(json.dumps(account_of(demos)), encoding="utf-8")
         for earlier in folder.parent.glob(f"{folder.stem}.*"):
             shutil.rmtree(earlier)
         os.rename(temporary, folder)

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vla_bench.demonstrations.hdf5 import chunk_starts
+from vla_bench.demonstrations.layout import chunk_starts
+from vla_bench.errors import RecordError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.model.images import Normalisation
 from vla_bench.model.normalisation import Statistics, normalise_actions, normalise_proprio
@@ -79,6 +80,8 @@ class SampleLoader:
         if fill_ends:
             filled = frames.ends[self._last] & (self._last - np.arange(len(self._last)) < config.chunk - 1)
             self.starts = np.union1d(self.starts, np.flatnonzero(filled))
+        if not len(self.starts):
+            raise RecordError(f"no demonstration has {config.chunk} steps in a row that are not no-ops, the length of a chunk")
         self.actions = normalise_actions(frames.actions, statistics).astype(np.float32)
         self.proprio = normalise_proprio(frames.proprio, statistics).astype(np.float32)
         self.prompts = [tokenizer.prompt(instruction) for instruction in frames.instructions]
