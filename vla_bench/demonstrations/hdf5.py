@@ -28,6 +28,7 @@ from vla_bench.demonstrations.layout import (
 from vla_bench.errors import RecordError
 from vla_bench.model.normalisation import LIBERO_NAMES
 
+LARGEST = 1e6  # beyond that a number is garbage: positions are below 10 m, velocities below 1000 a second, and time is in s
 OTHER_LAYOUT = "not a file of LIBERO demonstrations"
 
 # Images of flat colours: the slowest setting saves only 5 to 15 % more than the fastest, in three times the time.
@@ -79,7 +80,7 @@ class DemoFile:
         for array, row in LAYOUT.items():
             _check(stored[array], (*frames, *row), f"{where}: {array}", array in IMAGES)
             if images or array not in IMAGES:
-                arrays[array] = _finite(opening.read(stored[array], f"{where}: {array}"), f"{where}: {array}")
+                arrays[array] = _measured(opening.read(stored[array], f"{where}: {array}"), f"{where}: {array}")
         return Demo(
             name=name,
             instruction=self.instruction,
@@ -157,12 +158,13 @@ def _check(array, wanted: tuple[int | None, ...], where: str, image: bool) -> No
         raise RecordError(f"{where} is {shape} {array.dtype}, not square images of uint8")
 
 
-def _finite(values: np.ndarray, where: str) -> np.ndarray:
-    if values.dtype.kind == "f" and not (finite := np.isfinite(values)).all():
-        rows = np.flatnonzero(~finite.reshape(len(values), -1).all(axis=1))
-        first = values[rows[0]][~finite[rows[0]]].flat[0]
+def _measured(values: np.ndarray, where: str) -> np.ndarray:
+    """The values, where all are finite and none is garbage."""
+    if values.dtype.kind == "f" and not (sane := np.abs(values) <= LARGEST).all():
+        rows = np.flatnonzero(~sane.reshape(len(values), -1).all(axis=1))
+        first = values[rows[0]][~sane[rows[0]]].flat[0]
         more = f", and {len(rows) - 1} more rows" if len(rows) > 1 else ""
-        raise RecordError(f"{where}, row {rows[0]}: {first}{more}")
+        raise RecordError(f"{where}, row {rows[0]}: {first:g}{more}")
     return values
 
 
@@ -178,7 +180,7 @@ def _additions(stored: dict[str, object], where: str, frames: tuple[int]) -> dic
     positions = opening.read(stored[OBJECT_POS], f"{where}: {OBJECT_POS}")
     if segment.shape != frames or positions.shape != (*frames, len(names), 3):
         raise RecordError(f"{where}: {SEGMENT} {segment.shape} or {OBJECT_POS} {positions.shape} do not fit {frames[0]} frames")
-    return {"segment": segment, "object_pos": _finite(positions, f"{where}: {OBJECT_POS}"), "object_names": names}
+    return {"segment": segment, "object_pos": _measured(positions, f"{where}: {OBJECT_POS}"), "object_names": names}
 
 
 def _write(group, demo: Demo) -> None:

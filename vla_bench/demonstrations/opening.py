@@ -41,7 +41,7 @@ def open_file(path: Path):
 def names(parent, where: str) -> list[str]:
     """The names in a group.  Raises RecordError."""
     try:
-        return list(parent)
+        return [name if isinstance(name, str) else name.decode() for name in parent]  # bytes: not in UTF-8
     except DAMAGE as error:
         raise RecordError(f"{where} is damaged: {error}", AGAIN) from error
 
@@ -53,25 +53,25 @@ def member(parent, name: str, where: str, file: Path):
     """
     import h5py
 
-    for part in name.split("/"):
-        if not isinstance(parent, h5py.Group):
-            return None
-        try:
-            link = parent.get(part, getlink=True)
-        except KeyError:
-            return None
-        except DAMAGE as error:
-            raise RecordError(f"{where}: {printable(name)} is damaged: {error}", AGAIN) from error
-        if not isinstance(link, h5py.HardLink):
-            target = printable(f"{getattr(link, 'filename', 'the same file')}:{getattr(link, 'path', '?')}")
-            raise RecordError(
-                f"{where}: {printable(name)} is a link to {target}, and links are not followed",
-                f"h5copy -f soft,ext -i {file} -s /data -o WHOLE_demo.hdf5 -d /data",
-            )
-        try:
+    try:
+        for part in name.split("/"):
+            if not isinstance(parent, h5py.Group):
+                return None
+            # `part in parent`, and get(part, getlink=True), would open the file that a link leads to.
+            links, key = parent.id.links, part.encode()
+            if not links.exists(key):
+                return None
+            if links.get_info(key).type != h5py.h5l.TYPE_HARD:
+                target = links.get_val(key)
+                target = target if isinstance(target, tuple) else (target,)
+                target = printable(":".join(each.decode(errors="replace") for each in target))
+                raise RecordError(
+                    f"{where}: {printable(name)} is a link to {target}, and links are not followed",
+                    f"h5copy -f soft,ext -i {file} -s /data -o WHOLE_demo.hdf5 -d /data",
+                )
             parent = parent[part]
-        except DAMAGE as error:
-            raise RecordError(f"{where}: {printable(name)} is damaged: {error}", AGAIN) from error
+    except DAMAGE as error:
+        raise RecordError(f"{where}: {printable(name)} is damaged: {error}", AGAIN) from error
     return parent
 
 

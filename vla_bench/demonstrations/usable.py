@@ -84,15 +84,14 @@ class UsableDemos:
             gripper.add(demo["actions"], demo["obs/gripper_states"], demo.segment)
         for name, demo in read.items():
             try:
+                if not kept_actions(demo["actions"]).any():
+                    raise RecordError(f"{file.where(name)}: all of its {len(demo)} steps are no-ops")
                 commands, about_gripper = gripper.convert(demo["actions"], file.where(name))
                 motion, about_motion = libero_motion(demo["actions"], demo["obs/ee_pos"], demo.segment, file.where(name))
-                actions = np.column_stack([motion, commands])
-                if not kept_actions(actions).any():
-                    raise RecordError(f"{file.where(name)}: all of its {len(actions)} steps are no-ops")
             except RecordError as error:
                 self._leave_out(name, error)
                 continue
-            self._actions[name] = actions
+            self._actions[name] = np.column_stack([motion, commands])
             self._notes[name] = [note for note in (about_gripper, about_motion) if note]
 
     def _find_order(self, file: DemoFile) -> ImageOrder:
@@ -120,4 +119,4 @@ class UsableDemos:
             raise RecordError(f"{self.path} holds no demonstrations: its group `data` is empty")
         first = next(iter(self.left_out.values()))
         what = "its one demonstration" if self.count == 1 else f"any of its {self.count} demonstrations"
-        raise RecordError(f"{self.path}: cannot use {what}: {first}", self._fix)
+        raise RecordError(f"{self.path}: cannot use {what}: {first}", self._fix or f"mv {self.path} {self.path}.unused")

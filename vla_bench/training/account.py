@@ -40,12 +40,12 @@ class FileAccount:
     def lines(self) -> list[str]:
         """What was left out, for people."""
         if self.refused:
-            return [f"left out: {self.refused}"]
+            return [self.refused]
         if not self.left_out:
             return []
         shown = "; ".join(list(self.left_out.values())[:SHOWN])
         more = f"; and {len(self.left_out) - SHOWN} more" if len(self.left_out) > SHOWN else ""
-        return [f"left out: {self.file}: {len(self.left_out)} of {self.count} demonstrations: {shown}{more}"]
+        return [f"{self.file}: {len(self.left_out)} of {self.count} demonstrations: {shown}{more}"]
 
 
 def account_of(demos: UsableDemos) -> dict[str, object]:
@@ -72,7 +72,7 @@ class DataAccount:
 
     def warn(self) -> None:
         """Log every conversion and all that is left out, with the counts; nothing where there is neither."""
-        lines = [line for account in self.files for line in account.lines()]
+        lines = [f"left out: {line}" for account in self.files for line in account.lines()]
         conversions = Counter({note: 0 for account in self.files for note in account.converted})
         for account in self.files:
             conversions.update(account.converted)
@@ -89,7 +89,9 @@ class DataAccount:
         lines = [line for account in self.files for line in account.lines()]
         if lines:
             more = f"; and of {len(lines) - 1} more files" if len(lines) > 1 else ""
-            raise RecordError(f"--strict: {lines[0]}{more}. {self.summary()}", "vla-bench train without --strict leaves them out")
+            raise RecordError(
+                f"--strict: {lines[0]}{more}. {self.summary()}", "repeat the command without --strict, which leaves them out"
+            )
 
     def write(self, folder: Path) -> None:
         """Write it as `data.json`.  Raises RecordError."""

@@ -1,0 +1,71 @@
+"""Which way up images are stored: seen in the robot's movement, or said by the file or the user."""
+
+import h5py
+import numpy as np
+import pytest
+
+from vla_bench.demonstrations.layout import IMAGES
+from vla_bench.demonstrations.orientation import seen
+from vla_bench.demonstrations.usable import UsableDemos
+from vla_bench.errors import RecordError
+from vla_bench.values import ImageOrder
+
+from ..public_demos import moving, moving_file, public_file
+
+STORED = {
+    ImageOrder.OPENGL: lambda images: images,
+    ImageOrder.OPENCV: lambda images: images[:, ::-1],
+    ImageOrder.ROTATED: lambda images: images[:, ::-1, ::-1],
+}
+
+
+def stored(order, names=IMAGES):
+    def change(arrays):
+        for name in names:
+            arrays[name] = STORED[order](arrays[name])
+
+    return change
+
+
+@pytest.mark.parametrize("order", STORED)
+@pytest.mark.parametrize("said", ["opengl", "opencv", None])
+def test_images_come_out_upside_down_whatever_the_file_says(tmp_path, order, said):
+    attributes = {"macros_image_convention": said} if said else {}
+    demos = UsableDemos(moving_file(tmp_path / "x_demo.hdf5", stored(order), **attributes))
+    for seed, demo in enumerate(demos.read()):
+        assert all(np.array_equal(demo[name], moving(seed=seed)[name]) for name in IMAGES)
+    assert len(demos.converted) == (order is not ImageOrder.OPENGL)
+
+
+def test_the_simulator_s_images_are_upside_down(calm):
+    """The true cameras of LIBERO, and an arm that moves in them."""
+    for order, store in STORED.items():
+        assert seen(*(store(calm.demo[name]) for name in IMAGES), calm.demo["obs/ee_pos"], "x") is order
+
+
+def test_without_movement_the_attribute_counts_and_the_option_more(tmp_path):
+    path = public_file(tmp_path / "x_demo.hdf5", {"demo_0": 9}, 16)
+    (plain,) = UsableDemos(path).read()
+    with h5py.File(path, "r+") as file:
+        file["data"].attrs["macros_image_convention"] = np.bytes_("opencv")
+    (said,) = UsableDemos(path).read()
+    (asked,) = UsableDemos(path, ImageOrder.ROTATED).read()
+    for name in IMAGES:
+        assert np.array_equal(said[name], plain[name][:, ::-1]) and np.array_equal(asked[name], plain[name][:, ::-1, ::-1])
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_one_upright_camera_is_refused_unless_the_user_knows(tmp_path, name):
+    path = moving_file(tmp_path / "x_demo.hdf5", stored(ImageOrder.ROTATED, [name]))
+    with pytest.raises(RecordError, match=f"demo_0: {name} is upright and .* upside down") as caught:
+        list(UsableDemos(path).read())
+    assert "--images" in caught.value.fix
+    assert len(list(UsableDemos(path, ImageOrder.OPENGL).read())) == 2
+
+
+def test_mirrored_images_are_refused(tmp_path):
+    def mirror(arrays):
+        arrays["obs/agentview_rgb"] = arrays["obs/agentview_rgb"][:, :, ::-1]
+
+    with pytest.raises(RecordError, match="mirrored"):
+        list(UsableDemos(moving_file(tmp_path / "x_demo.hdf5", mirror)).read())
