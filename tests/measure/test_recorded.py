@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vla_bench.demonstrations.layout import IMAGES
 from vla_bench.errors import RecordError, UsageError
 from vla_bench.measure.recorded import SHIPPED, read_observations, write_observations
 from vla_bench.model.normalisation import axis_angle, quaternion
 
-from ..public_demos import public_file
+from ..public_demos import moving, moving_file, public_file
 
 
 def test_what_ships_is_queries_in_a_row_of_all_suites():
@@ -49,6 +50,17 @@ def test_demonstrations_in_a_folder_that_says_more_are_their_suites_too(tmp_path
     public_file(tmp_path / "libero_goal_no_noops" / "turn_on_the_stove_demo.hdf5", {"demo_0": 9})
     ((first, second),) = read_observations(tmp_path, suites=("goal",))
     assert first.episode.suite == "goal" and (first.step, second.step) == (0, 8)
+
+
+def test_demonstrations_of_others_are_brought_to_libero_s_conventions_and_it_is_said(tmp_path, caplog):
+    def turn(arrays):
+        for name in IMAGES:
+            arrays[name] = arrays[name][:, ::-1, ::-1]
+
+    moving_file(tmp_path / "libero_goal" / "turn_on_the_stove_demo.hdf5", turn)
+    (first, *_), *_ = read_observations(tmp_path, suites=("goal",))
+    assert all(np.array_equal(image, moving()[name][0]) for name, image in zip(IMAGES, first.images.values(), strict=True))
+    assert "turned by 180 degrees" in caplog.text
 
 
 def test_quaternions_come_back_from_axis_and_angle():

@@ -20,6 +20,7 @@ from vla_bench.errors import RecordError, UsageError
 from vla_bench.model.normalisation import quaternion
 from vla_bench.records import EpisodeKey
 from vla_bench.suites import load_suite, load_suites, suite_names
+from vla_bench.training.account import DataAccount, FileAccount, account_of
 from vla_bench.world.observation import Observation, Scene, SceneConstants
 
 SHIPPED = Path(__file__).resolve().parent / "observations.npz"
@@ -87,7 +88,8 @@ def from_demonstrations(file: Path, count: int) -> Iterator[list[Observation]]:
     The episode's `init_state` is -1 minus the demonstration's number: no official init state.
     """
     suite, task = _task_of(file)
-    for number, demo in zip(range(count), UsableDemos(file).read(), strict=False):
+    demos = UsableDemos(file)
+    for number, demo in zip(range(count), demos.read(), strict=False):
         positions, chunk = demo["obs/ee_pos"], suite.chunk
         yield [
             Observation(
@@ -103,6 +105,7 @@ def from_demonstrations(file: Path, count: int) -> Iterator[list[Observation]]:
             )
             for step in range(0, len(demo), chunk)
         ]
+    DataAccount([FileAccount(str(file), **account_of(demos))], demos.steps).warn()
 
 
 def _task_of(file: Path):
