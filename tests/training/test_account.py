@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import pytest
 
 from vla_bench.checkpoints.checkpoint import load
 from vla_bench.errors import RecordError
+from vla_bench.training import frames
 from vla_bench.training.data import demo_files
 from vla_bench.training.finetune import train
 from vla_bench.training.frames import prepare_frames
@@ -68,8 +70,27 @@ def test_where_nothing_is_left_the_first_file_says_why(tmp_path):
     files = demo_files(tmp_path)
     with pytest.raises(RecordError, match="none of 2 files can be used: .*a_demo.hdf5: cannot use any of its 2 demonstrations"):
         prepare_frames(files, 28, tmp_path / ".frames")
-    with pytest.raises(RecordError, match="b_demo.hdf5: cannot use any"):
-        prepare_frames(files[1:], 28, tmp_path / ".frames")
+    (tmp_path / "c_demo.hdf5").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(RecordError, match="c_demo.hdf5 is not a readable HDF5 file"):
+        prepare_frames([tmp_path / "c_demo.hdf5"], 28, tmp_path / ".frames")
+
+
+def test_a_refused_file_is_tried_again_but_not_by_processes_that_wait_for_the_first(tmp_path, monkeypatch):
+    """Permissions may change without a trace in the file's time; processes of one training must not write side by side."""
+    files = [moving_file(tmp_path / f"{name}_demo.hdf5", count=1) for name in ("a", "b")]
+    opened = h5py.File
+
+    def forbidden(path, *mode):
+        if path == files[0]:
+            raise PermissionError("not yours")
+        return opened(path, *mode)
+
+    monkeypatch.setattr(frames, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
+    monkeypatch.setattr(h5py, "File", forbidden)
+    assert [file.used for file in prepare_frames(files, 28, tmp_path / ".frames").files] == [0, 1]
+    monkeypatch.setattr(h5py, "File", opened)
+    assert [file.used for file in prepare_frames(files, 28, tmp_path / ".frames", retry=False).files] == [0, 1]
+    assert [file.used for file in prepare_frames(files, 28, tmp_path / ".frames").files] == [1, 1]
 
 
 def test_a_file_of_another_name_is_named(tmp_path):

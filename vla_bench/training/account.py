@@ -53,6 +53,13 @@ def account_of(demos: UsableDemos) -> dict[str, object]:
     return {"instruction": demos.instruction, "count": demos.count, "left_out": demos.left_out, "converted": demos.converted}
 
 
+def refusal(files: Sequence[FileAccount]) -> RecordError:
+    """The error where nothing of any file can be used."""
+    first = files[0]
+    others = f"none of {len(files)} files can be used: " if len(files) > 1 else ""
+    return RecordError(f"{others}{first.refused}", first.fix)
+
+
 @dataclass(frozen=True)
 class DataAccount:
     """Of all files.  steps: used for training.  ignored: files with HDF5's suffix that are not named like demonstrations."""

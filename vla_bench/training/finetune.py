@@ -124,7 +124,7 @@ def _train(
     model, normalisation, tokenizer_file = start.model, start.normalisation, start.tokenizer_file
     with processes.first_alone():
         cache, spare = prepared(request.data), prepared(request.out)
-        frames = prepare_frames(files, model.config.image_size, cache, spare, request.images)
+        frames = prepare_frames(files, model.config.image_size, cache, spare, request.images, retry=processes.first)
     account = DataAccount(frames.files, len(frames.actions), other_files(request.data))
     if request.strict:
         account.refuse_left_out()

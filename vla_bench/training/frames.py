@@ -29,7 +29,7 @@ from vla_bench.errors import RecordError
 from vla_bench.locks import locked
 from vla_bench.model.images import jpeg, lanczos3, upright
 from vla_bench.model.normalisation import dataset_actions
-from vla_bench.training.account import FileAccount, account_of
+from vla_bench.training.account import FileAccount, account_of, refusal
 from vla_bench.values import ImageOrder
 
 VERSION = 4  # of the layout of a prepared folder
@@ -89,57 +89,67 @@ class Frames:
 
 
 def prepare_frames(
-    files: Sequence[Path], size: int, cache: Path, spare: Path | None = None, order: ImageOrder = ImageOrder.AUTO
+    files: Sequence[Path],
+    size: int,
+    cache: Path,
+    spare: Path | None = None,
+    order: ImageOrder = ImageOrder.AUTO,
+    retry: bool = True,
 ) -> Frames:
     """The usable demonstrations of `files` with images of `size` pixels, prepared in `cache` unless they are there.
 
     spare: folder to use instead if `cache` is not writable.  order: how the files' images are stored.
+    retry: read files again of which nothing could be used before.
     Files of which nothing can be used are left out, see `Frames.files`.  Raises RecordError where none is left.
     """
     target = cache if spare is None or _writable(cache) else spare
     try:
-        folders = [
-            made if (made := _folder(file, size, order, cache)).exists() else _folder(file, size, order, target) for file in files
-        ]
-        missing = {file: folder for file, folder in zip(files, folders, strict=True) if not folder.exists()}
-        refused: dict[Path, RecordError] = {}
+        folders, missing = [], []
+        for file in files:
+            name = _folder_name(file, size, order)
+            done = [folder for folder in (cache / name, target / name) if _prepared(folder, retry)]
+            folders.append(done[0] if done else target / name)
+            if not done:
+                missing.append((file, size, order, target / name))
         if missing:
             target.mkdir(parents=True, exist_ok=True)
             with locked(target), ProcessPoolExecutor(min(cpu_count(), len(missing)), mp_context=get_context("spawn")) as pool:
-                done = {file: pool.submit(_prepare_file, file, size, order, folder) for file, folder in missing.items()}
-                refused = {file: error for file, each in done.items() if (error := each.result())}
-        if len(refused) == len(files):
-            raise _nothing_left(files, refused)
-        return _join(files, folders, refused)
+                for started in [pool.submit(_prepare_file, *job) for job in missing]:
+                    started.result()
+        return _join(files, folders)
     except (OSError, BrokenProcessPool) as error:  # the latter: a process was killed, mostly by the out-of-memory killer
         raise RecordError(f"cannot prepare the images in {target}: {error}", f"df -h {target.parent}; free -h") from error
-
-
-def _nothing_left(files: Sequence[Path], refused: dict[Path, RecordError]) -> RecordError:
-    first = refused[files[0]]
-    return first if len(files) == 1 else RecordError(f"none of {len(files)} files can be used: {first.message}", first.fix)
 
 
 def _writable(folder: Path) -> bool:
     return os.access(folder if folder.exists() else folder.parent, os.W_OK)
 
 
-def _folder(file: Path, size: int, order: ImageOrder, cache: Path) -> Path:
+def _folder_name(file: Path, size: int, order: ImageOrder) -> str:
     """The prepared folder of a file; its name depends on path, size, time of the last change, and the order of its images."""
-    stat = file.stat()
-    names = (str(file.resolve()), size), (VERSION, stat.st_size, stat.st_mtime_ns, order.value)
-    return cache / ".".join(hashlib.sha256(json.dumps(name).encode()).hexdigest()[:16] for name in names)
+    try:
+        stat = file.stat()
+        state = stat.st_size, stat.st_mtime_ns
+    except OSError:  # a link into nowhere: refused when it is opened
+        state = 0, 0
+    names = (str(file.resolve()), size), (VERSION, *state, order.value)
+    return ".".join(hashlib.sha256(json.dumps(name).encode()).hexdigest()[:16] for name in names)
 
 
-def _join(files: Sequence[Path], folders: Sequence[Path], refused: dict[Path, RecordError]) -> Frames:
+def _prepared(folder: Path, retry: bool) -> bool:
+    """Whether a folder is complete; one without steps says why its file cannot be used."""
+    return (folder / (STEP_FILE if retry else ACCOUNT_FILE)).exists()
+
+
+def _join(files: Sequence[Path], folders: Sequence[Path]) -> Frames:
     tables, tasks, images, accounts, segments = [], [], [], [], 0
     for file, folder in zip(files, folders, strict=True):
-        if file in refused:
-            accounts.append(FileAccount(str(file), refused=refused[file].message, fix=refused[file].fix))
+        account = FileAccount(str(file), **json.loads((folder / ACCOUNT_FILE).read_text(encoding="utf-8")))
+        accounts.append(account)
+        if account.refused:
             continue
         with np.load(folder / STEP_FILE, allow_pickle=False) as table:
             steps = dict(table)
-        account = FileAccount(str(file), **json.loads((folder / ACCOUNT_FILE).read_text(encoding="utf-8")))
         if (task := (account.instruction, suite_name(file))) not in tasks:
             tasks.append(task)
         steps["instruction"] = np.full(len(steps["segment"]), tasks.index(task), np.int16)
@@ -148,48 +158,48 @@ def _join(files: Sequence[Path], folders: Sequence[Path], refused: dict[Path, Re
         # The file may have room for more: for demonstrations whose images turned out to be damaged.
         images.append(np.load(folder / IMAGE_FILE, mmap_mode="r")[: len(steps["segment"])])
         tables.append(steps)
-        accounts.append(account)
+    if not tables:
+        raise refusal(accounts)
     columns = {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
     languages, suites = zip(*tasks, strict=True)
     episodes = sum(account.used for account in accounts)
     return Frames(Images(images), **columns, instructions=languages, suites=suites, episodes=episodes, files=tuple(accounts))
 
 
-def _prepare_file(file: Path, size: int, order: ImageOrder, folder: Path) -> RecordError | None:
+def _prepare_file(file: Path, size: int, order: ImageOrder, folder: Path) -> None:
     """Fill `folder`, which appears complete or not at all, and delete what was prepared from an earlier version of the file.
 
-    Only one demonstration's images at a time are in memory.  Returns why nothing of the file can be used, where that is so.
+    Only one demonstration's images at a time are in memory.  Where nothing of the file can be used, the folder says why.
     """
-    try:
-        demos = UsableDemos(file, order)
-        _fill(demos, size, folder)
-    except RecordError as error:
-        return error
-    return None
-
-
-def _fill(demos: UsableDemos, size: int, folder: Path) -> None:
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         temporary.mkdir()
-        images = np.lib.format.open_memmap(temporary / IMAGE_FILE, "w+", np.uint8, (demos.steps, len(IMAGES), size, size, 3))
-        tables, segments, done = [], 0, 0
-        for demo in demos.read():
-            keep = np.flatnonzero(kept_actions(demo["actions"]))
-            for row, step in enumerate(keep, done):
-                images[row] = _images(demo, step, size)
-            segment = np.unique(demo.segment[keep], return_inverse=True)[1] + segments
-            tables.append(_table(demo, keep, segment))
-            done, segments = done + len(keep), int(segment.max()) + 1
-        images.flush()
-        joined = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
-        np.savez(temporary / STEP_FILE, **joined)
-        (temporary / ACCOUNT_FILE).write_text(json.dumps(account_of(demos)), encoding="utf-8")
+        try:
+            account = _fill(UsableDemos(file, order), size, temporary)
+        except RecordError as error:
+            account = {"refused": error.message, "fix": error.fix}
+        (temporary / ACCOUNT_FILE).write_text(json.dumps(account), encoding="utf-8")
         for earlier in folder.parent.glob(f"{folder.stem}.*"):
             shutil.rmtree(earlier)
         os.rename(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _fill(demos: UsableDemos, size: int, folder: Path) -> dict[str, object]:
+    """Write all images and steps; returns the account of the file."""
+    images = np.lib.format.open_memmap(folder / IMAGE_FILE, "w+", np.uint8, (demos.steps, len(IMAGES), size, size, 3))
+    tables, segments, done = [], 0, 0
+    for demo in demos.read():
+        keep = np.flatnonzero(kept_actions(demo["actions"]))
+        for row, step in enumerate(keep, done):
+            images[row] = _images(demo, step, size)
+        segment = np.unique(demo.segment[keep], return_inverse=True)[1] + segments
+        tables.append(_table(demo, keep, segment))
+        done, segments = done + len(keep), int(segment.max()) + 1
+    images.flush()
+    np.savez(folder / STEP_FILE, **{name: np.concatenate([table[name] for table in tables]) for name in tables[0]})
+    return account_of(demos)
 
 
 def _table(demo: Demo, keep: np.ndarray, segment: np.ndarray) -> dict[str, np.ndarray]:
