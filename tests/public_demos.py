@@ -22,6 +22,8 @@ def public_file(path, frames, size=128, attributes=True, **changed):
                 if array == "actions":
                     value[:, 6] = np.where(np.arange(length) < length // 2, -1, 1)
                 demo[array] = changed.get(array, value) if name == "demo_10" else value
+            for array, value in changed.get("added", {}).items():
+                demo[array] = value
             for gone in changed.get("gone", ()):
                 del demo[gone]
             if attributes:

@@ -86,6 +86,9 @@ def test_libero_s_own_files_read_alike(tmp_path):
         ({"actions": np.zeros(7)}, r"demo_10: actions is \(7,\)"),
         ({"obs/agentview_rgb": np.zeros((9, 128, 96, 3), np.uint8)}, "not square images"),
         ({"obs/agentview_rgb": np.zeros((9, 8, 8, 3), np.float32)}, "float32"),
+        ({"added": {"obs/segment": np.zeros(5, int)}}, r"obs/segment \(5,\) or .* do not fit 9 frames"),
+        ({"added": {"obs/segment": np.zeros(9)}}, "obs/segment"),
+        ({"added": {"obs/object_pos": np.zeros((9, 2))}}, r"obs/object_pos \(9, 2\) do not fit"),
         ({"actions": np.full((9, 7), np.nan)}, "demo_10: actions, row 0: nan, and 8 more rows"),
     ],
 )

@@ -170,17 +170,15 @@ def _measured(values: np.ndarray, where: str) -> np.ndarray:
 
 def _additions(stored: dict[str, object], where: str, frames: tuple[int]) -> dict[str, object]:
     """The arrays that only vla-bench's files have, or their defaults for others."""
-    if SEGMENT not in stored:
-        segment = np.zeros(frames, np.int32)
-    else:
-        segment = opening.read(stored[SEGMENT], f"{where}: {SEGMENT}")
-    if OBJECT_POS not in stored:
-        return {"segment": segment, "object_pos": np.zeros((*frames, 0, 3))}
-    names = tuple(map(str, opening.attributes(stored[OBJECT_POS], f"{where}: {OBJECT_POS}").get(OBJECT_NAMES, ())))
-    positions = opening.read(stored[OBJECT_POS], f"{where}: {OBJECT_POS}")
-    if segment.shape != frames or positions.shape != (*frames, len(names), 3):
+    segment = opening.read(stored[SEGMENT], f"{where}: {SEGMENT}") if SEGMENT in stored else np.zeros(frames, np.int32)
+    positions, names = np.zeros((*frames, 0, 3)), ()
+    if OBJECT_POS in stored:
+        positions = _measured(opening.read(stored[OBJECT_POS], f"{where}: {OBJECT_POS}"), f"{where}: {OBJECT_POS}")
+        attributes = opening.attributes(stored[OBJECT_POS], f"{where}: {OBJECT_POS}")
+        names = tuple(map(str, np.ravel(attributes.get(OBJECT_NAMES, ()))))
+    if segment.dtype.kind not in "iu" or segment.shape != frames or positions.shape != (*frames, len(names), 3):
         raise RecordError(f"{where}: {SEGMENT} {segment.shape} or {OBJECT_POS} {positions.shape} do not fit {frames[0]} frames")
-    return {"segment": segment, "object_pos": _measured(positions, f"{where}: {OBJECT_POS}"), "object_names": names}
+    return {"segment": segment, "object_pos": positions, "object_names": names}
 
 
 def _write(group, demo: Demo) -> None:
