@@ -46,10 +46,7 @@ class OutputFolder:
 
         what: content of the folder, as "a run".
         """
-        now = json.loads(json.dumps(now))  # as it is read back from JSON
-        if before != now:
-            lines = "\n".join(differences(before, now))
-            raise NotComparableError(f"{self.path} holds {what} of another configuration:\n{lines}", fix)
+        refuse_other(self.path, what, before, now, fix)
 
     def log_error(self, text: str) -> None:
         """Append a full error trace to errors.log.  Raises RecordError."""
@@ -67,6 +64,14 @@ class OutputFolder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def refuse_other(path: Path, what: str, before: dict, now: dict, fix: str) -> None:
+    """As `OutputFolder.refuse_other`, of a folder that is not open."""
+    now = json.loads(json.dumps(now))  # as it is read back from JSON
+    if before != now:
+        lines = "\n".join(differences(before, now))
+        raise NotComparableError(f"{path} holds {what} of another configuration:\n{lines}", fix)
 
 
 def differences(before: dict, now: dict, prefix: str = "") -> list[str]:

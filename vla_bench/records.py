@@ -2,7 +2,7 @@
 
 A run folder holds
 
-    run.json        command, configuration, suites, environment; status started | complete | interrupted
+    run.json        command, configuration, suites, environment; status started | complete | interrupted | stopped
     episodes.jsonl  append-only, one line per finished episode: the only source of truth
     queries.jsonl   the queries of every episode (`vla_bench.queries`)
     actions/        the actions of every episode, for `replay` and for videos
@@ -139,6 +139,7 @@ class Run:
     checksums: whether every line of its files has one; not in runs from before there were any.
     shard: {"number": "2/8", "whole": what is planned for all shards together}; None for a run that is no shard.
     parts: where each part of a merged run comes from.
+    stop_rule, stopped: of a run that may be stopped early, what decides; and how it did (`vla_bench.results.early_stop`).
     """
 
     run_id: str
@@ -155,6 +156,8 @@ class Run:
     shard: dict | None = None
     parts: list[dict] | None = None
     checksums: bool = True
+    stop_rule: dict | None = None
+    stopped: dict | None = None
     config_hash: str = field(init=False)
 
     def __post_init__(self):

@@ -55,9 +55,25 @@ def eval_(
         Optional[ActionSlice], typer.Option(help=SLICE_HELP, show_default="from the checkpoint's release")
     ] = None,
     device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
+    against: Annotated[
+        Optional[Path], typer.Option(help="Baseline run that must be comparable: a folder or a summary.", show_default="none")
+    ] = None,
+    stop_early: Annotated[
+        bool, typer.Option("--stop-early", help="Stop once the pairs with --against decide; exit codes as of `gate`.")
+    ] = False,
+    alpha: Annotated[
+        Optional[float], typer.Option(help="--stop-early: chance of a wrong verdict, a fraction.", show_default="0.05")
+    ] = None,
+    must_see: Annotated[
+        Optional[float], typer.Option(help="--stop-early: drop, in percentage points, that a pass excludes.", show_default="5")
+    ] = None,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, say what would run, how long and what it could show.")
+    ] = False,
     format: FormatOption = Format.HUMAN,
 ):
     """Run LIBERO episodes and report success rates with 95 % intervals.  Repeat the command to resume."""
+    from vla_bench.rollout.against import stop_options
     from vla_bench.rollout.evaluate import EvalRequest, evaluate
     from vla_bench.rollout.progress import ProgressDisplay
 
@@ -81,8 +97,17 @@ def eval_(
         unnorm_key=unnorm_key,
         action_slice=action_slice,
         device=device,
+        against=against,
+        stop_early=stop_options(stop_early, alpha, must_see),
         command=command,
     )
+    if dry:
+        from vla_bench.report.planning import print_dry_run
+        from vla_bench.rollout.dry_run import dry_run
+
+        found = dry_run(request)
+        typer.echo(json.dumps(found.to_dict(), allow_nan=False)) if format is Format.JSON else print_dry_run(found)
+        raise typer.Exit()
     result = evaluate(request, ProgressDisplay())
     if format is Format.JSON:
         typer.echo(json.dumps(result.to_dict(), allow_nan=False))

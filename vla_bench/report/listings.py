@@ -6,6 +6,7 @@ import sys
 from dataclasses import asdict
 
 from vla_bench.checkpoints.known import KnownModel
+from vla_bench.report.planning import verdict_lines
 from vla_bench.results.result_table import result_notes, result_table
 from vla_bench.suites import Suite
 from vla_bench.tables import print_table
@@ -44,6 +45,9 @@ def print_models(models: list[KnownModel]) -> None:
 def print_result(result) -> None:
     """The table on standard output; paths, and the command that resumes the run, on standard error."""
     print_table(*result_table(result.summary, result.instructions, result.planned))
+    if result.verdict is not None:
+        for line in verdict_lines(result.verdict, result.early.rule, len(result.early.order)):
+            print(line)
     say = lambda text: print(text, file=sys.stderr)  # noqa: E731
     say("\n".join(result_notes(result.summary, result.planned)))
     say(f"run folder  {result.run_dir}")
@@ -55,3 +59,5 @@ def print_result(result) -> None:
         say(f"errors      {result.summary.total.errors}, not counted as failures; causes: {result.run_dir / 'errors.log'}")
     if result.interrupted or result.stopped:
         say(f"resume      {result.command}")
+    elif result.verdict is not None and result.verdict.decided:
+        say("the rest    the same command without --stop-early; `compare` and `gate` take a run that has all its episodes")

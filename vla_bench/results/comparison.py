@@ -12,6 +12,7 @@ from vla_bench.results.evidence import LEVEL, Verdict, evidence
 from vla_bench.results.paired_metrics import metrics_on
 from vla_bench.results.pairs import Pairs, pair
 from vla_bench.results.same_world import check_same_world
+from vla_bench.results.stopped import refuse_stopped
 from vla_bench.results.summary_file import read_summary
 from vla_bench.results.units import Key, Unit, planned_units, rate_of, units
 from vla_bench.stats import Difference, Rate, holm
@@ -69,6 +70,8 @@ def read_comparable(paths: list[Path]) -> list[dict]:
     if len(paths) < 2:
         raise UsageError("a comparison takes two runs or more", "vla-bench compare RUN OTHER_RUN")
     runs = [read_summary(path) for path in paths]
+    for path, run in zip(paths, runs, strict=True):
+        refuse_stopped(path, run)
     for path, run in zip(paths[1:], runs[1:], strict=True):
         check_same_world(paths[0], runs[0], path, run)
         check_common(paths[0], path, pair(units(runs[0]), units(run)))

@@ -13,6 +13,7 @@ from vla_bench.results.gate_costs import CostFinding, CostLimits, judge_costs
 from vla_bench.results.gate_status import GateStatus, gravest
 from vla_bench.results.pairs import COVERAGE, Pairs, pair
 from vla_bench.results.parts import split_by
+from vla_bench.results.stopped import refuse_stopped
 from vla_bench.results.summary_file import read_summary
 from vla_bench.results.units import Key, Unit, units
 from vla_bench.stats import Difference, holm
@@ -172,7 +173,9 @@ def gate(base: Path, new: Path, rule: GateRule, only: Collection[Key] | None = N
 
 def check_whole(path: Path) -> None:
     """Raises NotComparableError for an incomplete run: the missing episodes may be the failures."""
-    if (status := read_summary(path)["status"]) != "complete":
+    summary = read_summary(path)
+    refuse_stopped(path, summary)
+    if (status := summary["status"]) != "complete":
         raise NotComparableError(
             f"the run in {path} is not complete: {status}", f"vla-bench eval --out {path} ..., which resumes it"
         )

@@ -11,9 +11,11 @@ from pathlib import Path
 from vla_bench.errors import NotComparableError
 from vla_bench.planned import pack
 from vla_bench.records import Episode, EpisodeKey, Run
+from vla_bench.results.stopped import STOPPED
 from vla_bench.results.summary_file import read_folder
 
 Recorded = tuple[Run, list[Episode]]
+NOT_STOPPED: dict[str, None] = {"stop_rule": None, "stopped": None}
 
 
 def merge(folders: Sequence[Path]) -> Recorded:
@@ -50,12 +52,15 @@ def merge(folders: Sequence[Path]) -> Recorded:
         git_commit=" ".join(dict.fromkeys(run.git_commit for run in runs if run.git_commit)) or None,
         planned=None if None in plans else pack(sorted({key for keys in plans for key in keys})),
         shard=None,
+        **next(({"stop_rule": run.stop_rule, "stopped": run.stopped} for run in runs if run.status == STOPPED), NOT_STOPPED),
         parts=[about for folder, part in zip(folders, parts, strict=True) for about in _provenance(folder, *part)],
     )
     if whole.planned is None:
         status = next((run.status for run in runs if run.status != "complete"), "complete")
     else:
-        status = "interrupted" if whole.missing({episode.key for episode in episodes}) else "complete"
+        status = "complete"
+        if whole.missing({episode.key for episode in episodes}):
+            status = STOPPED if whole.stopped else "interrupted"
     return replace(whole, status=status), episodes
 
 

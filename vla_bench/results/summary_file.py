@@ -103,6 +103,7 @@ def summary_of(run: Run, episodes: Sequence[Episode]) -> dict:
                 tasks[f"{suite}/{task_id}"][key] = values
         if any(e.repeat for e in own):  # which repeats are one episode
             tasks[f"{suite}/{task_id}"]["state_hash"] = [e.state_hash for e in own]
+    stop = {"stop_rule": run.stop_rule, "stopped": run.stopped} if run.stop_rule else {}
     return {
         "command": run.command,
         "created": run.created,
@@ -114,6 +115,7 @@ def summary_of(run: Run, episodes: Sequence[Episode]) -> dict:
         "assets": run.assets,
         "environment": run.environment,
         "planned": run.planned,
+        **stop,
         "totals": summarise(episodes).to_dict(),
         "tasks": tasks,
     }

@@ -14,7 +14,7 @@ from vla_bench.queries import QueryRecord
 from vla_bench.records import EpisodeKey
 from vla_bench.rollout.episode import EpisodeRunner
 from vla_bench.rollout.pool import HANG_S, RECYCLE, Attempt, Event, Started, WorkerPool
-from vla_bench.rollout.schedule import Schedule
+from vla_bench.rollout.schedule import InOrder, Schedule
 from vla_bench.rollout.worker import ErrorReport, Simulators
 from vla_bench.world.observation import Observation
 
@@ -69,9 +69,12 @@ class Engine:
             hang_s=hang_s,
         )
 
-    def run(self, episodes: Iterable[EpisodeKey]) -> bool:
-        """True when every episode finished, False when a stop left some out."""
-        schedule = Schedule(episodes, self._horizons)
+    def run(self, episodes: Iterable[EpisodeKey], in_order: bool = False) -> bool:
+        """True when every episode finished, False when a stop left some out.
+
+        in_order: begin them in the given order, and not task by task, which saves loading tasks.
+        """
+        schedule = InOrder(episodes) if in_order else Schedule(episodes, self._horizons)
         return self._pool.run(schedule) and len(schedule) == 0
 
     def stop(self) -> None:

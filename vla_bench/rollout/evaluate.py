@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from vla_bench.errors import ExitCode
+from vla_bench.results.early_stop import EarlyStop, EarlyVerdict
 from vla_bench.results.result_table import result_notes, result_table
 from vla_bench.results.summary import Summary, summarise
 from vla_bench.results.units import Key, planned_units
@@ -29,7 +30,8 @@ class EvalResult:
     """The result of an evaluation: the run's summary, and where its files are.
 
     planned: the init states that were ever asked of this folder; None where unknown.
-    stopped: why the run was ended early; None where it was not.  ran: episodes of this call.
+    stopped: the errors for which the run was broken off; None where it was not.  ran: episodes of this call.
+    verdict: of a run that may be stopped early, what its pairs with the baseline say; None for others.
     """
 
     run_dir: Path
@@ -42,6 +44,8 @@ class EvalResult:
     seconds: float
     command: str
     planned: set[Key] | None = None
+    early: EarlyStop | None = None
+    verdict: EarlyVerdict | None = None
     visual_tokens: int | None = None  # image tokens before pruning, all cameras
 
     @property
@@ -51,19 +55,21 @@ class EvalResult:
         total = self.summary.total
         if self.stopped or total.errors > ERROR_BUDGET * total.episodes:
             return ExitCode.ERROR_BUDGET
-        return ExitCode.DONE
+        return ExitCode.DONE if self.verdict is None else self.verdict.exit_code
 
     def to_dict(self) -> dict[str, object]:
         per_hour = 3600 * self.ran / self.seconds if self.ran and self.seconds > 0 else None
         about = {"run_dir": str(self.run_dir), "episodes_per_hour": per_hour, "visual_tokens": self.visual_tokens}
         counts = {"init_states": self.summary.total.rate.n, "planned": None if self.planned is None else len(self.planned)}
+        if self.early is not None and self.verdict is not None:
+            about |= {"stop_rule": self.early.rule.to_dict(), "verdict": self.verdict.to_dict()}
         return about | counts | {"population": Population.INIT_STATES.words} | self.summary.to_dict()
 
 
 def evaluate(request: EvalRequest, observer: Observer | None = None) -> EvalResult:
     """Run the requested episodes that are not recorded yet.  Raises VlaBenchError; episodes finished by then are recorded."""
     plan = prepare(request)
-    folder = RunFolder(request.out or Path("results/runs") / plan.run_id, plan.describe(), request.fresh)
+    folder = RunFolder(plan.out, plan.describe(), request.fresh)
     observer = observer or Observer()
     try:
         return _run(plan, folder, observer)
@@ -73,15 +79,19 @@ def evaluate(request: EvalRequest, observer: Observer | None = None) -> EvalResu
 
 
 def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
-    folder.forget_errors(plan.episodes)
-    todo = [key for key in plan.episodes if key not in folder.done]
+    early = plan.early
+    verdict = None if early is None or folder.run.stopped is None else EarlyVerdict.from_dict(folder.run.stopped)
+    if verdict is None:  # a run that was stopped early keeps its verdict
+        folder.forget_errors(plan.episodes)
+    order = plan.episodes if early is None else early.order
+    todo = [key for key in order if key not in folder.done and verdict is None]
     suites = {suite.name: suite for suite in plan.suites}
     tasks = {(suite.name, task.id): task for suite in plan.suites for task in suite.tasks}
     journal = Journal(folder, tasks, observer)
 
     def on_event(event: Event) -> None:
         journal.write(event)
-        if journal.stop_reason:
+        if journal.stop_reason or (early is not None and early.look(folder.done).decided):
             engine.stop()
 
     engine = Engine(
@@ -95,10 +105,13 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
     done = [folder.done[key] for key in plan.episodes if key in folder.done]
     observer.begin(opening_lines(plan, folder, len(todo)), len(plan.episodes), done)
     started = time.monotonic()
-    complete = engine.run(todo) if todo else True
+    complete = engine.run(todo, in_order=early is not None) if todo else True
     seconds = time.monotonic() - started
 
-    folder.end(complete)
+    if early is not None and verdict is None:
+        verdict = early.look(folder.done)
+    decided = verdict is not None and verdict.decided
+    folder.end(complete, verdict.to_dict() if decided else None)
     summary = summarise(folder.done.values())
     instructions = {key: task.language for key, task in tasks.items()}
     planned = planned_units(folder.run.planned)
@@ -109,12 +122,14 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
         summary=summary,
         instructions=instructions,
         videos=[folder.path / episode.video for episode in folder.done.values() if episode.video],
-        interrupted=not complete and journal.stop_reason is None,
+        interrupted=not complete and journal.stop_reason is None and not decided,
         stopped=journal.stop_reason,
         ran=sum(key in folder.done for key in todo),
         seconds=seconds,
         command=plan.request.command,
         planned=planned,
+        early=early,
+        verdict=verdict,
         visual_tokens=plan.policy.visual_tokens,
     )
 
@@ -127,6 +142,8 @@ def opening_lines(plan: Plan, folder: RunFolder, todo: int) -> str:
         lines.append(plan.model.reason)
     width = max((len(name) for name, _ in plan.policy.card), default=0)
     lines += [f"  {name:{width}}  {value}" for name, value in plan.policy.card]
+    if plan.early is not None:
+        lines.append(f"stops early, by {plan.early.pairs} pairs with {plan.early.rule.base}: {plan.early.outlook}")
     if folder.replaced:
         lines.append(f"the earlier run was moved to {folder.replaced}")
     return "\n".join(lines)

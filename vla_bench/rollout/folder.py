@@ -21,6 +21,9 @@ from vla_bench.records import (
     write_episode,
     write_run,
 )
+from vla_bench.results.stopped import STOPPED
+
+OTHER_FOLDER = "choose another folder with --out, or start over with --fresh"
 
 
 class RunFolder(OutputFolder):
@@ -36,14 +39,14 @@ class RunFolder(OutputFolder):
             self.replaced = self.set_aside() if fresh and (path / "run.json").exists() else None
             before = read_run(path)
             if before is not None:
-                self.refuse_other(
-                    "a run", before.config, run.config, "choose another folder with --out, or start over with --fresh"
-                )
+                self.refuse_other("a run", before.config, run.config, OTHER_FOLDER)
                 self._refuse_other_shard(before, run)
+                self._refuse_other_stop_rule(before, run)
             self.done: dict[EpisodeKey, Episode] = {e.key: e for e in read_episodes(path)}
             # A resumed run keeps its run.json; what is asked for is added to its plan.
             self.run = before or run
             self.run.planned, self.run.shard = self._planned(before, run), self._shard(before, run)
+            self.run.stop_rule = run.stop_rule or self.run.stop_rule
             self.set_status("started")
         except VlaBenchError:
             self.close()
@@ -54,6 +57,13 @@ class RunFolder(OutputFolder):
             raise NotComparableError(
                 f"{self.path} holds shard {there}, not {asked}", "choose another folder with --out, or leave --shard out"
             )
+
+    def _refuse_other_stop_rule(self, before: Run, now: Run) -> None:
+        """A rule that is changed after looking, or an order that is, promises nothing."""
+        if before.stop_rule and now.stop_rule:
+            rules = [{key: value for key, value in run.stop_rule.items() if key != "base"} for run in (before, now)]
+            fix = "give the run's own --against, --alpha, --must-see and episodes, or choose another folder with --out"
+            self.refuse_other("a run with a stop rule", *rules, fix)
 
     @staticmethod
     def _shard(before: Run | None, now: Run) -> dict | None:
@@ -69,9 +79,14 @@ class RunFolder(OutputFolder):
         earlier = self.done if before.planned_keys is None else before.planned_keys
         return pack(sorted({*earlier, *now.planned_keys}))
 
-    def end(self, complete: bool) -> None:
-        """Record how this call ended.  complete: all of its episodes ended; a complete run has all that were ever planned."""
-        self.set_status("complete" if complete and not self.run.missing(self.done) else "interrupted")
+    def end(self, complete: bool, stopped: dict | None = None) -> None:
+        """Record how this call ended.  complete: all of its episodes ended; a complete run has all that were ever planned.
+
+        stopped: the verdict by which the run was stopped early.
+        """
+        self.run.stopped = stopped or self.run.stopped
+        whole = complete and not self.run.missing(self.done)
+        self.set_status("complete" if whole else STOPPED if stopped else "interrupted")
 
     def set_status(self, status: str) -> None:
         self.run.status = status

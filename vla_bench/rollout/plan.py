@@ -16,6 +16,8 @@ from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.registry import make_policy, resolve_choice
 from vla_bench.policies.resolve import ResolvedModel
 from vla_bench.records import EpisodeKey, Run, config_hash
+from vla_bench.results.early_stop import EarlyStop
+from vla_bench.rollout.against import Baseline, StopOptions, check_stop_options, read_baseline
 from vla_bench.rollout.journal import timestamp
 from vla_bench.rollout.selection import select, shard, shard_numbers
 from vla_bench.suites import Suite, load_suites
@@ -25,6 +27,7 @@ from vla_bench.world.gl import GL, choose_gl
 from vla_bench.world.init_states import read_init_states
 from vla_bench.world.libero import bddl_file, init_states_file
 
+RUNS = Path("results/runs")
 WORKER_BYTES = 0.6e9  # resident size of a simulator with the embedded pack, measured and rounded up
 WORKER_BYTES_MESHES = 2.5e9  # and with meshes
 
@@ -51,6 +54,8 @@ class EvalRequest:
     unnorm_key: str | None = None
     action_slice: ActionSlice | None = None
     device: Device = Device.AUTO
+    against: Path | None = None
+    stop_early: StopOptions | None = None
     command: str = "vla-bench eval"
 
 
@@ -79,10 +84,11 @@ def worker_count(text: str, episodes: int, assets: AssetPack) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """A checked request, with its policy loaded and everything else resolved.
+class Outline:
+    """A checked request, as far as that goes without its model and OpenGL.
 
     selected: the episodes of all shards; `episodes` are those of the requested one.
+    base: the baseline of `--against`.  early: by what the run may be stopped early; None where it may not.
     """
 
     request: EvalRequest
@@ -91,10 +97,18 @@ class Plan:
     suites: list[Suite]
     selected: list[EpisodeKey]
     episodes: list[EpisodeKey]
-    policy: Policy
     assets: AssetPack
-    gl: GL
     workers: int
+    base: Baseline | None
+    early: EarlyStop | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(Outline):
+    """A checked request, with its policy loaded and everything else resolved."""
+
+    policy: Policy
+    gl: GL
 
     @property
     def config(self) -> dict:
@@ -118,6 +132,11 @@ class Plan:
         return self.choice.pruner and str(self.policy.identity["pruner"])
 
     @property
+    def out(self) -> Path:
+        """The run folder."""
+        return self.request.out or RUNS / self.run_id
+
+    @property
     def run_id(self) -> str:
         """Folder name, the same for the same configuration, so that repeating a command resumes its run."""
         suites = [self.request.suite] if self.request.suite == "all" else [suite.name for suite in self.suites]
@@ -137,37 +156,54 @@ class Plan:
             git_commit=environment.git_commit(),
             planned=pack(self.episodes),
             shard=self.request.shard and {"number": self.request.shard, "whole": pack(self.selected)},
+            stop_rule=None if self.early is None else self.early.rule.to_dict(),
         )
 
 
 def prepare(request: EvalRequest) -> Plan:
     """Check everything that can be checked without running, quick checks first.  Raises VlaBenchError."""
+    return complete(outline(request))
+
+
+def outline(request: EvalRequest) -> Outline:
+    """Check everything that takes no model and no OpenGL.  Raises VlaBenchError."""
     one_of(Video, request.video, "--video")
     suites = load_suites(request.suite)
     selected = episodes = select(suites, request.tasks, request.init_states, request.trials)
     if request.shard is not None:
         horizons = {suite.name: suite.horizon for suite in suites}
         episodes = shard(selected, *shard_numbers(request.shard), horizons)
+    check_stop_options(request.against, request.stop_early, request.shard, episodes)
+    base = None if request.against is None else read_baseline(request.against, episodes)
+    early = None if base is None or request.stop_early is None else base.early_stop(episodes, request.stop_early)
     choice = model_choice(request, suites)
     model = resolve_choice(choice)
     check_files(suites, episodes)
     assets = resolve_assets(request.assets, suites)
     workers = worker_count(request.workers, len(episodes), assets)
-    gl = choose_gl()
     # The simulators occupy the cores; more model threads than free cores would wait for each other.
     choice = replace(choice, threads=max(1, environment.cpu_count() + 1 - workers))
-    return Plan(
+    return Outline(
         request=request,
         choice=choice,
         model=model,
         suites=suites,
         selected=selected,
         episodes=episodes,
-        policy=make_policy(choice, model=model),
         assets=assets,
-        gl=gl,
         workers=workers,
+        base=base,
+        early=early,
     )
+
+
+def complete(outline: Outline) -> Plan:
+    """The plan of an outline: choose OpenGL and load the policy.  Raises VlaBenchError."""
+    gl = choose_gl()
+    plan = Plan(**vars(outline), policy=make_policy(outline.choice, model=outline.model), gl=gl)
+    if plan.base is not None:
+        plan.base.check_world(plan.config, plan.out)
+    return plan
 
 
 def model_choice(request: EvalRequest, suites: list[Suite]) -> ModelChoice:

@@ -1,4 +1,4 @@
-"""The order in which workers run episodes."""
+"""The orders in which workers run episodes."""
 
 from __future__ import annotations
 
@@ -44,3 +44,20 @@ class Schedule:
     def _rank(self, task: TaskKey) -> tuple:
         work = len(self._left[task]) * self._horizons[task[0]]
         return (task in self._begun, -work, task)
+
+
+class InOrder:
+    """Hands out episodes in the given order, for a run that is judged in it: one that is put back comes next."""
+
+    def __init__(self, episodes: Iterable[EpisodeKey]):
+        self._left = deque(episodes)
+
+    def __len__(self) -> int:
+        return len(self._left)
+
+    def next(self, current: TaskKey | None = None) -> EpisodeKey | None:
+        """The next episode, whichever task the worker has loaded; None when nothing is left."""
+        return self._left.popleft() if self._left else None
+
+    def put_back(self, episode: EpisodeKey) -> None:
+        self._left.appendleft(episode)
