@@ -19,12 +19,12 @@ def drop_power(pairs: int, drop: float, gained: float, alpha: float = 0.05) -> f
     discordant = _discordant(drop, gained)
     middle, sd = pairs * discordant, math.sqrt(pairs * discordant * (1 - discordant))
     least, most = max(0, math.floor(middle - SPREAD * sd - SPREAD)), min(pairs, math.ceil(middle + SPREAD * sd + SPREAD))
-    differ = np.arange(least, most + 1, dtype=float)
+    differ = np.arange(least, most + 1)
     ways = gammaln(pairs + 1) - gammaln(differ + 1) - gammaln(pairs - differ + 1)
     chance = np.exp(ways + xlogy(differ, discordant) + xlog1py(pairs - differ, -discordant))
-    enough, too_few = differ + 1, np.floor(differ / 2)  # losses with which the test finds a drop, and with which it does not
+    enough, too_few = differ + 1, differ // 2  # losses with which the test finds a drop, and with which it does not
     while (enough - too_few > 1).any():
-        losses = np.floor((enough + too_few) / 2)
+        losses = (enough + too_few) // 2
         finds = bdtrc(losses - 1, differ, 0.5) < alpha
         enough, too_few = np.where(finds, losses, enough), np.where(finds, too_few, losses)
     found = np.where(enough > differ, 0.0, bdtrc(np.minimum(enough, differ) - 1, differ, (gained + drop) / discordant))

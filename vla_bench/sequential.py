@@ -1,8 +1,8 @@
 """E-values of paired outcomes: evidence that may be looked at after every pair.
 
-While its hypothesis holds, an e-value reaches 1 / alpha at any time at all with a chance of at most alpha (Ville 1939; Ramdas et
-al., Statist. Sci. 38, 2023, 576-601).  So a run may stop at the first pair that decides.  A p value has no such promise: it is for
-a number of pairs that was fixed beforehand.
+While its hypothesis holds, an e-value ever reaches 1 / alpha with a chance of at most alpha (Ville 1939; Ramdas et al., Statist.
+Sci. 38, 2023, 576-601).  So a run may stop at the first pair that decides.  A p value has no such promise: it is for a number of
+pairs that was fixed beforehand.
 """
 
 from __future__ import annotations
@@ -38,14 +38,17 @@ def log_e_no_drop_of(drop: float, agreed: int, lost: int, gained: int) -> float:
     """
     if not 0 < drop <= 1 or min(agreed, lost, gained) < 0:
         raise ValueError(f"a drop of {drop} with {agreed} agreed, {lost} lost and {gained} gained")
-    logs = []
-    for number in range(BETS):
-        bet = (number + 0.5) / BETS / max(1 - drop, 0.01)
-        logs.append(
-            agreed * math.log1p(bet * drop) + gained * math.log1p(bet * (1 + drop)) + lost * math.log1p(-bet * (1 - drop))
-        )
+    logs = [agreed * same + lost * less + gained * more for same, less, more in _bets(drop)]
     most = max(logs)
     return most + math.log(math.fsum(math.exp(each - most) for each in logs) / BETS)
+
+
+@lru_cache
+def _bets(drop: float) -> list[tuple[float, float, float]]:
+    """Of each bet the logs of what it pays where both agree, where the pair is lost, and where it is gained."""
+    largest = 1 / max(1 - drop, 0.01)
+    bets = [(number + 0.5) / BETS * largest for number in range(BETS)]
+    return [(math.log1p(bet * drop), math.log1p(-bet * (1 - drop)), math.log1p(bet * (1 + drop))) for bet in bets]
 
 
 def fewest_pairs(drop: float, alpha: float = 0.05) -> int:

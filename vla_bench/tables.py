@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 
-LEFT = set("suite instruction model kind suites weights pruner acts needs source variant run verdict what".split()) | {
-    "unnorm key"
-}
+LEFT = {"unnorm key", *"suite instruction model kind suites weights pruner acts needs source variant run verdict what".split()}
 PROSE = {"acts", "needs", "source"}  # wrapped in a narrow terminal, so that names stay whole
 LEAST_WORDS = 20  # least characters of a shortened instruction
 

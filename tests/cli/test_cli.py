@@ -30,6 +30,7 @@ from vla_bench.cli import app
 result = CliRunner().invoke(app, ["suites"])
 assert result.exit_code == 0 and "libero_10" in result.stdout, result
 assert "not the summary of a run" in str(CliRunner().invoke(app, ["compare", "a", "b"]).exception)
+assert "one of --discordance and --from" in str(CliRunner().invoke(app, ["plan"]).exception)
 heavy = {"torch", "mujoco", "robosuite", "numpy", "matplotlib", "scipy"} & set(sys.modules)
 assert not heavy, heavy
 """
@@ -51,7 +52,7 @@ def test_options_of_eval_are_these():
 
     options = {option for p in typer.main.get_command(app).commands["eval"].params for option in p.opts}
     expected = """suite model trials tasks init-states shard workers assets video out fresh seed format
-        pruner pruner-args decoding unnorm-key action-slice device"""
+        pruner pruner-args decoding unnorm-key action-slice device against stop-early alpha must-see dry-run"""
     assert options == {f"--{name}" for name in expected.split()}
 
 
@@ -75,12 +76,13 @@ def test_every_option_of_eval_reaches_the_request(cli, monkeypatch):
         "workers": "7",
     }
     given |= {"assets": "primitive", "video": "all", "out": "somewhere", "seed": 5, "pruner": "fastv", "pruner_args": "layer=3"}
-    given |= {"decoding": "ar", "unnorm_key": "libero_goal", "action_slice": "aligned", "device": "cpu"}
+    given |= {"decoding": "ar", "unnorm_key": "libero_goal", "action_slice": "aligned", "device": "cpu", "against": "base"}
     options = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     with pytest.raises(Seen) as caught:
-        cli("eval", *options, "--fresh")
+        cli("eval", *options, "--fresh", "--stop-early", "--alpha", "0.1", "--must-see", "15")
     (request,) = caught.value.args
-    expected = given | {"out": Path("somewhere"), "fresh": True, "command": request.command}
+    expected = given | {"out": Path("somewhere"), "fresh": True, "against": Path("base"), "command": request.command}
+    expected["stop_early"] = {"alpha": 0.1, "must_see": 0.15}
     assert dataclasses.asdict(request) == expected and request.command.startswith("vla-bench")
 
 
@@ -115,6 +117,8 @@ def test_options_of_demos_and_train_are_these():
             junit markdown format""",
         "ablate": "noise-schedule tokens model suite trials tasks init-states workers assets video out seed device format",
         "models": "format",
+        "plan": "drop discordance from n alpha format",
+        "noise": "suite model trials tasks init-states workers assets pruner pruner-args device out format",
     }.items():
         options = {option for p in typer.main.get_command(app).commands[command].params for option in p.opts if "-" in option}
         assert options == {f"--{name}" for name in expected.split()}

@@ -1,5 +1,5 @@
 from vla_bench.records import EpisodeKey
-from vla_bench.rollout.schedule import Schedule
+from vla_bench.rollout.schedule import InOrder, Schedule
 
 
 def keys(suite, task, count):
@@ -29,3 +29,11 @@ def test_every_episode_once_and_what_is_put_back_again():
     while (key := schedule.next()) is not None:
         out.append(key)
     assert sorted(out) == sorted([*episodes, out[0]]) and len(schedule) == 0
+
+
+def test_in_order_whatever_is_loaded_and_what_is_put_back_comes_next():
+    episodes = [*keys("goal", 1, 2), *keys("object", 0, 1), *keys("goal", 1, 3)[2:]]
+    schedule = InOrder(episodes)
+    assert [schedule.next(("object", 0)) for _ in range(2)] == episodes[:2]
+    schedule.put_back(episodes[0])
+    assert len(schedule) == 3 and [schedule.next() for _ in range(4)] == [episodes[0], *episodes[2:], None]

@@ -60,16 +60,17 @@ def print_dry_run(found) -> None:
         "run folder": str(found.out or f"named after the configuration, which {found.why}"),
         "configuration": f"hash {found.config_hash}" if found.config_hash else f"its hash {found.why}",
     }
-    drops = [
-        f"{'no drop' if drop is None else f'a drop of {100 * drop:.1f} points'} where {f'{100 * gained:g} %' if gained else 'none'} "
-        "of the pairs are gained"
-        for gained, drop in found.visible.items()
-    ]
+    drops = [visible(drop, gained) for gained, drop in found.visible.items()]
     lines["can show"] = f"in {found.init_states} init states, with 80 % power: {'; '.join(drops)}"
     if (stop := found.stop_early) is not None:
         lines["stop early"] = stop["outlook"]
     for name, text in lines.items():
         print(f"{name:13}  {text}")
+
+
+def visible(drop: float | None, gained: float) -> str:
+    where = f"where {100 * gained:g} % of the pairs are gained" if gained else "where no pair is gained"
+    return f"{'no drop' if drop is None else f'a drop of {100 * drop:.1f} points'} {where}"
 
 
 def duration(seconds: float) -> str:

@@ -26,7 +26,8 @@ MOST = 1e300  # e-values above are written as this
 class StopRule:
     """What decides, fixed before the first episode.
 
-    base: path of the baseline.  alpha: chance of a wrong finding, of either kind.  must_see: drop that a pass excludes, a fraction.
+    base: path of the baseline.  alpha: chance of a wrong verdict, of either kind.
+    must_see: drop that a pass excludes, a fraction.
     seed: of the order.  episodes: SHA-256 of the order with the baseline's outcomes.  Raises UsageError.
     """
 
@@ -197,8 +198,6 @@ def outcomes(summary: dict) -> dict[EpisodeKey, bool | None]:
     for name, task in summary["tasks"].items():
         suite, _, task_id = name.rpartition("/")
         for init_state, repeat, letter in zip(task["init_states"], task["repeats"], task["outcomes"], strict=True):
-            status = OUTCOMES[letter]
-            won[EpisodeKey(suite, int(task_id), init_state, repeat)] = (
-                None if status is Status.ERROR else status is Status.SUCCESS
-            )
+            key, status = EpisodeKey(suite, int(task_id), init_state, repeat), OUTCOMES[letter]
+            won[key] = None if status is Status.ERROR else status is Status.SUCCESS
     return won

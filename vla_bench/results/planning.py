@@ -136,8 +136,8 @@ def measured_discordance(paths: Sequence[Path]) -> Discordance:
     """Of two runs, or of the noise of a policy (`vla-bench noise`).  Raises VlaBenchError."""
     if len(paths) == 1:
         total = read_noise(paths[0]).total
-        share = total.flips / total.pairs
-        return Discordance(share, True, f"{100 * share:.1f} % in {total.pairs} pairs of one policy, without a drop ({paths[0]})")
+        source = f"{total.rate} of one policy run twice, and the drop on top of it ({paths[0]})"
+        return Discordance(total.flips / total.pairs, True, source)
     first, second = map(units, read_comparable(list(paths)))
     pairs = pair(first, second)
     share = (pairs.fell + pairs.rose) / pairs.count
