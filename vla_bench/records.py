@@ -237,6 +237,8 @@ def read_run(folder: Path) -> Run | None:
         recorded = table.pop("config_hash")
         run = Run(**{"checksums": False} | table)
         run.whole_keys  # noqa: B018  raises for what is no plan
+        if not all(table is None or isinstance(table, dict) for table in (run.stop_rule, run.stopped)):
+            raise ValueError(f"stop rule {run.stop_rule!r}, stopped {run.stopped!r}")
     except FileNotFoundError:
         return None
     except OSError as error:

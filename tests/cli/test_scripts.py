@@ -116,3 +116,20 @@ def test_how_far_off_a_place_is_said_to_be(monkeypatch):
     said[:, 0] = torch.tensor([[0.3, 0.4, 0.0], [0.0, 0.1, 0.0], [0.0, 0.0, 9.0]])  # tenths of a metre
     batch = Batch(None, torch.zeros(3, 8, 7), targets, (0, 0, 0))
     assert script["errors"](said, batch) == pytest.approx([50.0, np.nan], nan_ok=True)
+
+
+def test_verdicts_are_simulated(tmp_path):
+    printed = script("simulate_verdicts.py", "--draws", "8", "--out", str(tmp_path / "verdicts.md"))
+    assert "stop early, must-see 5: passed" in printed and "| three equal repeats" in (tmp_path / "verdicts.md").read_text()
+
+
+def test_the_committed_verdicts_hold_what_they_promise():
+    """False alarms within three standard errors of the level, power within three points of what `plan` tells."""
+    rows = [line.strip("| ").split(" | ") for line in (ROOT / "results" / "verdicts.md").read_text().splitlines() if "±" in line]
+    promised = [(row[3], *map(float, row[4].split(" ± "))) for row in rows if len(row) == 7 and row[3]]
+    alarms = [(found, error) for promise, found, error in promised if promise == "at most 5"]
+    powers = [(float(promise), found) for promise, found, _ in promised if promise[0].isdigit()]
+    assert len(alarms) > 15 and all(found <= 5 + 3 * error for found, error in alarms)
+    assert len(powers) > 18 and all(abs(found - promise) <= 3 for promise, found in powers)
+    (wrong,) = [found for promise, found, _ in promised if promise == "more than 5"]
+    assert wrong > 10  # equal repeats counted as init states would be false alarms

@@ -34,7 +34,7 @@ def test_it_says_what_would_run_and_runs_nothing(cli, tmp_path, monkeypatch):
     assert found["out"] == f"results/runs/nano-object-primitive-{found['config_hash'][:8]}"
     drops = [each["drop"] for each in found["visible"]]
     assert 0.05 < drops[0] < drops[1] < 0.2
-    done = cli("eval", *FEW, "--model", "nano", "--trials", "30", "--dry-run")
+    done = cli("eval", *FEW, "--model", "noop", "--trials", "30", "--dry-run")
     assert done.exit_code == 0 and "unknown: no run on this machine yet" in done.stdout
 
 

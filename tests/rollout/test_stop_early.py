@@ -175,6 +175,13 @@ def test_a_baseline_is_checked_before_anything_is_written(go, base, tmp_path):
         refused(NotComparableError, match)
 
 
+def test_against_alone_checks_and_names_the_gate(go, base, capsys):
+    result = go("plain", against=base, init_states="0")
+    print_result(result)
+    assert result.exit_code == 0 and result.ran == 3 and result.verdict is None
+    assert f"vla-bench gate {base} {result.run_dir}" in capsys.readouterr().err
+
+
 def test_options_that_would_change_nothing():
     assert stop_options(True, None, 15.0) == StopOptions(0.05, 0.15) and stop_options(False, None, None) is None
     with pytest.raises(UsageError, match="--alpha 0.1 belongs to --stop-early"):

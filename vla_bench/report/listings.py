@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import asdict
 
@@ -61,3 +62,5 @@ def print_result(result) -> None:
         say(f"resume      {result.command}")
     elif result.verdict is not None and result.verdict.decided:
         say("the rest    the same command without --stop-early; `compare` and `gate` take a run that has all its episodes")
+    elif result.against is not None and result.verdict is None:
+        say(f"judge       {shlex.join(['vla-bench', 'gate', str(result.against), str(result.run_dir)])}")

@@ -44,6 +44,7 @@ class EvalResult:
     seconds: float
     command: str
     planned: set[Key] | None = None
+    against: Path | None = None
     early: EarlyStop | None = None
     verdict: EarlyVerdict | None = None
     visual_tokens: int | None = None  # image tokens before pruning, all cameras
@@ -128,6 +129,7 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
         seconds=seconds,
         command=plan.request.command,
         planned=planned,
+        against=plan.request.against,
         early=early,
         verdict=verdict,
         visual_tokens=plan.policy.visual_tokens,
