@@ -154,7 +154,7 @@ class Row:
         return [self.question, self.truth, str(self.n), self.promise, found, pairs, str(self.draws)]
 
 
-COLUMNS = ("question", "truth", "init states", "promised %", "found %", "pairs used", "draws")
+COLUMNS = ("what", "truth", "init states", "promised %", "found %", "pairs used", "draws")
 
 
 def share(verdict: Callable[[np.ndarray], bool], truth: Truth, per_task: int, draws: int, rng: np.random.Generator) -> float:

@@ -5,11 +5,10 @@ import json
 import pytest
 
 from vla_bench.power import drop_power, pairs_for
-from vla_bench.results.noise import noise_of, write_noise
+from vla_bench.results.noise import Flips, Noise, write_noise
 from vla_bench.sequential import fewest_pairs
 
-from ..made_runs import a_run, run
-from .test_noise import episodes
+from ..made_runs import a_run
 
 
 def planned(cli, *arguments):
@@ -44,8 +43,7 @@ def test_the_discordance_of_two_runs(cli, tmp_path):
 
 
 def test_a_drop_comes_on_top_of_the_noise_of_a_policy(cli, tmp_path):
-    first = episodes("ssssffe")
-    write_noise(tmp_path / "noise.json", noise_of(run(), first, episodes("sfssfss"), [*first]))
+    write_noise(tmp_path / "noise.json", Noise({"object": Flips(pairs=6, flips=2, same=3)}, [], {}))
     found = planned(cli, "--drop", 5, "--from", tmp_path / "noise.json")
     assert (found["lost"], found["gained"]) == pytest.approx((1 / 6 + 0.05, 1 / 6))
     assert "33.3 % [9.7, 70.0], n=6 of one policy run twice" in found["source"]

@@ -71,7 +71,7 @@ def test_the_runs_most_like_it_say_how_long_it_takes(tmp_path):
     keys = [episode.key for episode in read_episodes(here(a_run(tmp_path / "fast", "sff", model="nano", pruner="fastv")))]
     here(a_run(tmp_path / "other", "ss", model="else", policy={"checkpoint": "0"}))
     found = estimate(tmp_path, model="nano", episodes=keys, **what)
-    assert found.seconds == 3 * 3.5 / 2 and found.source.startswith("3 episodes of nano with any pruner")
+    assert found.seconds == 3 * 3.5 / 2 and found.source.startswith("3 episodes of nano with another pruner")
     longer = [key._replace(suite="long") for key in keys]
     by_step = estimate(tmp_path, model="nano", episodes=longer, **what)
     assert by_step.seconds == pytest.approx(2 * found.seconds)

@@ -58,8 +58,8 @@ def estimate(
     pruner: as asked for, None for the checkpoint's own.
     """
     alike = [
-        Recorded(f"{model} with pruner {pruner or 'of its own'}"),
-        Recorded(f"{model} with any pruner"),
+        Recorded(model if scripted else f"{model} with {pruner or 'its own pruner'}"),
+        Recorded(f"{model} with another pruner"),
         Recorded("other scripts" if scripted else "other models"),
     ]
     here = describe()
