@@ -7,7 +7,8 @@ The truths are made of two committed summaries: each task of each suite has its 
 measured.  "Alike" takes the mean of both for either, so that no task changes; "unlike" keeps the tasks' differences less their
 mean, so that some tasks gain what others lose and the whole does not change.  A drop is taken from every task alike.  Shares are
 scaled to the wanted number of pairs that differ.  "Opposite": half of the tasks lose every init state, and the others gain it.
-Four minutes on one core.
+"Drawn": the tasks of each draw are drawn anew from all forty, those "unlike" or, each with its effect's sign drawn as well, those
+"unlike either way".  Four minutes on one core.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated
@@ -25,16 +27,18 @@ import typer
 
 from vla_bench.power import drop_power
 from vla_bench.records import EpisodeKey, Status, write_atomically
-from vla_bench.results.comparison import Pairs, Verdict, pair
 from vla_bench.results.early_stop import EarlyStop, EarlyVerdict
-from vla_bench.results.gate import GateRule, GateStatus, judge
-from vla_bench.results.parts import compare_parts
+from vla_bench.results.evidence import Evidence, Verdict, evidence
+from vla_bench.results.gate import GateRule, judge, judge_parts
+from vla_bench.results.gate_status import GateStatus
+from vla_bench.results.pairs import Pairs, pair
+from vla_bench.results.parts import compare_parts, split_by
 from vla_bench.results.summary_file import read_summary
 from vla_bench.results.units import Key, Unit, unit, units
 from vla_bench.sequential import log_e_drop
 from vla_bench.stats import mcnemar_drop
 from vla_bench.tables import markdown
-from vla_bench.values import By
+from vla_bench.values import By, Population
 
 BASELINES = Path(__file__).resolve().parent.parent / "results" / "baselines"
 ALPHA = 0.05
@@ -96,12 +100,27 @@ def _points(drop: float) -> str:
     return f"a drop of {100 * drop:g} points" if drop else "no drop"
 
 
-# One verdict each: what was drawn -> whether it is the one that is counted.
+# One verdict each: of what was drawn.
 
 
-def dropped(kinds: np.ndarray) -> bool:
+def dropped(truth: Truth, kinds: np.ndarray, population: Population = Population.INIT_STATES) -> bool:
     """`gate --rule detect`."""
-    return judge(pairs_of(kinds), GateRule(alpha=ALPHA)).finding is GateStatus.DROPPED
+    tasks = np.mean(kinds == 2, axis=1) - np.mean(kinds == 1, axis=1)
+    found = Evidence(pairs_of(kinds), tuple(tasks.tolist()))
+    return judge(found, GateRule(alpha=ALPHA, population=population)).finding is GateStatus.DROPPED
+
+
+def dropped_over_tasks(truth: Truth, kinds: np.ndarray) -> bool:
+    """`gate --population tasks`."""
+    return dropped(truth, kinds, Population.TASKS)
+
+
+def any_suite_dropped(truth: Truth, kinds: np.ndarray) -> bool:
+    """`gate --per suite`: whether any suite does."""
+    first, second = (units(summary(truth, kinds, won)) for won in ((0, 1), (0, 2)))
+    parts = split_by(By.SUITE, first, list(dict.fromkeys(suite for suite, _ in truth.tasks)))
+    judged = judge_parts(parts, second, GateRule(alpha=ALPHA, per=By.SUITE))
+    return any(part.finding is GateStatus.DROPPED for part in judged)
 
 
 def pairs_of(kinds: np.ndarray) -> Pairs:
@@ -109,7 +128,7 @@ def pairs_of(kinds: np.ndarray) -> Pairs:
     return Pairs(both, lost, gained, neither, 0)
 
 
-def any_suite(truth: Truth, kinds: np.ndarray) -> bool:
+def any_suite_separated(truth: Truth, kinds: np.ndarray) -> bool:
     """`compare --by suite`: whether any suite is called lower or higher."""
     runs = [(Path(name), summary(truth, kinds, won)) for name, won in (("base", (0, 1)), ("new", (0, 2)))]
     return any(part.verdict in (Verdict.LOWER, Verdict.HIGHER) for part in compare_parts(runs, By.SUITE))
@@ -121,7 +140,8 @@ def summary(truth: Truth, kinds: np.ndarray, won: tuple[int, int]) -> dict:
     same = {"task": "task", "init_states": [*range(per_task)], "repeats": [0] * per_task}
     names = [f"{suite}/{task}" for suite, task in truth.tasks]
     tasks = {name: same | {"outcomes": "".join(own)} for name, own in zip(names, letters, strict=True)}
-    return {"suites": dict.fromkeys(suite for suite, _ in truth.tasks), "tasks": tasks}
+    suites = dict.fromkeys((suite for suite, _ in truth.tasks), {})
+    return {"suites": suites, "tasks": tasks, "status": "complete", "totals": {}}
 
 
 def stopped(truth: Truth, kinds: np.ndarray, must_see: float, seed: int) -> EarlyVerdict:
@@ -157,8 +177,20 @@ class Row:
 COLUMNS = ("what", "truth", "init states", "promised %", "found %", "pairs used", "draws")
 
 
-def share(verdict: Callable[[np.ndarray], bool], truth: Truth, per_task: int, draws: int, rng: np.random.Generator) -> float:
-    return float(np.mean([verdict(truth.draw(rng, per_task)) for _ in range(draws)]))
+def share(
+    verdict: Callable[[Truth, np.ndarray], bool],
+    truth: Truth,
+    per_task: int,
+    draws: int,
+    rng: np.random.Generator,
+    sampled: Callable[[Truth, np.random.Generator], Truth] = lambda truth, rng: truth,
+) -> float:
+    """How often a verdict is reached.  sampled: draws the tasks of each draw."""
+    found = 0
+    for _ in range(draws):
+        drawn = sampled(truth, rng)
+        found += verdict(drawn, drawn.draw(rng, per_task))
+    return found / draws
 
 
 def detect_rows(truth: Truth, draws: int, rng: np.random.Generator) -> Iterator[Row]:
@@ -176,9 +208,35 @@ def detect_rows(truth: Truth, draws: int, rng: np.random.Generator) -> Iterator[
 
 
 def suite_rows(truth: Truth, draws: int, rng: np.random.Generator) -> Iterator[Row]:
-    for null in (alike(truth, 0.04), alike(truth, 0.2)):
-        found = share(lambda kinds, null=null: any_suite(null, kinds), null, 10, draws, rng)
-        yield Row("by suite: any suite separated", null.name, 400, "at most 5", found, draws)
+    for question, verdict in (("any suite separated", any_suite_separated), ("gate per suite: any dropped", any_suite_dropped)):
+        for null in (alike(truth, 0.04), alike(truth, 0.2)):
+            yield Row(question, null.name, 400, "at most 5", share(verdict, null, 10, draws, rng), draws)
+
+
+def task_rows(truth: Truth, draws: int, rng: np.random.Generator) -> Iterator[Row]:
+    """Over tasks of their kind: how far tasks differ from one another decides, and not how many init states each has."""
+    question, null, worse = "detect over tasks: dropped", unlike(truth), unlike(truth, 0.1)
+    for tasks, per_task in ((40, 10), (40, 50), (10, 50)):
+        for either_way, promise in ((True, "at most 5"), (False, "about 5")):
+            name = f"{tasks} tasks drawn, unlike{' either way' if either_way else ''}, no drop on average"
+            sampled = partial(sample, tasks=tasks, either_way=either_way)
+            yield Row(
+                question, name, tasks * per_task, promise, share(dropped_over_tasks, null, per_task, draws, rng, sampled), draws
+            )
+    sampled = partial(sample, tasks=40, either_way=False)
+    name, found = "40 tasks drawn, unlike, no drop on average", share(dropped, null, 50, draws, rng, sampled)
+    yield Row("detect on these init states: dropped", name, 2000, "(of no task's kind)", found, draws)
+    found = share(dropped_over_tasks, worse, 50, draws, rng, sampled)
+    yield Row(question, "40 tasks drawn, unlike, a drop of 10 points on average", 2000, "", found, draws)
+
+
+def sample(truth: Truth, rng: np.random.Generator, tasks: int, either_way: bool) -> Truth:
+    """Tasks drawn from those of a truth.  either_way: each as likely with what it loses and gains exchanged."""
+    place = rng.integers(len(truth.tasks), size=tasks)
+    lost, gained = truth.lost[place], truth.gained[place]
+    turned = rng.random(tasks) < 0.5 * either_way
+    lost, gained = np.where(turned, gained, lost), np.where(turned, lost, gained)
+    return Truth(truth.name, [("drawn", number) for number in range(tasks)], lost, gained, truth.won[place])
 
 
 def early_rows(truth: Truth, draws: int, rng: np.random.Generator) -> Iterator[Row]:
@@ -226,7 +284,7 @@ def repeat_rows(draws: int, rng: np.random.Generator) -> Iterator[Row]:
         chances = rng.choice((0.0, 0.5, 0.8, 1.0), 100)
         runs = [rng.random((3, 100)) < chances for _ in range(2)]
         first, second = (repeated(won) for won in runs)
-        found[other] += judge(pair(first, second), GateRule(alpha=ALPHA)).finding is GateStatus.DROPPED
+        found[other] += judge(evidence(first, second), GateRule(alpha=ALPHA)).finding is GateStatus.DROPPED
         once, thrice = ([repeated(np.repeat(won[:1], times, 0), times > 1) for won in runs] for times in (1, 3))
         found[same] += pair(*once).p_drop != pair(*thrice).p_drop
         base, new = (won[0] for won in runs)
@@ -256,6 +314,7 @@ def main(
     for some in (
         detect_rows(truth, draws, rng),
         suite_rows(truth, max(draws // 4, 1), rng),
+        task_rows(truth, draws, rng),
         early_rows(truth, max(draws // 4, 1), rng),
         e_value_rows(draws, rng),
         repeat_rows(max(draws // 4, 1), rng),

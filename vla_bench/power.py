@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-MOST_PAIRS = 10_000_000
+MOST_PAIRS = 1_000_000
 SPREAD = 9  # standard deviations of the number of pairs that differ; beyond them lies less than 1e-17
 
 
@@ -32,7 +32,7 @@ def drop_power(pairs: int, drop: float, gained: float, alpha: float = 0.05) -> f
 
 
 def pairs_for(drop: float, gained: float, alpha: float = 0.05, power: float = 0.8) -> int | None:
-    """Pairs with which the test finds the drop with that chance; None above ten million.
+    """Pairs with which the test finds the drop with that chance; None above a million.
 
     By bisection: the power wobbles with single pairs, so a few fewer or more may do as well.
     """

@@ -114,7 +114,7 @@ def test_options_of_demos_and_train_are_these():
         "keep": "suite tasks init-states",
         "compare": "by population out format",
         "gate": """rule margin alpha must-see population per max-more-tokens max-more-gflops max-slowdown suite tasks init-states
-            junit markdown format""",
+            noise junit markdown format""",
         "ablate": "noise-schedule tokens model suite trials tasks init-states workers assets video out seed device format",
         "models": "format",
         "plan": "drop discordance from n alpha format",

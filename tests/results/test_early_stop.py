@@ -8,7 +8,7 @@ import pytest
 from vla_bench.errors import UsageError
 from vla_bench.records import EpisodeKey, Status
 from vla_bench.results.early_stop import EarlyStop, EarlyVerdict, shuffled
-from vla_bench.results.gate import GateStatus
+from vla_bench.results.gate_status import GateStatus
 
 KEYS = [EpisodeKey(suite, task, i) for suite in ("object", "goal") for task in range(5) for i in range(6)]
 ENDS = {"s": Status.SUCCESS, "f": Status.FAILURE, "e": Status.ERROR}

@@ -12,7 +12,8 @@ from vla_bench.policies.simple import NoopPolicy
 from vla_bench.records import config_hash, read_run
 from vla_bench.report.listings import print_result
 from vla_bench.results.comparison import compare
-from vla_bench.results.gate import GateRule, GateStatus, gate
+from vla_bench.results.gate import GateRule, gate
+from vla_bench.results.gate_status import GateStatus
 from vla_bench.results.merge import merge
 from vla_bench.results.summary_file import summary_of, write_summary
 from vla_bench.rollout import evaluate as evaluate_module

@@ -43,6 +43,9 @@ def gate(
     suite: Annotated[Optional[str], typer.Option(help="Suites to judge by.", show_default="all of BASE")] = None,
     tasks: Annotated[Optional[str], typer.Option(help="Tasks to judge by (0,3 or 0-4).", show_default="all of BASE")] = None,
     init_states: Annotated[Optional[str], typer.Option(help="Init states to judge by (0-9).", show_default="all of BASE")] = None,
+    noise: Annotated[
+        Optional[Path], typer.Option(help="File of `vla-bench noise`: its flip rate, beside the pairs.", show_default="none")
+    ] = None,
     junit: Annotated[Optional[Path], typer.Option(help="JUnit file of the result.", show_default="none")] = None,
     markdown: Annotated[
         Optional[Path], typer.Option(help="Markdown file of the result, for a CI summary.", show_default="none")
@@ -52,19 +55,25 @@ def gate(
     """Exit 1 if the success rate dropped, 3 if there are too few pairs to say; for CI."""
     from vla_bench.report.gate_files import GateFiles
     from vla_bench.report.gated import print_gate
+    from vla_bench.report.planning import noise_line
     from vla_bench.results.gate import GateRule
     from vla_bench.results.gate import gate as judged
     from vla_bench.results.gate_costs import CostLimits
+    from vla_bench.results.noise import read_noise
 
     with GateFiles(junit, markdown) as files:
+        of_policy = None if noise is None else read_noise(noise)
         shares = [None if each is None else each / 100 for each in (max_more_tokens, max_more_gflops)]
         asked = GateRule(rule, margin / 100, alpha, must_see / 100, population, per, CostLimits(*shares, max_slowdown))
         result = judged(base, new, asked, _chosen(base, suite, tasks, init_states))
         files.write(result)
     if format is Format.JSON:
-        typer.echo(json.dumps(result.to_dict(), allow_nan=False))
+        table = result.to_dict() | ({} if of_policy is None else {"noise": of_policy.total.to_dict()})
+        typer.echo(json.dumps(table, allow_nan=False))
     else:
         print_gate(result)
+        if of_policy is not None:
+            typer.echo(noise_line(of_policy))
     raise typer.Exit(result.exit_code)
 
 

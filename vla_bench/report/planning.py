@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from vla_bench.results.early_stop import EarlyVerdict, StopRule
-from vla_bench.results.gate import GateStatus
+from vla_bench.results.gate_status import GateStatus
 from vla_bench.results.noise import Flips, Noise
 from vla_bench.results.planning import PowerPlan
 from vla_bench.tables import print_table
@@ -15,7 +15,7 @@ def print_plan(plan: PowerPlan) -> None:
     print(f"a drop of {100 * plan.drop:g} points: {100 * plan.lost:.3g} % of the pairs lost, {100 * plan.gained:.3g} % gained")
     print(f"pairs that differ: {plan.source}")
     for power, number in plan.needed.items():
-        print(f"{100 * power:.0f} % power takes {number or 'more than ten million'} init states")
+        print(f"{100 * power:.0f} % power takes {number or 'more than a million'} init states")
     rows = []
     for size in plan.sizes:
         smallest = "-" if size.smallest_drop is None else f"{100 * size.smallest_drop:.1f}"
@@ -43,8 +43,8 @@ def flips_cells(flips: Flips) -> list[str]:
 
 def noise_line(noise: Noise) -> str:
     """The flip rate in one line, for beside a gate's discordant pairs."""
-    total = noise.total
-    return f"two runs of one policy differ in {total.flips} of {total.pairs} pairs: {total.rate}"
+    total, run = noise.total, noise.about.get("run_id", "one policy")
+    return f"noise: two runs of {run} differ in {total.flips} of {total.pairs} pairs: {total.rate}"
 
 
 def print_dry_run(found) -> None:

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 
 from vla_bench.errors import RecordError
 from vla_bench.records import Episode, EpisodeKey, Status
-from vla_bench.results.gate import CODES, GateRule, GateStatus
+from vla_bench.results.gate import GateRule
+from vla_bench.results.gate_status import GateStatus
 from vla_bench.results.units import OUTCOMES
 from vla_bench.sequential import fewest_pairs, log_e_drop, log_e_no_drop_of
 
@@ -67,7 +68,7 @@ class EarlyVerdict:
 
     @property
     def exit_code(self) -> int:
-        return CODES[self.finding]
+        return self.finding.exit_code
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self) | {"finding": self.finding.value}

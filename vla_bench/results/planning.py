@@ -8,8 +8,9 @@ from pathlib import Path
 
 from vla_bench.errors import UsageError
 from vla_bench.power import drop_power, pairs_for, visible_drop
-from vla_bench.results.comparison import pair, read_comparable
+from vla_bench.results.comparison import read_comparable
 from vla_bench.results.noise import read_noise
+from vla_bench.results.pairs import pair
 from vla_bench.results.units import units
 from vla_bench.sequential import fewest_pairs
 
