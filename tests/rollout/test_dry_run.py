@@ -1,10 +1,11 @@
 """`vla-bench eval --dry-run` and `vla-bench noise`, through the command line."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from vla_bench.records import Episode, Status, config_hash, read_episodes, read_run, write_run
+from vla_bench.records import Status, config_hash, read_episodes, read_run, write_run
 from vla_bench.results.noise import read_noise
 from vla_bench.rollout import evaluate as evaluate_module
 from vla_bench.rollout.rates import estimate
@@ -105,9 +106,9 @@ def test_noise_is_two_runs_of_one_policy(cli, tmp_path, monkeypatch):
     same = cli("eval", *FEW, "--model", "noop", "--trials", "1")
     assert "0 of 2 episodes to run" in same.stderr  # the first run is an ordinary one
 
-    lines = [Episode.from_json(line) for line in (again / "episodes.jsonl").read_text().splitlines()]
-    flipped = Episode.from_dict({**json.loads(lines[0].to_json()), "status": Status.SUCCESS.value})
-    (again / "episodes.jsonl").write_text("".join(each.to_json() + "\n" for each in (flipped, lines[1])))
+    one, other = read_episodes(again)
+    flipped = replace(one, status=Status.SUCCESS)
+    (again / "episodes.jsonl").write_text("".join(each.to_json() + "\n" for each in (flipped, other)))
     table = cli("noise", *FEW, "--model", "noop", "--trials", "1", "--out", str(tmp_path / "noise.json"))
     assert table.exit_code == 0 and read_noise(tmp_path / "noise.json").flipped == [str(flipped.key)]
     assert "50.0" in table.stdout and "written to" in table.stderr

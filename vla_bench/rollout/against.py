@@ -9,9 +9,9 @@ from pathlib import Path
 from vla_bench.errors import NotComparableError, UsageError
 from vla_bench.planned import pack
 from vla_bench.records import EpisodeKey
-from vla_bench.results.comparison import check_same_world
 from vla_bench.results.early_stop import EarlyStop, outcomes
 from vla_bench.results.gate import check_whole
+from vla_bench.results.same_world import check_same_world
 from vla_bench.results.summary_file import read_summary
 
 
@@ -41,9 +41,10 @@ class Baseline:
     path: Path
     summary: dict
 
-    def check_world(self, config: dict, out: Path) -> None:
+    def check_world(self, config: dict, episodes: Sequence[EpisodeKey], out: Path) -> None:
         """Raises NotComparableError where a run with this configuration would be in another simulator world."""
-        check_same_world(self.path, self.summary, out, {"config": config})
+        tasks = {f"{key.suite}/{key.task_id}": {"init_states": []} for key in episodes}
+        check_same_world(self.path, self.summary, out, {"config": config, "tasks": tasks})
 
     def early_stop(self, episodes: Sequence[EpisodeKey], options: StopOptions) -> EarlyStop:
         """Raises UsageError."""

@@ -202,7 +202,7 @@ def complete(outline: Outline) -> Plan:
     gl = choose_gl()
     plan = Plan(**vars(outline), policy=make_policy(outline.choice, model=outline.model), gl=gl)
     if plan.base is not None:
-        plan.base.check_world(plan.config, plan.out)
+        plan.base.check_world(plan.config, plan.episodes, plan.out)
     return plan
 
 
