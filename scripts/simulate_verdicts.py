@@ -225,7 +225,7 @@ def task_rows(truth: Truth, draws: int, rng: np.random.Generator) -> Iterator[Ro
             )
     sampled = partial(sample, tasks=40, either_way=False)
     name, found = "40 tasks drawn, unlike, no drop on average", share(dropped, null, 50, draws, rng, sampled)
-    yield Row("detect on these init states: dropped", name, 2000, "(of no task's kind)", found, draws)
+    yield Row("detect on these init states: dropped", name, 2000, "(not promised)", found, draws)
     found = share(dropped_over_tasks, worse, 50, draws, rng, sampled)
     yield Row(question, "40 tasks drawn, unlike, a drop of 10 points on average", 2000, "", found, draws)
 
