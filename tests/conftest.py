@@ -33,8 +33,8 @@ def private_cache(tmp_path_factory):
 def shared():
     """The one way to what lies outside the repository: `shared("fixtures/utils.npz")` is its path, or skips the test.
 
-    Beside the checkout may stand a folder `shared` with tensors of the reference code (fixtures) and LIBERO's own meshes
-    (libero-assets), which are not ours to ship.
+    Beside the checkout may stand a folder `shared` with tensors of the reference code (fixtures) and the list of LIBERO's
+    meshes with their ids in its repository (libero-assets), which are not ours to ship.
     """
 
     def find(name: str) -> Path:
@@ -51,6 +51,17 @@ def primitive():
     from vla_bench.world.assets import resolve_assets
 
     return resolve_assets("primitive")
+
+
+@pytest.fixture(scope="session")
+def meshes():
+    """LIBERO's own meshes, or skips the test."""
+    from vla_bench.world.assets import resolve_assets
+    from vla_bench.world.official import package_folders
+
+    if not package_folders():
+        pytest.skip("needs LIBERO's meshes: make official")
+    return resolve_assets("official")
 
 
 @pytest.fixture(scope="session")

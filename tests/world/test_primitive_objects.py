@@ -184,8 +184,8 @@ def skeleton(xml: str | bytes) -> list[tuple[str, str | None, list[list[float]]]
 
 
 @pytest.mark.parametrize("path", MODELS)
-def test_same_bodies_and_sites_as_the_official_model(shared, path: str) -> None:
-    ours, theirs = skeleton(MODELS[path]()), skeleton(shared(f"libero-assets/{path}").read_bytes())
+def test_same_bodies_and_sites_as_the_official_model(meshes, path: str) -> None:
+    ours, theirs = skeleton(MODELS[path]()), skeleton((meshes.root / path).read_bytes())
     assert [row[:2] for row in ours] == [row[:2] for row in theirs]
     for (_, name, a), (_, _, b) in zip(ours, theirs, strict=False):
         for mine, official in zip(a, b, strict=False):

@@ -193,8 +193,8 @@ def outline(xml: str) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("path", MODELS)
-def test_outline_is_the_official_one(shared, path):
-    ours, official = outline(MODELS[path]()), outline(shared(f"libero-assets/{path}").read_text())
+def test_outline_is_the_official_one(meshes, path):
+    ours, official = outline(MODELS[path]()), outline((meshes.root / path).read_text())
     assert [item[:3] for item in ours] == [item[:3] for item in official]
     for mine, theirs in zip(ours, official, strict=True):
         for a, b in zip(mine[3], theirs[3], strict=True):

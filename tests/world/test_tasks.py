@@ -1,4 +1,4 @@
-"""All 40 tasks, all 2,000 init states, on the primitive pack; and on the meshes where they are at hand."""
+"""All 40 tasks, all 2,000 init states, on the primitive pack; and on LIBERO's meshes where they are installed."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from vla_bench.suites import load_suite, suite_names
-from vla_bench.world.assets import resolve_assets
 from vla_bench.world.env import World
 from vla_bench.world.init_states import read_init_states
 from vla_bench.world.libero import init_states_file
@@ -49,5 +48,5 @@ def test_primitive(suite, primitive, monkeypatch):
 
 
 @pytest.mark.parametrize("suite", suite_names())
-def test_meshes(suite, shared, monkeypatch):
-    check_tasks(suite, resolve_assets(str(shared("libero-assets"))), monkeypatch)
+def test_meshes(suite, meshes, monkeypatch):
+    check_tasks(suite, meshes, monkeypatch)

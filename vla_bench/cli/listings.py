@@ -1,4 +1,4 @@
-"""Commands that list suites, models and pruners, and `verify`."""
+"""Commands that list suites, asset packs, models and pruners, and `verify`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,19 @@ def suites(format: FormatOption = Format.HUMAN):
         typer.echo(json.dumps(suites_dict(all_suites)))
     else:
         print_suites(all_suites)
+
+
+@app.command()
+def assets(format: FormatOption = Format.HUMAN):
+    """List the asset packs: where each is from, whether its files are LIBERO's own, and how to get it."""
+    from vla_bench.report.packs import print_packs
+    from vla_bench.world.installed import installed
+
+    rows, auto = installed()
+    if format is Format.JSON:
+        typer.echo(json.dumps({"packs": [row.to_dict() for row in rows], "auto": auto}))
+    else:
+        print_packs(rows, auto)
 
 
 @app.command()

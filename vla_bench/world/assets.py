@@ -4,29 +4,31 @@ A pack is a folder in LIBERO's asset layout.  Its name and hash go into every re
 are never compared.
 
     primitive       embedded in this package, made of MuJoCo primitives, no download
-    official        LIBERO's own meshes, from the Hugging Face hub through hf-libero
-    libero-partial  any folder given by path, which may not be the official set
+    official        LIBERO's own meshes: every file that the suites load is LIBERO's own, bit for bit
+    libero-partial  any other folder
+
+Names say what a folder holds, not what it is called or where it came from.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 from vla_bench.errors import AssetError, nearest
 from vla_bench.suites import Suite, load_suites
-from vla_bench.world.required import by_name, required_models
+from vla_bench.world import official
+from vla_bench.world.content import check_sums, digests, folder_hash, paths
+from vla_bench.world.required import places, required_models
+from vla_bench.world.used import USE_PRIMITIVE, pack_files, used_files
 
-HUB_REPOSITORY = "lerobot/libero-assets"
-USE_PRIMITIVE = "vla-bench eval --assets primitive"
-USE_OFFICIAL = "vla-bench eval --assets official"
+OWN_LIST = "manifest.json"  # in the written copy of the embedded pack
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,15 @@ class AssetPack:
         return {"name": self.name, "sha256": self.sha256}
 
 
+@dataclass(frozen=True)
+class Copy:
+    """A source of LIBERO's meshes with the pack that is there, or why it is none; neither where the source has no folder."""
+
+    source: official.Source
+    pack: AssetPack | None = None
+    error: AssetError | None = None
+
+
 def resolve_assets(spec: str = "auto", suites: Sequence[Suite] | None = None) -> AssetPack:
     """The pack called `spec`: auto, primitive, official or a folder.  Raises AssetError.
 
@@ -57,75 +68,59 @@ def resolve_assets(spec: str = "auto", suites: Sequence[Suite] | None = None) ->
     suites = load_suites() if suites is None else suites
     if spec == "primitive":
         return _primitive("asked for", suites)
-    if spec == "official":
-        return _folder("official", _find_official(download=True), "asked for", suites)
-    if spec == "auto":
-        root = _find_official(download=False)
-        if root is not None:
-            return _folder("official", root, "LIBERO's meshes are on this machine", suites)
-        return _primitive("LIBERO's meshes are not on this machine", suites)
+    if spec in ("auto", "official"):
+        pack = best(copies(suites))
+        if pack is not None:
+            return pack
+        if spec == "auto":
+            return _primitive("LIBERO's meshes are not on this machine", suites)
+        return _folder(official.hub_copy(download=True), "downloaded from the hub", suites)
     root = Path(spec).expanduser()
     if not root.is_dir():
-        raise AssetError(f'no asset pack "{spec}".{nearest(spec, ["auto", "primitive", "official"])}', USE_PRIMITIVE)
-    return _folder("libero-partial", root.resolve(), "asked for", suites)
+        raise AssetError(f'no asset pack "{spec}".{nearest(spec, ["auto", "primitive", "official"])}', "vla-bench assets")
+    return _folder(root.resolve(), "asked for", suites)
 
 
-def manifest(root: Path) -> dict[str, str]:
-    """Relative path -> SHA-256 of every file of a pack, without hidden files."""
-    files = sorted(
-        p for p in root.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(root).parts)
-    )
-    return {
-        p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files if p.name != "manifest.json"
-    }
-
-
-def pack_hash(files: dict[str, str]) -> str:
-    return hashlib.sha256("".join(f"{digest}  {path}\n" for path, digest in sorted(files.items())).encode()).hexdigest()
-
-
-def missing_files(root: Path, suites: Sequence[Suite]) -> list[str]:
-    """Models that the suites' tasks need, and meshes and textures of these models, that are missing in `root`."""
-    models = by_name(path.relative_to(root).as_posix() for path in root.rglob("*.xml"))
-    missing = []
-    for name, task in required_models(suites).items():
-        if name not in models:
-            missing.append(_described(name, task))
+def copies(suites: Sequence[Suite]) -> Iterator[Copy]:
+    """LIBERO's meshes in every place where they may be, one after another, the first choice first."""
+    for source in official.sources():
+        if source.root is None:
+            yield Copy(source)
             continue
-        path = root / models[name]
         try:
-            references = [node.get("file") for node in ET.parse(path).iter() if node.get("file")]
-        except ET.ParseError as error:
-            raise AssetError(f"{path} is not XML: {error}", USE_PRIMITIVE) from error
-        for reference in references:
-            if not (path.parent / reference).exists():
-                missing.append(os.path.normpath(f"{path.parent.relative_to(root).as_posix()}/{reference}"))
-    return sorted(set(missing))
+            yield Copy(source, _folder(source.root, f"from {source.name}", suites))
+        except AssetError as error:
+            yield Copy(source, error=AssetError(error.message, source.fix))
 
 
-def _described(name: str, task: str) -> str:
-    """A missing model by its path in the embedded pack, else by its name and the task that needs it."""
-    from vla_bench.world import primitives
+def best(found: Iterator[Copy]) -> AssetPack | None:
+    """The first copy that is LIBERO's own, else the first that is whole; None where there is none.
 
-    return by_name(primitives.files()).get(name) or f"a model of {name}, which {task} needs"
+    Raises AssetError where every copy lacks files: the first one's.
+    """
+    pack = error = None
+    for copy in found:
+        if copy.pack is not None and copy.pack.name == "official":
+            return copy.pack
+        pack, error = pack or copy.pack, error or copy.error
+    if pack is None and error is not None:
+        raise error
+    return pack
 
 
-def _folder(name: str, root: Path, reason: str, suites: Sequence[Suite]) -> AssetPack:
-    missing = missing_files(root, suites)
+def _folder(root: Path, reason: str, suites: Sequence[Suite]) -> AssetPack:
+    """The pack in a folder, named for what it holds.  Raises AssetError."""
+    files, missing = used_files(root, suites)
     if missing:
+        first = sorted(missing)[:5]
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise AssetError(f"asset folder {root} lacks {', '.join(missing[:5])}{more}", USE_PRIMITIVE)
-    files = manifest(root)
-    listed = root / "SHA256SUMS"
-    if listed.exists():
-        expected = dict(reversed(line.split(maxsplit=1)) for line in listed.read_text().splitlines() if line.strip())
-        expected = {path.strip().lstrip("*").removeprefix("./"): digest for path, digest in expected.items()}
-        changed = [path for path, digest in expected.items() if path in files and files[path] != digest]
-        if changed:
-            raise AssetError(
-                f"asset folder {root} was changed: {changed[0]} does not match SHA256SUMS", f"restore {root / changed[0]}"
-            )
-    return AssetPack(name, root, pack_hash(files), reason)
+        raise AssetError(f"asset folder {root} lacks {', '.join(first)}{more}", USE_PRIMITIVE)
+    check_sums(root)
+    difference = official.first_difference(root, files)
+    if difference is None:
+        return AssetPack("official", root, official.official_hash(), f"{reason}; bit for bit LIBERO's own")
+    reason = f"{reason}; {difference} is not LIBERO's own"
+    return AssetPack("libero-partial", root, folder_hash(digests(root, {*pack_files(root), *files})), reason)
 
 
 def _primitive(reason: str, suites: Sequence[Suite]) -> AssetPack:
@@ -133,22 +128,19 @@ def _primitive(reason: str, suites: Sequence[Suite]) -> AssetPack:
     from vla_bench.world import primitives
 
     content = primitives.files()
-    models = by_name(content)
     for name, task in required_models(suites).items():
-        if name not in models:
-            raise AssetError(f"pack primitive has no model of {name}, which {task} needs", USE_OFFICIAL)
-    files = {path: hashlib.sha256(data).hexdigest() for path, data in content.items()}
-    digest = pack_hash(files)
-    root = cache_dir() / "packs" / f"primitive-{digest[:16]}"
-    if not root.is_dir() or manifest(root) != files:
+        if content.keys().isdisjoint(places(name)):
+            raise AssetError(f"pack primitive has no model of {name}, which {task} needs", "vla-bench eval --assets official")
+    files = {path: sha256(data).hexdigest() for path, data in content.items()}
+    whole = folder_hash(files)
+    root = cache_dir() / "packs" / f"primitive-{whole[:16]}"
+    if not root.is_dir() or not _is_written(root, files):
         root.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".primitive-", dir=root.parent))
         for path, data in content.items():
             (temporary / path).parent.mkdir(parents=True, exist_ok=True)
             (temporary / path).write_bytes(data)
-        (temporary / "manifest.json").write_text(
-            json.dumps({"name": "primitive", "sha256": digest, "files": files}, indent=1) + "\n"
-        )
+        (temporary / OWN_LIST).write_text(json.dumps({"name": "primitive", "sha256": whole, "files": files}, indent=1) + "\n")
         try:
             if root.is_dir():
                 shutil.rmtree(root)
@@ -156,29 +148,13 @@ def _primitive(reason: str, suites: Sequence[Suite]) -> AssetPack:
         except OSError:
             # Another process wrote the same pack in the meantime: use it.
             shutil.rmtree(temporary, ignore_errors=True)
-            if manifest(root) != files:
+            if not _is_written(root, files):
                 raise AssetError(f"cannot write the primitive pack to {root}", f"rm -r {root}") from None
-    return AssetPack("primitive", root, digest, reason)
+    return AssetPack("primitive", root, whole, reason)
 
 
-def _find_official(download: bool) -> Path | None:
-    """hf-libero's own `assets/`, else the hub's snapshot; None when neither is on this machine and `download` is false."""
-    from vla_bench.world.libero import libero_root
-
-    packaged = libero_root() / "assets"
-    if packaged.is_dir():
-        return packaged
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(HUB_REPOSITORY, repo_type="dataset", local_files_only=not download))
-    except (OSError, ValueError) as error:
-        # huggingface_hub's errors are OSErrors or ValueErrors, which also wrap connection errors.
-        if not download:
-            return None
-        raise AssetError(
-            f"cannot get LIBERO's meshes from the hub ({HUB_REPOSITORY}): {type(error).__name__}", USE_PRIMITIVE
-        ) from error
+def _is_written(root: Path, files: dict[str, str]) -> bool:
+    return digests(root, set(paths(root)) - {OWN_LIST}) == files
 
 
 def cache_dir() -> Path:

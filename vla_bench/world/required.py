@@ -1,26 +1,54 @@
-"""The models that the tasks of a suite load according to LIBERO's BDDL files: scene, fixtures and objects."""
+"""What the tasks of a suite load according to LIBERO: models of scene, fixtures and objects, and textures of the room."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from vla_bench.suites import Suite, Task
 from vla_bench.world.libero import bddl_file
 
-# LIBERO's problem classes: the fixture that is the table, which is part of the scene, and the scene.
+
+class Scene(NamedTuple):
+    """A scene of LIBERO.
+
+    surface: the fixture that is part of the scene; it has no model of its own.
+    model: the scene's.
+    floor, wall: the textures that LIBERO's problem class puts in place of those of the model.
+    """
+
+    surface: str
+    model: str
+    floor: str = "light-gray-floor-tile"
+    wall: str = "light-gray-plaster"
+
+
+WOOD = "seamless_wood_planks_floor"
+# By LIBERO's problem class.
 SCENES = {
-    "libero_floor_manipulation": ("floor", "libero_floor"),
-    "libero_tabletop_manipulation": ("table", "libero_tabletop"),
-    "libero_coffee_table_manipulation": ("coffee_table", "libero_coffee_table"),
-    "libero_kitchen_tabletop_manipulation": ("kitchen_table", "libero_kitchen_tabletop"),
-    "libero_living_room_tabletop_manipulation": ("living_room_table", "libero_living_room_tabletop"),
-    "libero_study_tabletop_manipulation": ("study_table", "libero_study"),
+    "libero_floor_manipulation": Scene("floor", "libero_floor"),
+    "libero_tabletop_manipulation": Scene("table", "libero_tabletop"),
+    "libero_coffee_table_manipulation": Scene("coffee_table", "libero_coffee_table", WOOD),
+    "libero_kitchen_tabletop_manipulation": Scene(
+        "kitchen_table", "libero_kitchen_tabletop", "gray_ceramic_tile", "yellow_linen_wall_texture"
+    ),
+    "libero_living_room_tabletop_manipulation": Scene("living_room_table", "libero_living_room_tabletop", WOOD),
+    "libero_study_tabletop_manipulation": Scene("study_table", "libero_study"),
 }
 PROBLEM = re.compile(r"\(problem\s+(\w+)\)")
 DECLARED = re.compile(r"\(:(?:fixtures|objects)\b([^()]*)\)")
-MODEL = re.compile(r"[^/]+/(?:(?P<folder>[^/]+)/)?(?P<name>(?(folder)(?P=folder)|[^/]+))\.xml")  # LIBERO's layout of a pack
 KIND = re.compile(r"-\s*(\w+)")
+# Where LIBERO looks for a model; which of these it is depends on the model's class.
+PLACES = (
+    "articulated_objects/{0}.xml",
+    "scenes/{0}.xml",
+    "stable_hope_objects/{0}/{0}.xml",
+    "stable_scanned_objects/{0}/{0}.xml",
+    "turbosquid_objects/{0}/{0}.xml",
+)
+TEXTURES = "textures"
+FOLDERS = (*(place.split("/")[0] for place in PLACES), TEXTURES)  # of a pack in LIBERO's layout
 
 
 def required_models(suites: Iterable[Suite]) -> dict[str, str]:
@@ -28,19 +56,25 @@ def required_models(suites: Iterable[Suite]) -> dict[str, str]:
     first_task: dict[str, str] = {}
     for suite in suites:
         for task in suite.tasks:
-            for name in sorted(_models(suite, task)):
+            scene, kinds = _declared(suite, task)
+            for name in sorted(kinds if scene is None else {f"{scene.model}_base_style", *kinds} - {scene.surface}):
                 first_task.setdefault(name, f"{suite.name}/{task.id}")
     return first_task
 
 
-def by_name(paths: Iterable[str]) -> dict[str, str]:
-    """Model name -> its file among `paths`, the files of a pack."""
-    matches = map(MODEL.fullmatch, sorted(paths))
-    return {match["name"]: match[0] for match in matches if match}
+def required_textures(suites: Iterable[Suite]) -> set[str]:
+    """Files of the textures of the rooms that the suites' tasks are in.  Raises WorldError."""
+    scenes = {_declared(suite, task)[0] for suite in suites for task in suite.tasks} - {None}
+    return {f"{TEXTURES}/{name}.png" for scene in scenes for name in (scene.floor, scene.wall)}
 
 
-def _models(suite: Suite, task: Task) -> set[str]:
+def places(name: str) -> list[str]:
+    """The files in which a pack may have the model `name`."""
+    return [place.format(name) for place in PLACES]
+
+
+def _declared(suite: Suite, task: Task) -> tuple[Scene | None, set[str]]:
+    """The scene of a task, and the kinds of its fixtures and objects."""
     text = bddl_file(suite, task).read_text(encoding="utf-8")
-    surface, scene = SCENES.get(PROBLEM.search(text)[1].lower(), (None, None))
-    kinds = {kind for part in DECLARED.findall(text) for kind in KIND.findall(part)} - {surface}
-    return kinds if scene is None else {f"{scene}_base_style", *kinds}
+    kinds = {kind for part in DECLARED.findall(text) for kind in KIND.findall(part)}
+    return SCENES.get(PROBLEM.search(text)[1].lower()), kinds
