@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTSIDE = ROOT.parent / "shared"
+ASSETS = os.environ.get("VLA_BENCH_TEST_ASSETS", "primitive")  # the asset pack of all tests but those of one pack
 
 
 def pytest_configure(config):
@@ -54,6 +55,14 @@ def primitive():
 
 
 @pytest.fixture(scope="session")
+def pack():
+    """The pack called `ASSETS`."""
+    from vla_bench.world.assets import resolve_assets
+
+    return resolve_assets(ASSETS)
+
+
+@pytest.fixture(scope="session")
 def meshes():
     """LIBERO's own meshes, or skips the test."""
     from vla_bench.world.assets import resolve_assets
@@ -65,8 +74,8 @@ def meshes():
 
 
 @pytest.fixture(scope="session")
-def make_world(primitive):
-    """Worlds on the primitive pack, one per suite, closed at the end."""
+def make_world(pack):
+    """Worlds on the tests' asset pack, one per suite, closed at the end."""
     from vla_bench.suites import load_suite
     from vla_bench.world.env import World
 
@@ -74,7 +83,7 @@ def make_world(primitive):
 
     def make(suite: str, task: int) -> World:
         if suite not in worlds:
-            worlds[suite] = World(load_suite(suite), primitive)
+            worlds[suite] = World(load_suite(suite), pack)
         worlds[suite].start(worlds[suite].suite.task(task))
         return worlds[suite]
 

@@ -7,6 +7,8 @@ from vla_bench.errors import SuiteError
 from vla_bench.records import read_run
 from vla_bench.suites import ABOUT, load_suite, load_suites, read_suite, suite_names, suites_dir
 
+from .conftest import ASSETS
+
 
 def test_protocol_of_the_four_suites():
     assert {s.name: (s.libero_name, s.horizon) for s in load_suites()} == {
@@ -119,7 +121,7 @@ def test_a_suite_of_ones_own_is_listed_and_run_without_a_line_of_code(own, cli, 
     listed = json.loads(cli("suites", "--format", "json").stdout)
     assert [suite["name"] for suite in listed] == ["spatial", "object", "goal", "long", "kitchen"]
     assert [task["instruction"] for task in listed[-1]["tasks"]][0] == "turn on the stove"
-    options = ("--suite", "kitchen", "--init-states", "0", "--assets", "primitive", "--workers", "1", "--video", "none")
+    options = ("--suite", "kitchen", "--init-states", "0", "--assets", ASSETS, "--workers", "1", "--video", "none")
     done = cli("eval", "--model", "expert", *options, "--out", str(tmp_path / "run"), "--format", "json")
     assert done.exit_code == 0 and json.loads(done.stdout)["suites"]["kitchen"]["successes"] == 2, done.stderr
     run = read_run(tmp_path / "run")

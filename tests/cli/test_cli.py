@@ -119,6 +119,7 @@ def test_options_of_demos_and_train_are_these():
         "models": "format",
         "plan": "drop discordance from n alpha format",
         "noise": "suite model trials tasks init-states workers assets pruner pruner-args device out format",
+        "assets": "format",
     }.items():
         options = {option for p in typer.main.get_command(app).commands[command].params for option in p.opts if "-" in option}
         assert options == {f"--{name}" for name in expected.split()}

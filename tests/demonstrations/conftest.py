@@ -10,8 +10,8 @@ from .common import SUITE, TASK
 
 
 @pytest.fixture(scope="package")
-def world(primitive):
-    world = World(SUITE, primitive)
+def world(pack):
+    world = World(SUITE, pack)
     world.start(SUITE.task(TASK))
     yield world
     world.close()

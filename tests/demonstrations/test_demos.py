@@ -18,6 +18,7 @@ from vla_bench.demonstrations.recording import Ending, record
 from vla_bench.errors import ExitCode, UsageError, WorldError
 from vla_bench.policies.expert import Expert
 
+from ..conftest import ASSETS
 from .common import SHARE, SUITE, TASK
 
 
@@ -33,7 +34,7 @@ import sys
 from pathlib import Path
 from vla_bench.demonstrations.demos import DemoRequest, make_demos
 if __name__ == "__main__":
-    what = {"suite": "spatial", "tasks": "2", "per_task": int(sys.argv[2]), "out": Path(sys.argv[1]), "assets": "primitive"}
+    what = {"suite": "spatial", "tasks": "2", "per_task": int(sys.argv[2]), "out": Path(sys.argv[1]), "assets": sys.argv[3]}
     request = DemoRequest(**what, disturb=0.5, workers="1")
     sys.exit(make_demos(request).exit_code)
 """
@@ -41,7 +42,7 @@ if __name__ == "__main__":
 
 def strike(script, out, number, lines):
     """Start making demonstrations, send signal `number` once so many attempts are recorded; returns the exit code."""
-    process = subprocess.Popen([sys.executable, str(script), str(out), "4"])
+    process = subprocess.Popen([sys.executable, str(script), str(out), "4", ASSETS])
     try:
         end = time.monotonic() + 240
         while len(read_attempts(out / "attempts.jsonl")) < lines:
@@ -69,7 +70,7 @@ def test_interrupted_and_killed_it_goes_on_where_it_was(world, tmp_path):
     stamps = {path: path.stat().st_mtime_ns for path in sorted((out / "parts").glob("*/*/attempt*"))}
     assert len(stamps) >= sum(a.ending is Ending.SUCCESS for a in before)
 
-    done = subprocess.run([sys.executable, str(script), str(out), "4"], timeout=240)
+    done = subprocess.run([sys.executable, str(script), str(out), "4", ASSETS], timeout=240)
     attempts = read_attempts(out / "attempts.jsonl")
     assert done.returncode == 0 and attempts[: len(before)] == before
     assert [a.number for a in attempts] == list(range(len(attempts)))
@@ -86,7 +87,7 @@ def test_interrupted_and_killed_it_goes_on_where_it_was(world, tmp_path):
     assert np.array_equal(again.segment, made[-1].segment)
 
     # Nothing is left to do, and the attempts are in the file; one that is lost is made again.
-    request = DemoRequest(suite="spatial", tasks="2", per_task=4, out=out, disturb=SHARE, workers="1", assets="primitive")
+    request = DemoRequest(suite="spatial", tasks="2", per_task=4, out=out, disturb=SHARE, workers="1", assets=ASSETS)
     assert make_demos(request).ran == 0
     whole = path.read_bytes()
     path.unlink()
@@ -105,10 +106,10 @@ def make_broken(suite, assets):
     raise WorldError("no floor to stand on")
 
 
-def test_where_every_attempt_is_an_error_it_stops(primitive, tmp_path, monkeypatch):
+def test_where_every_attempt_is_an_error_it_stops(pack, tmp_path, monkeypatch):
     """Each is tried in a second worker before it counts."""
     monkeypatch.setattr(demos, "make_simulator", make_broken)
-    request = DemoRequest(suite="spatial", tasks="2", per_task=50, out=tmp_path, workers="2", assets="primitive")
+    request = DemoRequest(suite="spatial", tasks="2", per_task=50, out=tmp_path, workers="2", assets=ASSETS)
     report = make_demos(request)
     assert report.exit_code == ExitCode.ERROR_BUDGET and not report.interrupted
     assert report.stopped.endswith("attempts in a row ended in errors, the last one: WorldError: no floor to stand on")

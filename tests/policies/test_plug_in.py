@@ -15,10 +15,10 @@ import pytest
 from vla_bench.policies.base import Policy
 from vla_bench.records import read_actions, read_episodes, read_run
 
-from ..conftest import ROOT
+from ..conftest import ASSETS, ROOT
 
 SOURCE = ROOT / "tests" / "plug_in_policy"
-ONE = ("--suite", "object", "--tasks", "0", "--init-states", "0", "--assets", "primitive", "--workers", "1")
+ONE = ("--suite", "object", "--tasks", "0", "--init-states", "0", "--assets", ASSETS, "--workers", "1")
 
 
 @pytest.fixture(scope="module")

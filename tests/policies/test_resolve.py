@@ -10,6 +10,8 @@ from vla_bench.policies.resolve import ModelKind, resolve_model
 from vla_bench.rollout.plan import EvalRequest, prepare
 from vla_bench.suites import suite_names
 
+from ..conftest import ASSETS
+
 OBJECT = "TTJiang/LightVLA-libero-object"
 
 
@@ -81,7 +83,7 @@ def lookups(monkeypatch):
 
 
 def test_a_command_resolves_its_model_once(lookups, monkeypatch):
-    plan = prepare(EvalRequest(suite="object", model="nano", assets="primitive", trials=1))
+    plan = prepare(EvalRequest(suite="object", model="nano", assets=ASSETS, trials=1))
     assert plan.policy.name == "nano" and lookups == ["nano-lightvla"]
     lookups.clear()
     source = sources.checkpoint("nano-oft", ("object",), "cpu", "vla-bench agree")
@@ -93,5 +95,5 @@ def test_init_states_are_read_once_before_the_first_episode(monkeypatch):
 
     seen, real = [], plan.read_init_states
     monkeypatch.setattr(plan, "read_init_states", lambda path: seen.append(path) or real(path))
-    prepare(EvalRequest(suite="object,goal", model="noop", assets="primitive", tasks="0-2"))
+    prepare(EvalRequest(suite="object,goal", model="noop", assets=ASSETS, tasks="0-2"))
     assert len(seen) == len(set(seen)) == 6

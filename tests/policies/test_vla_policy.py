@@ -17,6 +17,7 @@ from vla_bench.pruners.lightvla import LightVLA
 from vla_bench.records import EpisodeKey
 from vla_bench.world.observation import Observation
 
+from ..conftest import ASSETS
 from ..nano_checkpoints import checkpoint
 
 
@@ -122,7 +123,7 @@ def test_scores_that_are_not_numbers_stop_the_query(tmp_path):
 
 def test_eval_with_the_nano_model(cli, nano, schema, tmp_path):
     out = tmp_path / "run"
-    done = cli(*f"eval --suite object --model {nano} --tasks 0 --trials 2 --assets primitive --video none --out {out}".split())
+    done = cli(*f"eval --suite object --model {nano} --tasks 0 --trials 2 --assets {ASSETS} --video none --out {out}".split())
     assert done.exit_code == 0 and "tokens" in done.stdout and "unnorm key, object" in done.stderr
     episodes = [json.loads(line) for line in (out / "episodes.jsonl").read_text().splitlines()]
     assert len(episodes) == 2
@@ -140,7 +141,7 @@ def test_eval_with_the_nano_model(cli, nano, schema, tmp_path):
         and run["config"]["policy"]["checkpoint"]
         and run["config"]["policy"]["visual_tokens"] == 128
     )
-    again = cli(*f"eval --suite object --model {nano} --tasks 0 --trials 2 --assets primitive --pruner none --out {out}".split())
+    again = cli(*f"eval --suite object --model {nano} --tasks 0 --trials 2 --assets {ASSETS} --pruner none --out {out}".split())
     assert again.exit_code == 4 and "pruner" in str(again.exception)
 
 

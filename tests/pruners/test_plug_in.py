@@ -13,7 +13,7 @@ import pytest
 from vla_bench.pruners.registry import plug_ins
 from vla_bench.queries import read_queries
 
-from ..conftest import ROOT
+from ..conftest import ASSETS, ROOT
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_it_prunes_and_can_be_wrapped(installed):
 def test_its_pass_is_traced_and_counted_like_any_other(installed, tmp_path):
     """Which patches it kept, and GFLOP in every command: of a package that defines no more than what it keeps."""
     out, pruner = tmp_path / "run", "keep-first(keep=10)"
-    what = ["--suite", "object", "--tasks", "0", "--init-states", "0", "--model", "nano-oft", "--assets", "primitive"]
+    what = ["--suite", "object", "--tasks", "0", "--init-states", "0", "--model", "nano-oft", "--assets", ASSETS]
     done = installed("eval", *what, "--pruner", pruner, "--video", "none", "--workers", "1", "--out", str(out))
     assert done.exit_code == 0, done.stderr
     (queries,) = read_queries(out).values()

@@ -15,7 +15,9 @@ from vla_bench.rollout import ablate as module
 from vla_bench.rollout.ablate import ablate
 from vla_bench.rollout.plan import EvalRequest
 
-ONE = ("--suite", "object", "--tasks", "0", "--init-states", "0", "--assets", "primitive", "--workers", "1")
+from ..conftest import ASSETS
+
+ONE = ("--suite", "object", "--tasks", "0", "--init-states", "0", "--assets", ASSETS, "--workers", "1")
 
 
 def test_variants_run_on_the_episodes_of_the_model(cli, tmp_path):
@@ -45,7 +47,7 @@ def test_what_cannot_be_varied_is_refused_before_any_episode(monkeypatch):
     monkeypatch.setattr(module, "evaluate", lambda *_: pytest.fail("an episode ran"))
     for model in ("nano-oft", "noop"):
         with pytest.raises(UsageError, match="keeps every image token"):
-            ablate(EvalRequest(model=model, assets="primitive"), tokens=("2k",))
+            ablate(EvalRequest(model=model, assets=ASSETS), tokens=("2k",))
 
 
 def test_an_interruption_ends_the_rest(monkeypatch, capsys, tmp_path):
@@ -60,7 +62,7 @@ def test_an_interruption_ends_the_rest(monkeypatch, capsys, tmp_path):
         return SimpleNamespace(run_dir=tmp_path, summary=summary, exit_code=code, command="vla-bench ablate --tokens 2k")
 
     monkeypatch.setattr(module, "evaluate", stopped)
-    ablation = ablate(EvalRequest(model="nano", assets="primitive", seed=7), tokens=("2k", "0.9k"))
+    ablation = ablate(EvalRequest(model="nano", assets=ASSETS, seed=7), tokens=("2k", "0.9k"))
     assert ablation.rows == [] and ablation.exit_code == 130
     assert [request.seed for request in requests] == [0, 0] and "seed=7" in requests[1].pruner
     print_ablation(ablation)

@@ -36,10 +36,10 @@ def play(policy, simulators, episodes=EPISODES, workers=2, on_event=lambda event
 
 
 @pytest.fixture
-def libero(primitive):
+def libero(pack):
     """LIBERO's simulators of a shortened Object suite."""
     suite = dataclasses.replace(load_suite("object"), horizon=HORIZON)
-    return Simulators({"object": suite}, partial(make_simulator, assets=primitive), choose_gl().environment())
+    return Simulators({"object": suite}, partial(make_simulator, assets=pack), choose_gl().environment())
 
 
 def results(events):

@@ -11,11 +11,13 @@ import pytest
 
 from vla_bench.records import read_episodes, read_run
 
-TWO = ("--suite", "object", "--tasks", "0", "--assets", "primitive", "--workers", "2")
+from ..conftest import ASSETS
+
+TWO = ("--suite", "object", "--tasks", "0", "--assets", ASSETS, "--workers", "2")
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory, primitive):
+def recorded(tmp_path_factory, pack):
     """A finished run of two episodes by the random policy, filmed."""
     folder = tmp_path_factory.mktemp("runs") / "random"
     arguments = [
@@ -50,7 +52,7 @@ def test_json_is_one_object_with_everything_in_it(recorded):
 
 def test_standard_error_is_the_conversation_and_no_noise(recorded):
     _, done = recorded
-    assert "2 of 2 episodes to run (random, assets primitive" in done.stderr
+    assert f"2 of 2 episodes to run (random, assets {ASSETS}" in done.stderr
     for noise in ("robosuite", "EGLError", "Exception ignored", "Warning", "Traceback"):
         assert noise not in done.stderr + done.stdout
 
@@ -61,7 +63,7 @@ def test_records_fit_their_schemas(recorded, schema):
     for line in (folder / "episodes.jsonl").read_text().splitlines():
         schema("episode", json.loads(line))
     run = read_run(folder)
-    assert run.status == "complete" and run.assets["name"] == "primitive"
+    assert run.status == "complete" and run.assets["name"] == ASSETS
     assert run.planned == {"object/0": "3-4"}
     assert run.config["model"] == "random" and run.config["pruner"] is None and run.config["policy"] == {}
     summary = (folder / "summary.md").read_text()
@@ -109,7 +111,7 @@ def test_another_configuration_in_the_same_folder(recorded, cli):
     assert len(list(read_episodes(folder))) == 2
 
 
-def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(tmp_path, primitive):
+def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(tmp_path, pack):
     folder = tmp_path / "run"
     command = [
         sys.executable,

@@ -20,6 +20,7 @@ from vla_bench.rollout.progress import ProgressDisplay
 from vla_bench.suites import load_suite
 from vla_bench.world.observation import Sight
 
+from ..conftest import ASSETS
 from ..made_runs import episode, run
 from .fakes import make_fake
 
@@ -55,7 +56,7 @@ def evaluate_fake(monkeypatch, tmp_path, capsys):
     def go(policy, trials=2, out=tmp_path / "run"):
         monkeypatch.setattr(plan, "make_policy", lambda choice, model: policy)
         what = {"suite": "object", "model": "openvla-oft", "trials": trials, "tasks": "0", "pruner": "arithmetic"}
-        request = EvalRequest(**what, assets="primitive", video="none", workers="2", out=out)
+        request = EvalRequest(**what, assets=ASSETS, video="none", workers="2", out=out)
         return evaluate(request, ProgressDisplay()), capsys.readouterr().err
 
     return go

@@ -26,7 +26,7 @@ def test_a_simulator_for_evaluation_need_not_record():
     assert not isinstance(started(Frozen), Simulator)
 
 
-def test_it_is_made_for_a_suite(primitive):
-    simulator = make_simulator(SUITE, primitive)
+def test_it_is_made_for_a_suite(pack):
+    simulator = make_simulator(SUITE, pack)
     assert simulator.suite is SUITE and simulator.image_size == SUITE.image_size
     simulator.close()

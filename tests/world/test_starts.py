@@ -35,10 +35,10 @@ def official_starts(world):
     return read_init_states(init_states_file(world.suite, world.task))
 
 
-def test_a_start_is_what_libero_s_own_reset_draws(make_world, primitive):
+def test_a_start_is_what_libero_s_own_reset_draws(make_world, pack):
     """A bowl in a drawer, another on the cabinet, and a drawer that is open by a random amount."""
     ours = make_world("spatial", 4).sample(11)
-    rebuilt = World(dataclasses.replace(load_suite("spatial"), env_seed=11), primitive)
+    rebuilt = World(dataclasses.replace(load_suite("spatial"), env_seed=11), pack)
     rebuilt.start(rebuilt.suite.task(4))
     try:
         theirs = rebuilt.state
@@ -73,7 +73,7 @@ def test_starts_are_distributed_as_the_official_ones(make_world, suite, task):
         assert 0.9 * JOINT_NOISE < states[:, ARM].std(axis=0).mean() < 1.1 * JOINT_NOISE
 
 
-def test_a_start_is_never_an_official_one(primitive, monkeypatch):
+def test_a_start_is_never_an_official_one(pack, monkeypatch):
     given = []
 
     class Noted(StartSampler):
@@ -82,7 +82,7 @@ def test_a_start_is_never_an_official_one(primitive, monkeypatch):
             super().__init__(env, official)
 
     monkeypatch.setattr("vla_bench.world.starts.StartSampler", Noted)
-    world = World(load_suite("object"), primitive)
+    world = World(load_suite("object"), pack)
     world.start(world.suite.task(8))
     try:
         official, (env,) = official_starts(world), given
@@ -133,6 +133,6 @@ def test_a_start_in_which_something_fell_or_nothing_is_left_to_do_is_not_sound(m
     assert not sound(solved)
 
 
-def test_without_a_task_there_is_nothing_to_sample(primitive):
+def test_without_a_task_there_is_nothing_to_sample(pack):
     with pytest.raises(WorldError, match="no task was started"):
-        World(load_suite("object"), primitive).sample(0)
+        World(load_suite("object"), pack).sample(0)

@@ -99,13 +99,13 @@ def test_a_whole_grasp_is_libero_s_own_to_the_last_bit(make_world):
     assert done
 
 
-def test_an_episode_is_the_same_after_any_other(make_world, primitive):
+def test_an_episode_is_the_same_after_any_other(make_world, pack):
     """Fresh simulator or used one: the same states."""
     world = make_world("spatial", 4)
     first = run_states(world, 7)
     run_states(world, 2)
     assert np.array_equal(first, run_states(world, 7))
-    fresh = World(load_suite("spatial"), primitive)
+    fresh = World(load_suite("spatial"), pack)
     fresh.start(fresh.suite.task(4))
     try:
         assert np.array_equal(first, run_states(fresh, 7))
@@ -130,9 +130,9 @@ def test_two_worlds_in_one_process_render_and_describe_their_own_scene(make_worl
     assert "flat_stove" in kitchen.model_xml and "flat_stove" not in floor.model_xml
 
 
-def test_closing_a_world_leaves_another_s_textures_alone(make_world, primitive):
+def test_closing_a_world_leaves_another_s_textures_alone(make_world, pack):
     """Whichever of them rendered last: the numbers of their OpenGL objects are the same."""
-    kitchen, other = make_world("goal", 0), World(load_suite("object"), primitive)
+    kitchen, other = make_world("goal", 0), World(load_suite("object"), pack)
     other.start(other.suite.task(1))
     other.reset(0)
     other.render()
@@ -163,11 +163,11 @@ def test_joints_are_part_of_the_scene(make_world):
     assert set(scene.joints) >= set(scene.facts.joint_regions["flat_stove_1"])
 
 
-def test_errors(make_world, primitive):
+def test_errors(make_world, pack):
     world = make_world("object", 0)
     with pytest.raises(WorldError, match="no init state 50"):
         world.reset(50)
     with pytest.raises(WorldError, match="does not fit"):
         world.place(np.zeros(7))
     with pytest.raises(WorldError, match="no task was started"):
-        World(load_suite("object"), primitive).reset(0)
+        World(load_suite("object"), pack).reset(0)

@@ -96,5 +96,5 @@ def hub_copy(download: bool = False) -> Path | None:
         # huggingface_hub's errors are OSErrors or ValueErrors, which also wrap connection errors.
         if not download:
             return None
-        message = f"LIBERO's meshes are not on this machine, nor can the hub be reached ({HUB_REPOSITORY}: {type(error).__name__})"
+        message = f"LIBERO's meshes are not on this machine, and the hub cannot be reached ({type(error).__name__})"
         raise AssetError(message, INSTALL) from error

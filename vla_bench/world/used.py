@@ -72,7 +72,7 @@ def _parse(path: Path) -> ET.Element:
 
 
 def _named(tree: ET.Element) -> Iterator[tuple[ET.Element, str, str]]:
-    """Every file that an element names, as (element, attribute, file): a texture has six attributes more, `fileright` and so on."""
+    """Every file that an element names, as (element, attribute, file); a texture may have six more: `fileright` and so on."""
     for node in tree.iter():
         for key, value in node.attrib.items():
             if key.startswith("file"):
