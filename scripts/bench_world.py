@@ -1,7 +1,7 @@
 """The cost of rendering: control steps a second with renders at every step and at every 8th, and the time of two camera
 views on each asset pack.  The variants are interleaved, so that a drift of speed affects both.
 
-    python scripts/bench_world.py --assets PATH/libero-assets --suite object --task 0
+    python scripts/bench_world.py --assets official --suite object --task 0
 """
 
 from __future__ import annotations

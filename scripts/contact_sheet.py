@@ -1,7 +1,6 @@
 """A contact sheet of the 40 tasks: the camera image of the first query, one asset pack above the other.
 
-python scripts/contact_sheet.py --out docs/tasks.png
-python scripts/contact_sheet.py --assets primitive --assets PATH/libero-assets --out contact-sheet.png
+python scripts/contact_sheet.py --assets primitive --assets official --size 150 --out docs/tasks.png
 python scripts/contact_sheet.py --suite long --camera robot0_eye_in_hand --out wrist.png
 """
 
@@ -67,8 +66,12 @@ def main(
         for pack in packs:
             for column, image in enumerate(first_views(each, pack, camera, size)):
                 sheet.paste(image, (column * size, top))
+            if len(packs) > 1:  # the pack's name in the corner of its row
+                place = 3, top + size - 3
+                draw.rectangle(draw.textbbox(place, pack.name, font=font, anchor="ld"), fill="white")
+                draw.text(place, pack.name, fill="black", font=font, anchor="ld")
             top += size
-    sheet.save(out)
+    sheet.save(out, optimize=True)
     print(f"{out}: {len(suites)} suites x 10 tasks, top to bottom {', '.join(pack.name for pack in packs)}")
 
 

@@ -17,12 +17,12 @@ MILK = "stable_hope_objects/milk/milk.xml"
 
 
 @pytest.fixture
-def pack(primitive, tmp_path):
+def copy(primitive, tmp_path):
     return shutil.copytree(primitive.root, tmp_path / "pack")
 
 
-def refer(pack, text, model=MILK):
-    (pack / model).write_text(f"<mujoco>{text}</mujoco>")
+def refer(copy, text, model=MILK):
+    (copy / model).write_text(f"<mujoco>{text}</mujoco>")
 
 
 @pytest.mark.parametrize(("suite", "task"), [("spatial", 0), ("object", 7), ("long", 0), ("long", 5), ("long", 9)])
@@ -41,32 +41,32 @@ def test_the_embedded_pack_and_libero_s_own_have_every_file_that_counts(primitiv
         assert required_textures(load_suites()) <= have.keys()
 
 
-def test_what_is_missing_is_named(pack):
-    (pack / MILK).unlink()
-    (pack / "textures/light-gray-plaster.png").unlink()
-    refer(pack, '<asset><mesh name="m" file="visual/plate.msh"/></asset>', "stable_scanned_objects/plate/plate.xml")
-    assert used_files(pack, load_suites())[1] == {
+def test_what_is_missing_is_named(copy):
+    (copy / MILK).unlink()
+    (copy / "textures/light-gray-floor-tile.png").unlink()
+    refer(copy, '<asset><mesh name="m" file="visual/plate.msh"/></asset>', "stable_scanned_objects/plate/plate.xml")
+    assert used_files(copy, load_suites())[1] == {
         MILK,
-        "textures/light-gray-plaster.png",
+        "textures/light-gray-floor-tile.png",
         "stable_scanned_objects/plate/visual/plate.msh",
     }
 
 
-def test_included_files_count_with_what_they_refer_to(pack):
-    (pack / "stable_hope_objects/milk/more").mkdir()
-    refer(pack, '<asset><include file="more/materials.xml"/></asset>')
-    refer(pack, '<include file="nothing.xml"/><texture name="t" file="t.png"/>', "stable_hope_objects/milk/more/materials.xml")
-    refer(pack, '<include file="materials.xml"/>', "stable_hope_objects/milk/more/nothing.xml")
+def test_included_files_count_with_what_they_refer_to(copy):
+    (copy / "stable_hope_objects/milk/more").mkdir()
+    refer(copy, '<asset><include file="more/materials.xml"/></asset>')
+    refer(copy, '<include file="nothing.xml"/><texture name="t" file="t.png"/>', "stable_hope_objects/milk/more/materials.xml")
+    refer(copy, '<include file="materials.xml"/>', "stable_hope_objects/milk/more/nothing.xml")
     names = {"materials.xml", "nothing.xml", "t.png"}
-    assert references(pack, MILK) == {f"stable_hope_objects/milk/more/{name}" for name in names}
+    assert references(copy, MILK) == {f"stable_hope_objects/milk/more/{name}" for name in names}
 
 
-def test_a_second_model_of_the_same_name_counts_too(pack):
+def test_a_second_model_of_the_same_name_counts_too(copy):
     """Which of the two LIBERO loads depends on a class of its code."""
     other = "turbosquid_objects/milk/milk.xml"
-    (pack / other).parent.mkdir()
-    shutil.copy(pack / MILK, pack / other)
-    assert {MILK, other} <= used_files(pack, load_suites())[0]
+    (copy / other).parent.mkdir()
+    shutil.copy(copy / MILK, copy / other)
+    assert {MILK, other} <= used_files(copy, load_suites())[0]
 
 
 @pytest.mark.parametrize(
@@ -83,31 +83,31 @@ def test_a_second_model_of_the_same_name_counts_too(pack):
         ("<asset>", "is not XML"),
     ],
 )
-def test_references_that_lead_out_of_the_pack_are_refused(pack, text, why):
-    (pack.parent / "secret.obj").write_text("secret")
-    refer(pack, text)
+def test_references_that_lead_out_of_the_pack_are_refused(copy, text, why):
+    (copy.parent / "secret.obj").write_text("secret")
+    refer(copy, text)
     with pytest.raises(AssetError, match=re.escape(why)) as caught:
-        used_files(pack, load_suites())
+        used_files(copy, load_suites())
     assert caught.value.fix == "vla-bench eval --assets primitive"
 
 
-def test_a_link_that_leads_out_on_the_way_back_is_refused(pack):
+def test_a_link_that_leads_out_on_the_way_back_is_refused(copy):
     """The parent of a linked folder is not the folder of the link."""
-    shutil.move(pack / "stable_hope_objects/milk", pack.parent / "milk")
-    (pack / "stable_hope_objects/milk").symlink_to(pack.parent / "milk")
-    assert MILK in used_files(pack, load_suites())[0]
-    (pack.parent / "textures").mkdir()
-    (pack.parent / "a.png").write_text("outside")
-    refer(pack, '<asset><texture file="../a.png"/></asset>')
+    shutil.move(copy / "stable_hope_objects/milk", copy.parent / "milk")
+    (copy / "stable_hope_objects/milk").symlink_to(copy.parent / "milk")
+    assert MILK in used_files(copy, load_suites())[0]
+    (copy.parent / "textures").mkdir()
+    (copy.parent / "a.png").write_text("outside")
+    refer(copy, '<asset><texture file="../a.png"/></asset>')
     with pytest.raises(AssetError, match="outside the pack, through a link"):
-        used_files(pack, load_suites())
+        used_files(copy, load_suites())
 
 
-def test_what_lies_beside_the_folders_of_a_pack_is_not_of_it(pack):
-    before = pack_files(pack)
-    (pack / "README.md").write_text("notes")
-    (pack / ".cache").mkdir()
-    (pack / ".cache" / "lock").write_text("")
-    assert pack_files(pack) == before
-    (pack / "scenes" / ".hidden.png").write_text("")
-    assert pack_files(pack) == before | {"scenes/.hidden.png"}
+def test_what_lies_beside_the_folders_of_a_pack_is_not_of_it(copy):
+    before = pack_files(copy)
+    (copy / "README.md").write_text("notes")
+    (copy / ".cache").mkdir()
+    (copy / ".cache" / "lock").write_text("")
+    assert pack_files(copy) == before
+    (copy / "scenes" / ".hidden.png").write_text("")
+    assert pack_files(copy) == before | {"scenes/.hidden.png"}
