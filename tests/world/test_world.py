@@ -46,9 +46,11 @@ def libero_s_own(world, init_state, **more):
     use_assets(world.assets.root)
     from libero.libero.envs import OffScreenRenderEnv
 
-    path = str(bddl_file(world.suite, world.task))
-    stock = OffScreenRenderEnv(bddl_file_name=path, robots=["LowPolyPanda"], camera_heights=256, camera_widths=256, **more)
-    stock.env.set_xml_processor(draw_coarsely)
+    path, embedded = str(bddl_file(world.suite, world.task)), world.assets.embedded
+    robots = ["LowPolyPanda" if embedded else "Panda"]
+    stock = OffScreenRenderEnv(bddl_file_name=path, robots=robots, camera_heights=256, camera_widths=256, **more)
+    if embedded:
+        stock.env.set_xml_processor(draw_coarsely)
     try:
         stock.seed(0)
         stock.reset()
