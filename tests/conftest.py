@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ def pytest_configure(config):
     from vla_bench.world.gl import choose_gl
 
     os.environ.update(choose_gl().environment())
+    # Read when ray is imported: without this token nobody can send code to the nodes that tests start.
+    os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -58,6 +58,10 @@ class CheckpointError(ModelError):
     """A checkpoint that is missing, incomplete, damaged or of another family."""
 
 
+class ClusterError(VlaBenchError):
+    """A ray cluster that cannot be reached, has a node that cannot run episodes, or has no node left that can."""
+
+
 class MeasureError(VlaBenchError):
     """An impossible measurement: work missing from a time, or a rate above the device's peak."""
 

@@ -57,6 +57,13 @@ class Decoding(Value):
     AR = "ar"
 
 
+class EngineName(Value):
+    """LOCAL: this machine.  RAY: the nodes of a ray cluster."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 class Video(Value):
     """Which episodes are filmed."""
 

@@ -51,7 +51,7 @@ def test_options_of_eval_are_these():
     from vla_bench.cli import app
 
     options = {option for p in typer.main.get_command(app).commands["eval"].params for option in p.opts}
-    expected = """suite model trials tasks init-states shard workers assets video out fresh seed format
+    expected = """suite model trials tasks init-states shard workers engine address assets video out fresh seed format
         pruner pruner-args decoding unnorm-key action-slice device against stop-early alpha must-see dry-run"""
     assert options == {f"--{name}" for name in expected.split()}
 
@@ -75,6 +75,7 @@ def test_every_option_of_eval_reaches_the_request(cli, monkeypatch):
         "shard": "2/8",
         "workers": "7",
     }
+    given |= {"engine": "ray", "address": "10.0.0.1:6379"}
     given |= {"assets": "primitive", "video": "all", "out": "somewhere", "seed": 5, "pruner": "fastv", "pruner_args": "layer=3"}
     given |= {"decoding": "ar", "unnorm_key": "libero_goal", "action_slice": "aligned", "device": "cpu", "against": "base"}
     options = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]

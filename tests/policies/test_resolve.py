@@ -91,9 +91,9 @@ def test_a_command_resolves_its_model_once(lookups, monkeypatch):
 
 
 def test_init_states_are_read_once_before_the_first_episode(monkeypatch):
-    from vla_bench.rollout import plan
+    from vla_bench.rollout import world_setup
 
-    seen, real = [], plan.read_init_states
-    monkeypatch.setattr(plan, "read_init_states", lambda path: seen.append(path) or real(path))
+    seen, real = [], world_setup.read_init_states
+    monkeypatch.setattr(world_setup, "read_init_states", lambda path: seen.append(path) or real(path))
     prepare(EvalRequest(suite="object,goal", model="noop", assets=ASSETS, tasks="0-2"))
     assert len(seen) == len(set(seen)) == 6

@@ -7,10 +7,13 @@ import hashlib
 import os
 import signal
 import stat
+import time
 
 import numpy as np
 
-from vla_bench.errors import WorldError
+from vla_bench.errors import RecordError, WorldError
+from vla_bench.policies.base import Chunk
+from vla_bench.policies.simple import NoopPolicy
 from vla_bench.records import EpisodeKey
 from vla_bench.rollout.worker import Simulators
 from vla_bench.suites import load_suite
@@ -72,6 +75,54 @@ class FakeSimulator:
         self.closed = True
 
 
+class BreakingSimulator(FakeSimulator):
+    """Its process ends in an episode of init state 20 as if it had crashed; one of init state 21 takes a while."""
+
+    def step(self, action, sight=Sight.NOTHING):
+        if self.key.init_state == 20:
+            os._exit(3)
+        if self.key.init_state == 21:
+            time.sleep(0.1)
+        return super().step(action, sight)
+
+
+class Wilful(NoopPolicy):
+    """Does what the init state says: 10 raises, 11 returns no numbers, 12 closes the gripper in its third action, 13 is refused.
+
+    Else it turns in proportion to the queries of its episode, and loses the thread at the second of init state 14.
+    """
+
+    image_size = 24
+    identity = {"will": "own"}
+
+    def __init__(self):
+        self.queries = {}
+
+    def reset(self, episode):
+        if episode.init_state == 13:
+            raise RecordError("nothing is known of this episode", "vla-bench eval")
+        self.queries[episode] = 0
+
+    def act(self, observations):
+        return [
+            self.answer(observation, chunk) for observation, chunk in zip(observations, super().act(observations), strict=True)
+        ]
+
+    def answer(self, observation, chunk):
+        init_state = observation.episode.init_state
+        self.queries[observation.episode] += 1
+        chunk.actions[:, 3] = self.queries[observation.episode] / 100
+        if init_state == 10:
+            raise ZeroDivisionError("cannot act here")
+        if init_state == 14 and self.queries[observation.episode] == 2:
+            raise KeyError("lost the thread")
+        if init_state == 11:
+            return Chunk(np.full((1, 7), np.nan))
+        if init_state == 12:
+            chunk.actions[2, 6] = 1.0
+        return chunk
+
+
 def make_fake(suite, assets):
     """In place of `vla_bench.world.protocol.make_simulator`."""
     return FakeSimulator(suite)
@@ -129,3 +180,15 @@ class Dying:
             if pipe:
                 os.write(descriptor, (1000).to_bytes(4, "big") + b"half a message")
         os._exit(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class FakeSetup:
+    """What a node of a cluster simulates with: the fake simulators, or others."""
+
+    simulators: Simulators
+    identity: dict = dataclasses.field(default_factory=dict)
+
+
+def setup(make=FakeSimulator) -> FakeSetup:
+    return FakeSetup(Simulators({"object": SUITE}, make))

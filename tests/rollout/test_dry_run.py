@@ -8,6 +8,7 @@ import pytest
 from vla_bench.records import Status, config_hash, read_episodes, read_run, write_run
 from vla_bench.results.noise import read_noise
 from vla_bench.rollout import evaluate as evaluate_module
+from vla_bench.rollout import world_setup
 from vla_bench.rollout.rates import estimate
 
 from ..made_runs import a_run
@@ -18,7 +19,7 @@ FEW = ("--suite", "object", "--tasks", "0-1", "--assets", "primitive")
 
 @pytest.fixture(autouse=True)
 def fake(monkeypatch):
-    monkeypatch.setattr(evaluate_module, "make_simulator", make_fake)
+    monkeypatch.setattr(world_setup, "make_simulator", make_fake)
 
 
 def dry(cli, *arguments):
@@ -28,7 +29,7 @@ def dry(cli, *arguments):
 
 
 def test_it_says_what_would_run_and_runs_nothing(cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluate_module, "Engine", lambda *_: pytest.fail("a simulator was started"))
+    monkeypatch.setattr(evaluate_module, "LocalEngine", lambda *_: pytest.fail("a simulator was started"))
     found = dry(cli, "--model", "nano", "--trials", "30", "--workers", "2")
     assert list(tmp_path.iterdir()) == []
     assert found["episodes"] == {"object": 60} and found["workers"] == 2 and found["time"] is None

@@ -155,6 +155,9 @@ def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(tmp_path, pack)
         (("--trials", "0"), 2, "at least 1"),
         (("--trials", "5", "--init-states", "3"), 2, "give one of them"),
         (("--workers", "none"), 2, "--workers takes"),
+        (("--address", "10.0.0.1:6379"), 2, "--engine ray --address 10.0.0.1:6379"),
+        (("--engine", "ray", "--model", "auto"), 2, "chooses by what this machine has"),
+        (("--engine", "ray", "--model", "noop", "--workers", "0"), 2, "--workers takes"),
         (("--assets", "nowhere/at/all"), 6, "no asset pack"),
         (("--model", "replay:nowhere"), 6, "holds no recorded actions"),
     ],
@@ -166,11 +169,11 @@ def test_bad_input_is_refused_before_anything_is_written(cli, tmp_path, argument
 
 
 def test_damaged_init_states_show_before_the_first_episode(cli, monkeypatch, tmp_path):
-    from vla_bench.rollout import plan
+    from vla_bench.rollout import world_setup
 
     path = tmp_path / "cut.pruned_init"
     path.write_bytes(b"PK")
-    monkeypatch.setattr(plan, "init_states_file", lambda suite, task: path)
+    monkeypatch.setattr(world_setup, "init_states_file", lambda suite, task: path)
     done = cli("eval", *TWO, "--model", "noop", "--out", str(tmp_path / "run"))
     assert done.exit_code == 6 and "damaged" in str(done.exception) and "pip install" in str(done.exception)
     assert not (tmp_path / "run").exists()

@@ -12,8 +12,7 @@ from vla_bench.policies.base import Chunk
 from vla_bench.policies.simple import NoopPolicy
 from vla_bench.queries import QueryRecord, read_queries, write_queries
 from vla_bench.records import EpisodeKey, Status, read_episodes, read_run
-from vla_bench.rollout import evaluate as evaluate_module
-from vla_bench.rollout import plan
+from vla_bench.rollout import plan, world_setup
 from vla_bench.rollout.evaluate import EvalRequest, evaluate
 from vla_bench.rollout.folder import RunFolder
 from vla_bench.rollout.progress import ProgressDisplay
@@ -51,7 +50,7 @@ def evaluate_fake(monkeypatch, tmp_path, capsys):
     """Evaluate a fake model on two short episodes of Object: the result, and standard error."""
     suite = dataclasses.replace(load_suite("object"), horizon=HORIZON)
     monkeypatch.setattr(plan, "load_suites", lambda name: [suite])
-    monkeypatch.setattr(evaluate_module, "make_simulator", make_fake)
+    monkeypatch.setattr(world_setup, "make_simulator", make_fake)
 
     def go(policy, trials=2, out=tmp_path / "run"):
         monkeypatch.setattr(plan, "make_policy", lambda choice, model: policy)

@@ -17,7 +17,7 @@ from vla_bench.results.gate_status import GateStatus
 from vla_bench.results.merge import merge
 from vla_bench.results.summary_file import summary_of, write_summary
 from vla_bench.rollout import evaluate as evaluate_module
-from vla_bench.rollout import plan
+from vla_bench.rollout import plan, world_setup
 from vla_bench.rollout.against import StopOptions, stop_options
 from vla_bench.rollout.evaluate import evaluate
 from vla_bench.rollout.plan import EvalRequest
@@ -47,7 +47,7 @@ def evaluate_fake(patch, folder, out, but=(), init_states="0-9", fails=(), **mor
     """`Wins` on init states of three tasks of a shortened Object suite, in the fake simulator."""
     suite = dataclasses.replace(load_suite("object"), horizon=HORIZON)
     patch.setattr(plan, "load_suites", lambda name: [suite])
-    patch.setattr(evaluate_module, "make_simulator", make_fake)
+    patch.setattr(world_setup, "make_simulator", make_fake)
     patch.setattr(plan, "make_policy", lambda choice, model: Wins(but, fails))
     what = {"suite": "object", "model": "noop", "tasks": "0-2", "init_states": init_states, "assets": "primitive"}
     return evaluate(EvalRequest(**what | {"video": "none", "workers": "1", "out": folder / out} | more))

@@ -26,7 +26,7 @@ from vla_bench.cli.options import (
     Workers,
 )
 from vla_bench.interface.action_slice import ActionSlice
-from vla_bench.values import Decoding, Device, OtherNoise, OtherTokens, Video
+from vla_bench.values import Decoding, Device, EngineName, OtherNoise, OtherTokens, Video
 
 
 @app.command("eval")
@@ -40,6 +40,11 @@ def eval_(
         Optional[str], typer.Option(help="A part of these episodes, as 2/8; `vla-bench merge` joins them.", show_default="all")
     ] = None,
     workers: Workers = "auto",
+    engine: Annotated[EngineName, typer.Option(help="local: this machine; ray: the nodes of a ray cluster.")] = EngineName.LOCAL,
+    address: Annotated[
+        Optional[str],
+        typer.Option(help="Ray cluster, as 10.0.0.1:6379.", show_default="RAY_ADDRESS, or one started on this machine"),
+    ] = None,
     assets: Assets = "auto",
     video: Annotated[Video, typer.Option(help="Episodes to film.")] = Video.FAILURES,
     out: Annotated[Optional[Path], typer.Option(help="Run folder.", show_default="results/runs/ID")] = None,
@@ -86,6 +91,8 @@ def eval_(
         init_states=init_states,
         shard=shard,
         workers=workers,
+        engine=engine,
+        address=address,
         assets=assets,
         video=video,
         out=out,

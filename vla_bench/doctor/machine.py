@@ -12,7 +12,7 @@ from vla_bench import environment
 from vla_bench.doctor.case import Case
 from vla_bench.doctor.check import Check, Seen, fail, ok, skip, warn
 from vla_bench.errors import VlaBenchError
-from vla_bench.rollout.plan import WORKER_BYTES, WORKER_BYTES_MESHES
+from vla_bench.rollout.world_setup import WORKER_BYTES, WORKER_BYTES_MESHES
 from vla_bench.world.assets import cache_dir
 
 GB, MB = 1e9, 1e6

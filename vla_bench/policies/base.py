@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -87,3 +87,19 @@ class Policy(ABC):
     @abstractmethod
     def act(self, observations: Sequence[Observation]) -> list[Chunk]:
         """One chunk per observation, in the same order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyFacts:
+    """The attributes of a policy that runs elsewhere, as `Policy` explains them."""
+
+    name: str
+    sight: Sight
+    identity: dict[str, object]
+    card: tuple[tuple[str, str], ...]
+    visual_tokens: int | None
+    image_size: int | None
+
+    @classmethod
+    def of(cls, policy: Policy) -> PolicyFacts:
+        return cls(**{field.name: getattr(policy, field.name) for field in fields(cls)})

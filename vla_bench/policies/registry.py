@@ -47,6 +47,11 @@ def make_policy(choice: ModelChoice | str, seed: int = 0, *, model: ResolvedMode
     return kind(Path(model.place)) if name == REPLAY else kind(**options)
 
 
+def takes_device(model: ResolvedModel) -> bool:
+    """Whether it can run on a GPU."""
+    return model.kind is ModelKind.CHECKPOINT or "device" in policy_class(_class_name(model)).takes
+
+
 def _class_name(model: ResolvedModel) -> str:
     return model.name.split(":")[0]
 

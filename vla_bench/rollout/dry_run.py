@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vla_bench.checkpoints.hub import is_hub_id
+from vla_bench.errors import UsageError
 from vla_bench.folders import refuse_other
 from vla_bench.policies.resolve import ModelKind
 from vla_bench.power import visible_drop
@@ -15,6 +16,7 @@ from vla_bench.results.early_stop import EarlyStop
 from vla_bench.rollout.folder import OTHER_FOLDER
 from vla_bench.rollout.plan import RUNS, EvalRequest, Outline, Plan, complete, outline
 from vla_bench.rollout.rates import Estimate, estimate
+from vla_bench.values import EngineName
 
 LIGHT_BYTES = 1 << 30  # a checkpoint up to this is loaded, so that its run folder and configuration hash are known
 GAINED = (0.0, 0.02)  # shares of the pairs that are gained, for which the visible drop is told
@@ -51,6 +53,8 @@ class DryRun:
 
 def dry_run(request: EvalRequest) -> DryRun:
     """Check the request as `evaluate` does before its first episode.  Raises VlaBenchError."""
+    if request.engine is EngineName.RAY:
+        raise UsageError("--dry-run asks no cluster, so it cannot check one", "vla-bench eval --dry-run, without --engine ray")
     checked = outline(request)
     why = not_loaded(checked)
     plan = complete(checked) if why is None else None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from vla_bench.errors import ExitCode
@@ -12,15 +12,13 @@ from vla_bench.results.early_stop import EarlyStop, EarlyVerdict
 from vla_bench.results.result_table import result_notes, result_table
 from vla_bench.results.summary import Summary, summarise
 from vla_bench.results.units import Key, planned_units
-from vla_bench.rollout.engine import Engine
+from vla_bench.rollout.engine import Engine, LocalEngine
 from vla_bench.rollout.folder import RunFolder
 from vla_bench.rollout.journal import Journal, Observer
 from vla_bench.rollout.plan import EvalRequest, Plan, prepare
 from vla_bench.rollout.pool import Event
-from vla_bench.rollout.worker import Simulators
 from vla_bench.tables import markdown
 from vla_bench.values import Population
-from vla_bench.world.protocol import make_simulator
 
 ERROR_BUDGET = 0.02  # largest share of episodes in error with which a success rate is reported as valid
 
@@ -70,13 +68,16 @@ class EvalResult:
 def evaluate(request: EvalRequest, observer: Observer | None = None) -> EvalResult:
     """Run the requested episodes that are not recorded yet.  Raises VlaBenchError; episodes finished by then are recorded."""
     plan = prepare(request)
-    folder = RunFolder(plan.out, plan.describe(), request.fresh)
-    observer = observer or Observer()
     try:
-        return _run(plan, folder, observer)
+        folder = RunFolder(plan.out, plan.describe(), request.fresh)
+        observer = observer or Observer()
+        try:
+            return _run(plan, folder, observer)
+        finally:
+            observer.end()
+            folder.close()
     finally:
-        observer.end()
-        folder.close()
+        plan.close()
 
 
 def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
@@ -86,7 +87,6 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
         folder.forget_errors(plan.episodes)
     order = plan.episodes if early is None else early.order
     todo = [key for key in order if key not in folder.done and verdict is None]
-    suites = {suite.name: suite for suite in plan.suites}
     tasks = {(suite.name, task.id): task for suite in plan.suites for task in suite.tasks}
     journal = Journal(folder, tasks, observer)
 
@@ -95,14 +95,7 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
         if journal.stop_reason or (early is not None and early.look(folder.done).decided):
             engine.stop()
 
-    engine = Engine(
-        plan.policy,
-        Simulators(suites, partial(make_simulator, assets=plan.assets), plan.gl.environment()),
-        workers=plan.workers,
-        on_event=on_event,
-        video=plan.request.video,
-        video_folder=folder.path / "videos",
-    )
+    engine = make_engine(plan, on_event, folder.path / "videos")
     done = [folder.done[key] for key in plan.episodes if key in folder.done]
     observer.begin(opening_lines(plan, folder, len(todo)), len(plan.episodes), done)
     started = time.monotonic()
@@ -136,10 +129,21 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
     )
 
 
+def make_engine(plan: Plan, on_event: Callable[[Event], None], video_folder: Path) -> Engine:
+    films = {"video": plan.request.video, "video_folder": video_folder}
+    if plan.cluster is None:
+        return LocalEngine(plan.policy, plan.setup.simulators, workers=plan.workers, on_event=on_event, **films)
+    from vla_bench.rollout.ray_engine import RayEngine
+
+    return RayEngine(plan.cluster, on_event=on_event, **films)
+
+
 def opening_lines(plan: Plan, folder: RunFolder, todo: int) -> str:
     """Configuration and model card, printed before the first episode."""
     what = f"{plan.policy.name}, assets {plan.assets.name}: {plan.assets.reason}; GL {plan.gl.backend}, {plan.gl.renderer}"
     lines = [f"{todo} of {len(plan.episodes)} episodes to run ({what}; workers: {plan.workers}) -> {folder.path}"]
+    if plan.cluster is not None:
+        lines.append("ray {version}: {nodes} nodes, {cpus} CPUs, {gpus} GPUs".format(**plan.cluster.describe()))
     if plan.model.reason:
         lines.append(plan.model.reason)
     width = max((len(name) for name, _ in plan.policy.card), default=0)

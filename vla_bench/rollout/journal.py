@@ -12,7 +12,7 @@ from vla_bench.records import Episode, Status
 from vla_bench.rollout.engine import EpisodeAttempt
 from vla_bench.rollout.episode import Outcome
 from vla_bench.rollout.folder import RunFolder
-from vla_bench.rollout.pool import ErrorStreak, Event, Finished, Retried
+from vla_bench.rollout.pool import ErrorStreak, Event, Finished, Notice, Retried
 from vla_bench.rollout.worker import ErrorReport
 from vla_bench.suites import Task
 
@@ -43,6 +43,8 @@ class Journal:
 
     def write(self, event: Event) -> None:
         episode = None
+        if isinstance(event, Notice):
+            self.folder.log_error(event.message)
         if isinstance(event, Retried):
             self._log(event.attempt, event.error)
         if isinstance(event, Finished):

@@ -6,12 +6,13 @@ import re
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vla_bench import environment
-from vla_bench.errors import UsageError
+from vla_bench.errors import UsageError, VlaBenchError
 from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.planned import pack
-from vla_bench.policies.base import Policy
+from vla_bench.policies.base import Policy, PolicyFacts
 from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.registry import make_policy, resolve_choice
 from vla_bench.policies.resolve import ResolvedModel
@@ -20,16 +21,16 @@ from vla_bench.results.early_stop import EarlyStop
 from vla_bench.rollout.against import Baseline, StopOptions, check_stop_options, read_baseline
 from vla_bench.rollout.journal import timestamp
 from vla_bench.rollout.selection import select, shard, shard_numbers
+from vla_bench.rollout.world_setup import WorldSetup, check_files, set_up, worker_bytes
 from vla_bench.suites import Suite, load_suites
-from vla_bench.values import Decoding, Device, Video, one_of
+from vla_bench.values import Decoding, Device, EngineName, Video, one_of
 from vla_bench.world.assets import AssetPack, resolve_assets
-from vla_bench.world.gl import GL, choose_gl
-from vla_bench.world.init_states import read_init_states
-from vla_bench.world.libero import bddl_file, init_states_file
+from vla_bench.world.gl import GL
+
+if TYPE_CHECKING:
+    from vla_bench.rollout.ray_cluster import Cluster
 
 RUNS = Path("results/runs")
-WORKER_BYTES = 0.6e9  # resident size of a simulator with the embedded pack, measured and rounded up
-WORKER_BYTES_MESHES = 2.5e9  # and with meshes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,8 @@ class EvalRequest:
     init_states: str | None = None
     shard: str | None = None
     workers: str = "auto"
+    engine: EngineName = EngineName.LOCAL
+    address: str | None = None
     assets: str = "auto"
     video: Video = Video.FAILURES
     out: Path | None = None
@@ -59,27 +62,23 @@ class EvalRequest:
     command: str = "vla-bench eval"
 
 
-def check_files(suites: list[Suite], keys: list[EpisodeKey]) -> None:
-    """Check LIBERO's files for the requested episodes.  Raises WorldError."""
-    wanted = {key[:2] for key in keys}
-    for suite in suites:
-        for task in suite.tasks:
-            if (suite.name, task.id) in wanted:
-                read_init_states(init_states_file(suite, task))
-                bddl_file(suite, task)
+def asked_workers(text: str) -> int | None:
+    """The number of workers that --workers names; None for "auto".  Raises UsageError."""
+    if text == "auto":
+        return None
+    if text.isdigit() and int(text) > 0:
+        return int(text)
+    raise UsageError(f'--workers takes "auto" or a number above 0, not "{text}"')
 
 
 def worker_count(text: str, episodes: int, assets: AssetPack) -> int:
     """Number of workers; "auto" is one per core, as far as memory allows.  Raises UsageError."""
-    if text == "auto":
+    count = asked_workers(text)
+    if count is None:
         count = environment.cpu_count()
         memory = environment.available_memory()
         if memory is not None:
-            count = min(count, int(memory // (WORKER_BYTES if assets.embedded else WORKER_BYTES_MESHES)))
-    elif text.isdigit() and int(text) > 0:
-        count = int(text)
-    else:
-        raise UsageError(f'--workers takes "auto" or a number above 0, not "{text}"')
+            count = min(count, int(memory // worker_bytes(assets)))
     return max(1, min(count, episodes))
 
 
@@ -105,10 +104,24 @@ class Outline:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(Outline):
-    """A checked request, with its policy loaded and everything else resolved."""
+    """A checked request, with its policy loaded and everything else resolved.
 
-    policy: Policy
-    gl: GL
+    cluster: the started one that runs the episodes; policy and setup are then those of its nodes, and workers its simulators.
+        None for this machine.
+    """
+
+    policy: Policy | PolicyFacts
+    setup: WorldSetup
+    cluster: Cluster | None = None
+
+    @property
+    def gl(self) -> GL:
+        return self.setup.gl
+
+    def close(self) -> None:
+        """End what was started for the run."""
+        if self.cluster is not None:
+            self.cluster.close()
 
     @property
     def config(self) -> dict:
@@ -120,10 +133,7 @@ class Plan(Outline):
             "pruner": self.pruner,
             "policy": self.policy.identity | visual,
             "suites": {suite.name: suite.sha256 for suite in self.suites},
-            "assets": self.assets.identity,
-            "gl_backend": self.gl.backend,
-            "drawn_by": self.gl.drawn_by,
-            "packages": environment.versions(environment.OUTCOME_PACKAGES),
+            **self.setup.identity,
         }
 
     @property
@@ -152,7 +162,9 @@ class Plan(Outline):
             config=self.config,
             suites={suite.name: suite.protocol for suite in self.suites},
             assets=self.assets.identity,
-            environment=environment.describe() | {"gl_backend": self.gl.backend, "gl_renderer": self.gl.renderer},
+            environment=environment.describe()
+            | {"gl_backend": self.gl.backend, "gl_renderer": self.gl.renderer}
+            | ({} if self.cluster is None else {"ray": self.cluster.describe()}),
             git_commit=environment.git_commit(),
             planned=pack(self.episodes),
             shard=self.request.shard and {"number": self.request.shard, "whole": pack(self.selected)},
@@ -168,6 +180,8 @@ def prepare(request: EvalRequest) -> Plan:
 def outline(request: EvalRequest) -> Outline:
     """Check everything that takes no model and no OpenGL.  Raises VlaBenchError."""
     one_of(Video, request.video, "--video")
+    if request.address is not None and request.engine is not EngineName.RAY:
+        raise UsageError(f"--address {request.address} is of a ray cluster", f"--engine ray --address {request.address}")
     suites = load_suites(request.suite)
     selected = episodes = select(suites, request.tasks, request.init_states, request.trials)
     if request.shard is not None:
@@ -199,11 +213,28 @@ def outline(request: EvalRequest) -> Outline:
 
 def complete(outline: Outline) -> Plan:
     """The plan of an outline: choose OpenGL and load the policy.  Raises VlaBenchError."""
-    gl = choose_gl()
-    plan = Plan(**vars(outline), policy=make_policy(outline.choice, model=outline.model), gl=gl)
-    if plan.base is not None:
-        plan.base.check_world(plan.config, plan.episodes, plan.out)
+    plan = _on_this_machine(outline) if outline.request.engine is EngineName.LOCAL else _on_a_cluster(outline)
+    try:
+        if plan.base is not None:
+            plan.base.check_world(plan.config, plan.episodes, plan.out)
+    except VlaBenchError:
+        plan.close()
+        raise
     return plan
+
+
+def _on_this_machine(outline: Outline) -> Plan:
+    setup = set_up(outline.suites, outline.assets)
+    return Plan(**vars(outline), policy=make_policy(outline.choice, model=outline.model), setup=setup)
+
+
+def _on_a_cluster(outline: Outline) -> Plan:
+    from vla_bench.rollout.ray_cluster import Kind
+    from vla_bench.rollout.ray_plan import start_cluster
+
+    cluster = start_cluster(outline, asked_workers(outline.request.workers))
+    found = {"assets": cluster.setup.assets, "workers": len(cluster.ready(Kind.SIMULATOR))}
+    return Plan(**vars(outline) | found, policy=cluster.policy, setup=cluster.setup, cluster=cluster)
 
 
 def model_choice(request: EvalRequest, suites: list[Suite]) -> ModelChoice:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from vla_bench.rollout import worker
+from vla_bench.rollout.process import KILLED, WorkerProcess
 from vla_bench.rollout.worker import ActionRequest, ErrorReport, Job, JobResult, Runner, Simulators, TaskKey
 from vla_bench.signals import on_ending
 from vla_bench.world.observation import Observation
@@ -25,7 +24,6 @@ HANG_S = (
 )
 POLL_S = 0.5
 ERRORS_IN_A_ROW = 10  # with this many the cause is not a single job
-KILLED = "Killed"  # type of the ErrorReport of a worker that was killed from outside
 
 
 class JobQueue(Protocol):
@@ -71,45 +69,77 @@ class Finished:
     result: object | ErrorReport
 
 
-Event = Started | Retried | Finished
+@dataclass(frozen=True)
+class Notice:
+    """Event: something about the workers that a user should know, as a node that was lost."""
+
+    message: str
+
+
+Event = Started | Retried | Finished | Notice
 # Attempts that request actions, and their observations -> actions (T, 7) each, or an error that ends the attempt.
 AnswerRequests = Callable[[Sequence[Attempt], Sequence[Observation]], Sequence[np.ndarray | ErrorReport]]
 
 
-class WorkerPool:
-    """Runs jobs in up to `workers` processes and reports each event to `on_event`.
+class Worker(Protocol):
+    """A worker as a pool sees it, in a process of this machine or of another one.
+
+    attempt: its current one; None while it is free.
+    task: the loaded one.  jobs: how many it was given.
+    """
+
+    attempt: Attempt | None
+    task: TaskKey | None
+    jobs: int
+
+    @property
+    def pid(self) -> int: ...
+    def send(self, message) -> None: ...
+    def stop(self) -> None: ...
+
+
+AnyWorker = TypeVar("AnyWorker", bound=Worker)
+
+
+class Pool(ABC, Generic[AnyWorker]):
+    """Gives jobs to workers and reports each event to `on_event`.  Where workers come from, a subclass says.
 
     Args:
-        simulators, runner: how a worker makes its simulator, and how it runs a job.
-        answer: returns the actions that jobs request; without it a job must not request any.  Simultaneous requests of first
+        answer: returns the actions that jobs request; without it workers must not request any.  Simultaneous requests of first
             attempts are answered in one batch, those of later attempts alone: the first may have failed because of another job.
         new_attempt: makes the Attempt of a job and its number; a subclass can store more.
         recycle: jobs after which a worker is replaced.
-        hang_s: seconds without a message after which a worker counts as hung.
     """
 
     def __init__(
         self,
-        simulators: Simulators,
-        runner: Runner,
         *,
-        workers: int,
         on_event: Callable[[Event], None],
         answer: AnswerRequests | None = None,
         new_attempt: Callable[[Job, int], Attempt] = Attempt,
         recycle: int = RECYCLE,
-        hang_s: float = HANG_S,
     ):
         self.stopping = False
-        self._what = (simulators, runner)
-        self._count = workers
         self._on_event = on_event
         self._answer = answer
         self._new_attempt = new_attempt
         self._recycle = recycle
-        self._hang_s = hang_s
-        self._context = multiprocessing.get_context("spawn")
-        self._workers: list[_Worker] = []
+        self._workers: list[AnyWorker] = []
+
+    @abstractmethod
+    def _has_room(self) -> bool:
+        """Whether a further worker can be had now."""
+
+    @abstractmethod
+    def _new_worker(self) -> AnyWorker: ...
+
+    @abstractmethod
+    def _receive(self, busy: list[AnyWorker]) -> list[tuple[AnyWorker, object]]:
+        """New messages of busy workers, waiting for POLL_S at most; an ErrorReport for a worker that died or hangs."""
+
+    def _awaits_workers(self) -> bool:
+        """Whether there are jobs left, and workers to come, though none is busy."""
+        return False
 
     def run(self, jobs: JobQueue) -> bool:
         """Run until no job is left, or after a stop until the jobs in flight end; False when a second Ctrl-C killed those."""
@@ -120,7 +150,7 @@ class WorkerPool:
                 while True:
                     self._assign()
                     busy = [each for each in self._workers if each.attempt is not None]
-                    if not busy:
+                    if not busy and not self._awaits_workers():
                         return True
                     self._handle(self._receive(busy))
         except _KilledByUser:
@@ -135,7 +165,7 @@ class WorkerPool:
         self.stopping = True
 
     def _assign(self) -> None:
-        """Give every free worker a job, and start workers for the jobs that are left, up to the allowed number."""
+        """Give every free worker a job, and start workers for the jobs that are left, as far as there is room."""
         if self.stopping:
             return
         for each in [each for each in self._workers if each.attempt is None and each.jobs >= self._recycle]:
@@ -145,38 +175,24 @@ class WorkerPool:
             if job is None:
                 return
             self._give(each, job)
-        while len(self._workers) < self._count and (job := self._next(None)) is not None:
-            self._workers.append(_Worker(self._context, *self._what))
+        while self._has_room() and (job := self._next(None)) is not None:
+            self._workers.append(self._new_worker())
             self._give(self._workers[-1], job)
 
     def _next(self, task: TaskKey | None) -> Job | None:
         return None if self.stopping else self._jobs.next(task)
 
-    def _give(self, each: _Worker, job: Job) -> None:
+    def _give(self, each: AnyWorker, job: Job) -> None:
         each.attempt = self._new_attempt(job, self._tries.get(job, 1))
         each.task = (job.suite, job.task_id)
         each.jobs += 1
-        self._on_event(Started(each.attempt, each.process.pid))
+        self._on_event(Started(each.attempt, each.pid))
         each.send(job)
 
-    def _receive(self, busy: list[_Worker]) -> list[tuple[_Worker, object]]:
-        """New messages of busy workers; an ErrorReport for a worker that died or hangs."""
-        ready = set(wait([each.connection for each in busy], timeout=POLL_S))
-        received: list[tuple[_Worker, object]] = []
-        for each in busy:
-            if each.connection in ready:
-                received.append((each, each.receive()))
-            elif each.silent_since is not None and time.monotonic() - each.silent_since > self._hang_s:
-                each.process.kill()
-                received.append((each, ErrorReport("Hang", f"the simulator did not answer for {self._hang_s:.0f} s", "")))
-        return received
-
-    def _handle(self, received: list[tuple[_Worker, object]]) -> None:
+    def _handle(self, received: list[tuple[AnyWorker, object]]) -> None:
         """Answer the requests in batches, and report the jobs that ended."""
         requests = [(each, message.observation) for each, message in received if isinstance(message, ActionRequest)]
-        for each, _ in requests:
-            each.silent_since = None
-        for batch in _batches(requests):
+        for batch in batches(requests, lambda request: request[0].attempt.number):
             answers = self._answer([each.attempt for each, _ in batch], [observation for _, observation in batch])
             for (each, _), answer in zip(batch, answers, strict=True):
                 if isinstance(answer, ErrorReport):
@@ -190,7 +206,7 @@ class WorkerPool:
             elif isinstance(message, ErrorReport):
                 self._fail(each, message)
 
-    def _fail(self, each: _Worker, error: ErrorReport) -> None:
+    def _fail(self, each: AnyWorker, error: ErrorReport) -> None:
         """An attempt failed: dismiss its worker, and queue the job again or report its error."""
         attempt = each.attempt
         self._dismiss(each)
@@ -201,7 +217,7 @@ class WorkerPool:
         else:
             self._on_event(Finished(attempt, error))
 
-    def _dismiss(self, each: _Worker) -> None:
+    def _dismiss(self, each: AnyWorker) -> None:
         each.stop()
         self._workers.remove(each)
 
@@ -212,57 +228,60 @@ class WorkerPool:
         self.stop()
 
 
-class _Worker:
-    """A worker's process, its pipe, and its current attempt."""
+class WorkerPool(Pool[WorkerProcess]):
+    """A pool of up to `workers` processes of this machine.
 
-    def __init__(self, context, simulators: Simulators, runner: Runner):
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=worker.main, args=(theirs, simulators, runner), daemon=True)
-        self.process.start()
-        theirs.close()
-        self.attempt: Attempt | None = None
-        self.task: TaskKey | None = None
-        self.jobs = 0
-        self.silent_since: float | None = None  # None while the worker waits for actions
+    Args:
+        simulators, runner: how a worker makes its simulator, and how it runs a job.
+        hang_s: seconds without a message after which a worker counts as hung.
+        on_event, answer, new_attempt, recycle: see Pool.
+    """
 
-    def send(self, message) -> None:
-        """Send a message.  A worker that died in the meantime is detected in `receive`."""
-        self.silent_since = time.monotonic()
-        try:
-            self.connection.send(message)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
+    def __init__(
+        self,
+        simulators: Simulators,
+        runner: Runner,
+        *,
+        workers: int,
+        on_event: Callable[[Event], None],
+        answer: AnswerRequests | None = None,
+        new_attempt: Callable[[Job, int], Attempt] = Attempt,
+        recycle: int = RECYCLE,
+        hang_s: float = HANG_S,
+    ):
+        super().__init__(on_event=on_event, answer=answer, new_attempt=new_attempt, recycle=recycle)
+        self._what = (simulators, runner)
+        self._count = workers
+        self._hang_s = hang_s
 
-    def receive(self) -> object:
-        """The worker's message; an ErrorReport if it died."""
-        try:
-            return self.connection.recv()
-        except (EOFError, OSError):  # OSError: in the middle of a message
-            self.process.join()
-            code = self.process.exitcode
-            if code == -signal.SIGKILL:
-                return ErrorReport(KILLED, "the simulator process was killed from outside", "")
-            cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            return ErrorReport("Crash", f"the simulator process died: {cause}", "")
+    def _has_room(self) -> bool:
+        return len(self._workers) < self._count
 
-    def stop(self, grace_s: float = 5.0) -> None:
-        """End the process: an idle worker is asked to exit and has `grace_s` seconds, others are killed."""
-        if self.process.is_alive() and self.attempt is None:
-            self.send(None)
-            self.process.join(grace_s)
-        if self.process.is_alive():
-            self.process.kill()
-        self.process.join()
-        self.connection.close()
+    def _new_worker(self) -> WorkerProcess:
+        return WorkerProcess(*self._what)
+
+    def _receive(self, busy: list[WorkerProcess]) -> list[tuple[WorkerProcess, object]]:
+        ready = set(wait([each.connection for each in busy], timeout=POLL_S))
+        received: list[tuple[WorkerProcess, object]] = []
+        for each in busy:
+            if each.connection in ready:
+                received.append((each, each.receive()))
+            elif each.silent_since is not None and time.monotonic() - each.silent_since > self._hang_s:
+                received.append((each, each.kill_hung(self._hang_s)))
+        return received
 
 
 class _KilledByUser(BaseException):
     """Second Ctrl-C."""
 
 
-def _batches(requests: list[tuple[_Worker, Observation]]) -> list[list[tuple[_Worker, Observation]]]:
-    together = [each for each in requests if each[0].attempt.number == 1]
-    alone = [[each] for each in requests if each[0].attempt.number > 1]
+Request = TypeVar("Request")
+
+
+def batches(requests: Sequence[Request], number: Callable[[Request], int]) -> list[list[Request]]:
+    """Those of first attempts together, each of a later attempt alone.  number: the attempt's number of a request."""
+    together = [each for each in requests if number(each) == 1]
+    alone = [[each] for each in requests if number(each) > 1]
     return [together, *alone] if together else alone
 
 

@@ -6,7 +6,7 @@ from vla_bench.progress import Bar
 from vla_bench.records import Episode, Status
 from vla_bench.results.units import rate_of, units_of
 from vla_bench.rollout.journal import Observer
-from vla_bench.rollout.pool import Event, Retried
+from vla_bench.rollout.pool import Event, Notice, Retried
 
 
 class ProgressDisplay(Observer):
@@ -20,6 +20,8 @@ class ProgressDisplay(Observer):
         self._bar.begin(message, total, len(done))
 
     def event(self, event: Event, episode: Episode | None) -> None:
+        if isinstance(event, Notice):
+            self._bar.say(event.message)
         if isinstance(event, Retried):
             self._bar.say(f"{event.attempt.episode}: {event.error.message}; retried in a new worker")
         if episode is None:
