@@ -31,7 +31,9 @@ def test_the_layout_is_libero_s(calm, world, tmp_path):
         demo = file["data/demo_0"]
         assert demo.attrs["num_samples"] == frames and demo.attrs["seed"] == 5 and demo.attrs["pushes"] == 0
         assert not demo.attrs["disturbed"]
-        assert np.array_equal(demo.attrs["init_state"], demo["states"][0]) and np.array_equal(world.sample(5), demo["states"][0])
+        assert np.array_equal(demo.attrs["init_state"], demo["states"][0]) and np.array_equal(
+            world.sample(5).state, demo["states"][0]
+        )
         xml = demo.attrs["model_file"]
         assert xml.startswith("<mujoco") and 'file="assets/' in xml and str(world.assets.root) not in xml
         wanted = {

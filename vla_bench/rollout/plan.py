@@ -34,7 +34,10 @@ WORKER_BYTES_MESHES = 2.5e9  # and with meshes
 
 @dataclass(frozen=True, kw_only=True)
 class EvalRequest:
-    """The user's request, as the command line takes it."""
+    """The user's request, as the command line takes it.
+
+    frozen_fixtures: the protocol of versions before 0.2 (`vla_bench.values.Fixtures`).
+    """
 
     suite: str = "all"
     model: str = "auto"
@@ -47,6 +50,7 @@ class EvalRequest:
     video: Video = Video.FAILURES
     out: Path | None = None
     fresh: bool = False
+    frozen_fixtures: bool = False
     seed: int = 0
     pruner: str | None = None
     pruner_args: str | None = None
@@ -168,7 +172,7 @@ def prepare(request: EvalRequest) -> Plan:
 def outline(request: EvalRequest) -> Outline:
     """Check everything that takes no model and no OpenGL.  Raises VlaBenchError."""
     one_of(Video, request.video, "--video")
-    suites = load_suites(request.suite)
+    suites = load_suites(request.suite, request.frozen_fixtures)
     selected = episodes = select(suites, request.tasks, request.init_states, request.trials)
     if request.shard is not None:
         horizons = {suite.name: suite.horizon for suite in suites}
