@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from vla_bench.policies.expert.motions import CLOSE, Arm
