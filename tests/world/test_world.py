@@ -14,6 +14,7 @@ from vla_bench.world.init_states import read_init_states
 from vla_bench.world.libero import bddl_file, init_states_file, use_assets
 from vla_bench.world.observation import Sight
 from vla_bench.world.primitives.quality import draw_coarsely
+from vla_bench.world.starts import Start
 
 ACTIONS = np.random.default_rng(0).uniform(-1, 1, (24, 7))
 CHUNK = 8
@@ -215,5 +216,7 @@ def test_errors(make_world, primitive):
         world.reset(50)
     with pytest.raises(WorldError, match="does not fit"):
         world.place(np.zeros(7))
+    with pytest.raises(WorldError, match="no fixture stove in this scene, which has none"):
+        world.begin(world.key, Start(world.state, {"stove": np.zeros(7)}))
     with pytest.raises(WorldError, match="no task was started"):
         World(load_suite("object"), primitive).reset(0)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from vla_bench.errors import WorldError
+
 Poses = Mapping[str, np.ndarray]  # name of a fixture -> (7,): position in m, quaternion wxyz, in the world frame
 
 
@@ -32,7 +34,12 @@ class FixtureBodies:
         return {name: np.concatenate([self._model.body_pos[i], self._model.body_quat[i]]) for name, i in self._ids.items()}
 
     def place(self, poses: Poses) -> None:
-        """Move the fixtures that `poses` has.  Positions of bodies in the data follow with the next `forward`."""
+        """Move the fixtures that `poses` has.  Positions of bodies in the data follow with the next `forward`.
+
+        Raises WorldError for a fixture that the scene does not have.
+        """
+        if unknown := poses.keys() - self._ids.keys():
+            raise WorldError(f"no fixture {min(unknown)} in this scene, which has {', '.join(self._ids) or 'none'}")
         for name, pose in poses.items():
             self._model.body_pos[self._ids[name]] = pose[:3]
             self._model.body_quat[self._ids[name]] = pose[3:]
