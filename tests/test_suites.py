@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -6,6 +7,7 @@ from vla_bench.demonstrations.attempts import attempt_seed
 from vla_bench.errors import SuiteError
 from vla_bench.records import read_run
 from vla_bench.suites import ABOUT, load_suite, load_suites, read_suite, suite_names, suites_dir
+from vla_bench.values import Fixtures
 
 from .conftest import ASSETS
 
@@ -19,6 +21,7 @@ def test_protocol_of_the_four_suites():
     }
     for suite in load_suites():
         assert (suite.settle_steps, suite.control_hz, suite.env_seed, suite.init_states, suite.chunk) == (10, 20, 0, 50, 8)
+        assert suite.fixtures is Fixtures.REFERENCE and suite.protocol["fixtures"] == "reference"
         assert len(suite.tasks) == 10
         assert set(suite.checkpoints) == {"openvla-oft", "lightvla"}
 
@@ -172,9 +175,25 @@ def test_names_that_cannot_be(own, monkeypatch):
         suite_names()
 
 
+def test_frozen_fixtures_are_the_protocol_of_version_0_1(own):
+    """Its runs and summaries hold these hashes; a suite without the line has them, too."""
+    frozen = load_suites("all", frozen=True)
+    assert [suite.sha256[:8] for suite in frozen[:4]] == ["17ca5a12", "9e904d76", "e6cc6bc4", "42cc8883"]
+    for suite, before in zip(load_suites("all"), frozen, strict=True):
+        assert before.fixtures is Fixtures.FROZEN and before.protocol["fixtures"] == "frozen"
+        assert replace(before, fixtures=suite.fixtures, sha256=suite.sha256) == suite
+    assert frozen[4] == load_suite("kitchen")
+    text = KITCHEN.replace("init_states", 'fixtures = "reference"\ninit_states')
+    (own / "kitchen.toml").write_text(text)
+    assert load_suite("kitchen").sha256 != frozen[4].sha256 == load_suite("kitchen", frozen=True).sha256
+    (own / "kitchen.toml").write_text(text.replace('"reference"', '"moved"'))
+    with pytest.raises(SuiteError, match="fixtures must be reference or frozen, not 'moved'"):
+        load_suite("kitchen")
+
+
 def test_what_is_beside_a_protocol_does_not_change_its_hash_or_seeds(own):
     """Committed results and demonstrations hold these."""
-    assert [suite.sha256[:8] for suite in load_suites()[:4]] == ["17ca5a12", "9e904d76", "e6cc6bc4", "42cc8883"]
+    assert [suite.sha256[:8] for suite in load_suites()[:4]] == ["be2e1312", "6d261350", "c18719c3", "9c69a0b4"]
     seeds = [attempt_seed(7, suite, 3, 11) for suite in ("spatial", "object", "goal", "long")]
     assert seeds == [4192483722, 2540861766, 2559437188, 3414936757]
     before = load_suite("kitchen"), attempt_seed(7, "kitchen", 3, 11)

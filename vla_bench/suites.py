@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vla_bench.errors import SuiteError, nearest
+from vla_bench.values import Fixtures
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -26,6 +27,7 @@ FOLDER = "VLA_BENCH_SUITES"  # environment variable: a folder of additional suit
 ABOUT = "about.toml"
 ALL = "all"
 NAME = re.compile(r"[A-Za-z0-9][\w-]*")
+FIXTURES_LINE = re.compile(rb"^fixtures\b.*\n?", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,10 @@ class About:
 
 @dataclass(frozen=True)
 class Suite:
-    """One LIBERO suite and the protocol it is evaluated with.  Lengths are in control steps."""
+    """One LIBERO suite and the protocol it is evaluated with.  Lengths are in control steps.
+
+    fixtures: where they stand; FROZEN in a file without that line, as all were before version 0.2.
+    """
 
     name: str
     libero_name: str
@@ -81,6 +86,7 @@ class Suite:
     tasks: tuple[Task, ...]
     checkpoints: dict[str, Checkpoint] = field(hash=False)
     sha256: str
+    fixtures: Fixtures = Fixtures.FROZEN
     about: About = field(default=About(), compare=False)
 
     def task(self, task_id: int) -> Task:
@@ -97,7 +103,7 @@ class Suite:
     def protocol(self) -> dict[str, object]:
         """What a run records of its suite."""
         keys = ("name", "libero_name", "horizon", "settle_steps", "control_hz", "env_seed", "chunk", "image_size", "sha256")
-        return {key: getattr(self, key) for key in keys} | {"cameras": list(self.cameras)}
+        return {key: getattr(self, key) for key in keys} | {"fixtures": self.fixtures.value, "cameras": list(self.cameras)}
 
 
 def suites_dir() -> Path:
@@ -145,12 +151,19 @@ def read_about(folder: Path) -> dict[str, About]:
         raise SuiteError(f"{path} has a wrong key: {error}", f"compare it with {suites_dir() / ABOUT}") from error
 
 
-def read_suite(path: Path) -> Suite:
-    """Read and check one suite file; raises SuiteError."""
+def read_suite(path: Path, frozen: bool = False) -> Suite:
+    """Read and check one suite file; raises SuiteError.
+
+    frozen: as if the file had no line `fixtures`.  So it has the hash that it had before version 0.2.
+    """
     raw, table = _read_toml(path)
+    if frozen and "fixtures" in table:
+        raw = FIXTURES_LINE.sub(b"", raw, count=1)
+        del table["fixtures"]
     try:
         table["tasks"] = tuple(Task(i, name) for i, name in enumerate(table["tasks"]))
         table["cameras"] = tuple(table["cameras"])
+        table["fixtures"] = _fixtures(table, path)
         table["checkpoints"] = {name: Checkpoint(**value) for name, value in table.get("checkpoints", {}).items()}
         about = read_about(path.parent).get(path.stem, About())
         suite = Suite(**table, sha256=hashlib.sha256(raw).hexdigest(), about=about)
@@ -164,6 +177,14 @@ def read_suite(path: Path) -> Suite:
     return suite
 
 
+def _fixtures(table: dict, path: Path) -> Fixtures:
+    value = table.get("fixtures", Fixtures.FROZEN)
+    try:
+        return Fixtures(value)
+    except ValueError:
+        raise SuiteError(f"{path}: fixtures must be {' or '.join(Fixtures)}, not {value!r}", f"edit {path}") from None
+
+
 def _read_toml(path: Path) -> tuple[bytes, dict]:
     try:
         raw = path.read_bytes()
@@ -174,22 +195,25 @@ def _read_toml(path: Path) -> tuple[bytes, dict]:
         raise SuiteError(f"{path} is not valid TOML: {error}", f"edit {path}") from error
 
 
-def load_suite(name: str) -> Suite:
-    """The suite called `name`.  Raises SuiteError."""
+def load_suite(name: str, frozen: bool = False) -> Suite:
+    """The suite called `name`; `frozen`: with the fixtures of the first reset in every episode.  Raises SuiteError."""
     files = suite_files()
     if name not in files:
         raise _unknown(name, files)
-    suite = read_suite(files[name])
+    suite = read_suite(files[name], frozen)
     if suite.name != name:
         fix = f"mv {files[name]} {files[name].with_stem(suite.name)}"
         raise SuiteError(f'{files[name]} holds the suite "{suite.name}": name and file must be the same', fix)
     return suite
 
 
-def load_suites(name: str = ALL) -> list[Suite]:
-    """The suites called `name`: one, several as in "object,spatial", or "all" of them; always in the same order."""
+def load_suites(name: str = ALL, frozen: bool = False) -> list[Suite]:
+    """The suites called `name`: one, several as in "object,spatial", or "all" of them; always in the same order.
+
+    frozen: see `load_suite`.
+    """
     names = suite_names()
-    by_name = {n: load_suite(n) for n in (names if name == ALL else map(str.strip, name.split(",")))}
+    by_name = {n: load_suite(n, frozen) for n in (names if name == ALL else map(str.strip, name.split(",")))}
     return [by_name[n] for n in names if n in by_name]
 
 

@@ -72,6 +72,17 @@ class Video(Value):
     NONE = "none"
 
 
+class Fixtures(Value):
+    """Where the fixtures of a suite stand: cabinets, stoves, racks.
+
+    REFERENCE: episode k of a task has those of reset k + 1 after one `seed`, as in the evaluation of OpenVLA.
+    FROZEN: every episode has those of the first reset.
+    """
+
+    REFERENCE = "reference"
+    FROZEN = "frozen"
+
+
 class Scope(Value):
     """Which parts of a model count as FLOPs.
 

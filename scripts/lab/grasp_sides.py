@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from vla_bench.policies.expert.motions import CLOSE, Arm
@@ -24,6 +23,7 @@ from vla_bench.world.env import World
 from vla_bench.world.gl import choose_gl
 from vla_bench.world.observation import Sight
 from vla_bench.world.protocol import SAMPLED
+from vla_bench.world.starts import Start
 
 
 def main(
@@ -39,12 +39,12 @@ def main(
     protocol = load_suite(suite)
     world = World(protocol, resolve_assets("primitive"))
     world.start(protocol.task(task))
-    states = [world.sample(seed) for seed in range(starts)]
+    drawn = [world.sample(seed) for seed in range(starts)]
     for side in sides.split(","):
         SIDES.pop((suite, task, name), None)
         if side != "own":
             SIDES[suite, task, name] = float(side)
-        ends = [episode(world, repeat, state) for repeat, state in enumerate(states)]
+        ends = [episode(world, repeat, start) for repeat, start in enumerate(drawn)]
         won, steps, grasps = zip(*ends, strict=True)
         print(
             f"{suite} {task} {name} side {side:>4}: {sum(won)} of {starts}, steps {list(steps)}, grasps {list(grasps)}",
@@ -52,7 +52,7 @@ def main(
         )
 
 
-def episode(world: World, repeat: int, start: np.ndarray) -> tuple[bool, int, int]:
+def episode(world: World, repeat: int, start: Start) -> tuple[bool, int, int]:
     """Whether the expert solved the task from `start`, in how many steps and with how many grasps."""
     arm = Arm(world.begin(EpisodeKey(world.suite.name, world.task.id, SAMPLED, repeat), start))
     grasps, closed, plan = 0, False, solve(arm)

@@ -51,7 +51,7 @@ def test_options_of_eval_are_these():
     from vla_bench.cli import app
 
     options = {option for p in typer.main.get_command(app).commands["eval"].params for option in p.opts}
-    expected = """suite model trials tasks init-states shard workers engine address assets video out fresh seed format
+    expected = """suite model trials tasks init-states shard workers engine address assets video out fresh frozen-fixtures seed format
         pruner pruner-args decoding unnorm-key action-slice device against stop-early alpha must-see dry-run"""
     assert options == {f"--{name}" for name in expected.split()}
 
@@ -80,9 +80,10 @@ def test_every_option_of_eval_reaches_the_request(cli, monkeypatch):
     given |= {"decoding": "ar", "unnorm_key": "libero_goal", "action_slice": "aligned", "device": "cpu", "against": "base"}
     options = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     with pytest.raises(Seen) as caught:
-        cli("eval", *options, "--fresh", "--stop-early", "--alpha", "0.1", "--must-see", "15")
+        cli("eval", *options, "--fresh", "--frozen-fixtures", "--stop-early", "--alpha", "0.1", "--must-see", "15")
     (request,) = caught.value.args
-    expected = given | {"out": Path("somewhere"), "fresh": True, "against": Path("base"), "command": request.command}
+    expected = given | {"out": Path("somewhere"), "fresh": True, "frozen_fixtures": True, "against": Path("base")}
+    expected |= {"command": request.command}
     expected["stop_early"] = {"alpha": 0.1, "must_see": 0.15}
     assert dataclasses.asdict(request) == expected and request.command.startswith("vla-bench")
 

@@ -37,6 +37,14 @@ def test_pruners_share_a_table(tmp_path):
     assert again.count("exists, from: vla-bench eval --suite object") == 2 and "episodes/h" not in again
 
 
+def test_resets_and_starts_are_checked():
+    assert (
+        script("check_resets.py", "--suite", "long", "--tasks", "8", "--resets", "2") == "long/8 on primitive: 2 episodes equal\n"
+    )
+    printed = script("check_starts.py", "--suite", "long", "--tasks", "8", "--init-states", "0-1", "--frozen-fixtures")
+    assert printed.split()[-5:-1] == ["long", "frozen", "2", "2"] and "not sound" not in printed
+
+
 def test_contact_sheet(tmp_path):
     from PIL import Image
 

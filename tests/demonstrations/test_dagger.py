@@ -16,7 +16,7 @@ def test_what_a_learner_did_first_is_not_recorded(world, monkeypatch):
     demo, counts = recording.demo, recording.counts
     assert recording.ending is Ending.SUCCESS and counts.learner_steps >= 22
     assert len(demo) == counts.steps - counts.learner_steps and demo.attributes["led"] == counts.learner_steps
-    assert not np.array_equal(demo["states"][0], world.sample(5))
+    assert not np.array_equal(demo["states"][0], world.sample(5).state)
     world.place(demo["states"][0])  # what was observed first is where the learner left the arm
     for action in demo["actions"]:
         done, _ = world.step(action)

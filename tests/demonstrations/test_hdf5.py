@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import h5py
 import numpy as np
@@ -31,7 +32,9 @@ def test_the_layout_is_libero_s(calm, world, tmp_path):
         demo = file["data/demo_0"]
         assert demo.attrs["num_samples"] == frames and demo.attrs["seed"] == 5 and demo.attrs["pushes"] == 0
         assert not demo.attrs["disturbed"]
-        assert np.array_equal(demo.attrs["init_state"], demo["states"][0]) and np.array_equal(world.sample(5), demo["states"][0])
+        assert np.array_equal(demo.attrs["init_state"], demo["states"][0]) and np.array_equal(
+            world.sample(5).state, demo["states"][0]
+        )
         xml = demo.attrs["model_file"]
         assert xml.startswith("<mujoco") and 'file="assets/' in xml and str(world.assets.root) not in xml
         wanted = {
@@ -61,6 +64,26 @@ def test_the_layout_is_libero_s(calm, world, tmp_path):
     assert again.object_names == calm.demo.object_names == world.reset(0).scene.facts.of_interest
     assert all(np.array_equal(again[name], calm.demo[name]) for name in LAYOUT)
     assert not again.segment.any() and again.chunk_starts(8).tolist() == list(range(frames - 7))
+
+
+def test_a_file_says_where_fixtures_stood(calm, world, tmp_path):
+    path = tmp_path / "do_it_demo.hdf5"
+    write_demos(path, world.about(), [calm.demo])
+    (demo,) = read_demos(path, images=False)
+    start = world.sample(5)
+    assert np.array_equal(demo.start.state, start.state) and demo.start.fixtures.keys() == start.fixtures.keys()
+    bodies = {body.get("name"): body for body in ElementTree.fromstring(demo.attributes["model_file"]).iter("body")}
+    for name, pose in start.fixtures.items():
+        assert np.array_equal(demo.start.fixtures[name], pose)
+        assert np.array_equal([float(x) for x in bodies[f"{name}_main"].get("pos").split()], pose[:3])
+    with h5py.File(path, "r+") as file:
+        file["data/demo_0"].attrs["fixtures"] = '{"flat_stove_1": [0.1]}'
+    with pytest.raises(RecordError, match="demo_0 does not say where it began"):
+        _ = next(read_demos(path, images=False)).start
+    with h5py.File(path, "r+") as file:
+        del file["data/demo_0"].attrs["fixtures"]  # as in version 0.1
+    (demo,) = read_demos(path, images=False)
+    assert np.array_equal(demo.start.state, start.state) and demo.start.fixtures == {}
 
 
 def test_libero_s_own_files_read_alike(tmp_path):

@@ -13,7 +13,8 @@ from .common import SUITE, RecordedExpert
 def test_replayed_as_libero_s_tools_do_it_succeeds_again(calm, world):
     """From the first state, settled, with nothing but the actions; what is seen is what was recorded, before each action."""
     demo = calm.demo
-    seen = world.begin(world.key, demo["states"][0], Sight.IMAGES)
+    assert np.array_equal(demo.start.state, demo["states"][0]) and len(demo.start.fixtures) == 2
+    seen = world.begin(world.key, demo.start, Sight.IMAGES)
     for t, action in enumerate(demo["actions"]):
         if t:
             assert np.array_equal(world.state, demo["states"][t])

@@ -150,8 +150,9 @@ def test_other_worlds_are_refused(tmp_path):
         "renderer": {"drawn_by": "gpu"},
         "physics": {"packages": {"mujoco": "3.3.4", "robosuite": "1.4.0", "hf-libero": "0.1.4"}},
     }.items():
-        with pytest.raises(NotComparableError, match="another world"):
+        with pytest.raises(NotComparableError, match="another world") as caught:
             compare([base, a_run(tmp_path / name, "ss", **config)])
+        assert ("--frozen-fixtures" in caught.value.fix) == (name == "protocol")
     compare([base, a_run(tmp_path / "policy", "ss", model="expert", suites={"object": SHA, "goal": "2" * 64})])
     with pytest.raises(NotComparableError, match="no episode in common"):
         compare([base, a_run(tmp_path / "nothing", "")])

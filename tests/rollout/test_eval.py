@@ -108,6 +108,8 @@ def test_another_configuration_in_the_same_folder(recorded, cli):
     done = cli("eval", *TWO, "--model", "random", "--seed", "5", "--out", str(folder))
     assert done.exit_code == 4
     assert "seed: 0 there, 5 now" in str(done.exception) and "--fresh" in str(done.exception)
+    done = cli("eval", *TWO, "--model", "random", "--frozen-fixtures", "--out", str(folder))
+    assert done.exit_code == 4 and "suites" in str(done.exception)
     assert len(list(read_episodes(folder))) == 2
 
 

@@ -49,7 +49,7 @@ class Fake(NoopPolicy):
 def evaluate_fake(monkeypatch, tmp_path, capsys):
     """Evaluate a fake model on two short episodes of Object: the result, and standard error."""
     suite = dataclasses.replace(load_suite("object"), horizon=HORIZON)
-    monkeypatch.setattr(plan, "load_suites", lambda name: [suite])
+    monkeypatch.setattr(plan, "load_suites", lambda *asked: [suite])
     monkeypatch.setattr(world_setup, "make_simulator", make_fake)
 
     def go(policy, trials=2, out=tmp_path / "run"):

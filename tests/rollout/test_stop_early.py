@@ -46,7 +46,7 @@ class Wins(NoopPolicy):
 def evaluate_fake(patch, folder, out, but=(), init_states="0-9", fails=(), **more):
     """`Wins` on init states of three tasks of a shortened Object suite, in the fake simulator."""
     suite = dataclasses.replace(load_suite("object"), horizon=HORIZON)
-    patch.setattr(plan, "load_suites", lambda name: [suite])
+    patch.setattr(plan, "load_suites", lambda *asked: [suite])
     patch.setattr(world_setup, "make_simulator", make_fake)
     patch.setattr(plan, "make_policy", lambda choice, model: Wins(but, fails))
     what = {"suite": "object", "model": "noop", "tasks": "0-2", "init_states": init_states, "assets": "primitive"}

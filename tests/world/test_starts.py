@@ -11,7 +11,7 @@ from vla_bench.suites import load_suite
 from vla_bench.world.env import World
 from vla_bench.world.init_states import read_init_states
 from vla_bench.world.libero import init_states_file
-from vla_bench.world.starts import JOINT_NOISE, StartSampler
+from vla_bench.world.starts import JOINT_NOISE, Start, StartSampler, poses_from_json
 
 ARM = slice(1, 8)  # of a state
 
@@ -31,21 +31,33 @@ def objects(world):
     return {name: place.start for name, place in joints(world).items() if len(place) == 7}
 
 
+def fixture_poses(world, names):
+    """Name -> position and quaternion (7,) of a fixture in the model as it is."""
+    bodies = {body.get("name"): body for body in ET.fromstring(world.model_xml).iter("body")}
+    return {
+        name: np.array(f"{bodies[f'{name}_main'].get('pos')} {bodies[f'{name}_main'].get('quat')}".split(), float)
+        for name in names
+    }
+
+
 def official_starts(world):
     return read_init_states(init_states_file(world.suite, world.task))
 
 
 def test_a_start_is_what_libero_s_own_reset_draws(make_world, pack):
     """A bowl in a drawer, another on the cabinet, and a drawer that is open by a random amount."""
-    ours = make_world("spatial", 4).sample(11)
+    start = make_world("spatial", 4).sample(11)
+    ours = start.state
     rebuilt = World(dataclasses.replace(load_suite("spatial"), env_seed=11), pack)
     rebuilt.start(rebuilt.suite.task(4))
     try:
-        theirs = rebuilt.state
+        theirs, fixtures = rebuilt.state, fixture_poses(rebuilt, start.fixtures)
     finally:
         rebuilt.close()
     rest = np.delete(np.arange(len(ours)), np.r_[ARM])
-    assert np.abs(ours[rest] - theirs[rest]).max() < 1e-12
+    assert np.array_equal(ours[rest], theirs[rest])
+    assert fixtures.keys() == {"wooden_cabinet_1", "flat_stove_1"}
+    assert all(np.array_equal(start.fixtures[name], pose) for name, pose in fixtures.items())
     # LIBERO's wrapper turns the joint noise off, but draws it all the same.
     noise = np.random.RandomState(11).randn(7)
     assert np.allclose(ours[ARM] - theirs[ARM], JOINT_NOISE * noise, atol=1e-12)
@@ -54,7 +66,7 @@ def test_a_start_is_what_libero_s_own_reset_draws(make_world, pack):
 @pytest.mark.parametrize(("suite", "task"), [("object", 0), ("spatial", 4), ("long", 9)])
 def test_starts_are_distributed_as_the_official_ones(make_world, suite, task):
     world = make_world(suite, task)
-    official, ours = official_starts(world), np.array([world.sample(seed) for seed in range(150)])
+    official, ours = official_starts(world), np.array([world.sample(seed).state for seed in range(150)])
     nq = sum(map(len, joints(world).values()))
     assert not ours[:, 0].any() and not ours[:, 1 + nq :].any()  # time 0, nothing moves; as in the official ones
     assert np.array_equal(ours[:, 8:10].min(axis=0), official[:, 8:10].max(axis=0))  # fingers
@@ -77,23 +89,23 @@ def test_a_start_is_never_an_official_one(pack, monkeypatch):
     given = []
 
     class Noted(StartSampler):
-        def __init__(self, env, official):
-            given.append(env)
-            super().__init__(env, official)
+        def __init__(self, sampler, official, reference):
+            given.append(sampler)
+            super().__init__(sampler, official, reference)
 
-    monkeypatch.setattr("vla_bench.world.starts.StartSampler", Noted)
+    monkeypatch.setattr("vla_bench.world.env.StartSampler", Noted)
     world = World(load_suite("object"), pack)
     world.start(world.suite.task(8))
     try:
-        official, (env,) = official_starts(world), given
-        sampler, starts = StartSampler(env, official), [world.sample(seed) for seed in range(60)]
+        official, (resets,) = official_starts(world), given
+        sampler, starts = StartSampler(resets, official, None), [world.sample(seed).state for seed in range(60)]
         positions = np.array([at + np.arange(3) for at in objects(world).values()])
         for start in starts:
             apart = np.linalg.norm(official[:, positions] - start[positions], axis=2).max(axis=1)
             assert apart.min() > 1e-4 and apart.min() == pytest.approx(sampler.distance(start))
         # Were a draw official, the next one would be taken.
-        again = StartSampler(env, np.array(starts[:1])).draw(0)
-        assert np.array_equal(StartSampler(env, np.array(starts[1:])).draw(0), starts[0])
+        again = StartSampler(resets, np.array(starts[:1]), None).draw(0).state
+        assert np.array_equal(StartSampler(resets, np.array(starts[1:]), None).draw(0).state, starts[0])
         assert np.linalg.norm(again[positions] - starts[0][positions], axis=1).max() > 1e-4
     finally:
         world.close()
@@ -103,8 +115,10 @@ def test_sampling_leaves_everything_else_alone(make_world):
     world = make_world("spatial", 4)
     world.reset(0)
     before, numbers = world.state, np.random.get_state()[1].copy()
+    model = world.model_xml
     first = world.sample(3)
-    assert np.array_equal(first, world.sample(3)) and not np.array_equal(first, world.sample(4))
+    assert np.array_equal(first.state, world.sample(3).state) and not np.array_equal(first.state, world.sample(4).state)
+    assert world.model_xml == model
     assert np.array_equal(world.state, before)
     assert np.array_equal(np.random.get_state()[1], numbers)
     seen = world.begin(world.key, first)
@@ -113,12 +127,33 @@ def test_sampling_leaves_everything_else_alone(make_world):
     assert np.array_equal(world.begin(world.key, first).eef_pos, seen.eef_pos) and np.array_equal(world.state, settled)
 
 
+def test_fixtures_stand_where_they_were_sampled_and_never_as_in_an_evaluated_episode(make_world):
+    world = make_world("long", 3)
+    starts = [world.sample(seed) for seed in (0, 1, 0)]
+    # The evaluation's own seed would give the fixtures of its first episode.
+    evaluated = []
+    for k in range(3):
+        world.reset(k)
+        evaluated.append(fixture_poses(world, starts[0].fixtures))
+    for start in starts:
+        world.begin(world.key, start)
+        stand = fixture_poses(world, start.fixtures)
+        assert set(stand) == {"white_cabinet_1", "wine_rack_1"}
+        assert all(np.array_equal(stand[name], start.fixtures[name]) for name in stand)
+        assert not any(np.array_equal(stand["wine_rack_1"], poses["wine_rack_1"]) for poses in evaluated)
+    again = poses_from_json(starts[0].fixtures_json)
+    assert all(np.array_equal(again[name], pose) for name, pose in starts[2].fixtures.items())
+    for damaged in ("[]", '{"a": [1, 2]}', '{"a": [NaN, 0, 0, 1, 0, 0, 0]}'):
+        with pytest.raises(ValueError):
+            poses_from_json(damaged)
+
+
 def test_a_start_in_which_something_fell_or_nothing_is_left_to_do_is_not_sound(make_world):
     world = make_world("object", 0)
-    start = world.sample(0)
+    start = world.sample(0).state
 
     def sound(state):
-        world.begin(world.key, state)
+        world.begin(world.key, Start(state))
         return world.is_sound(state)
 
     world.reset(0)

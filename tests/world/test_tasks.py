@@ -19,6 +19,7 @@ class NoRenderer:
     def __init__(self, sim, device_id):
         self.vopt = SimpleNamespace(geomgroup=[0] * 6)
         self.gl_ctx = SimpleNamespace(make_current=lambda: None)
+        sim.forward()  # a part of a reset, as robosuite's own
         sim.add_render_context(self)
 
 

@@ -1,4 +1,4 @@
-"""World equals LIBERO's own environment bit for bit, and an episode depends on its init state and actions alone."""
+"""World equals LIBERO's own environment bit for bit, and an episode depends on its number and actions alone."""
 
 from contextlib import contextmanager
 
@@ -14,6 +14,7 @@ from vla_bench.world.init_states import read_init_states
 from vla_bench.world.libero import bddl_file, init_states_file, use_assets
 from vla_bench.world.observation import Sight
 from vla_bench.world.primitives.quality import draw_coarsely
+from vla_bench.world.starts import Start
 
 ACTIONS = np.random.default_rng(0).uniform(-1, 1, (24, 7))
 CHUNK = 8
@@ -41,8 +42,8 @@ def assert_same(a, b):
 
 
 @contextmanager
-def libero_s_own(world, init_state, **more):
-    """LIBERO's environment of the same task, settled in the same init state, as LIBERO's own scripts use it."""
+def libero_s_own(world, **more):
+    """LIBERO's environment of the same task, seeded as the reference's loop does once per task."""
     use_assets(world.assets.root)
     from libero.libero.envs import OffScreenRenderEnv
 
@@ -53,24 +54,52 @@ def libero_s_own(world, init_state, **more):
         stock.env.set_xml_processor(draw_coarsely)
     try:
         stock.seed(0)
-        stock.reset()
-        stock.set_init_state(read_init_states(init_states_file(world.suite, world.task))[init_state])
-        for _ in range(world.suite.settle_steps):
-            observation, *_ = stock.step([0, 0, 0, 0, 0, 0, -1])
-        yield stock, observation
+        yield stock
     finally:
         stock.close()
+
+
+def next_episode(stock, world, init_state):
+    """What the reference's loop does before an episode; the last observation."""
+    stock.reset()
+    stock.set_init_state(read_init_states(init_states_file(world.suite, world.task))[init_state])
+    for _ in range(world.suite.settle_steps):
+        observation, *_ = stock.step([0, 0, 0, 0, 0, 0, -1])
+    return observation
+
+
+@pytest.mark.parametrize(("suite", "task"), [("spatial", 4), ("goal", 7), ("long", 9)])
+def test_episodes_are_those_of_the_reference_s_loop_in_any_order(make_world, suite, task):
+    """Six resets after one seed: fixtures, states and both images, while an arm moves; LIBERO draws joints, too, in two tasks."""
+    world = make_world(suite, task)
+    theirs, fixtures = [], []
+    with libero_s_own(world, use_camera_obs=False) as stock:
+        for k in range(6):
+            next_episode(stock, world, k)
+            for action in ACTIONS[:3]:
+                stock.step(action)
+            images = {name: stock.sim.render(camera_name=name, width=256, height=256) for name in world.suite.cameras}
+            theirs.append((stock.get_sim_state(), images))
+            fixtures.append([stock.sim.data.body_xpos[stock.env.obj_body_id[name]].copy() for name in stock.env.fixtures_dict])
+    assert np.ptp(fixtures, axis=0)[:, :2].min() > 0.004  # m: each of them moved
+    for k in (3, 0, 5, 4, 1, 2):
+        world.reset(k)
+        for action in ACTIONS[:3]:
+            world.step(action)
+        state, images = theirs[k]
+        assert np.array_equal(world.state, state)
+        assert all(np.array_equal(image, images[name]) for name, image in world.render().items())
 
 
 @pytest.mark.parametrize(("suite", "task"), [("object", 0), ("goal", 7)])
 def test_rendering_only_at_queries_changes_nothing(make_world, suite, task):
     """Against LIBERO's own always-rendering environment, too: states, images, proprioception."""
     world = make_world(suite, task)
-    lazy = run(world, 3, always=False)
-    assert_same(lazy, run(world, 3, always=True))
+    lazy = run(world, 0, always=False)
+    assert_same(lazy, run(world, 0, always=True))
 
-    with libero_s_own(world, 3) as (stock, observation):
-        recorded = [(observation, stock.get_sim_state())]
+    with libero_s_own(world) as stock:
+        recorded = [(next_episode(stock, world, 0), stock.get_sim_state())]
         for i, action in enumerate(ACTIONS, 1):
             observation, *_ = stock.step(action)
             if i % CHUNK == 0:
@@ -88,13 +117,14 @@ def test_a_whole_grasp_is_libero_s_own_to_the_last_bit(make_world):
     """Where contacts are made and broken, sharing work between the solves of a physics step must change nothing."""
     world = make_world("spatial", 1)
     expert = make_policy("expert")
-    observation, success, actions, states = world.reset(3), False, [], []
+    observation, success, actions, states = world.reset(0), False, [], []
     while not success and len(actions) < world.suite.horizon:
         actions.append(expert.act([observation])[0].actions[0])
         success, observation = world.step(actions[-1], Sight.STATE)
         states.append(world.state)
     assert success
-    with libero_s_own(world, 3, use_camera_obs=False) as (stock, _):
+    with libero_s_own(world, use_camera_obs=False) as stock:
+        next_episode(stock, world, 0)
         for action, state in zip(actions, states, strict=True):
             _, _, done, _ = stock.step(action)
             assert np.array_equal(stock.get_sim_state(), state)
@@ -113,6 +143,23 @@ def test_an_episode_is_the_same_after_any_other(make_world, pack):
         assert np.array_equal(first, run_states(fresh, 7))
     finally:
         fresh.close()
+
+
+def test_frozen_fixtures_are_those_of_the_first_reset(make_world, primitive):
+    moving, frozen = make_world("goal", 0), World(load_suite("goal", frozen=True), primitive)
+    frozen.start(frozen.suite.task(0))
+    try:
+        first, fixtures = moving.reset(0).scene.bodies, ("wooden_cabinet_1", "flat_stove_1", "wine_rack_1")
+        for init_state, repeat in ((0, 0), (7, 0), (0, 1)):
+            bodies = frozen.reset(init_state, repeat=repeat).scene.bodies
+            assert all(np.array_equal(bodies[name].pos, first[name].pos) for name in fixtures)
+        assert np.array_equal(run_states(frozen, 0), run_states(moving, 0))
+        # A second round goes on with the resets.
+        for init_state, repeat in ((7, 0), (0, 1)):
+            bodies = moving.reset(init_state, repeat=repeat).scene.bodies
+            assert not any(np.allclose(bodies[name].pos, first[name].pos, atol=1e-4) for name in fixtures)
+    finally:
+        frozen.close()
 
 
 def run_states(world, init_state):
@@ -171,5 +218,7 @@ def test_errors(make_world, pack):
         world.reset(50)
     with pytest.raises(WorldError, match="does not fit"):
         world.place(np.zeros(7))
+    with pytest.raises(WorldError, match="no fixture stove in this scene, which has none"):
+        world.begin(world.key, Start(world.state, {"stove": np.zeros(7)}))
     with pytest.raises(WorldError, match="no task was started"):
         World(load_suite("object"), pack).reset(0)

@@ -49,6 +49,9 @@ def eval_(
     video: Annotated[Video, typer.Option(help="Episodes to film.")] = Video.FAILURES,
     out: Annotated[Optional[Path], typer.Option(help="Run folder.", show_default="results/runs/ID")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over; the earlier run is moved to RUN.old1.")] = False,
+    frozen_fixtures: Annotated[
+        bool, typer.Option("--frozen-fixtures", help="Fixtures as in runs of version 0.1: those of the first reset.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the policy `random`; pruners have their own.")] = 0,
     pruner: Annotated[Optional[str], typer.Option(help=PRUNER_HELP, show_default="the checkpoint's")] = None,
     pruner_args: PrunerArgs = None,
@@ -97,6 +100,7 @@ def eval_(
         video=video,
         out=out,
         fresh=fresh,
+        frozen_fixtures=frozen_fixtures,
         seed=seed,
         pruner=pruner,
         pruner_args=pruner_args,

@@ -1,7 +1,7 @@
 """The layout of LIBERO's `TASK_demo.hdf5`, and a demonstration in memory.
 
     data                 attributes: env_name, problem_info, bddl_file_name, ..., num_demos, total
-    data/demo_0          attributes: num_samples, model_file, init_state
+    data/demo_0          attributes: num_samples, model_file, init_state; vla-bench's also fixtures, seed, attempt and so on
     data/demo_0/...      the arrays of `LAYOUT`, one row a frame: the state before the action of that row
 
 vla-bench adds two arrays under `obs`, which other readers ignore: see `Demo`.  A file of one demonstration has the same layout
@@ -14,6 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from vla_bench.demonstrations.opening import AGAIN, printable
+from vla_bench.errors import RecordError
+from vla_bench.world.starts import Start, poses_from_json
 
 SUFFIX = "_demo.hdf5"
 
@@ -61,6 +65,18 @@ class Demo:
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.arrays[name]
+
+    @property
+    def start(self) -> Start:
+        """Where it began, for `begin` of the simulator.  Files of versions before 0.2 have no poses of fixtures.
+
+        Raises RecordError.
+        """
+        try:
+            state = np.asarray(self.attributes["init_state"], float)
+            return Start(state, poses_from_json(str(self.attributes.get("fixtures", "{}"))))
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecordError(f"{printable(self.name)} does not say where it began: {error}", AGAIN) from error
 
     def chunk_starts(self, length: int) -> np.ndarray:
         """Frames at which a chunk of `length` actions begins: all of one segment, none past the end."""

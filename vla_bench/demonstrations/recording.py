@@ -89,7 +89,7 @@ def record(
     key = EpisodeKey(simulator.suite.name, simulator.task.id, SAMPLED, attempt)
     expert.reset(key)
     seen = simulator.begin(key, start, Sight.IMAGES if learner or not disturbance.at(0) else Sight.STATE)
-    if not simulator.is_sound(start):
+    if not simulator.is_sound(start.state):
         return Recording(Ending.REJECTED, counts)
     if learner is not None:
         rollout = roll_out(simulator, learner, seen, seed)
@@ -123,10 +123,11 @@ def record(
         return Recording(Ending.REJECTED, counts)
     if not counts.learner_steps:
         # As in LIBERO's files the first state is the start before settling: a replay repeats the settling steps.
-        frames.states[0] = start
+        frames.states[0] = start.state
     attributes = {
         "model_file": simulator.model_xml,
-        "init_state": start,
+        "init_state": start.state,
+        "fixtures": start.fixtures_json,
         "attempt": attempt,
         "seed": seed,
         "pushes": counts.pushes,

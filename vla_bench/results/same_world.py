@@ -14,6 +14,7 @@ from vla_bench.results.units import Key
 # What decides an episode's outcome besides the policy: runs that differ here have no episode in common.
 WORLD = ("assets", "gl_backend", "drawn_by", "packages.mujoco", "packages.robosuite", "packages.hf-libero")
 NOT_SAID = "not said"
+OTHER_PROTOCOL = "vla-bench eval of the same suites; with --frozen-fixtures where one of the runs is of version 0.1"
 
 
 def check_same_world(path: Path, run: dict, other_path: Path, other: dict) -> None:
@@ -27,7 +28,9 @@ def check_same_world(path: Path, run: dict, other_path: Path, other: dict) -> No
     ]
     if changed:
         lines = "\n".join([f"{other_path} ran in another world than {path}:", *changed])
-        raise NotComparableError(lines, "vla-bench eval with the same --assets, on the same kind of machine")
+        protocol = any(line.startswith("  suites.") for line in changed)
+        same_machine = "vla-bench eval with the same --assets, on the same kind of machine"
+        raise NotComparableError(lines, OTHER_PROTOCOL if protocol else same_machine)
     _check_init_states(path, init_hashes(run), other_path, init_hashes(other))
 
 

@@ -35,7 +35,10 @@ RUNS = Path("results/runs")
 
 @dataclass(frozen=True, kw_only=True)
 class EvalRequest:
-    """The user's request, as the command line takes it."""
+    """The user's request, as the command line takes it.
+
+    frozen_fixtures: the protocol of versions before 0.2 (`vla_bench.values.Fixtures`).
+    """
 
     suite: str = "all"
     model: str = "auto"
@@ -50,6 +53,7 @@ class EvalRequest:
     video: Video = Video.FAILURES
     out: Path | None = None
     fresh: bool = False
+    frozen_fixtures: bool = False
     seed: int = 0
     pruner: str | None = None
     pruner_args: str | None = None
@@ -182,7 +186,7 @@ def outline(request: EvalRequest) -> Outline:
     one_of(Video, request.video, "--video")
     if request.address is not None and request.engine is not EngineName.RAY:
         raise UsageError(f"--address {request.address} is of a ray cluster", f"--engine ray --address {request.address}")
-    suites = load_suites(request.suite)
+    suites = load_suites(request.suite, request.frozen_fixtures)
     selected = episodes = select(suites, request.tasks, request.init_states, request.trials)
     if request.shard is not None:
         horizons = {suite.name: suite.horizon for suite in suites}

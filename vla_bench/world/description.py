@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
 
 from vla_bench.suites import Suite, Task
 from vla_bench.world.libero import bddl_file
@@ -34,3 +38,15 @@ def portable_xml(env, assets: Path) -> str:
 
     package = Path(robosuite.__file__).parent
     return env.sim.model.get_xml().replace(f"{assets}/", "assets/").replace(f"{package}/", "robosuite/")
+
+
+def with_poses(xml: str, poses: Mapping[str, np.ndarray]) -> str:
+    """An MJCF model whose bodies of these names stand at these poses (7,): position in m, quaternion wxyz."""
+    if not poses:
+        return xml
+    root = ElementTree.fromstring(xml)
+    for body in root.iter("body"):
+        if (pose := poses.get(body.get("name", ""))) is not None:
+            body.set("pos", " ".join(map(repr, pose[:3].tolist())))
+            body.set("quat", " ".join(map(repr, pose[3:].tolist())))
+    return ElementTree.tostring(root, encoding="unicode")

@@ -12,12 +12,14 @@ import numpy as np
 from vla_bench.errors import WorldError
 from vla_bench.records import EpisodeKey
 from vla_bench.suites import Suite, Task
+from vla_bench.values import Fixtures
 from vla_bench.world.assets import AssetPack
-from vla_bench.world.description import portable_xml, task_attributes
+from vla_bench.world.description import portable_xml, task_attributes, with_poses
 from vla_bench.world.init_states import read_init_states
-from vla_bench.world.libero import bddl_file, import_libero, init_states_file, use_assets
+from vla_bench.world.libero import REINSTALL, bddl_file, import_libero, init_states_file, use_assets
 from vla_bench.world.observation import Observation, Sight
 from vla_bench.world.scene import SceneReader
+from vla_bench.world.starts import Start, StartSampler
 
 DUMMY_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])  # arm still, gripper open
 
@@ -30,13 +32,13 @@ SAMPLED_SUBSTEP = 23
 class World:
     """A LIBERO simulator for one suite.
 
-    Physics and observations are bit for bit those of LIBERO's own `OffScreenRenderEnv` right after
-    `seed(env_seed); reset(); set_init_state(state)`.  Two things differ from running that one in a loop: cameras are
-    rendered only on request, and an episode depends on its init state alone, not on the number of resets before
-    (fixtures are placed from the same seed every time).
+    Physics and observations are bit for bit those of LIBERO's own `OffScreenRenderEnv` in the reference's loop, which calls
+    `seed(env_seed)` once per task and `reset(); set_init_state(states[k])` before episode k.  Each reset places the fixtures
+    anew.  Two things differ from running that loop: cameras are rendered only on request, and an episode depends on its number
+    alone, not on the resets before it in this process.  With `fixtures = "frozen"` every episode has those of the first reset.
 
     Args:
-        suite: the protocol; its `env_seed` places the fixtures.
+        suite: the protocol; its `env_seed` and `fixtures` place the fixtures.
         assets: the asset pack.
     """
 
@@ -59,10 +61,10 @@ class World:
         self.close()
         self._states = read_init_states(init_states_file(self.suite, task))
         use_assets(self.assets.root)
-        import mujoco
         from libero.libero.envs import OffScreenRenderEnv
 
-        from vla_bench.world.starts import StartSampler
+        from vla_bench.world.fixtures import FixtureBodies
+        from vla_bench.world.resets import ResetSampler, integration_state
         from vla_bench.world.steady import CachedController
 
         try:
@@ -77,6 +79,7 @@ class World:
                     from vla_bench.world.primitives.quality import draw_coarsely
 
                     wrapper.env.set_xml_processor(draw_coarsely)
+                joint_samplers = list(wrapper.env.object_property_initializers)
                 wrapper.seed(self.suite.env_seed)
                 wrapper.reset()
         except (ValueError, OSError, RuntimeError, AssertionError) as error:
@@ -85,15 +88,29 @@ class World:
         # Also at interpreter exit, before robosuite's own hook: an OpenGL context that is freed later raises errors.
         self._wrapper = wrapper
         atexit.register(self._free)
-        # A reset rebuilds the model, which takes seconds.  Its state is stored instead, with solver warm start and
-        # fixtures, and every episode starts from it.
-        self._after_reset = np.empty(mujoco.mj_stateSize(self._model, mujoco.mjtState.mjSTATE_INTEGRATION))
-        mujoco.mj_getState(self._model, self._data, self._after_reset, mujoco.mjtState.mjSTATE_INTEGRATION)
         self._scene = SceneReader(self._env)
-        self._sampler = StartSampler(self._env, self._states)
         self._arm = CachedController(self._env.sim, self._env.robots[0])
         self._xml = portable_xml(self._env, self.assets.root)  # now, since MuJoCo writes the model that was built last
+        # A reset rebuilds the model, which takes seconds.  Those after the first are replayed instead.
+        self._fixtures = FixtureBodies(self._env)
+        self._reset_sampler = ResetSampler(self._env, self._fixtures, joint_samplers)
+        self._resets = self._reset_sampler.resets(self.suite.env_seed)
+        self._start_sampler = StartSampler(self._reset_sampler, self._states, self._resets if self._fixtures_move else None)
+        first = integration_state(self._model, self._data)
+        self._replay(0)
+        if not np.array_equal(self._after_reset, first):
+            self.close()
+            raise WorldError(f"LIBERO's reset of {task.name} is not the one of hf-libero 0.1.4 and robosuite 1.4.0", REINSTALL)
         self.task = task
+
+    @property
+    def _fixtures_move(self) -> bool:
+        return self.suite.fixtures is Fixtures.REFERENCE
+
+    def _replay(self, number: int) -> None:
+        """Fixtures, and the state that every episode starts from, as after reset `number`."""
+        self._after_reset = self._reset_sampler.replay(self._resets[number])
+        self._replayed: int | None = number
 
     def reset(self, init_state: int, sight: Sight = Sight.STATE, repeat: int = 0) -> Observation | None:
         """Begin at official init state `init_state`: settling steps, then the first observation.  Raises WorldError."""
@@ -101,10 +118,21 @@ class World:
             raise WorldError("no task was started")
         if not 0 <= init_state < len(self._states):
             raise WorldError(f"no init state {init_state}: {self.task.name} has 0 to {len(self._states) - 1}")
-        return self.begin(EpisodeKey(self.suite.name, self.task.id, init_state, repeat), self._states[init_state], sight)
+        episode = repeat * self.suite.init_states + init_state if self._fixtures_move else 0
+        if episode != self._replayed:
+            self._replay(episode)
+        return self._begin(EpisodeKey(self.suite.name, self.task.id, init_state, repeat), self._states[init_state], sight)
 
-    def begin(self, key: EpisodeKey, state: np.ndarray, sight: Sight = Sight.STATE) -> Observation | None:
-        """As `reset`, from any flattened MuJoCo state; observations carry `key`.  Raises WorldError."""
+    def begin(self, key: EpisodeKey, start: Start, sight: Sight = Sight.STATE) -> Observation | None:
+        """As `reset`, from any start; observations carry `key`.  Raises WorldError."""
+        if self._replayed != 0:
+            self._replay(0)
+        if start.fixtures:
+            self._fixtures.place(start.fixtures)
+            self._replayed = None
+        return self._begin(key, start.state, sight)
+
+    def _begin(self, key: EpisodeKey, state: np.ndarray, sight: Sight) -> Observation | None:
         self.key = key
         self.place(state)
         self.steps = -self.suite.settle_steps  # settling steps do not count
@@ -112,18 +140,21 @@ class World:
             self.step(DUMMY_ACTION)
         return self.step(DUMMY_ACTION, sight)[1]
 
-    def sample(self, seed: int) -> np.ndarray:
-        """A start state sampled as by LIBERO's reset after `seed(seed)`, never an official one.  Raises WorldError."""
+    def sample(self, seed: int) -> Start:
+        """A start sampled as by LIBERO's reset after `seed(seed)`, never an official one.  Raises WorldError."""
         if self.task is None:
             raise WorldError("no task was started")
-        return self._sampler.draw(seed)
+        return self._start_sampler.draw(seed)
 
-    def is_sound(self, start: np.ndarray) -> bool:
-        """Whether the episode that just began at `start` is valid: nothing fell, and the goal does not hold yet."""
-        return self._sampler.stands(start, self.state) and not self._env._check_success()
+    def is_sound(self, state: np.ndarray) -> bool:
+        """Whether the episode that just began in `state` is valid: nothing fell, and the goal does not hold yet."""
+        return self._start_sampler.stands(state, self.state) and not self._env._check_success()
 
     def place(self, state: np.ndarray) -> None:
-        """Set a flattened MuJoCo state (time, qpos, qvel), everything else as after a reset.  Raises WorldError."""
+        """Set a flattened MuJoCo state (time, qpos, qvel), everything else as at the beginning of the episode.
+
+        Raises WorldError.
+        """
         import mujoco
 
         env = self._env
@@ -219,8 +250,9 @@ class World:
 
     @property
     def model_xml(self) -> str:
-        """The loaded model as MJCF; paths of asset files are relative to the pack and to robosuite."""
-        return self._xml
+        """The loaded model as MJCF, with its fixtures where they stand; asset files are relative to the pack and to robosuite."""
+        poses = self._fixtures.poses
+        return with_poses(self._xml, {self._fixtures.bodies[name]: pose for name, pose in poses.items()})
 
     def close(self) -> None:
         """Free the simulator and its OpenGL context."""

@@ -20,6 +20,7 @@ from vla_bench.world.observation import Observation, Sight
 
 if TYPE_CHECKING:
     from vla_bench.world.assets import AssetPack
+    from vla_bench.world.starts import Start
 
 SAMPLED = -1  # `init_state` in the key of an episode from a sampled start, which has no official number
 
@@ -41,8 +42,8 @@ class Simulator(Protocol):
     def reset(self, init_state: int, sight: Sight = Sight.STATE, repeat: int = 0) -> Observation | None:
         """Begin the episode of official init state `init_state`, after the settling steps; the first observation.
 
-        An episode depends on its init state and actions alone, not on earlier episodes.  `repeat` distinguishes episodes of
-        one init state.  Raises WorldError for an init state that does not exist.
+        An episode depends on its init state, `repeat` and actions alone, not on earlier episodes.  `repeat` distinguishes
+        episodes of one init state.  Raises WorldError for an init state that does not exist.
         """
 
     def step(self, action: np.ndarray, sight: Sight = Sight.NOTHING) -> tuple[bool, Observation | None]:
@@ -68,22 +69,22 @@ class RecordingSimulator(Simulator, Protocol):
 
     task: Task
 
-    def sample(self, seed: int) -> np.ndarray:
-        """A random start state, never an official init state; the same for the same seed."""
+    def sample(self, seed: int) -> Start:
+        """A random start, never an official init state; the same for the same seed."""
 
-    def begin(self, key: EpisodeKey, state: np.ndarray, sight: Sight = Sight.STATE) -> Observation | None:
-        """As `reset`, from any start state; its observations carry `key`."""
+    def begin(self, key: EpisodeKey, start: Start, sight: Sight = Sight.STATE) -> Observation | None:
+        """As `reset`, from any start; its observations carry `key`."""
 
-    def is_sound(self, start: np.ndarray) -> bool:
-        """Whether the episode that just began at `start` is valid: nothing fell, and the goal does not hold yet."""
+    def is_sound(self, state: np.ndarray) -> bool:
+        """Whether the episode that just began in `state` is valid: nothing fell, and the goal does not hold yet."""
 
     @property
     def state(self) -> np.ndarray:
-        """The present physical state, in the form that `begin` takes."""
+        """The present physical state, in the form that `Start` has."""
 
     @property
     def model_xml(self) -> str:
-        """The loaded task's scene as MJCF."""
+        """The loaded task's scene as MJCF, with its fixtures where they stand."""
 
     def about(self) -> dict[str, str]:
         """The attributes by which LIBERO's demonstration files describe the loaded task."""

@@ -64,6 +64,13 @@ def test_a_bowl_is_taken_from_the_side_that_was_asked_for(turn):
         assert abs((side_of(best, middle) - side + 180.0) % 360.0 - 180.0) < 1.0
 
 
+def test_the_second_attempt_takes_a_side_beside_the_one_that_was_asked_for():
+    scene, middle = make_scene({"akita_black_bowl": pose(0.0, 0.0, 0.9)}), np.array([0.0, 0.0, 0.9])
+    for side in (0.0, 90.0, 240.0):
+        second = best_grasp(scene, "akita_black_bowl_1", BASE, AWAY, attempt=1, side=side)
+        assert 20.0 < abs((side_of(second, middle) - side + 180.0) % 360.0 - 180.0) < 61.0
+
+
 def test_a_side_without_room_is_not_taken():
     beside = {"akita_black_bowl": pose(0.0, 0.0, 0.0), "milk": pose(0.0, 0.09, 0.05)}
     scene, middle = make_scene(beside), np.zeros(3)

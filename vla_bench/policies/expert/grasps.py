@@ -22,7 +22,7 @@ TURNS = (0.0, *(sign * turn for turn in (np.pi / 6, np.pi / 3, np.pi / 2) for si
 LEFTMOST = np.radians(80.0)  # largest rotation of the hand to the left; to the right it is 180 degrees less this
 HAND = np.linspace(-0.10, 0.10, 9)  # points of the palm along the fingers' axis
 OTHER_SIDE = 6.0  # cost of another side than the task's: more than an acceptable lack of room
-NEAR = 20.0  # degrees: sides closer than this are the same
+NEAR, BESIDE = 20.0, 60.0  # degrees: sides closer than the first are the same, closer than the second neighbours
 OPENED, RELEASING = 0.045, 0.025  # distance of a fingertip from the tool point, wide open and just releasing a wall
 
 
@@ -51,13 +51,15 @@ def best_grasp(
     """The best grasp of object `name` to bring its origin to `spot` (3,); `attempt` n takes the n-th best of five.
 
     hold: another type of grasp than the category's; None for that one.
-    side: preferred side (`side_of`) in degrees, used in the first attempt unless there is no room for the hand.
+    side: preferred side (`side_of`) in degrees, used in the first attempt unless there is no room for the hand; the second
+        prefers a side beside it.
     """
     ranked = grasps(scene, name, base, spot, hold)
-    if side is not None and attempt == 0:
-        middle = scene.bodies[name].pos
-        costs = [OTHER_SIDE * (_angle_between(side_of(grasp, middle), side) > NEAR) for grasp in ranked]
-        ranked = [replace(grasp, cost=grasp.cost + cost) for grasp, cost in zip(ranked, costs, strict=True)]
+    if side is not None and attempt <= 1:
+        apart = [_angle_between(side_of(grasp, scene.bodies[name].pos), side) for grasp in ranked]
+        others = [angle > NEAR if attempt == 0 else not NEAR < angle <= BESIDE for angle in apart]
+        ranked = [replace(grasp, cost=grasp.cost + OTHER_SIDE * other) for grasp, other in zip(ranked, others, strict=True)]
+        attempt = 0
     ranked.sort(key=lambda grasp: grasp.cost)
     return ranked[attempt % min(len(ranked), 5)]
 
