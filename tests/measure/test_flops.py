@@ -22,7 +22,7 @@ from .. import nanos
 STAGED = ("sparsevlm", "sparsevlm(variant=v2, budget=64)", "sparsevlm(counts=90/50/9, layers=0/2/3)")
 
 # Shares that come to another number for each of two cameras than for both together.
-UNEVEN = ("random(keep=0.07)", "grid(keep=5)", "divprune(keep=0.07)", "vla-adp(keep=0.07)", "efficientvla-tokens(keep=1.4)",
+UNEVEN = ("random(keep=0.07)", "grid(keep=5)", "divprune(keep=0.07)", "vla-adp(keep=0.07)", "efficientvla-tokens(keep=0.07)",
           "score-norm(keep=0.07, quota=global)", "flashvla-ics(keep=0.18)", "vla-pruner(keep=0.18)")  # fmt: skip
 
 
@@ -92,8 +92,10 @@ def test_what_cannot_be_counted_is_refused():
         count(FlopsRequest(pruner="lightvla"))
     with pytest.raises(UsageError, match="depends on the input\n.*--model nano .*--kept 20$"):
         count(FlopsRequest(model="nano", pruner="lightvla"))
-    with pytest.raises(UsageError, match="not between 0 and the model's 512"):
+    with pytest.raises(UsageError, match="not between 1 and the model's 512"):
         count(FlopsRequest(pruner="lightvla", kept=(513,)))
+    with pytest.raises(UsageError, match="--kept 0 is not between 1"):
+        count(FlopsRequest(pruner="lightvla", kept=(0,)))
     with pytest.raises(UsageError, match="depends on the input\n.*--kept 78/78/78/78"):
         count(FlopsRequest(pruner="vla-cache"))
     with pytest.raises(UsageError, match="keeps 101 of 512 image tokens, and cannot keep 100"):
@@ -119,7 +121,7 @@ def test_what_cannot_be_counted_is_refused():
     assert visual("random(keep=21)", NANO) == (21,) * NANO.llm.layers
 
 
-@pytest.mark.parametrize("kept", [0, 1, 2, 51, 127, 128])
+@pytest.mark.parametrize("kept", [1, 2, 51, 127, 128])
 def test_a_number_is_kept_exactly(kept):
     for name in ("fastv", "grid", "divprune", "vla-pruner", "efficientvla-tokens", "lightvla"):
         assert count(FlopsRequest(model="nano", pruner=name, kept=(kept,)))[0].kept_tokens == kept

@@ -350,11 +350,11 @@ def test_it_fits_models_of_any_depth():
             pruner.attach(config)
             assert pruner.sites == tuple(map(before_layer, layers))
             assert pruner.rows == (Rows(layer, Span.PROMPT),)
-    with pytest.raises(ModelError, match="decoder of 6 layers"):
+    with pytest.raises(UsageError, match="decoder of 6 layers"):
         VLACache(layers=(2, 6)).attach(NANO)
-    with pytest.raises(ModelError, match="layer=20"):
+    with pytest.raises(UsageError, match="layer=20"):
         VLACache(layer=20).attach(NANO)
-    with pytest.raises(ModelError, match="decoder of 3 layers"):
+    with pytest.raises(UsageError, match="decoder of 3 layers"):
         VLACache().attach(replace(NANO, llm=replace(NANO.llm, layers=3)))
 
 

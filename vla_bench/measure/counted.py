@@ -41,9 +41,9 @@ def counted(text: str, config: VLAConfig, kept: Sequence[int] = (), always: bool
             )
         return Counted(NONE, None, ())
     for number in kept:
-        if number > config.visual_tokens:
+        if not 1 <= number <= config.visual_tokens:
             raise UsageError(
-                f"--kept {number} is not between 0 and the model's {config.visual_tokens} image tokens",
+                f"--kept {number} is not between 1 and the model's {config.visual_tokens} image tokens",
                 f"vla-bench flops --kept {papers_count('lightvla', config)}",
             )
     innermost = pruner.innermost
@@ -98,8 +98,8 @@ def mean_cuts(queries: Sequence[tuple[Cut, ...]]) -> tuple[Cut, ...]:
 
 def _as_keep(number: int, config: VLAConfig) -> float:
     """A number of image tokens as the argument `keep`, which is a number above 1 and a share up to 1."""
-    if number in (0, config.visual_tokens):
-        return number / config.visual_tokens
+    if number == config.visual_tokens:
+        return 1.0
     return max(number, 1.25)  # 1 itself is a share: all tokens
 
 
