@@ -62,7 +62,7 @@ def read_json(path: Path) -> dict:
     """A JSON object.  Raises CheckpointError."""
     fix = download_command(path.parent, path.name)
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors put a byte order mark first
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent} has no {path.name}", fix) from None
     except OSError as error:
