@@ -52,7 +52,8 @@ def test_options_of_eval_are_these():
 
     options = {option for p in typer.main.get_command(app).commands["eval"].params for option in p.opts}
     expected = """suite model trials tasks init-states shard workers assets video out fresh seed format
-        pruner pruner-args decoding unnorm-key action-slice device against stop-early alpha must-see dry-run"""
+        pruner pruner-args decoding unnorm-key action-slice device adapter cameras chunk center-crop open-loop-steps
+        against stop-early alpha must-see dry-run"""
     assert options == {f"--{name}" for name in expected.split()}
 
 
@@ -77,11 +78,13 @@ def test_every_option_of_eval_reaches_the_request(cli, monkeypatch):
     }
     given |= {"assets": "primitive", "video": "all", "out": "somewhere", "seed": 5, "pruner": "fastv", "pruner_args": "layer=3"}
     given |= {"decoding": "ar", "unnorm_key": "libero_goal", "action_slice": "aligned", "device": "cpu", "against": "base"}
+    given |= {"adapter": "lora", "cameras": 1, "chunk": 5, "open_loop_steps": 4}
     options = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     with pytest.raises(Seen) as caught:
-        cli("eval", *options, "--fresh", "--stop-early", "--alpha", "0.1", "--must-see", "15")
+        cli("eval", *options, "--fresh", "--no-center-crop", "--stop-early", "--alpha", "0.1", "--must-see", "15")
     (request,) = caught.value.args
-    expected = given | {"out": Path("somewhere"), "fresh": True, "against": Path("base"), "command": request.command}
+    paths = {"out": Path("somewhere"), "adapter": Path("lora"), "against": Path("base")}
+    expected = given | paths | {"fresh": True, "center_crop": False, "command": request.command}
     expected["stop_early"] = {"alpha": 0.1, "must_see": 0.15}
     assert dataclasses.asdict(request) == expected and request.command.startswith("vla-bench")
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from vla_bench.checkpoints.files import identity
+from vla_bench.checkpoints.identity import identity
 from vla_bench.checkpoints.known import bundled
 from vla_bench.errors import NotComparableError, RecordError, UsageError
 from vla_bench.interface.lengths import Lengths

@@ -88,8 +88,8 @@ def test_more_tokens_than_there_are_and_none_at_all_are_refused(name):
     [
         "fastv(layer=99)", "fastv(layer=0)", "fastv(rater=action, layer=1)", "flashvla-ics(layer=-1)", "vla-pruner(layer=1)",
         "efficientvla-tokens(layer=6)", "vla-cache(layer=6)", "vla-cache(layers=2/40)", "sparsevlm(layers=1/2/99)",
-        "sparsevlm(counts=129/9/9)", "sparsevlm(variant=1stage, keep=0.001)", "vla-adp(split=1/2/3)", "plus-random(fastv(layer=7))",
-        "efficientvla-tokens(key=129)",
+        "sparsevlm(counts=129/9/9)", "sparsevlm(variant=1stage, keep=0.001)", "vla-adp(split=1/2/3)",
+        "plus-random(fastv(layer=7))", "efficientvla-tokens(key=129)",
     ],
 )  # fmt: skip
 def test_what_the_model_does_not_have_is_an_error_of_use(text):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vla_bench.checkpoints.files import identity
+from vla_bench.checkpoints.identity import identity
 from vla_bench.errors import NotComparableError, RecordError, UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.presets import PRESETS

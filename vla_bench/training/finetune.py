@@ -14,8 +14,8 @@ import torch
 from vla_bench.checkpoints.checkpoint import load
 from vla_bench.checkpoints.choices import choose_device
 from vla_bench.checkpoints.config_file import ModelFamily, read_config_file
-from vla_bench.checkpoints.files import ACTION_HEAD, part_file
 from vla_bench.checkpoints.hub import local_folder
+from vla_bench.checkpoints.parts import ACTION_HEAD, part_file
 from vla_bench.checkpoints.saving import save
 from vla_bench.demonstrations.attempts import PARTS
 from vla_bench.demonstrations.hdf5 import suite_name
