@@ -81,6 +81,22 @@ def test_what_is_known_of_a_checkpoint_needs_no_option(tmp_path, words):
         make_policy(choice("nano", decoding="parallel"))
 
 
+@pytest.mark.parametrize("pruner", ["fastv", "sparsevlm", "vla-cache", "flashvla-ics", "spvla(edges=false,z_thre=0)"])
+def test_the_papers_autoregressive_rows_can_be_run(tmp_path, pruner):
+    """Table I's pruners on OpenVLA, which has one camera, no proprioception and no action head."""
+    config = replace(NANO, l1_head=False, proprio_dim=0, cameras=1)
+    folder = nano_checkpoints.checkpoint(tmp_path / "openvla", config=config, kind="openvla")
+    policy = make_policy(choice(folder, pruner=pruner))
+    assert policy.identity["decoding"] == "ar"
+    policy.reset(observation(0).episode)
+    chunks = [policy.act([observation(0)])[0] for _ in range(3)]
+    assert {chunk.actions.shape for chunk in chunks} == {(1, 7)} and min(sum(chunk.kept_tokens) for chunk in chunks) < 64
+    assert chunks[-1].gflops < make_policy(choice(folder)).act([observation(0)])[0].gflops
+    with pytest.raises(UsageError, match="vla-pruner needs the action slots' attention") as caught:
+        make_policy(choice(folder, pruner="vla-pruner"))
+    assert caught.value.fix == f"vla-bench eval --model {folder} --pruner fastv"
+
+
 def test_parallel_decoding_is_the_references(shared):
     loaded = made_checkpoints.load(shared("fixtures/tiny_ckpt"), dtype=torch.float32)
     loaded.model.action_head = None
