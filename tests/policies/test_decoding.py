@@ -235,3 +235,10 @@ def test_a_camera_more_than_the_suite_has(tmp_path, words):
     folder = public(tmp_path / "mine", made_checkpoints.PUBLIC, words)
     with pytest.raises(Exception, match="the model needs 3 cameras and the suite has 2"):
         make_policy(choice(folder, cameras=3))
+
+
+def test_what_is_decoded_token_by_token_is_not_timed_as_one_pass(cli, tmp_path):
+    config = replace(NANO, l1_head=False, proprio_dim=0, cameras=1)
+    folder = nano_checkpoints.checkpoint(tmp_path / "openvla", config=config, kind="openvla")
+    done = cli("latency", "--model", str(folder), "--queries", "2", "--suite", "object", "--device", "cpu")
+    assert done.exit_code == 2 and "decodes token by token" in str(done.exception)

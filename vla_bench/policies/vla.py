@@ -62,6 +62,7 @@ class VLAPolicy(Policy):
             "camera_size": self.image_size,
             "cameras": model.config.cameras,
             "center_crop": model.config.center_crop,
+            "proprio_dim": model.config.proprio_dim,
             "decoding": decoding.value,
             "chunk": 1 if decoding is Decoding.AR else model.config.chunk,
             "open_loop_steps": self.open_loop_steps,
