@@ -12,13 +12,15 @@ from vla_bench.model.tokenizer import NANO_TOKENIZER
 from vla_bench.pruners.registry import make_pruner
 
 
-def checkpoint(folder, seed=0, statistics=RANDOM_STATISTICS, config=NANO, tokenizer=NANO_TOKENIZER, pruner=None, break_it=None):
+def checkpoint(
+    folder, seed=0, statistics=RANDOM_STATISTICS, config=NANO, tokenizer=NANO_TOKENIZER, pruner=None, break_it=None, kind=None
+):
     model = random_vla(config, seed)
     model.pruner = pruner
     if break_it:
         with torch.no_grad():
             break_it(model)
-    kind = "lightvla" if pruner else "openvla-oft"
+    kind = kind or ("lightvla" if pruner else "openvla-oft")
     normalisation = Normalisation()
     return save(folder, model, statistics=statistics, normalisation=normalisation, kind=kind, tokenizer_file=tokenizer)
 

@@ -29,9 +29,12 @@ def test_tables_are_whole():
 
 
 def test_costs_by_the_names_of_our_pruners():
-    assert paper.published_cost("lightvla") == (78, 3.6) and paper.published_cost("none") == (512, 8.8)
-    assert paper.published_cost("sparsevlm") is None and paper.published_cost("grid") is None
-    assert set(paper.METHODS.values()) <= set(paper.table2())
+    assert paper.published_cost("lightvla") == (78, 3.6, "LightVLA") and paper.published_cost("none") == (512, 8.8, "OpenVLA-OFT")
+    assert paper.published_cost("vla-cache", "openvla") == (100, 1.4, "VLA-Cache")
+    for pruner, model in (("fastv", "openvla-oft"), ("grid", "openvla-oft"), ("none", "openvla"), ("lightvla", "nano")):
+        assert paper.published_cost(pruner, model) is None
+    rows = [method for methods in paper.METHODS.values() for method in methods.values()]
+    assert sorted(rows) == sorted(paper.table2()) and {row for row in rows if paper.table2()[row].tflops} == set(paper.COUNTED)
 
 
 def test_averages_are_those_of_the_suites_but_for_one():

@@ -23,7 +23,7 @@ def test_protocol_of_the_four_suites():
         assert (suite.settle_steps, suite.control_hz, suite.env_seed, suite.init_states, suite.chunk) == (10, 20, 0, 50, 8)
         assert suite.fixtures is Fixtures.REFERENCE and suite.protocol["fixtures"] == "reference"
         assert len(suite.tasks) == 10
-        assert set(suite.checkpoints) == {"openvla-oft", "lightvla"}
+        assert set(suite.checkpoints) == {"openvla-oft", "lightvla", "openvla"}
 
 
 def test_tasks_are_libero_s_in_libero_s_order():

@@ -17,9 +17,28 @@ from typing import NamedTuple, TypeVar
 from vla_bench.errors import RecordError
 
 SUITES = ("spatial", "object", "goal", "long")
-# Our pruners whose tokens and TFLOPs in Table II describe a setting that can be counted.  "100 (max.)" of SparseVLM and VLA-Cache
-# does not: SparseVLM keeps fewer tokens in each stage, VLA-Cache reuses tokens and drops none.
-METHODS = {"none": "OpenVLA-OFT", "lightvla": "LightVLA", "fastv": "FastV", "flashvla-ics": "FlashVLA", "spvla": "SP-VLA"}
+# The rows of Table II by model and pruner: most methods were published for OpenVLA, which decodes token by token.
+METHODS = {
+    "openvla-oft": {"none": "OpenVLA-OFT", "lightvla": "LightVLA"},
+    "openvla": {
+        "none": "OpenVLA",
+        "sparsevlm": "SparseVLM",
+        "fastv": "FastV",
+        "vla-cache": "VLA-Cache",
+        "flashvla-ics": "FlashVLA",
+        "spvla": "SP-VLA",
+    },
+}
+# What each published figure counts.  Only OpenVLA-OFT's is what vla-bench counts.
+COUNTED = {
+    "OpenVLA-OFT": "FLOPs of the whole model, as counted here",
+    "LightVLA": "presumably the same; it does not follow from its tokens: they give 2.9 to 3.1, and it takes 121 to 128 of them",
+    "SparseVLM": "multiply-adds of the decoder's first pass alone; its 100 tokens are at most so many that leave, about 183 stay",
+    "FastV": "multiply-adds of the decoder's first pass alone, and of all tokens: as an attention mask FastV saves nothing",
+    "VLA-Cache": "multiply-adds of the decoder's first pass alone; its 100 tokens are at most so many that are reused",
+    "FlashVLA": "multiply-adds of the image tokens in the decoder alone, less those of the skipped steps",
+    "SP-VLA": "FLOPs of vision and the decoder's first pass, less those of the skipped steps",
+}
 
 Record = TypeVar("Record")
 
@@ -60,10 +79,11 @@ class CostRow:
 
 
 class PublishedCost(NamedTuple):
-    """Image tokens, and TFLOPs of a query."""
+    """Image tokens, TFLOPs of a query, and the method's name in the tables."""
 
     tokens: int
     tflops: float
+    method: str
 
 
 @dataclass(frozen=True)
@@ -128,12 +148,11 @@ def table5() -> dict[tuple[str, str], PositionRow]:
     return {(row.method, row.position): row for row in rows}
 
 
-def published_cost(pruner: str) -> PublishedCost | None:
-    """Table II's numbers for one of our pruners; None where it has none that can be compared."""
-    if pruner not in METHODS:
-        return None
-    row = table2()[METHODS[pruner]]
-    return None if row.tflops is None else PublishedCost(row.tokens, row.tflops)
+def published_cost(pruner: str, model: str = "openvla-oft") -> PublishedCost | None:
+    """Table II's numbers for one of our pruners on a model; None where it has none."""
+    method = METHODS.get(model, {}).get(pruner)
+    row = table2()[method] if method is not None else None
+    return None if row is None or row.tflops is None else PublishedCost(row.tokens, row.tflops, row.method)
 
 
 def paper_dir() -> Path:

@@ -58,11 +58,13 @@ class About:
     order: place among the suites; those without one come last, by name.
     aliases: other names, accepted in hints of errors only.
     prompt_tokens: mean length of the instructions with Llama's tokenizer.
+    checkpoints: public checkpoints by family, beside those of the suite's own file.
     """
 
     order: int | None = None
     aliases: tuple[str, ...] = ()
     prompt_tokens: int | None = None
+    checkpoints: dict[str, Checkpoint] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -146,9 +148,18 @@ def read_about(folder: Path) -> dict[str, About]:
         return {}
     _, table = _read_toml(path)
     try:
-        return {name: About(**own | {"aliases": tuple(own.get("aliases", ()))}) for name, own in table.items()}
+        return {name: _about(own) for name, own in table.items()}
     except (AttributeError, TypeError) as error:
         raise SuiteError(f"{path} has a wrong key: {error}", f"compare it with {suites_dir() / ABOUT}") from error
+
+
+def _about(own: dict) -> About:
+    aliases = tuple(own.get("aliases", ()))
+    return About(**own | {"aliases": aliases, "checkpoints": _checkpoints(own)})
+
+
+def _checkpoints(table: dict) -> dict[str, Checkpoint]:
+    return {name: Checkpoint(**value) for name, value in table.get("checkpoints", {}).items()}
 
 
 def read_suite(path: Path, frozen: bool = False) -> Suite:
@@ -164,8 +175,8 @@ def read_suite(path: Path, frozen: bool = False) -> Suite:
         table["tasks"] = tuple(Task(i, name) for i, name in enumerate(table["tasks"]))
         table["cameras"] = tuple(table["cameras"])
         table["fixtures"] = _fixtures(table, path)
-        table["checkpoints"] = {name: Checkpoint(**value) for name, value in table.get("checkpoints", {}).items()}
         about = read_about(path.parent).get(path.stem, About())
+        table["checkpoints"] = _checkpoints(table) | about.checkpoints
         suite = Suite(**table, sha256=hashlib.sha256(raw).hexdigest(), about=about)
     except (KeyError, TypeError) as error:
         raise SuiteError(

@@ -51,10 +51,12 @@ class ImageOrder(Value):
 
 
 class Decoding(Value):
-    """L1: a chunk at once from the L1 head.  AR: action tokens one after another, autoregressively."""
+    """L1: a chunk at once from the L1 head.  AR: action tokens one after another, autoregressively.  PARALLEL: a chunk of action
+    tokens at once."""
 
     L1 = "l1"
     AR = "ar"
+    PARALLEL = "parallel"
 
 
 class EngineName(Value):

@@ -12,10 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 from vla_bench import environment
-from vla_bench.checkpoints import files
+from vla_bench.checkpoints import identity as hashing
 from vla_bench.checkpoints.checkpoint import save
 from vla_bench.checkpoints.config_file import ModelFamily, TrainingOrigin, read_config_file, to_table
-from vla_bench.checkpoints.files import identity, read_header, shards
+from vla_bench.checkpoints.files import read_header, shards
+from vla_bench.checkpoints.identity import identity
 from vla_bench.errors import CheckpointError, ModelError
 from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.config import VLAConfig
@@ -67,14 +68,18 @@ def test_kind_pruner_and_slice_follow_the_origin(tmp_path, name, heads, kind, pr
     assert card["model"].startswith(kind) and card["pruner"].startswith(pruner) and card["action slice"].startswith(rows)
 
 
-@pytest.mark.parametrize("name", ["LightVLA-libero-goal", "openvla-7b-oft-finetuned-libero-goal"])
+@pytest.mark.parametrize("name", ["TTJiang--LightVLA-libero-goal", "moojink--openvla-7b-oft-finetuned-libero-10"])
 def test_a_download_without_its_head_does_not_pass_for_plain_openvla(tmp_path, name):
-    folder = public(tmp_path / name)
+    """Of the public checkpoints it is known that they have one; of a folder with the same files no name says anything."""
+    folder = public(tmp_path / f"models--{name}" / "snapshots" / "0a1b")
     (folder / HEAD).unlink(), (folder / PROPRIO).unlink()
-    with pytest.raises(CheckpointError, match="should have an action head"):
+    with pytest.raises(CheckpointError, match="should have an action head") as caught:
         load(folder)
-    folder.rename(tmp_path / "softvla")
-    assert load(tmp_path / "softvla").kind == "openvla"
+    assert caught.value.fix.startswith("hf download ")
+    for called in ("softvla", "LightVLA-libero-goal", "my-oft"):
+        loaded = load(folder.rename(tmp_path / called))
+        folder = loaded.folder
+        assert (loaded.kind, loaded.decoding[0]) == ("openvla", None)
 
 
 def test_a_block_of_ours_outweighs_the_name(tmp_path):
@@ -140,10 +145,11 @@ def test_the_card_names_everything(tmp_path):
     assert loaded.tokenizer_file == tmp_path / "x" / "tokenizer.json" and loaded.tokenizer_file.read_text() == "{}"
     card = dict(loaded.card)
     assert card["parameters"] == f"{sum(p.numel() for p in loaded.model.parameters()):,}"
-    assert card["cameras"] == "2 (8 image tokens, with proprioception)"
+    assert card["cameras"] == "2, 8 image tokens, with proprioception (from its config.json)"
+    assert card["center crop"] == "yes (from its config.json)"
     assert card["image size"] == "28 px (of frames of 256 px, 4 patches a camera)"
-    assert card["chunk"] == "8 steps of 7 values"
-    assert card["decoding"] == "l1, ar (it has an L1 head)"
+    assert card["chunk"] == "8 steps of 7 values (from its config.json)"
+    assert card["action head"] == "L1" and loaded.decoding == ("l1", "it has an L1 head")
     assert card["statistics"] == "libero_goal_no_noops (dataset_statistics.json)"
     assert {"model", "source", "device", "dtype", "pruner", "action slice", "normalisation"} <= card.keys()
 
@@ -162,9 +168,9 @@ def test_identity(folder, tmp_path):
 
 
 def test_identity_of_large_files_samples_them(folder, monkeypatch):
-    monkeypatch.setattr(files, "HASHED_WHOLE", 10_000)
-    monkeypatch.setattr(files, "HEAD", 100)
-    monkeypatch.setattr(files, "SAMPLES", 3)
+    monkeypatch.setattr(hashing, "HASHED_WHOLE", 10_000)
+    monkeypatch.setattr(hashing, "HEAD", 100)
+    monkeypatch.setattr(hashing, "SAMPLES", 3)
     before = identity(folder)
     path = folder / SHARD
     content = path.read_bytes()

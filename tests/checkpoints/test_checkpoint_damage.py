@@ -75,7 +75,8 @@ def rebuild(folder: Path, change) -> None:
     """The same checkpoint in one file, after `change` went over its tensors."""
     tensors = {k: v for header in shards(folder) for k, v in load_file(header.path).items()}
     change(tensors)
-    (folder / "model.safetensors.index.json").unlink()
+    for old in folder.glob("model*"):
+        old.unlink()
     save_file(tensors, folder / "model.safetensors")
 
 
@@ -126,12 +127,9 @@ def test_too_large_for_the_dtype(folder):
 
 def test_heads_must_be_there_once(folder):
     shutil.copy(folder / HEAD, folder / "action_head--50000_checkpoint.pt")
-    with pytest.raises(CheckpointError, match="2 files of its action_head: action_head--40000.*, action_head--50000"):
+    with pytest.raises(CheckpointError, match="2 files of its action_head: action_head--40000.*, action_head--50000") as caught:
         load(folder)
-    (folder / "action_head--50000_checkpoint.pt").unlink()
-    (folder / HEAD).unlink()
-    with pytest.raises(CheckpointError, match="but no action head"):
-        load(folder)
+    assert caught.value.fix.startswith("mv -n ")
 
 
 def test_a_checkpoint_of_ours_without_its_head(tmp_path):
@@ -201,4 +199,4 @@ def test_not_enough_memory_on_the_gpu(folder, monkeypatch):
 
 
 def test_check_fit_accepts_what_fits():
-    check_fit({"a": (1, 2)}, {"a": (1, 2)}, "here", "nothing")
+    check_fit({"a": (1, 2)}, {"a": (1, 2)}, "here")

@@ -52,7 +52,8 @@ def test_options_of_eval_are_these():
 
     options = {option for p in typer.main.get_command(app).commands["eval"].params for option in p.opts}
     expected = """suite model trials tasks init-states shard workers engine address assets video out fresh frozen-fixtures seed format
-        pruner pruner-args decoding unnorm-key action-slice device against stop-early alpha must-see dry-run"""
+        pruner pruner-args decoding unnorm-key action-slice device adapter cameras chunk center-crop open-loop-steps
+        against stop-early alpha must-see dry-run"""
     assert options == {f"--{name}" for name in expected.split()}
 
 
@@ -78,12 +79,13 @@ def test_every_option_of_eval_reaches_the_request(cli, monkeypatch):
     given |= {"engine": "ray", "address": "10.0.0.1:6379"}
     given |= {"assets": "primitive", "video": "all", "out": "somewhere", "seed": 5, "pruner": "fastv", "pruner_args": "layer=3"}
     given |= {"decoding": "ar", "unnorm_key": "libero_goal", "action_slice": "aligned", "device": "cpu", "against": "base"}
+    given |= {"adapter": "lora", "cameras": 1, "chunk": 5, "open_loop_steps": 4}
     options = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     with pytest.raises(Seen) as caught:
-        cli("eval", *options, "--fresh", "--frozen-fixtures", "--stop-early", "--alpha", "0.1", "--must-see", "15")
+        cli("eval", *options, "--fresh", "--frozen-fixtures", "--no-center-crop", "--stop-early", "--alpha", "0.1", "--must-see", "15")
     (request,) = caught.value.args
-    expected = given | {"out": Path("somewhere"), "fresh": True, "frozen_fixtures": True, "against": Path("base")}
-    expected |= {"command": request.command}
+    paths = {"out": Path("somewhere"), "adapter": Path("lora"), "against": Path("base")}
+    expected = given | paths | {"fresh": True, "frozen_fixtures": True, "center_crop": False, "command": request.command}
     expected["stop_early"] = {"alpha": 0.1, "must_see": 0.15}
     assert dataclasses.asdict(request) == expected and request.command.startswith("vla-bench")
 
@@ -104,7 +106,7 @@ def test_options_of_demos_and_train_are_these():
 
     for command, expected in {
         "demos": "suite per-task out tasks image-size disturb learner workers assets seed format",
-        "train": """data images strict recipe start pruner pruner-args noise-schedule kept-once steps batch accumulate
+        "train": """data images strict recipe suite start pruner pruner-args noise-schedule kept-once steps batch accumulate
             learning-rate rate-schedule matrix-rate shares auxiliary lora-rank precision seed out resume save-every export
             device""",
         "pruners": "format",

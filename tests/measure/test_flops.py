@@ -5,24 +5,27 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from vla_bench.errors import UsageError
 from vla_bench.interface.lengths import Case, Lengths
-from vla_bench.interface.presets import NANO, SEVEN_B
+from vla_bench.interface.presets import NANO, OPENVLA, SEVEN_B
 from vla_bench.measure.counted import counted
 from vla_bench.measure.flops import FlopsRequest, count, parse_kept
+from vla_bench.model.costs_decoding import decoding_macs
 from vla_bench.pruners.registry import choosing, make_pruner
 from vla_bench.trace import Cut
-from vla_bench.values import Scope
+from vla_bench.values import Counter, Scope
 
 from .. import nanos
+from ..conftest import ROOT
 
 STAGED = ("sparsevlm", "sparsevlm(variant=v2, budget=64)", "sparsevlm(counts=90/50/9, layers=0/2/3)")
 
 # Shares that come to another number for each of two cameras than for both together.
-UNEVEN = ("random(keep=0.07)", "grid(keep=5)", "divprune(keep=0.07)", "vla-adp(keep=0.07)", "efficientvla-tokens(keep=1.4)",
+UNEVEN = ("random(keep=0.07)", "grid(keep=5)", "divprune(keep=0.07)", "vla-adp(keep=0.07)", "efficientvla-tokens(keep=0.07)",
           "score-norm(keep=0.07, quota=global)", "flashvla-ics(keep=0.18)", "vla-pruner(keep=0.18)")  # fmt: skip
 
 
@@ -65,6 +68,53 @@ def test_the_papers_two_figures():
     assert round(reference.total, 1) == 3040.3
 
 
+def test_openvla_decodes_seven_tokens_and_has_the_papers_rows(cli):
+    counts = {case.pruner: case for case in count(FlopsRequest(model="openvla"))}
+    dense = counts["none"]
+    assert dense.decoded and dense.visual_tokens == 256 and round(dense.total / 1000, 2) == 4.23  # pruners.md's 3.73 + .42 + .08
+    closed = decoding_macs(OPENVLA, Lengths.even(OPENVLA, 28, 256))
+    assert dense.total == pytest.approx(2e-9 * sum(closed.values())) and "head" not in dense.modules
+    rows = {name: (case.kept_tokens, case.paper.tflops) for name, case in counts.items() if case.paper is not None}
+    assert {name: round(kept) for name, (kept, _) in rows.items()} == {
+        "fastv": 100, "sparsevlm": 51, "vla-cache": 156, "flashvla-ics": 192, "spvla": 229
+    }  # fmt: skip
+    assert "vla-pruner" not in counts  # it needs action slots
+    done = cli("flops", "--model", "openvla")
+    assert "decoded one after another" in done.stdout
+    for row, note in (("SparseVLM", "first pass alone"), ("VLA-Cache", "are reused"), ("FlashVLA", "skipped steps")):
+        assert next(line for line in done.stderr.splitlines() if row in line).count(note) == 1
+    same = count(FlopsRequest(model="openvla/openvla-7b-finetuned-libero-10", pruner="none"))[0]
+    assert same.total == dense.total
+    with pytest.raises(UsageError, match="counts one pass, and openvla decodes token by token"):
+        count(FlopsRequest(model="openvla", counter=Counter.TORCH))
+
+
+def test_a_models_typical_query_is_its_own():
+    """Nano's prompts have a token a word, and it keeps what it kept in its own baseline run; the paper says nothing of it."""
+    counts = {case.pruner: case for case in count(FlopsRequest(model="nano"))}
+    recorded = json.loads((ROOT / "results" / "baselines" / "nano-lightvla.json").read_text())["totals"]
+    assert counts["lightvla"].kept_tokens == round(recorded["kept_tokens_mean"])
+    assert counts["lightvla"].total == pytest.approx(recorded["gflops_mean"], rel=0.01)
+    assert {case.prompt_tokens for case in counts.values()} == {13} and not any(case.paper for case in counts.values())
+    paper = {name: case for name, case in ((c.pruner, c) for c in count(FlopsRequest())) if case.paper}
+    assert list(paper) == ["none", "lightvla"] and paper["none"].prompt_tokens == 28
+
+
+def test_parallel_decoding_of_tokens_reads_their_logits():
+    """A model without a head, one pass: the closed form is what torch counts, lm_head on the slots included."""
+    from vla_bench.measure.counters import count_torch
+    from vla_bench.measure.meta import meta_query, run
+    from vla_bench.model.query_costs import query_macs
+
+    config = replace(NANO, l1_head=False)
+    for scope in (Scope.EXECUTED, Scope.REFERENCE):  # lm_head of the slots alone, and of every row
+        watched = counted("none", config)
+        flops = run(meta_query(config, watched, scope, 11), count_torch)
+        macs = query_macs(None, Case(config, 11), scope)
+        assert {name: 2 * cost for name, cost in macs.items() if cost} == {name: cost for name, cost in flops.items() if cost}
+        assert macs["lm_head"] > 0 == macs["head"]
+
+
 def visual(text: str, config=SEVEN_B) -> tuple[int, ...]:
     return Case(config, 35, counted(text, config).cuts).lengths.visual
 
@@ -90,10 +140,12 @@ def test_several_cuts_take_several_numbers():
 def test_what_cannot_be_counted_is_refused():
     with pytest.raises(UsageError, match="depends on the input\n.*--kept 78, the paper's number for LightVLA"):
         count(FlopsRequest(pruner="lightvla"))
-    with pytest.raises(UsageError, match="depends on the input\n.*--model nano .*--kept 20$"):
+    with pytest.raises(UsageError, match="depends on the input\n.*--model nano .*--kept 12$"):
         count(FlopsRequest(model="nano", pruner="lightvla"))
-    with pytest.raises(UsageError, match="not between 0 and the model's 512"):
+    with pytest.raises(UsageError, match="not between 1 and the model's 512"):
         count(FlopsRequest(pruner="lightvla", kept=(513,)))
+    with pytest.raises(UsageError, match="--kept 0 is not between 1"):
+        count(FlopsRequest(pruner="lightvla", kept=(0,)))
     with pytest.raises(UsageError, match="depends on the input\n.*--kept 78/78/78/78"):
         count(FlopsRequest(pruner="vla-cache"))
     with pytest.raises(UsageError, match="keeps 101 of 512 image tokens, and cannot keep 100"):
@@ -119,7 +171,7 @@ def test_what_cannot_be_counted_is_refused():
     assert visual("random(keep=21)", NANO) == (21,) * NANO.llm.layers
 
 
-@pytest.mark.parametrize("kept", [0, 1, 2, 51, 127, 128])
+@pytest.mark.parametrize("kept", [1, 2, 51, 127, 128])
 def test_a_number_is_kept_exactly(kept):
     for name in ("fastv", "grid", "divprune", "vla-pruner", "efficientvla-tokens", "lightvla"):
         assert count(FlopsRequest(model="nano", pruner=name, kept=(kept,)))[0].kept_tokens == kept

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from vla_bench.checkpoints.files import identity
+from vla_bench.checkpoints.identity import identity
 from vla_bench.checkpoints.known import bundled
 from vla_bench.errors import NotComparableError, RecordError, UsageError
 from vla_bench.interface.lengths import Lengths
 from vla_bench.interface.presets import NANO
 from vla_bench.measure.flops import Counter, FlopsRequest, count, explain
+from vla_bench.model.costs import macs
 from vla_bench.model.costs_decoding import decoding_macs
 from vla_bench.queries import QueryRecord
 from vla_bench.trace import Cut, QueryTrace
@@ -103,6 +105,18 @@ def test_the_trace_says_the_path(tmp_path):
     assert found.layer_mean == (128 + 90 + 42 + 42 + 30 + 30) / 6 and found.kept_tokens == 30 and found.cuts == cuts
     with pytest.raises(UsageError, match="recorded only the tokens kept at the end, and .* cuts 4 times"):
         count(FlopsRequest(from_run=record(tmp_path / "old", {0: [QueryRecord.of(0, (16, 14), 11, {})]}, **policy)))
+
+
+def test_what_the_run_was_told_about_the_model_counts(tmp_path):
+    """Cameras and chunk are the user's word where no file says them, and an adapter may bring a head that its base lacks."""
+    one = {"cameras": 1, "chunk": 5, "proprio_dim": 0, "decoding": "l1", "visual_tokens": 64}
+    run = record(tmp_path / "run", {0: [QueryRecord(0, (64,), 11, {}, None)]}, pruner="none", **one)
+    (found,) = count(FlopsRequest(from_run=run))
+    config = replace(NANO, cameras=1, chunk=5, proprio_dim=0)
+    assert found.total == pytest.approx(2e-9 * sum(macs(config, Lengths.even(config, 11, 64)).values()))
+    adapted = record(tmp_path / "lora", {0: [QueryRecord(0, (256, 256), 28, {}, None)]}, pruner="none", visual_tokens=512,
+                     model="openvla/openvla-7b", cameras=2, chunk=8, proprio_dim=8, decoding="l1")  # fmt: skip
+    assert count(FlopsRequest(from_run=adapted))[0].total == count(FlopsRequest(pruner="none"))[0].total
 
 
 def test_the_command(cli, tmp_path):

@@ -97,8 +97,11 @@ def broken(part: str, name: str, value: object) -> dict:
         (broken("action", "q99", ["a"] * 7), "action.q99"),
         (broken("action", "q99", [-1.0] * 7), "q01 lies above"),
         (broken("action", "mask", [True] * 6), "action.mask"),
-        (broken("action", "mask", [1] * 7), "action.mask"),
+        (broken("action", "mask", [2] * 7), "action.mask"),
+        (broken("action", "mask", ["true"] * 7), "action.mask"),
+        (broken("action", "mask", True), "action.mask"),
         (broken("action", "mask", None), "action.mask"),
+        (broken("proprio", "mask", [True] * 7), "proprio.mask must be 8"),
         (broken("proprio", "q01", [0.0] * 7), "proprio.q01"),
         (broken("proprio", "q99", None), "proprio.q99"),
         ({"proprio": entry()["proprio"]}, "no action"),
@@ -137,6 +140,53 @@ def test_choice_of_statistics():
     assert chosen([goal, f"{spatial}_no_noops"])[0] == f"{spatial}_no_noops"
     assert chosen([other]) == (other, "the only one")
     assert chosen(["libero_4_task_suites"])[0] == "libero_4_task_suites"
+
+
+def test_a_mask_may_be_missing_or_of_ones_and_zeros():
+    """The reference's loader writes one only where it was given one, and reads a missing one as all true."""
+    assert Statistics.parse(broken("action", "mask", [1, 1, 1, 1, 1, 1, 0]), "x").action_mask.tolist() == [True] * 6 + [False]
+    assert Statistics.parse(broken("action", "mask", [1.0] * 5 + [0.0] * 2), "x").action_mask.tolist() == [True] * 5 + [False] * 2
+    bare = entry()
+    del bare["action"]["mask"]
+    key, found, why = choose_statistics({"kitchen": bare}, "libero_goal")
+    assert found.action_mask.tolist() == [True] * 7 and why == "the only one; it has no mask, so all seven dimensions are scaled"
+    assert unnormalise_actions(np.zeros(7), found).tolist() == pytest.approx([1.0] * 6 + [0.5])
+    assert "mask" not in choose_statistics({"kitchen": entry()}, "libero_goal")[2]
+
+
+def test_a_state_may_have_a_mask_too():
+    found = Statistics.parse(broken("proprio", "mask", [True] * 6 + [False] * 2), "x")
+    assert normalise_proprio(np.full(8, 0.5), found).tolist() == pytest.approx([-0.25] * 6 + [0.5] * 2)
+
+
+def test_a_name_may_have_a_version():
+    def chosen(*keys):
+        return choose_statistics({key: entry() for key in keys}, "libero_10")[0]
+
+    assert chosen("libero_10_no_noops_1.0.0", "libero_goal_no_noops_1.0.0") == "libero_10_no_noops_1.0.0"
+    assert chosen("libero_10:2.1", "libero_90_no_noops") == "libero_10:2.1"
+    assert chosen("libero_10_no_noops_1.0.0", "libero_10_no_noops") == "libero_10_no_noops"
+    with pytest.raises(CheckpointError, match="2 statistics could be libero_10's: libero_10_1.0.0, libero_10_no_noops_2.0"):
+        chosen("libero_10_1.0.0", "libero_10_no_noops_2.0")
+    with pytest.raises(CheckpointError, match="no statistics for libero_10"):
+        chosen("libero_100", "libero_10_of_mine")
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["bridge_orig", "bridge_dataset/1.0.0", "fractal20220817_data", "kuka", "droid", "bc_z", "RoboTurk", "fmb_dataset:1.0.0",
+     "austin_buds_dataset_converted_externally_to_rlds", "some_lab_converted_externally_to_rlds", "berkeley_autolab_ur5"],
+)  # fmt: skip
+def test_other_robots_are_never_taken_because_they_are_the_only_ones(key):
+    with pytest.raises(CheckpointError, match=f"libero_object: {key} is a data set of Open X-Embodiment") as caught:
+        choose_statistics({key: entry()}, "libero_object")
+    assert f"--unnorm-key {key}" in caught.value.fix
+    assert choose_statistics({key: entry()}, "libero_object", key)[2] == "asked for"
+
+
+@pytest.mark.parametrize("key", ["my_own_mix", "libero_4_task_suites_no_noops", "bridge_of_libero", "kukado", "franka_lab"])
+def test_names_of_ones_own_are_believed(key):
+    assert choose_statistics({key: entry()}, "libero_object")[::2] == (key, "the only one")
 
 
 @pytest.mark.parametrize("keys", [["libero_goal"], ["libero_10_no_noops"], ["libero_90"], ["kitchen", "garage"]])

@@ -102,10 +102,6 @@ def test_what_cannot_act_is_refused_before_the_first_episode(tmp_path):
         make_policy(choice(checkpoint(tmp_path / "three-cameras", config=replace(NANO, cameras=3))))
     with pytest.raises(UsageError, match="unknown pruner"):
         make_policy(choice(tmp_path / "three-cameras", pruner="lightvlaa"))
-    plain = checkpoint(tmp_path / "plain", config=replace(NANO, l1_head=False, proprio_dim=0, cameras=1))
-    with pytest.raises(UsageError, match="--decoding ar"):
-        make_policy(choice(plain))
-    assert make_policy(choice(plain, decoding="ar")).act([observation(0)])[0].kept_tokens == (64,)
     with pytest.raises(UsageError, match="one checkpoint per suite"):
         make_policy(ModelChoice("lightvla", suites=("object", "goal")))
 

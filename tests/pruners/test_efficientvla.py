@@ -86,7 +86,6 @@ def test_the_two_directions_and_prompts_of_unequal_length():
         (0.4375, "per_image", 56),
         (0.25, "global", 32),
         (7, "global", 7),
-        (0, "global", 0),
         (2, "per_image", 2),
         (20, "per_image", 20),
     ],
@@ -133,7 +132,7 @@ def test_cameras_do_not_compete():
 
 
 def test_what_is_refused():
-    with pytest.raises(ModelError, match="no attention before layer 0"):
+    with pytest.raises(UsageError, match="no attention before layer 0"):
         random_vla(NANO, 0, EfficientVLATokens(layer=0))
     for wrong in ({"key": 0}, {"alpha": 1.5}):
         with pytest.raises(UsageError, match="efficientvla-tokens"):

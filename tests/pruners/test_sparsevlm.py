@@ -209,7 +209,7 @@ def test_cuts_fit_the_depth(layers, depth, expected):
 
 
 def test_too_shallow_a_decoder_and_wrong_options_are_refused():
-    with pytest.raises(ModelError, match="3 cuts do not fit between 3 layers"):
+    with pytest.raises(UsageError, match="3 cuts do not fit between 3 layers"):
         fitted((2, 6, 15), 3)
     for options in (
         {"budget": 100},
@@ -339,7 +339,7 @@ def test_keeping_all_changes_no_bit_and_nothing_is_remembered(nano):
     batch = inputs(3)
     nano.attach(None)
     dense = answer(nano, batch).actions
-    for options in ({"counts": (128, 128, 200)}, {"variant": "1stage", "keep": 1.0}, {"variant": "rank", "rank_scale": 99.0}):
+    for options in ({"counts": (128, 128, 128)}, {"variant": "1stage", "keep": 1.0}, {"variant": "rank", "rank_scale": 99.0}):
         nano.attach(SparseVLM(**options))
         assert torch.equal(answer(nano, batch).actions, dense)
     nano.attach(SparseVLM())

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from vla_bench.errors import UsageError
+from vla_bench.interface.presets import NANO, SEVEN_B
+from vla_bench.interface.pruner import attach
 from vla_bench.pruners.catalogue import catalogue
-from vla_bench.pruners.registry import canonical, make_pruner, names
-from vla_bench.pruners.spec import parse, parse_arguments
+from vla_bench.pruners.registry import canonical, choosing, make_pruner, names, pruner_class
+from vla_bench.pruners.spec import parameters, parse, parse_arguments
 
 
 def test_a_description_is_a_name_an_inner_one_and_arguments():
@@ -49,14 +51,50 @@ def test_what_is_spelled_wrong_is_refused(text):
         ("sparsevlm(rank_scale=2)", "no use for rank_scale"),
         ("sparsevlm(variant=1stage, seed=3)", "no use for seed"),
         ("none(keep=1)", "none has no arguments"),
-        ("fastv(keep=-1)", "keep=-1 must not be negative"),
-        ("random(keep=nan)", "keep=nan: a number"),
-        ("vla-adp(keep=inf)", "keep=inf: a number"),
+        ("sparsevlm(counts=9/0/0)", "one count, at least 1"),
+        ("vla-cache(static=300)", "static and task not above 256"),
+        ("flashvla-ics(overlap=80)", "overlap=80 must lie in 0 to 1"),
     ],
 )
 def test_wrong_descriptions_say_what_would_be_right(text, what):
     with pytest.raises(UsageError, match=what):
         make_pruner(text)
+
+
+KEEPING = [name for name in choosing() if name != "sparsevlm" and "keep" in {p.name for p in parameters(pruner_class(name))}]
+
+
+@pytest.mark.parametrize("name", [*KEEPING, "inverse(fastv)"])
+def test_keep_is_a_share_or_a_number_and_nothing_between(name):
+    for keep in ("1.5", "2.7", "1.0001", "0", "-0.25", "-3", "25%", "nan", "inf", "half"):
+        with pytest.raises(UsageError, match=f"keep={keep}: a share up to 1 or a whole number of tokens"):
+            make_pruner(name, {"keep": keep})
+    for keep in ("0.25", "1", "1.0", "2", "64"):
+        attach(make_pruner(name, {"keep": keep}), NANO)
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_more_tokens_than_there_are_and_none_at_all_are_refused(name):
+    with pytest.raises(UsageError, match="keeps 129 image tokens, and the model has 128"):
+        attach(make_pruner(f"{name}(keep=129)"), NANO)
+    attach(make_pruner(f"{name}(keep=129)"), SEVEN_B)
+    if name != "vla-adp":  # it keeps at least one
+        with pytest.raises(UsageError, match="leaves none of the model's 128"):
+            attach(make_pruner(f"{name}(keep=0.001)"), NANO)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fastv(layer=99)", "fastv(layer=0)", "fastv(rater=action, layer=1)", "flashvla-ics(layer=-1)", "vla-pruner(layer=1)",
+        "efficientvla-tokens(layer=6)", "vla-cache(layer=6)", "vla-cache(layers=2/40)", "sparsevlm(layers=1/2/99)",
+        "sparsevlm(counts=129/9/9)", "sparsevlm(variant=1stage, keep=0.001)", "vla-adp(split=1/2/3)",
+        "plus-random(fastv(layer=7))", "efficientvla-tokens(key=129)",
+    ],
+)  # fmt: skip
+def test_what_the_model_does_not_have_is_an_error_of_use(text):
+    with pytest.raises(UsageError):
+        attach(make_pruner(text), NANO)
 
 
 def test_the_same_pruner_has_one_spelling():

@@ -211,7 +211,7 @@ def test_a_batch_may_hold_pruned_and_full_queries():
 
 
 def test_errors_say_what_is_wrong():
-    with pytest.raises(ModelError, match="3 parts.* 2 cameras"):
+    with pytest.raises(UsageError, match="3 parts.* 2 cameras"):
         model(split=(1.0, 1.0, 1.0))
     with pytest.raises(UsageError, match="split"):
         VLAADP(split=(0.5, 0.0))

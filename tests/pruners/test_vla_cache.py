@@ -350,11 +350,11 @@ def test_it_fits_models_of_any_depth():
             pruner.attach(config)
             assert pruner.sites == tuple(map(before_layer, layers))
             assert pruner.rows == (Rows(layer, Span.PROMPT),)
-    with pytest.raises(ModelError, match="decoder of 6 layers"):
+    with pytest.raises(UsageError, match="decoder of 6 layers"):
         VLACache(layers=(2, 6)).attach(NANO)
-    with pytest.raises(ModelError, match="layer=20"):
+    with pytest.raises(UsageError, match="layer=20"):
         VLACache(layer=20).attach(NANO)
-    with pytest.raises(ModelError, match="decoder of 3 layers"):
+    with pytest.raises(UsageError, match="decoder of 3 layers"):
         VLACache().attach(replace(NANO, llm=replace(NANO.llm, layers=3)))
 
 
@@ -416,3 +416,34 @@ def test_only_the_last_episodes_are_remembered():
     assert len(caches) == EPISODES
     recall(caches, None, 9)
     assert len(caches) == EPISODES  # a query of no episode leaves nothing
+
+
+@torch.no_grad()
+def test_decoding_token_by_token_reuses_exactly_where_nothing_moved(make, dense):
+    """Under causal attention keys depend on earlier tokens alone: those of an unchanged picture are what they were."""
+    cached, _ = make(**ALL)
+    cached.decode(query(camera_images()))
+    answers = []
+    for step, prompt in ((1, (5, 6, 7, 3)), (2, (9, 40, 8, 3))):  # also under other words, which stand behind the picture
+        ids, output = cached.decode(query(camera_images(), step, prompt=prompt))
+        assert final(output) == []
+        expected, whole = dense.decode(query(camera_images(), step, prompt=prompt))
+        assert ids.tolist() == expected.tolist()
+        answers.append(output.tokens.hidden[0, -1])
+        torch.testing.assert_close(answers[-1], whole.tokens.hidden[0, -1])
+    assert (answers[0] - answers[1]).abs().max() > 0.01
+
+
+@torch.no_grad()
+def test_what_is_decoded_sees_reused_and_computed_tokens_alike(make, monkeypatch):
+    cached, _ = make(**ALL)
+    cached.decode(query(camera_images()))
+    seen, decoder = [], cached.openvla.language_model
+    step = decoder.step
+    monkeypatch.setattr(
+        decoder, "step", lambda hidden, at, memory: seen.append(memory.cache.layers[-1].keys.shape[2]) or step(hidden, at, memory)
+    )
+    _, output = cached.decode(query(with_patch_changed(camera_images(), 3, 70), 1))
+    assert final(output) == [3, 70]
+    everything = 1 + 2 * P + 1 + 4
+    assert seen == [everything + number for number in range(6)]

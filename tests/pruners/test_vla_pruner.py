@@ -203,7 +203,7 @@ def test_an_episode_sees_neither_another_nor_an_earlier_attempt():
 
 def test_errors_say_what_is_wrong():
     for layer in (0, 1):
-        with pytest.raises(ModelError, match="alike before layer 2"):
+        with pytest.raises(UsageError, match="alike before layer 2"):
             model(layer=layer)
     with pytest.raises(UsageError, match="window=0"):
         VLAPruner(window=0)

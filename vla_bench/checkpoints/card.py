@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from vla_bench.model.vla import VLA
 
@@ -15,17 +15,17 @@ def card(lines: Sequence[Line]) -> tuple[tuple[str, str], ...]:
     return tuple((what, f"{value} ({reason})" if reason else value) for what, value, reason in lines)
 
 
-def model_lines(model: VLA) -> list[Line]:
-    """The lines that follow from the model itself."""
+def model_lines(model: VLA, reasons: Mapping[str, str]) -> list[Line]:
+    """The lines that follow from the model itself.  reasons: of what training chose, see assumed.py."""
     config = model.config
     state = "with proprioception" if config.proprio_dim else "without proprioception"
-    l1 = model.action_head is not None
     return [
         ("parameters", f"{sum(p.numel() for p in model.parameters()):,}", ""),
-        ("cameras", f"{config.cameras}", f"{config.visual_tokens} image tokens, {state}"),
+        ("cameras", f"{config.cameras}, {config.visual_tokens} image tokens, {state}", reasons["cameras"]),
         ("image size", f"{config.image_size} px", f"of frames of {config.camera_size} px, {config.patches} patches a camera"),
-        ("chunk", f"{config.chunk} steps of {config.action_dim} values", ""),
-        ("decoding", "l1, ar" if l1 else "ar", "it has an L1 head" if l1 else "it has no L1 head"),
+        ("center crop", "yes" if config.center_crop else "no", reasons["center_crop"]),
+        ("chunk", f"{config.chunk} steps of {config.action_dim} values", reasons["chunk"]),
+        ("action head", "L1" if config.l1_head else "none", "" if config.l1_head else "actions are tokens"),
     ]
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import torch
 
 from vla_bench.checkpoints.adapter import apply_adapter, describe_adapter
+from vla_bench.checkpoints.adapter_folder import read_adapter
+from vla_bench.checkpoints.assumed import NOTHING_SAID, TrainedWith, complete
 from vla_bench.checkpoints.card import card, model_lines, statistics_value
 from vla_bench.checkpoints.choices import (
     OWN,
@@ -23,13 +25,16 @@ from vla_bench.checkpoints.choices import (
     choose_kind,
     choose_pruner,
     fill_pruner,
+    own_decoding,
     own_pruner,
     pixel_normalisation,
     statistics_table,
 )
 from vla_bench.checkpoints.config_file import ModelFamily, read_config_file
-from vla_bench.checkpoints.files import TOKENIZER, identity, origin
+from vla_bench.checkpoints.files import TOKENIZER, find_file, origin
 from vla_bench.checkpoints.hub import is_hub_id, local_folder
+from vla_bench.checkpoints.identity import identity
+from vla_bench.checkpoints.parts import check_parts
 from vla_bench.checkpoints.saving import save
 from vla_bench.checkpoints.weights import dtype_name, load_weights
 from vla_bench.interface.action_slice import ActionSlice
@@ -38,6 +43,7 @@ from vla_bench.interface.pruner import Pruner
 from vla_bench.model.images import Normalisation
 from vla_bench.model.vla import VLA
 from vla_bench.pruners.registry import NONE
+from vla_bench.values import Decoding
 
 __all__ = ["Loaded", "load", "save"]
 
@@ -49,8 +55,9 @@ class Loaded:
     model: in eval mode, on its device.
     statistics: the raw table of action and proprio statistics, by dataset key.
     normalisation: of the pixels.
+    decoding: how its actions are decoded, None where no file says it; and the reason.
     tokenizer_file: `tokenizer.json`, None where the checkpoint has none.
-    sha256: the checkpoint's identity, its adapter included; see `files.identity`.
+    sha256: the checkpoint's identity, its adapter included; see identity.py.
     card: lines (what, "value (reason)").
     """
 
@@ -61,6 +68,7 @@ class Loaded:
     tokenizer_file: Path | None
     folder: Path
     kind: ModelFamily
+    decoding: tuple[Decoding | None, str]
     sha256: str
     card: tuple[tuple[str, str], ...]
 
@@ -74,6 +82,7 @@ def load(
     action_slice: ActionSlice | str | None = None,
     adapter: Path | None = None,
     merge: bool = True,
+    trained_with: TrainedWith = NOTHING_SAID,
 ) -> Loaded:
     """Load a checkpoint: a folder, or a hub id "owner/name".  Raises CheckpointError, and ModelError without enough memory.
 
@@ -82,30 +91,35 @@ def load(
     pruner: "default" is the checkpoint's own, None keeps every image token.  A trainable pruner gets the parameters that
         the checkpoint has for it.
     action_slice: None for the one of the checkpoint's release.
-    adapter: folder of a LoRA adapter, merged into the weights unless `merge` is False.
+    adapter: folder of a LoRA adapter, merged into the weights unless `merge` is False.  Heads, statistics and tokenizer of the
+        training that it is of are taken where they lie beside it.
+    trained_with: what the files do not say.
     """
     folder = local_folder(source)
-    adapter = None if adapter is None else Path(adapter)
-    file = read_config_file(folder)
+    lora = None if adapter is None else read_adapter(adapter)
+    places = (folder,) if lora is None else (lora.training, folder)
+    check_parts(places[0])
+    file = read_config_file(folder, places[0])
     name = str(source) if is_hub_id(source) else origin(folder)
+    config, reasons = complete(file, name, trained_with)
     kind, kind_reason = choose_kind(file, folder, name)
     place, place_reason = choose_device(device)
     wanted, wanted_reason = choose_dtype(dtype, place)
     rows, rows_reason = choose_action_slice(action_slice, file, kind, name)
-    statistics, statistics_reason = statistics_table(file, folder)
-    normalisation, normalisation_reason = pixel_normalisation(folder)
+    statistics, statistics_reason = statistics_table(file, *places)
+    normalisation, normalisation_reason = pixel_normalisation(*places)
     chosen, chosen_reason = choose_pruner(pruner, file, kind)
-    adapted = [] if adapter is None else [("adapter", str(adapter), describe_adapter(adapter, merge))]
-    sha256 = identity(folder, adapter)
+    adapted = [] if lora is None else [("adapter", str(lora.weights), describe_adapter(lora, merge))]
+    sha256 = identity(folder, lora)
 
     with torch.device("meta"):
-        model = VLA(file.config, action_slice=rows)
-    load_weights(model, folder, place, wanted)
+        model = VLA(config, action_slice=rows)
+    model.attach(chosen)  # before any weight is read: it may not fit
+    load_weights(model, places, place, wanted)
     if chosen is not None:
-        model.attach(chosen)
-        chosen_reason += fill_pruner(chosen, own_pruner(file, kind), folder, place, wanted)
-    if adapter is not None:
-        apply_adapter(model, adapter, merge)
+        chosen_reason += fill_pruner(chosen, own_pruner(file, kind), places, place, wanted)
+    if lora is not None:
+        apply_adapter(model, lora, merge)
     model.eval()
     model.openvla.language_model.check_bidirectional()
 
@@ -114,22 +128,22 @@ def load(
         ("source", str(source), str(folder) if is_hub_id(source) else ""),
         ("dtype", dtype_name(wanted), wanted_reason),
         ("device", str(place), place_reason),
-        *model_lines(model),
+        *model_lines(model, reasons),
         ("pruner", chosen.label if chosen else NONE, chosen_reason),
         ("action slice", rows.value, rows_reason),
         ("statistics", statistics_value(statistics), statistics_reason),
         ("normalisation", "of both vision branches", normalisation_reason),
         *adapted,
     ]
-    tokenizer = folder / TOKENIZER
     return Loaded(
         model=model,
-        config=file.config,
+        config=config,
         statistics=statistics,
         normalisation=normalisation,
-        tokenizer_file=tokenizer if tokenizer.is_file() else None,
+        tokenizer_file=find_file(places, TOKENIZER),
         folder=folder,
         kind=kind,
+        decoding=own_decoding(file, name),
         sha256=sha256,
         card=card(lines),
     )

@@ -3,43 +3,63 @@
 from __future__ import annotations
 
 import logging
-import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from vla_bench.checkpoints.config_file import ConfigFile, ModelFamily
-from vla_bench.checkpoints.files import PRUNER, STATISTICS, download_command, read_json
+from vla_bench.checkpoints.files import PREPROCESSOR, STATISTICS, download_command, find_file, read_json
+from vla_bench.checkpoints.known import OPENVLA, published
+from vla_bench.checkpoints.parts import PRUNER
 from vla_bench.checkpoints.preprocessor_config import read_normalisation
 from vla_bench.checkpoints.weights import load_part
 from vla_bench.errors import CheckpointError, ModelError, UsageError
 from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.pruner import Pruner
-from vla_bench.model.images import CONFIG_NAME, Normalisation
+from vla_bench.model.images import Normalisation
 from vla_bench.pruners.registry import NONE, make_pruner
 from vla_bench.pruners.spec import parse
 from vla_bench.pruners.wrappers import Wrapper
+from vla_bench.values import Decoding
 
 OWN = "default"  # the pruner that a checkpoint was trained with
 PUBLISHER = "TTJiang"  # owner of LightVLA's public checkpoints
-NAMES_WITH_HEAD = re.compile(r"lightvla|(?<![a-z])oft(?![a-z])", re.IGNORECASE)
 PUBLISHED = "lightvla-libero-"  # how their names begin, also on disk
 
 
 def choose_kind(file: ConfigFile, folder: Path, source: str) -> tuple[ModelFamily, str]:
-    """The model family: from our block, else from the name, since LightVLA has the same files as OpenVLA-OFT.
+    """The model family: from our block, else that of a public checkpoint by its hub id, else from the files.
 
-    Raises CheckpointError where the action head of a LightVLA or OpenVLA-OFT checkpoint is missing.
+    LightVLA has the same files as OpenVLA-OFT, so of two checkpoints with an action head the name decides.
+    Raises CheckpointError where the action head of a public checkpoint is missing.
     """
     if file.origin is not None:
         return file.origin.kind, "from its config.json"
+    family = published(source)
     if not file.config.l1_head:
-        if NAMES_WITH_HEAD.search(source):
+        if family not in (None, OPENVLA):
             raise CheckpointError(f"{source} should have an action head, but has no file of it", download_command(folder))
         return ModelFamily.OPENVLA, "it has no action head"
+    if family not in (None, OPENVLA):
+        return ModelFamily(family), "as published"
     if "lightvla" in source.lower():
-        return ModelFamily.LIGHTVLA, f"by its name, {source}"
+        return ModelFamily.LIGHTVLA, f"assumed by its name, {source}"
     return ModelFamily.OPENVLA_OFT, "it has an action head"
+
+
+def own_decoding(file: ConfigFile, source: str) -> tuple[Decoding | None, str]:
+    """How a checkpoint's actions are decoded; None where no file says it.
+
+    Without an action head they are tokens, one after another (OpenVLA) or all at once (OpenVLA-OFT trained so): the files of
+    both are the same.
+    """
+    if file.config.l1_head:
+        return Decoding.L1, "it has an L1 head"
+    if file.origin is not None:
+        own = Decoding.AR if file.origin.kind is ModelFamily.OPENVLA else Decoding.PARALLEL
+        return own, f"from its config.json: it is of the kind {file.origin.kind.value}"
+    return (Decoding.AR, "as published") if published(source) == OPENVLA else (None, "no file says it")
 
 
 def choose_device(wanted: str | torch.device) -> tuple[torch.device, str]:
@@ -77,28 +97,32 @@ def choose_action_slice(
     if file.origin is not None:
         return ActionSlice(file.origin.action_slice), "from its config.json"
     owner, _, name = source.rpartition("/")
-    published = owner == PUBLISHER or (not owner and name.lower().startswith(PUBLISHED))
-    if kind is ModelFamily.LIGHTVLA and published:
+    released = owner == PUBLISHER or (not owner and name.lower().startswith(PUBLISHED))
+    if kind is ModelFamily.LIGHTVLA and released:
         return ActionSlice.REFERENCE, "as in LightVLA's published evaluation"
     return ActionSlice.ALIGNED, "as in training"
 
 
-def statistics_table(file: ConfigFile, folder: Path) -> tuple[dict[str, dict], str]:
-    """The raw table: of dataset_statistics.json, else of config.json, which may be inherited.  Raises CheckpointError."""
-    path = folder / STATISTICS
-    table, reason = (read_json(path), STATISTICS) if path.exists() else (file.norm_stats, "norm_stats of its config.json")
+def statistics_table(file: ConfigFile, *places: Path) -> tuple[dict[str, dict], str]:
+    """The raw table: of dataset_statistics.json in the first folder that has one, else of config.json, which may be inherited.
+
+    As in the reference the file wins; the reason says where the other has other numbers.  Raises CheckpointError.
+    """
+    path = find_file(places, STATISTICS)
+    table, reason = (read_json(path), STATISTICS) if path else (file.norm_stats, "norm_stats of its config.json")
     if not table:
-        raise CheckpointError(
-            f"{folder} has no action statistics: neither {STATISTICS} nor norm_stats", download_command(folder, STATISTICS)
-        )
+        what = f"{places[-1]} has no action statistics: neither {STATISTICS} nor norm_stats"
+        raise CheckpointError(what, download_command(places[-1], STATISTICS))
+    if other := [key for key, entry in file.norm_stats.items() if table.get(key, entry) != entry]:
+        reason += f"; norm_stats of config.json has other numbers for {', '.join(other)}"
     return table, reason
 
 
-def pixel_normalisation(folder: Path) -> tuple[Normalisation, str]:
-    path = folder / CONFIG_NAME
-    if path.exists():
-        return read_normalisation(path), CONFIG_NAME
-    return Normalisation(), f"as the public checkpoints: no {CONFIG_NAME}"
+def pixel_normalisation(*places: Path) -> tuple[Normalisation, str]:
+    path = find_file(places, PREPROCESSOR)
+    if path is not None:
+        return read_normalisation(path), PREPROCESSOR
+    return Normalisation(), f"as the public checkpoints: no {PREPROCESSOR}"
 
 
 def choose_pruner(wanted: Pruner | str | None, file: ConfigFile, kind: ModelFamily) -> tuple[Pruner | None, str]:
@@ -125,7 +149,7 @@ def own_pruner(file: ConfigFile, kind: ModelFamily) -> str:
     return "lightvla" if kind is ModelFamily.LIGHTVLA else NONE
 
 
-def fill_pruner(pruner: Pruner, trained_with: str, folder: Path, device: torch.device, dtype: torch.dtype) -> str:
+def fill_pruner(pruner: Pruner, trained_with: str, places: Sequence[Path], device: torch.device, dtype: torch.dtype) -> str:
     """Load a trainable pruner's parameters (a wrapper's: of its inner pruner).
 
     Returns their source, for the card, and warns where there is none.  Raises CheckpointError where the checkpoint was
@@ -139,4 +163,4 @@ def fill_pruner(pruner: Pruner, trained_with: str, folder: Path, device: torch.d
     if pruner.name != parse(trained_with).name:
         logging.getLogger(__name__).warning("%s is untrained: the checkpoint has no parameters for it", pruner.label)
         return ", untrained: the checkpoint has no parameters for it"
-    return f", parameters of {load_part(pruner, folder, PRUNER, device, dtype).name}"
+    return f", parameters of {load_part(pruner, places, PRUNER, device, dtype).name}"

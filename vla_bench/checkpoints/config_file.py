@@ -1,8 +1,8 @@
 """`config.json` of a checkpoint: the public format, plus one block "vla_bench" for what that format has no key for.
 
 The public format has a few numbers of a Llama (the rest are LlamaConfig's defaults) and the names of two timm models; other
-sizes are in `timm_overrides`, as keyword arguments of `timm.create_model`.  Without our block, cameras and heads follow from
-the files in the folder.
+sizes are in `timm_overrides`, as keyword arguments of `timm.create_model`.  Without our block, heads follow from the files in
+the folder, and cameras and chunk are assumed: see assumed.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from pathlib import Path
 
-from vla_bench.checkpoints.files import ACTION_HEAD, CONFIG, PROPRIO_PROJECTOR, part_file, read_json
+from vla_bench.checkpoints.files import CONFIG, read_json
+from vla_bench.checkpoints.parts import ACTION_HEAD, PROPRIO_PROJECTOR, find_part
 from vla_bench.checkpoints.public_format import (
     BACKBONE,
     LLAMA,
@@ -28,7 +29,7 @@ from vla_bench.interface.config import LLMConfig, TokenIds, VLAConfig
 
 FAMILY = "openvla"
 BLOCK = "vla_bench"
-OURS = ("name", "cameras", "camera_size", "chunk", "action_dim", "proprio_dim", "l1_head")
+OURS = ("name", "cameras", "camera_size", "center_crop", "chunk", "action_dim", "proprio_dim", "l1_head")
 
 
 class ModelFamily(str, Enum):
@@ -62,11 +63,14 @@ def read_config(folder: Path) -> VLAConfig:
     return read_config_file(folder).config
 
 
-def read_config_file(folder: Path) -> ConfigFile:
-    """Read and check `config.json`.  Raises CheckpointError for another family or sizes that this model cannot have."""
+def read_config_file(folder: Path, training: Path | None = None) -> ConfigFile:
+    """Read and check `config.json`.  Raises CheckpointError for another family or sizes that this model cannot have.
+
+    training: folder of the training of an adapter, which may have heads that the checkpoint itself lacks.
+    """
     table = read_json(folder / CONFIG)
     try:
-        return _parse(table, folder)
+        return _parse(table, folder, training)
     except FormatMismatch as mismatch:
         raise CheckpointError(f"{folder / CONFIG}: {mismatch}", "vla-bench models") from None
 
@@ -124,7 +128,7 @@ def to_table(config: VLAConfig, norm_stats: dict, origin: TrainingOrigin, dtype:
     return table | ({"timm_overrides": overrides} if any(overrides) else {})
 
 
-def _parse(table: dict, folder: Path) -> ConfigFile:
+def _parse(table: dict, folder: Path, training: Path | None = None) -> ConfigFile:
     # lerobot's files have "type" where transformers' have "model_type".
     family = table.get("model_type", table.get("type"))
     if family != FAMILY:
@@ -142,7 +146,7 @@ def _parse(table: dict, folder: Path) -> ConfigFile:
     else:
         known = VLAConfig()
         name = known.name if (dino, siglip, llm) == (known.dino, known.siglip, known.llm) else folder.name
-        config, origin = VLAConfig(name, **public, **_beside(folder), tokens=_tokens(table, llm)), None
+        config, origin = VLAConfig(name, **public, **_beside((training or folder, folder)), tokens=_tokens(table, llm)), None
     _check(config)
     return ConfigFile(config, read(table, "norm_stats", {}) if table.get("norm_stats") is not None else {}, origin)
 
@@ -166,14 +170,12 @@ def _tokens(table: dict, llm: LLMConfig) -> TokenIds:
     )
 
 
-def _beside(folder: Path) -> dict[str, object]:
-    """Cameras and heads of a public checkpoint, from the files in its folder."""
-    head, proprio = part_file(folder, ACTION_HEAD), part_file(folder, PROPRIO_PROJECTOR)
-    if head is None and proprio is None:
-        return {"cameras": 1, "proprio_dim": 0, "l1_head": False}
-    if head is None:
-        raise FormatMismatch(f"there is {proprio.name} but no action head")
-    return {} if proprio else {"proprio_dim": 0}
+def _beside(places: tuple[Path, ...]) -> dict[str, object]:
+    """Heads of a public checkpoint, from the files in its folder; and the cameras that models with such heads mostly have."""
+    head, proprio = find_part(places, ACTION_HEAD) is not None, find_part(places, PROPRIO_PROJECTOR) is not None
+    defaults = VLAConfig()
+    cameras = defaults.cameras if head or proprio else 1
+    return {"cameras": cameras, "proprio_dim": defaults.proprio_dim if proprio else 0, "l1_head": head}
 
 
 def _origin(block: dict) -> TrainingOrigin:

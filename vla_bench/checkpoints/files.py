@@ -2,17 +2,16 @@
 
 config.json                            what the network is, see config_file.py
 model-0000X-of-0000N.safetensors       the weights LoRA adapts; model.safetensors.index.json lists them
-action_head--STEP_checkpoint.pt        the L1 head; likewise proprio_projector--STEP_checkpoint.pt
-pruner--STEP_checkpoint.safetensors    a trainable pruner: ours, the public checkpoints have none
+PART--STEP_checkpoint.pt               action head, proprio projector, trainable pruner: parts.py
 dataset_statistics.json, preprocessor_config.json, tokenizer.json
 tokenizer.model, tokenizer_config.json, ...   the tokenizer for other code; ours reads tokenizer.json alone
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,14 +21,9 @@ CONFIG = "config.json"
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 STATISTICS = "dataset_statistics.json"
+PREPROCESSOR = "preprocessor_config.json"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_FILES = (TOKENIZER, "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-ACTION_HEAD, PROPRIO_PROJECTOR, PRUNER = "action_head", "proprio_projector", "pruner"
-PARTS = (ACTION_HEAD, PROPRIO_PROJECTOR, PRUNER)
-PART_SUFFIXES = (".pt", ".safetensors")
-
-HASHED_WHOLE = 64 << 20  # bytes up to which a file is hashed whole; of a larger one, its head and evenly spaced samples
-HEAD, SAMPLE, SAMPLES = 1 << 20, 4096, 256
 
 Shape = tuple[int, ...]
 
@@ -62,7 +56,7 @@ def read_json(path: Path) -> dict:
     """A JSON object.  Raises CheckpointError."""
     fix = download_command(path.parent, path.name)
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors put a byte order mark first
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent} has no {path.name}", fix) from None
     except OSError as error:
@@ -72,6 +66,11 @@ def read_json(path: Path) -> dict:
     if not isinstance(table, dict):
         raise CheckpointError(f"{path} has a {type(table).__name__}, not an object", fix)
     return table
+
+
+def find_file(places: Sequence[Path], name: str) -> Path | None:
+    """A file in the first of several folders that has it; None where none has."""
+    return next((folder / name for folder in places if (folder / name).is_file()), None)
 
 
 def read_header(path: Path) -> Header:
@@ -100,11 +99,16 @@ def read_header(path: Path) -> Header:
 
 
 def shards(folder: Path) -> list[Header]:
-    """Headers of the files with the model's weights: those in the index, or the single file.  Raises CheckpointError."""
+    """Headers of the files with the model's weights: those in the index, or the single file.
+
+    Raises CheckpointError for what is missing or damaged, and where there are two sets of weights: readers differ in which
+    of them they take.
+    """
     index = folder / INDEX
     if not index.exists():
         if not (folder / SINGLE).exists():
             raise CheckpointError(f"{folder} has no weights: neither {INDEX} nor {SINGLE}", download_command(folder))
+        _check_one_set(folder, [SINGLE], SINGLE)
         return [read_header(folder / SINGLE)]
     listed = read_json(index).get("weight_map")
     if not isinstance(listed, dict) or not all(isinstance(name, str) for name in listed.values()):
@@ -115,6 +119,7 @@ def shards(folder: Path) -> list[Header]:
             raise CheckpointError(
                 f'{index} names "{name}", which is not a safetensors file beside it', download_command(folder, INDEX)
             )
+    _check_one_set(folder, names, INDEX)
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
         raise CheckpointError(
@@ -132,37 +137,11 @@ def shards(folder: Path) -> list[Header]:
     return headers
 
 
-def part_file(folder: Path, part: str) -> Path | None:
-    """The file of a head or pruner, by its name; None without one.  Raises CheckpointError where there are several."""
-    files = sorted(p for p in folder.iterdir() if part in p.name and "checkpoint" in p.name and p.suffix in PART_SUFFIXES)
-    if len(files) > 1:
-        names = ", ".join(path.name for path in files)
-        raise CheckpointError(f"{folder} has {len(files)} files of its {part}: {names}", f"move all but one out of {folder}")
-    return files[0] if files else None
-
-
-def identity(folder: Path, adapter: Path | None = None) -> str:
-    """SHA-256 of a checkpoint and its adapter, in a second even for 15 GB.
-
-    Files up to 64 MiB are hashed whole; of a larger one its name, size, first MiB (with the header) and 256 samples over its
-    length: two trainings always differ there, a few changed bytes may not.
-    """
-    names = (CONFIG, INDEX, STATISTICS, "preprocessor_config.json", TOKENIZER)
-    paths = [folder / name for name in names if (folder / name).exists()]
-    paths += [header.path for header in shards(folder)]
-    paths += [path for part in PARTS if (path := part_file(folder, part)) is not None]
-    if adapter is not None:
-        paths += sorted(path for path in adapter.iterdir() if path.suffix in (".json", ".safetensors"))
-    digest = hashlib.sha256()
-    for path in paths:
-        size = path.stat().st_size
-        digest.update(f"{path.name} {size}\n".encode())
-        with open(path, "rb") as file:
-            if size <= HASHED_WHOLE:
-                digest.update(file.read())
-                continue
-            digest.update(file.read(HEAD))
-            for number in range(SAMPLES):
-                file.seek(number * (size - SAMPLE) // (SAMPLES - 1))
-                digest.update(file.read(SAMPLE))
-    return digest.hexdigest()
+def _check_one_set(folder: Path, names: list[str], listed: str) -> None:
+    """Raises CheckpointError where weights lie beside those in `names`, which the file `listed` is or lists."""
+    others = sorted(path.name for path in folder.glob("model*.safetensors") if path.name not in names)
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        what = f"{folder} has two sets of weights: those of {listed}, and {others[0]}{more}"
+        old = " ".join(str(folder / name) for name in others[:4])
+        raise CheckpointError(what, f"mv -n {old} {folder.parent}   (or {listed} with its files, if these are the old ones)")

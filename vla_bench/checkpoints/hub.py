@@ -6,22 +6,26 @@ import os
 import re
 from pathlib import Path
 
-from vla_bench.checkpoints.files import CONFIG, TOKENIZER_FILES
+from vla_bench.checkpoints.adapter_folder import ADAPTER_CONFIG, SUBFOLDER
+from vla_bench.checkpoints.files import TOKENIZER_FILES
+from vla_bench.checkpoints.kinds import check_kind, explain_file
 from vla_bench.errors import CheckpointError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 WANTED = (
-    # The repositories also have unmerged adapters and training state, which are not needed.
+    # The repositories also have the weights of unmerged adapters and training state, which are not needed.
     "config.json",
     "model*.safetensors",
     "model.safetensors.index.json",
-    "action_head*checkpoint*",
-    "proprio_projector*checkpoint*",
-    "pruner*checkpoint.safetensors",
+    "*--*checkpoint.pt",  # also parts that cannot be read: they are refused, not passed over
+    "*--*checkpoint.safetensors",
     "dataset_statistics.json",
     "preprocessor_config.json",
     *TOKENIZER_FILES,
+    ADAPTER_CONFIG,  # a repository may hold nothing but an adapter
+    f"{SUBFOLDER}/{ADAPTER_CONFIG}",
 )
+OTHER_FOLDERS = ("*/*--*",)  # parts of other checkpoints, in folders of their own
 
 
 def is_hub_id(model: str | Path) -> bool:
@@ -31,14 +35,14 @@ def is_hub_id(model: str | Path) -> bool:
 
 def local_folder(model: str | Path) -> Path:
     """The folder of a checkpoint, given the folder or a hub id "owner/name".  Raises CheckpointError."""
-    if is_hub_id(model):
-        return _download(str(model))
     # Links are not resolved: the model family can follow from a link's name.
-    folder = Path(os.path.abspath(Path(model).expanduser()))
+    hub = is_hub_id(model)
+    folder = _download(str(model)) if hub else Path(os.path.abspath(Path(model).expanduser()))
+    if folder.is_file():
+        raise explain_file(folder)
     if not folder.is_dir():
         raise CheckpointError(f'no checkpoint "{model}": it is neither a folder nor a hub id like owner/name', "vla-bench models")
-    if not (folder / CONFIG).is_file():
-        raise CheckpointError(f"{folder} is no checkpoint: it has no {CONFIG}", "vla-bench models")
+    check_kind(folder)
     return folder
 
 
@@ -48,7 +52,7 @@ def _download(hub_id: str) -> Path:
 
     download = f"hf download {hub_id}"
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=list(WANTED)))
+        return Path(snapshot_download(hub_id, allow_patterns=list(WANTED), ignore_patterns=list(OTHER_FOLDERS)))
     except GatedRepoError as error:
         raise CheckpointError(
             f"{hub_id} requires that you accept its terms on https://huggingface.co/{hub_id}", "hf auth login"

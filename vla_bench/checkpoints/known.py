@@ -12,7 +12,10 @@ WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 NANO = "nano-lightvla"  # the checkpoint of `--model nano`
 DEFAULTS = {"nano": NANO}  # short names of bundled checkpoints
 FOUR_SUITES = "moojink/openvla-7b-oft-finetuned-libero-spatial-object-goal-10"
+OPENVLA = "openvla"  # the family that decodes token by token
+OPENVLA_BASE = "openvla/openvla-7b"  # what every public checkpoint was fine-tuned from
 PUBLIC_PARAMETERS = 7_709_173_191  # 7B with its heads
+OPENVLA_PARAMETERS = 7_541_237_184
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,12 @@ def families() -> dict[str, dict[str, str]]:
     return dict(sorted(hub_ids.items()))
 
 
+def published(name: str) -> str | None:
+    """The family of a public checkpoint, by its hub id; None for another name."""
+    own = next((family for family, by_suite in families().items() if name in by_suite.values()), None)
+    return own or {FOUR_SUITES: "openvla-oft", OPENVLA_BASE: OPENVLA}.get(name)
+
+
 def known_models() -> list[KnownModel]:
     """Bundled models first, then the public ones, suite by suite."""
     suites = load_suites()
@@ -73,4 +82,5 @@ def known_models() -> list[KnownModel]:
 
 def _public(hub_id: str, family: str, suites: tuple[str, ...], key: str | None) -> KnownModel:
     at_hand = "cached" if cached(hub_id) else "download, 15 GB"
-    return KnownModel(hub_id, family, suites=suites, unnorm_key=key, parameters=PUBLIC_PARAMETERS, at_hand=at_hand)
+    parameters = OPENVLA_PARAMETERS if family == OPENVLA else PUBLIC_PARAMETERS
+    return KnownModel(hub_id, family, suites=suites, unnorm_key=key, parameters=parameters, at_hand=at_hand)

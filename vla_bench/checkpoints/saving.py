@@ -20,24 +20,23 @@ from torch import Tensor, nn
 
 from vla_bench.checkpoints.config_file import ModelFamily, write_config
 from vla_bench.checkpoints.files import (
-    ACTION_HEAD,
     CONFIG,
     INDEX,
-    PROPRIO_PROJECTOR,
-    PRUNER,
+    PREPROCESSOR,
     STATISTICS,
     TOKENIZER,
     TOKENIZER_FILES,
 )
+from vla_bench.checkpoints.parts import ACTION_HEAD, PROPRIO_PROJECTOR, PRUNER
 from vla_bench.checkpoints.preprocessor_config import preprocessor_config
 from vla_bench.checkpoints.weights import DDP_PREFIX, dtype_name
 from vla_bench.errors import CheckpointError, ModelError
-from vla_bench.model.images import CONFIG_NAME, Normalisation
+from vla_bench.model.images import Normalisation
 from vla_bench.model.vla import VLA
 from vla_bench.pruners.registry import NONE
 
 GENERATION = "generation_config.json"
-TABLES = (CONFIG, GENERATION, INDEX, STATISTICS, *TOKENIZER_FILES, CONFIG_NAME, "training.png", "data.json")
+TABLES = (CONFIG, GENERATION, INDEX, STATISTICS, *TOKENIZER_FILES, PREPROCESSOR, "training.png", "data.json")
 WRITTEN = "|".join([*map(re.escape, TABLES), r"model[\w-]*\.safetensors", r"\w+--\d+_checkpoint\.(pt|safetensors)"])
 
 
@@ -115,7 +114,7 @@ def _write_tables(
     ids = {"bos_token_id": tokens.bos, "eos_token_id": tokens.stop, "pad_token_id": tokens.pad}
     _write_json(folder / GENERATION, {"_from_model_config": True, **ids})
     _write_json(folder / STATISTICS, statistics)
-    _write_json(folder / CONFIG_NAME, preprocessor_config(normalisation, config.image_size))
+    _write_json(folder / PREPROCESSOR, preprocessor_config(normalisation, config.image_size))
 
 
 def _write_weights(folder: Path, state: Mapping[str, Tensor], max_shard_size: str | int, dtype: torch.dtype | None) -> None:

@@ -7,7 +7,7 @@ heads afterwards, since a `.pt` has no header.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,35 +15,26 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from vla_bench import environment
-from vla_bench.checkpoints.files import (
-    ACTION_HEAD,
-    PROPRIO_PROJECTOR,
-    PRUNER,
-    Shape,
-    download_command,
-    part_file,
-    read_header,
-    shards,
-)
+from vla_bench.checkpoints.files import Shape, download_command, read_header, shards
+from vla_bench.checkpoints.parts import ACTION_HEAD, PROPRIO_PROJECTOR, PRUNER, find_part
 from vla_bench.errors import CheckpointError, ModelError
 from vla_bench.model.vla import VLA
 
 DDP_PREFIX = "module."  # the heads were saved from inside DistributedDataParallel
+DIFFUSION = "noise_predictor"  # the network inside OpenVLA-OFT's diffusion head
 LISTED = 10
+KNOWN = "vla-bench models"  # an intact file of another model: copying it again would not help
 
 
-def load_weights(model: VLA, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
+def load_weights(model: VLA, places: Sequence[Path], device: torch.device, dtype: torch.dtype) -> None:
     """Fill a VLA that was built on the meta device: the network from the shards, the heads from their own files.
 
+    places: folders whose heads are taken, the first that has one; the last of them has the shards.
     Raises CheckpointError for files that are damaged or do not fit, ModelError for too little memory.
     """
-    headers = shards(folder)
-    check_fit(
-        _shapes(model.openvla.state_dict()),
-        {k: v for h in headers for k, v in h.shapes.items()},
-        f"{folder}",
-        download_command(folder),
-    )
+    headers = shards(places[-1])
+    stored = {name: shape for header in headers for name, shape in header.shapes.items()}
+    check_fit(_shapes(model.openvla.state_dict()), stored, f"{places[-1]}")
     check_memory(model, device, dtype)
     state: dict[str, Tensor] = {}
     for header in headers:
@@ -51,26 +42,29 @@ def load_weights(model: VLA, folder: Path, device: torch.device, dtype: torch.dt
     model.openvla.load_state_dict(state, assign=True)
     for module, part in ((model.action_head, ACTION_HEAD), (model.proprio_projector, PROPRIO_PROJECTOR)):
         if module is not None:
-            load_part(module, folder, part, device, dtype)
+            load_part(module, places, part, device, dtype)
     model.openvla.language_model.reset_rotary(device)
 
 
-def load_part(module: nn.Module, folder: Path, part: str, device: torch.device, dtype: torch.dtype) -> Path:
+def load_part(module: nn.Module, places: Sequence[Path], part: str, device: torch.device, dtype: torch.dtype) -> Path:
     """Fill a head, or a trainable pruner, from its one file in the checkpoint; returns that file.  Raises CheckpointError."""
-    path = part_file(folder, part)
+    path = find_part(places, part)
     if path is None:
+        folder = places[-1]
         raise CheckpointError(
             f"{folder} has no {part}: no file named like {part}--STEP_checkpoint.{'safetensors' if part == PRUNER else 'pt'}",
             download_command(folder),
         )
     reader = _read_safetensors if path.suffix == ".safetensors" else _read_pt
     state = reader(path, device, dtype)
-    check_fit(_shapes(module.state_dict()), _shapes(state), str(path), download_command(folder, path.name))
+    if any(DIFFUSION in name for name in state):
+        raise CheckpointError(f"{path} is a diffusion head, and only an L1 head can be read", KNOWN)
+    check_fit(_shapes(module.state_dict()), _shapes(state), str(path))
     module.load_state_dict(state, assign=True)
     return path
 
 
-def check_fit(expected: Mapping[str, Shape], stored: Mapping[str, Shape], where: str, fix: str) -> None:
+def check_fit(expected: Mapping[str, Shape], stored: Mapping[str, Shape], where: str) -> None:
     """Compare names and shapes of tensors with the model's.  Raises CheckpointError with the first ten that differ."""
     wrong = [
         f"{name} {list(stored[name])}, not {list(shape)}" for name, shape in expected.items() if stored.get(name, shape) != shape
@@ -86,7 +80,7 @@ def check_fit(expected: Mapping[str, Shape], stored: Mapping[str, Shape], where:
         if names
     ]
     if lines:
-        raise CheckpointError("\n".join([f"the tensors of {where} are not this model's ({len(expected)}):", *lines]), fix)
+        raise CheckpointError("\n".join([f"the tensors of {where} are not this model's ({len(expected)}):", *lines]), KNOWN)
 
 
 def check_memory(model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:

@@ -21,10 +21,13 @@ class TableFormat(Value):
 
 
 MODEL_HELP = (
-    "auto (the best that fits this machine), nano (bundled), lightvla or openvla-oft (the suite's checkpoint), a checkpoint "
-    "folder, a hub id; or a script: expert, noop, random, replay:RUN."
+    "auto (the best that fits this machine), nano (bundled), lightvla, openvla-oft or openvla (the suite's checkpoint), a "
+    "checkpoint folder, a hub id; or a script: expert, noop, random, replay:RUN."
 )
 PRUNER_HELP = "Pruner; by default lightvla for LightVLA checkpoints, none for others.  See `vla-bench pruners`."
+DECODING_HELP = "l1: a chunk from the L1 head; parallel: a chunk of action tokens at once; ar: one token after another."
+ADAPTER_HELP = "Folder of a LoRA adapter that was not merged; by default --model is then the base that it names."
+SAID = "as its files say, else as published"
 SLICE_HELP = "Hidden states that the action head reads: as in LightVLA's released evaluation, or as in training."
 MODEL_ONLY_HELP = "nano (bundled), lightvla or openvla-oft (the suite's checkpoint), a checkpoint folder or a hub id."
 PRUNER_TEXT_HELP = "Pruner with its arguments in parentheses, as fastv(keep=0.25)."

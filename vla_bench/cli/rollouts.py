@@ -12,8 +12,11 @@ import typer
 
 from vla_bench.cli.app import app
 from vla_bench.cli.options import (
+    ADAPTER_HELP,
+    DECODING_HELP,
     MODEL_HELP,
     PRUNER_HELP,
+    SAID,
     SLICE_HELP,
     Assets,
     Format,
@@ -55,12 +58,20 @@ def eval_(
     seed: Annotated[int, typer.Option(help="Seed of the policy `random`; pruners have their own.")] = 0,
     pruner: Annotated[Optional[str], typer.Option(help=PRUNER_HELP, show_default="the checkpoint's")] = None,
     pruner_args: PrunerArgs = None,
-    decoding: Annotated[
-        Decoding, typer.Option(help="l1: one action chunk at once; ar: one action token after another.")
-    ] = Decoding.L1,
+    decoding: Annotated[Optional[Decoding], typer.Option(help=DECODING_HELP, show_default="the checkpoint's")] = None,
     unnorm_key: Annotated[Optional[str], typer.Option(help="Key of the action statistics.", show_default="the suite's")] = None,
     action_slice: Annotated[
         Optional[ActionSlice], typer.Option(help=SLICE_HELP, show_default="from the checkpoint's release")
+    ] = None,
+    adapter: Annotated[Optional[Path], typer.Option(help=ADAPTER_HELP, show_default="none")] = None,
+    cameras: Annotated[Optional[int], typer.Option(help="Cameras that it was trained with.", show_default=SAID)] = None,
+    chunk: Annotated[Optional[int], typer.Option(help="Steps of a chunk that it was trained with.", show_default=SAID)] = None,
+    center_crop: Annotated[
+        Optional[bool],
+        typer.Option("--center-crop/--no-center-crop", help="Trained with random crops.", show_default=SAID),
+    ] = None,
+    open_loop_steps: Annotated[
+        Optional[int], typer.Option(help="Steps executed before the next query.", show_default="the whole chunk")
     ] = None,
     device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
     against: Annotated[
@@ -107,6 +118,11 @@ def eval_(
         decoding=decoding,
         unnorm_key=unnorm_key,
         action_slice=action_slice,
+        adapter=adapter,
+        cameras=cameras,
+        chunk=chunk,
+        center_crop=center_crop,
+        open_loop_steps=open_loop_steps,
         device=device,
         against=against,
         stop_early=stop_options(stop_early, alpha, must_see),

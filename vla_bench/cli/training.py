@@ -25,6 +25,8 @@ from vla_bench.training.precision import Precision
 from vla_bench.training.schedule import LearningRate
 from vla_bench.values import Device, ImageOrder
 
+RECIPE_HELP = "paper (7B, LoRA, one suite), paper-joint (all suites at once), nano-oft (from scratch) or nano-lightvla."
+
 
 @app.command()
 def demos(
@@ -77,7 +79,10 @@ def train(
         ImageOrder, typer.Option(help="How their images are stored: opengl as LIBERO's, upside down; opencv, upright; rotated.")
     ] = ImageOrder.AUTO,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse data of which anything would be left out.")] = False,
-    recipe: Annotated[str, typer.Option(help="paper (7B, LoRA), nano-oft (from scratch) or nano-lightvla.")] = "paper",
+    recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = "paper",
+    suite: Annotated[
+        Optional[str], typer.Option(help="Train this suite alone, from its checkpoint.", show_default="all demonstrations")
+    ] = None,
     start: Annotated[
         Optional[str],
         typer.Option(help="Checkpoint, training folder, hub id or preset to start from.", show_default="the recipe's"),
@@ -136,6 +141,7 @@ def train(
 
     chosen = recipes.recipe(recipe).with_options(
         start=start,
+        suite=suite,
         pruner=pruner,
         pruner_args=pruner_args,
         noise_schedule=noise_schedule,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from vla_bench import environment
 from vla_bench.checkpoints.config_file import read_config_file
-from vla_bench.checkpoints.files import identity
 from vla_bench.checkpoints.hub import local_folder
+from vla_bench.checkpoints.identity import identity
 from vla_bench.demonstrations.attempts import AttemptRecord, TaskProgress
 from vla_bench.demonstrations.folder import DemoFolder
 from vla_bench.demonstrations.recording import Ending

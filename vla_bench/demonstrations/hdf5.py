@@ -26,7 +26,7 @@ from vla_bench.demonstrations.layout import (
     demo_names,
 )
 from vla_bench.errors import RecordError
-from vla_bench.model.normalisation import LIBERO_NAMES
+from vla_bench.model.dataset_keys import LIBERO_NAMES
 
 LARGEST = 1e6  # beyond that a number is garbage: positions are below 10 m, velocities below 1000 a second, and time is in s
 OTHER_LAYOUT = "not a file of LIBERO demonstrations"

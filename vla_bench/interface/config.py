@@ -75,6 +75,7 @@ class VLAConfig:
     image_size: int = 224
     cameras: int = 2
     camera_size: int = 256  # of the frames that are resized to `image_size`, as the simulator renders them
+    center_crop: bool = True  # see only the middle nine tenths of a frame, as training with random crops needs it
     dino: ViTConfig = DINOV2
     siglip: ViTConfig = SIGLIP
     llm: LLMConfig = field(default_factory=LLMConfig)
@@ -82,7 +83,7 @@ class VLAConfig:
     chunk: int = 8  # time steps answered by one query
     action_dim: int = 7
     proprio_dim: int = 8  # 0: no proprio token
-    l1_head: bool = True  # False: plain OpenVLA, which only decodes action tokens
+    l1_head: bool = True  # False: actions are tokens, one after another as in OpenVLA or all at once
 
     @property
     def patches(self) -> int:

@@ -22,6 +22,9 @@ NANO = VLAConfig(
     tokens=TokenIds(bos=1, stop=2, space=3, actions_end=384, pad=384, template="{instruction}"),
 )
 
+# Plain OpenVLA, whose actions are tokens decoded one after another: sizes of the public checkpoints, and no preset.
+OPENVLA = replace(SEVEN_B, name="openvla", cameras=1, proprio_dim=0, l1_head=False)
+
 PRESETS = {config.name: config for config in (SEVEN_B, NANO)}
 
 

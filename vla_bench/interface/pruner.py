@@ -132,11 +132,20 @@ class Pruner(nn.Module):
 
 
 def attach(pruner: Pruner, config: VLAConfig) -> None:
-    """Call `Pruner.attach`, and check that the decoder has all of its sites.  Raises UsageError where one is missing."""
+    """Call `Pruner.attach`, and check that the model has all of its sites and as many image tokens as it is to keep.
+
+    Raises UsageError where a site is missing, where there are fewer tokens, and where none would be left.
+    """
+    visual, keep = config.visual_tokens, pruner.innermost.keep
+    if keep is not None and keep > visual:
+        raise UsageError(f"{pruner.label} keeps {keep:g} image tokens, and the model has {visual}", "vla-bench pruners")
     pruner.attach(config)
     for site in pruner.sites:
         if not 0 <= site.layer < config.llm.layers:
             raise UsageError(f"{pruner.label} prunes {site}, but the decoder has {config.llm.layers} layers", "vla-bench pruners")
+    cuts = pruner.expected(config)
+    if cuts and cuts[-1].after < 1:
+        raise UsageError(f"{pruner.label} leaves none of the model's {visual} image tokens", "vla-bench pruners")
 
 
 def cuts_at(pruner: Pruner, config: VLAConfig, kept: Sequence[int]) -> tuple[Cut, ...]:

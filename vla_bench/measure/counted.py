@@ -10,7 +10,7 @@ from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.presets import SEVEN_B
 from vla_bench.interface.pruner import Pruner, attach
 from vla_bench.interface.sites import Site
-from vla_bench.paper import published_cost
+from vla_bench.measure.typical import kept_tokens
 from vla_bench.pruners.registry import NONE, make_pruner, pruner_class
 from vla_bench.pruners.spec import parse
 from vla_bench.trace import Cut
@@ -41,10 +41,10 @@ def counted(text: str, config: VLAConfig, kept: Sequence[int] = (), always: bool
             )
         return Counted(NONE, None, ())
     for number in kept:
-        if number > config.visual_tokens:
+        if not 1 <= number <= config.visual_tokens:
             raise UsageError(
-                f"--kept {number} is not between 0 and the model's {config.visual_tokens} image tokens",
-                f"vla-bench flops --kept {papers_count('lightvla', config)}",
+                f"--kept {number} is not between 1 and the model's {config.visual_tokens} image tokens",
+                f"vla-bench flops --kept {kept_tokens(config)}",
             )
     innermost = pruner.innermost
     settable = len(kept) == 1 and innermost.keep is not None and not pruner.changes_the_count
@@ -63,11 +63,6 @@ def counted(text: str, config: VLAConfig, kept: Sequence[int] = (), always: bool
             f'vla-bench flops --pruner "{pruner.label}" --kept {left}',
         )
     return Counted(text if "(" not in text else pruner.label, pruner, cuts)
-
-
-def papers_count(name: str, config: VLAConfig) -> int:
-    """Image tokens that Table II has for a method, in proportion to this model's number of them."""
-    return round(published_cost(name).tokens * config.visual_tokens / SEVEN_B.visual_tokens)
 
 
 def cuts_of_count(pruner: Pruner | None, config: VLAConfig, kept: int) -> tuple[Cut, ...]:
@@ -98,8 +93,8 @@ def mean_cuts(queries: Sequence[tuple[Cut, ...]]) -> tuple[Cut, ...]:
 
 def _as_keep(number: int, config: VLAConfig) -> float:
     """A number of image tokens as the argument `keep`, which is a number above 1 and a share up to 1."""
-    if number in (0, config.visual_tokens):
-        return number / config.visual_tokens
+    if number == config.visual_tokens:
+        return 1.0
     return max(number, 1.25)  # 1 itself is a share: all tokens
 
 
@@ -111,7 +106,7 @@ def _always(text: str) -> dict[str, object]:
 
 
 def _hint(pruner: Pruner, config: VLAConfig) -> str:
-    number = papers_count("lightvla", config)
+    number = kept_tokens(config)
     cuts = len(pruner.cutting_sites)
     numbers = "/".join([str(number)] * cuts)
     note = "" if config.visual_tokens != SEVEN_B.visual_tokens or cuts > 1 else ", the paper's number for LightVLA"

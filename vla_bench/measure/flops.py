@@ -8,22 +8,24 @@ from pathlib import Path
 
 from vla_bench.errors import MeasureError, UsageError
 from vla_bench.interface.config import VLAConfig
+from vla_bench.interface.layout import Span
 from vla_bench.interface.lengths import Case, Lengths
 from vla_bench.interface.presets import SEVEN_B
 from vla_bench.interface.pruner import attach
-from vla_bench.measure.counted import counted, cuts_of_count, mean_cuts, papers_count
+from vla_bench.measure.counted import counted, cuts_of_count, mean_cuts
 from vla_bench.measure.runs import model_of, recorded, recorded_passes
 from vla_bench.measure.sizes import config_of
+from vla_bench.measure.typical import PROMPT, kept_tokens, paper_model, prompt_tokens
 from vla_bench.model.costs import mean_gflops, others
 from vla_bench.model.costs_decoding import others_decoding
 from vla_bench.model.query_costs import query_macs
-from vla_bench.paper import published_cost
+from vla_bench.paper import PublishedCost, published_cost
 from vla_bench.pruners.registry import NONE, choosing, make_pruner
 from vla_bench.trace import Cut
 from vla_bench.values import Counter, Scope
 
-PROMPT = 28  # LIBERO's forty instructions have 27.5 tokens in the reference's template, on average
-
+# Pruners whose number in Table II is not what they keep: SparseVLM's follows from its budget, VLA-Cache's are reused.
+OWN_NUMBERS, REUSING = ("sparsevlm",), ("vla-cache",)
 MEASURED = (Counter.TORCH, Counter.FVCORE)
 TOLERANCE = {Counter.TORCH: 0.0, Counter.FVCORE: 0.005}  # share of the closed form by which a counter may differ from it
 
@@ -37,7 +39,7 @@ class FlopsRequest:
         for the run's with `from_run`.
     kept: image tokens after each of the pruner's cuts, or one number for all cuts; empty where its arguments give them.
     from_run: count the recorded queries of a run; each has its own `kept` and `prompt_tokens`, which must not be given.
-    prompt_tokens: None for PROMPT.
+    prompt_tokens: None for the model's typical length.
     """
 
     model: str | None = None
@@ -57,7 +59,7 @@ class Count:
     layer_mean: image tokens computed, mean over the decoder's layers.
     cuts: image tokens at each pruning site; means over the queries.
     modules: GFLOP by module.
-    paper: TFLOPs in the paper's Table II, None where it has none.
+    paper: the paper's Table II on this model with this pruner, None where it has none.
     difference: from the closed form, as a share of it; None for the closed form itself.
     decoded: token by token; the passes of one row are counted in "llm_linear" and "llm_attention".
     """
@@ -72,7 +74,7 @@ class Count:
     queries: int
     modules: dict[str, float]
     cuts: tuple[Cut, ...] = ()
-    paper: float | None = None
+    paper: PublishedCost | None = None
     counter: Counter = Counter.CLOSED_FORM
     difference: float | None = None
     decoded: bool = False
@@ -118,11 +120,15 @@ def count(request: FlopsRequest) -> list[Count]:
     """One case, or one for every pruner; with the counter ALL, each case once a counter.  Raises VlaBenchError."""
     if request.from_run is not None:
         return [_of_run(request)]
-    prompt = PROMPT if request.prompt_tokens is None else request.prompt_tokens
+    model = request.model or SEVEN_B.name
+    config = config_of(model)
+    prompt = prompt_tokens(config) if request.prompt_tokens is None else request.prompt_tokens
     if prompt < 1:
         raise UsageError(f"--prompt-tokens {prompt}: an instruction has at least 1", f"vla-bench flops --prompt-tokens {PROMPT}")
-    request = replace(request, model=request.model or SEVEN_B.name, prompt_tokens=prompt)
-    config = config_of(request.model)
+    if not config.l1_head and request.counter is not Counter.CLOSED_FORM:
+        what = f"--counter {request.counter.value} counts one pass, and {model} decodes token by token"
+        raise UsageError(what, f"vla-bench flops --model {model}")
+    request = replace(request, model=model, prompt_tokens=prompt)
     if request.counter is Counter.CLOSED_FORM:
         return _cases(request, config)
     counted_cases = []
@@ -161,14 +167,21 @@ def _cases(request: FlopsRequest, config: VLAConfig) -> list[Count]:
         return [_case(request, config, request.pruner, request.kept)]
     if request.kept:
         return [_case(request, config, "lightvla", request.kept)]
-    if request.counter is not Counter.CLOSED_FORM:
-        return [_at_the_papers_settings(request, config, name) for name in (NONE, "lightvla")]
-    return [_at_the_papers_settings(request, config, name) for name in (NONE, *choosing())]
+    names = ["lightvla"] if request.counter is not Counter.CLOSED_FORM else choosing()
+    return [_at_the_papers_settings(request, config, name) for name in (NONE, *names) if _possible(name, config)]
 
 
-def _case(request: FlopsRequest, config: VLAConfig, pruner: str, kept: Sequence[int], paper: float | None = None) -> Count:
+def _possible(name: str, config: VLAConfig) -> bool:
+    """Whether a pruner can work with a model at all: without action slots there is no attention of them."""
+    pruner = None if name == NONE or config.l1_head else make_pruner(name)
+    return pruner is None or not any(rows.span is Span.SLOTS for rows in pruner.rows)
+
+
+def _case(
+    request: FlopsRequest, config: VLAConfig, pruner: str, kept: Sequence[int], paper: PublishedCost | None = None
+) -> Count:
     pruned = counted(pruner, config, kept)
-    case = Case(config, request.prompt_tokens, pruned.cuts)
+    case = Case(config, request.prompt_tokens, pruned.cuts, decoded=not config.l1_head)
     return Count(
         model=request.model,
         pruner=pruned.label,
@@ -178,21 +191,23 @@ def _case(request: FlopsRequest, config: VLAConfig, pruner: str, kept: Sequence[
         prompt_tokens=request.prompt_tokens,
         layer_mean=case.lengths.layer_mean,
         queries=1,
-        modules=mean_gflops([query_macs(pruned.pruner, case, request.scope)]),
+        modules=mean_gflops([_folded(query_macs(pruned.pruner, case, request.scope))]),
         cuts=pruned.cuts,
         paper=paper,
+        decoded=case.decoded,
     )
 
 
 def _at_the_papers_settings(request: FlopsRequest, config: VLAConfig, name: str) -> Count:
-    """With the tokens of Table II, else the method's own share, else LightVLA's; in proportion for smaller models."""
-    published = published_cost(name)
-    if published is not None:
-        return _case(request, config, name, [papers_count(name, config)], published.tflops)
+    """With the tokens of Table II, else the method's own share, else as many as LightVLA keeps."""
+    published = published_cost(name, paper_model(config) or "")
+    if published is not None and name not in OWN_NUMBERS:
+        kept = config.visual_tokens - published.tokens if name in REUSING else published.tokens
+        return _case(request, config, name, [kept], published)
     try:
-        return _case(request, config, name, ())
+        return _case(request, config, name, (), published)
     except UsageError:  # the number depends on the input
-        return _case(request, config, name, [papers_count("lightvla", config)])
+        return _case(request, config, name, [kept_tokens(config)])
 
 
 def _of_run(request: FlopsRequest) -> Count:

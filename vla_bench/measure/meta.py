@@ -97,7 +97,7 @@ class MetaVLA(VLA):
         super().__init__(config, pruner, lean=scope is Scope.EXECUTED)
         self.prompt = tuple(range(prompt))
         self._unread: list[Tensor] = []
-        if scope is Scope.MODEL:
+        if scope is Scope.MODEL and config.l1_head:
             self.openvla.language_model.lm_head = nn.Identity()
         backbone = self.openvla.vision_backbone
         vits = backbone.featurizer, backbone.fused_featurizer

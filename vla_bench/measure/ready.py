@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from vla_bench.checkpoints.choices import choose_dtype
-from vla_bench.errors import ModelError
+from vla_bench.errors import ModelError, UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.pruner import Pruner
 from vla_bench.measure import sources
@@ -19,6 +19,7 @@ from vla_bench.model.processor import Processor
 from vla_bench.model.speed import Speed
 from vla_bench.model.vla import VLA
 from vla_bench.pruners.registry import make_pruner
+from vla_bench.values import Decoding
 
 
 def make_ready(
@@ -76,6 +77,9 @@ def _load(source: sources.ModelSource, seed: int | None, device: TimedDevice) ->
     if seed is not None:
         return sources.make_random(source, seed, device.torch_device)
     policy = source.policy()
+    if policy.decoding is Decoding.AR:
+        what = f"{source.name} decodes token by token, and only a query in one forward pass is timed"
+        raise UsageError(what, "vla-bench latency --model nano")
     return policy.model, policy.processor
 
 

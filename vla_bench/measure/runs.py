@@ -5,11 +5,11 @@ Needs no torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vla_bench.checkpoints.files import identity
+from vla_bench.checkpoints.identity import identity
 from vla_bench.errors import NotComparableError, RecordError, UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.presets import PRESETS
@@ -62,6 +62,7 @@ def model_of(run: Run, folder: Path, given: str | None) -> tuple[str, VLAConfig]
     except UsageError as error:
         why = f"the sizes of {own}, the model of run {folder}, cannot be read: {error.message}"
         raise UsageError(why, f"vla-bench flops --from-run {folder} --model FOLDER, where its checkpoint is now") from error
+    config = _as_run(config, run.config["policy"])
     visual = run.config["policy"].get("visual_tokens", config.visual_tokens)
     if visual != config.visual_tokens:
         raise NotComparableError(
@@ -69,6 +70,15 @@ def model_of(run: Run, folder: Path, given: str | None) -> tuple[str, VLAConfig]
             f"vla-bench flops --from-run {folder} --model FOLDER, where its checkpoint is now",
         )
     return name, config
+
+
+def _as_run(config: VLAConfig, policy: Mapping[str, object]) -> VLAConfig:
+    """With what the run was told about the model, or an adapter added to it; runs of earlier versions recorded none of it."""
+    recorded = {name: policy[name] for name in ("cameras", "center_crop", "proprio_dim") if name in policy}
+    decoding = policy.get("decoding")
+    if decoding != "ar" and "chunk" in policy:
+        recorded["chunk"] = policy["chunk"]
+    return replace(config, l1_head=config.l1_head or decoding == "l1", **recorded)
 
 
 def _the_same(given: str, own: str, run: Run) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from vla_bench.checkpoints.config_file import read_config
-from vla_bench.checkpoints.known import FOUR_SUITES, families
+from vla_bench.checkpoints.known import published
 from vla_bench.errors import UsageError
 from vla_bench.interface.config import VLAConfig
-from vla_bench.interface.presets import PRESETS, SEVEN_B
+from vla_bench.interface.presets import OPENVLA, PRESETS, SEVEN_B
 from vla_bench.policies.resolve import ModelKind, resolve_model
 
 COMMAND = "vla-bench flops"
@@ -21,16 +21,12 @@ def config_of(model: str) -> VLAConfig:
         return PRESETS[resolved.name]
     if resolved.kind is not ModelKind.CHECKPOINT:
         raise UsageError(f"{model} is a {resolved.kind.value} without a network to count", f"{COMMAND} --model {SEVEN_B.name}")
-    # All public checkpoints have the paper's sizes.
-    if resolved.place is None or resolved.place in _public():
-        return SEVEN_B
+    # All public checkpoints have the paper's sizes, or plain OpenVLA's.
+    family = resolved.name if resolved.place is None else published(resolved.place)
+    if family is not None:
+        return OPENVLA if family == OPENVLA.name else SEVEN_B
     folder = Path(resolved.place).expanduser()
     if not folder.is_dir():
         what = f"the sizes of {model} are not known here: {COMMAND} downloads nothing"
         raise UsageError(what, f"hf download {model} config.json --local-dir FOLDER, and {COMMAND} --model FOLDER")
     return read_config(folder)
-
-
-def _public() -> set[str]:
-    """Hub ids of the public checkpoints."""
-    return {FOUR_SUITES, *(hub for by_suite in families().values() for hub in by_suite.values())}

@@ -58,7 +58,7 @@ class ModelSource:
             return
         weight = model.openvla.projector.fc1.weight
         if self.folder is not None:
-            fill_pruner(pruner, self.own, self.folder, weight.device, weight.dtype)
+            fill_pruner(pruner, self.own, (self.folder,), weight.device, weight.dtype)
         pruner.to(weight.device, weight.dtype).eval()
 
 

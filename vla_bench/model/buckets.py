@@ -139,7 +139,7 @@ class Bucketed:
         last = decoder(tokens, layers=self._shortcuts.layers, read=read)
         slots = last.hidden if self._shortcuts.rows else narrow(last.hidden, model.read(last))
         wide = torch.promote_types(slots.dtype, torch.float32)  # a count is exact in it, and so is an action
-        answer = torch.cat([model.action_head(slots).flatten().to(wide), counts.to(wide)])
+        answer = torch.cat([model.answer(slots).flatten().to(wide), counts.to(wide)])
         return StaticPass(
             answer=answer,
             slots=slots,
@@ -198,7 +198,8 @@ class Bucketed:
         if not torch.isfinite(result.answer).all():
             raise ModelError("the model returned numbers that are not finite", "vla-bench verify")
         config = self.model.config
-        actions = result.answer.view(1, config.chunk, config.action_dim).to(result.slots.dtype)
+        actions = result.answer.view(1, config.chunk, config.action_dim)
+        actions = actions if self.model.action_head is None else actions.to(result.slots.dtype)
         tokens = Tokens(result.hidden, result.positions, result.valid, result.ids, layout)
         kept = Kept(LLM_INPUT, replace(tokens.patches, hidden=result.kept))
         return Output(actions, result.slots, tokens, PassTrace(layout, (kept,) if pruned else ()))

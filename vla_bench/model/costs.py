@@ -85,8 +85,9 @@ def macs(config: VLAConfig, lengths: Lengths, scope: Scope = Scope.MODEL, pruner
         "llm_attention": attention,
         "head": head_macs(config),
     }
-    if scope is Scope.REFERENCE:
-        by_module["lm_head"] = (rest + lengths.visual[-1]) * config.llm.width * config.llm.vocab
+    if scope is Scope.REFERENCE or not config.l1_head:  # without a head the slots' logits are read
+        rows = rest + lengths.visual[-1] if scope is Scope.REFERENCE else config.slots
+        by_module["lm_head"] = rows * config.llm.width * config.llm.vocab
     return by_module
 
 

@@ -90,7 +90,7 @@ class Decoder(nn.Module):
             if entering is not tokens or index == 0:
                 tokens = entering
                 position_embeddings = self.model.rotary_emb(tokens.hidden, tokens.positions)
-                mask = attention_mask(tokens, causal=memory is not None)
+                mask = attention_mask(tokens, causal=memory is not None, columns=past.length if past else None)
             extra = {}  # empty where not needed: a compiled layer would be compiled anew for every further argument
             if past is not None or index in probed:
                 extra = {"probe": probe if index in probed else None, "past": past, "tokens": tokens}
@@ -100,12 +100,15 @@ class Decoder(nn.Module):
                 tokens.hidden,
                 attention_mask=mask,
                 position_embeddings=position_embeddings,
-                past_key_values=memory.cache if memory else None,
+                # With reused keys and values, theirs is the whole sequence: it is what the tokens decoded next see.
+                past_key_values=memory.cache if memory and past is None else None,
                 **extra,
             )
             tokens = replace(tokens, hidden=hidden)
             if memory is not None:
                 memory.valid.append(tokens.valid)
+                if past is not None:
+                    memory.cache.update(*past.layers[index], index)
         return replace(tokens, hidden=self.model.norm(tokens.hidden))
 
     def first_queries_and_keys(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,9 +157,15 @@ class Decoder(nn.Module):
             )
 
 
-def attention_mask(tokens: Tokens, causal: bool) -> Tensor | None:
-    """What each query may see, (B, 1, 1 or N, N) bool; None for everything, which allows the fastest kernel."""
+def attention_mask(tokens: Tokens, causal: bool, columns: int | None = None) -> Tensor | None:
+    """What each query may see, (B, 1, 1 or N, N) bool; None for everything, which allows the fastest kernel.
+
+    columns: keys of the whole sequence, where those of tokens that are not computed are reused.
+    """
     mask = None if tokens.valid is None else tokens.valid[:, None, None]
+    if causal and columns is not None:
+        at = torch.arange(columns, device=tokens.positions.device)
+        return (at <= tokens.positions.unsqueeze(2)).unsqueeze(1)
     if causal:
         earlier = (tokens.positions.unsqueeze(1) <= tokens.positions.unsqueeze(2)).unsqueeze(1)
         # A padded query would see nothing, and its softmax would be NaN; its output is never read.

@@ -1,11 +1,15 @@
-"""The small networks beside the towers: the vision projector, the proprio projector and the L1 action head of OpenVLA-OFT."""
+"""The small networks beside the towers: the vision projector, the proprio projector and the L1 action head of OpenVLA-OFT; and
+what stands for the head where actions are tokens."""
 
 from __future__ import annotations
 
+import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vla_bench.interface.config import PROJECTOR_GROWTH, RESIDUAL_BLOCKS, VLAConfig
+from vla_bench.model.action_tokens import decode
 
 
 class Projector(nn.Module):
@@ -76,3 +80,14 @@ class ActionHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         return self.model(hidden.reshape(len(hidden), self.chunk, -1))
+
+
+def token_actions(logits: Tensor, config: VLAConfig) -> Tensor:
+    """Logits of the action slots (B, 56, vocabulary) -> normalised actions (B, 8, 7) float32: the middle of the likeliest bin.
+
+    OpenVLA-OFT trained without a head answers so, all slots at once.
+    """
+    tokens = config.tokens
+    middles = decode(np.arange(logits.shape[-1]), tokens.actions_end, tokens.action_bins)
+    likeliest = logits.argmax(dim=-1)
+    return torch.from_numpy(middles).float().to(logits.device)[likeliest].view(len(logits), config.chunk, -1)

@@ -21,7 +21,6 @@ CROP_AREA = 0.9  # training saw random crops of this area; evaluation takes the 
 LOBES = 3  # Lanczos3
 # Rows of the resize matrix multiplied at once: so few that BLAS starts no threads, which would fight the simulators' for cores.
 BAND_ROWS = 8
-CONFIG_NAME = "preprocessor_config.json"
 
 Triple = tuple[float, float, float]
 
@@ -78,9 +77,10 @@ def centre_crop(image: np.ndarray, area: float = CROP_AREA) -> np.ndarray:
     return (values * np.float32(255.5)).astype(np.uint8)
 
 
-def prepare(frame: np.ndarray, size: int) -> np.ndarray:
+def prepare(frame: np.ndarray, size: int, crop: bool = True) -> np.ndarray:
     """A camera frame (H, W, 3) uint8 as the simulator renders it, upside down -> the model's image, (size, size, 3) uint8."""
-    return centre_crop(lanczos3(jpeg(upright(frame)), size))
+    image = lanczos3(jpeg(upright(frame)), size)
+    return centre_crop(image) if crop else image
 
 
 @dataclass(frozen=True)

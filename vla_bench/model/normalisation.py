@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vla_bench.errors import CheckpointError, ModelError, UsageError, nearest
+from vla_bench.model.dataset_keys import FIX, find_key
 
 ACTION_DIM = 7  # dx dy dz, three rotations, gripper
 PROPRIO_DIM = 8  # end effector position (3) m, its axis-angle (3) rad, gripper fingers (2) m
@@ -15,7 +16,6 @@ GRIPPER = 6
 EPS = 1e-8  # the reference's, for a range of zero
 # What the reference calls its types of normalisation, and the two entries of the statistics that become -1 and 1.
 BOUNDS = {"bounds": ("min", "max"), "bounds_q99": ("q01", "q99")}
-LIBERO_NAMES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +23,9 @@ class Statistics:
     """What becomes -1 and 1 of one data set's actions and proprioception, float64: the 1st and 99th percentile, as the
     reference has it for LIBERO, or the least and greatest value where the entry says `"normalization": "bounds"`.
 
-    mask: which action dimensions are normalised at all; the gripper is not.
+    action_mask: which action dimensions are normalised at all; LIBERO's entries leave the gripper out.
     proprio_low, proprio_high: None where the data set had no proprioception.
+    proprio_mask: as `action_mask`; None where all are scaled.
     """
 
     action_low: np.ndarray  # (7,)
@@ -32,46 +33,44 @@ class Statistics:
     action_mask: np.ndarray  # (7,) bool
     proprio_low: np.ndarray | None = None  # (8,)
     proprio_high: np.ndarray | None = None  # (8,)
+    proprio_mask: np.ndarray | None = None  # (8,) bool
 
     @classmethod
     def parse(cls, entry: object, key: str) -> Statistics:
-        """One entry of `dataset_statistics.json`, or of `norm_stats` in `config.json`.  Raises CheckpointError."""
+        """One entry of `dataset_statistics.json`, or of `norm_stats` in `config.json`.  Raises CheckpointError.
+
+        A mask may be missing: then every dimension is scaled, as in the reference, whose data loader leaves it out.
+        """
         if not isinstance(entry, Mapping):
             raise _damaged(key, f"not a table but {entry!r:.60}")
         kind = entry.get("normalization", "bounds_q99")
         if kind not in BOUNDS:
             raise _damaged(key, f"its normalization must be one of {', '.join(BOUNDS)}, not {kind!r:.60}")
         action_low, action_high = _bounds(entry, "action", BOUNDS[kind], ACTION_DIM, key)
-        mask = np.array(entry["action"].get("mask"))
-        if mask.shape != (ACTION_DIM,) or mask.dtype != bool:
-            raise _damaged(key, f"action.mask must be {ACTION_DIM} times true or false, not {entry['action'].get('mask')}")
+        mask = _mask(entry["action"], "action", ACTION_DIM, key)
         if _without_proprio(entry.get("proprio")):
             return cls(action_low, action_high, mask)
-        return cls(action_low, action_high, mask, *_bounds(entry, "proprio", BOUNDS[kind], PROPRIO_DIM, key))
+        low, high = _bounds(entry, "proprio", BOUNDS[kind], PROPRIO_DIM, key)
+        return cls(action_low, action_high, mask, low, high, _mask(entry["proprio"], "proprio", PROPRIO_DIM, key))
 
 
 def choose_statistics(table: Mapping[str, object], libero_name: str, requested: str | None = None) -> tuple[str, Statistics, str]:
     """The entry of `table` to use for a suite: its key, its content, and why it was chosen.
 
-    In this order: the requested key; the suite's LIBERO name; the same with `_no_noops`; the only key there is, unless
-    it names another suite, for another suite's statistics move the arm plausibly and wrongly.
+    The requested key, or the one that `find_key` finds.  Raises UsageError for a requested key that there is not,
+    CheckpointError where none can be found.
     """
     if not isinstance(table, Mapping) or not table:
         raise CheckpointError("the checkpoint has no normalisation statistics", _fetch("dataset_statistics.json"))
     keys = [str(key) for key in table]
-    listed = f"The checkpoint has: {', '.join(keys)}"
-    if requested is not None:
-        if requested not in table:
-            hint = nearest(requested, keys)
-            raise UsageError(f'no statistics called "{requested}".{hint} {listed}', "give one of them with --unnorm-key KEY")
-        return requested, Statistics.parse(table[requested], requested), "asked for"
-    for key, why in ((libero_name, "the suite's name"), (f"{libero_name}_no_noops", "the suite's name, without no-ops")):
-        if key in table:
-            return key, Statistics.parse(table[key], key), why
-    others = [name for name in LIBERO_NAMES if name != libero_name]
-    if len(keys) == 1 and not any(keys[0] == name or keys[0].startswith(f"{name}_") for name in others):
-        return keys[0], Statistics.parse(table[keys[0]], keys[0]), "the only one"
-    raise CheckpointError(f"no statistics for {libero_name}. {listed}", "give one of them with --unnorm-key KEY")
+    if requested is not None and requested not in table:
+        hint = nearest(requested, keys)
+        raise UsageError(f'no statistics called "{requested}".{hint} The checkpoint has: {", ".join(keys)}', FIX)
+    key, why = find_key(keys, libero_name) if requested is None else (requested, "asked for")
+    statistics = Statistics.parse(table[key], key)
+    if "mask" not in table[key]["action"]:
+        why += "; it has no mask, so all seven dimensions are scaled"
+    return key, statistics, why
 
 
 def normalise_proprio(state: np.ndarray, statistics: Statistics) -> np.ndarray:
@@ -79,7 +78,10 @@ def normalise_proprio(state: np.ndarray, statistics: Statistics) -> np.ndarray:
     low, high = statistics.proprio_low, statistics.proprio_high
     if low is None or high is None:
         raise CheckpointError("the statistics have no proprioception, and the model reads it", _fetch("dataset_statistics.json"))
-    return np.clip(2 * (_finite(state, PROPRIO_DIM, "a state") - low) / (high - low + EPS) - 1, -1, 1)
+    values = _finite(state, PROPRIO_DIM, "a state")
+    scaled = 2 * (values - low) / (high - low + EPS) - 1
+    mask = statistics.proprio_mask
+    return np.clip(scaled if mask is None else np.where(mask, scaled, values), -1, 1)
 
 
 def normalise_actions(actions: np.ndarray, statistics: Statistics) -> np.ndarray:
@@ -164,6 +166,14 @@ def _bounds(
     if (low > high).any():
         raise _damaged(key, f"{part}.{names[0]} lies above {part}.{names[1]} in dimension {int(np.argmax(low > high))}")
     return low, high
+
+
+def _mask(part: Mapping[str, object], name: str, length: int, key: str) -> np.ndarray:
+    """Which dimensions are scaled, (length,) bool; writers spell it true or false, or 1 or 0."""
+    given = part.get("mask", [True] * length)
+    if not isinstance(given, Sequence) or len(given) != length or any(value not in (0, 1) for value in given):
+        raise _damaged(key, f"{name}.mask must be {length} times true or false, not {given!r:.60}")
+    return np.array(given, bool)
 
 
 def _without_proprio(table: object) -> bool:

@@ -70,7 +70,7 @@ class Processor:
     def _images(self, observation: Observation) -> np.ndarray:
         """(cameras, S, S, 3) uint8, cropped and resized."""
         frames = [self._frame(observation, camera) for camera in self.cameras]
-        return np.stack([prepare(frame, self.config.image_size) for frame in frames])
+        return np.stack([prepare(frame, self.config.image_size, self.config.center_crop) for frame in frames])
 
     def _frame(self, observation: Observation, camera: str) -> np.ndarray:
         if camera not in observation.images:

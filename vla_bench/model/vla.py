@@ -2,6 +2,8 @@
 
 pixels -> DINOv2 + SigLIP -> [prune] -> projector -> BOS . patches . proprio . prompt . 56 empty slots . stop
        -> [prune] -> Llama with full attention, [prune] before any layer -> hidden states of the slots -> L1 head
+
+Without an L1 head the slots are action tokens, read from their logits; `decode` reads them one after another.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from vla_bench.interface.pruner import Pruner, attach
 from vla_bench.interface.trace import PassTrace
 from vla_bench.interface.view import Patches, Query
 from vla_bench.model.decoder import Decoder, DecodingCache
-from vla_bench.model.heads import ActionHead, Projector, ProprioProjector
+from vla_bench.model.heads import ActionHead, Projector, ProprioProjector, token_actions
 from vla_bench.model.past import KVCache
 from vla_bench.model.pruning import PruningPass
 from vla_bench.model.sequence import Tokens, assemble, narrow
@@ -120,13 +122,21 @@ class VLA(nn.Module):
         read = self.read if shortcuts.rows else None
         tokens = self.openvla.language_model(tokens, run.before, run.probe, None, run.past, shortcuts.layers, read)
         run.finish()
-        if not self.lean:
-            self.openvla.language_model.lm_head(tokens.hidden)
+        logits = None if self.lean else self.openvla.language_model.lm_head(tokens.hidden)
         stages.mark("decoder")
         slots = tokens.hidden if shortcuts.rows else narrow(tokens.hidden, self.read(tokens))
-        actions = self.action_head(slots)
+        actions = self.answer(slots, None if logits is None else narrow(logits, self.read(tokens)))
         stages.mark("head")
         return Output(actions, slots, tokens, run.trace)
+
+    def answer(self, slots: Tensor, logits: Tensor | None = None) -> Tensor:
+        """Hidden states of the action slots (B, 56, D) -> normalised actions (B, chunk, 7): by the L1 head, else as tokens.
+
+        logits: of the slots, where they are known already.
+        """
+        if self.action_head is not None:
+            return self.action_head(slots)
+        return token_actions(self.openvla.language_model.lm_head(slots) if logits is None else logits, self.config)
 
     @torch.no_grad()
     def decode(self, inputs: Inputs, stages: Stages | None = None) -> tuple[Tensor, Output]:
@@ -137,10 +147,8 @@ class VLA(nn.Module):
         stages = stages or Stages(inputs.pixel_values.device)
         decoder, layout = self.openvla.language_model, self.layout(inputs, 0)
         run = self._pruning(layout, inputs, stages)
-        if run.past is not None:
-            raise ModelError(f"{self.pruner.name} reuses keys and values, which decoding token by token does not offer")
         memory = DecodingCache(DynamicCache(), [])
-        tokens = decoder(self._input(inputs, run, stages), run.before, run.probe, memory)
+        tokens = decoder(self._input(inputs, run, stages), run.before, run.probe, memory, run.past)
         run.finish()
         last = torch.tensor([span[-1] for span in layout.columns(Span.PROMPT, tokens.visual)], device=tokens.hidden.device)
         hidden = tokens.hidden[torch.arange(len(last), device=last.device), last].unsqueeze(1)
@@ -166,9 +174,7 @@ class VLA(nn.Module):
         return PruningPass(self.pruner, layout, inputs.queries, first_layer=first_layer, caches=caches, stages=stages)
 
     def layout(self, inputs: Inputs, slots: int) -> Layout:
-        """The layout of the sequences.  Raises ModelError for inputs that do not fit the model, or without an action head."""
-        if slots and self.action_head is None:
-            raise ModelError("this checkpoint has no L1 action head", "vla-bench eval --decoding ar ...")
+        """The layout of the sequences.  Raises ModelError for inputs that do not fit the model."""
         config = self.config
         channels = inputs.pixel_values.shape[1]
         if channels != 6 * config.cameras:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vla_bench.checkpoints.adapter_folder import read_adapter
 from vla_bench.errors import UsageError
 from vla_bench.policies.base import Policy
 from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.classes import REPLAY, make_plug_in, policy_class
-from vla_bench.policies.resolve import EVAL, ModelKind, ResolvedModel, resolve_model
-from vla_bench.values import Decoding, Device
+from vla_bench.policies.resolve import AUTO, EVAL, ModelKind, ResolvedModel, base_of, resolve_model
+from vla_bench.values import Device
 
 
 def resolve_choice(choice: ModelChoice, command: str = EVAL) -> ResolvedModel:
@@ -17,7 +18,10 @@ def resolve_choice(choice: ModelChoice, command: str = EVAL) -> ResolvedModel:
 
     command: the running command, for the advice of an error.
     """
-    model = resolve_model(choice.model, suites=choice.suites, device=choice.device, command=command)
+    name = choice.model
+    if choice.adapter is not None and name == AUTO:
+        name = base_of(read_adapter(choice.adapter), command)
+    model = resolve_model(name, suites=choice.suites, device=choice.device, command=command)
     takes = () if model.kind is ModelKind.CHECKPOINT else policy_class(_class_name(model)).takes
     if choice.seed and "seed" not in takes:
         what = f"{model.name} draws no random numbers, --seed {choice.seed} would change nothing"
@@ -60,9 +64,14 @@ def _refuse_model_options(choice: ModelChoice, model: ResolvedModel, takes: tupl
     """Raises UsageError for an option that would be ignored."""
     lacks = {
         "--pruner": (choice.pruner, "image tokens to prune"),
-        "--decoding": (None if choice.decoding is Decoding.L1 else choice.decoding, "action tokens to decode"),
+        "--decoding": (choice.decoding, "action tokens to decode"),
         "--unnorm-key": (choice.unnorm_key, "action statistics"),
         "--action-slice": (choice.action_slice, "action head"),
+        "--adapter": (choice.adapter, "weights to adapt"),
+        "--cameras": (choice.cameras, "images to read"),
+        "--chunk": (choice.chunk, "chunk of a trained length"),
+        "--center-crop": (choice.center_crop, "images to crop"),
+        "--open-loop-steps": (choice.open_loop_steps, "chunk to cut short"),
         "--device": (choice.device if choice.device is Device.CUDA and "device" not in takes else None, "use for a GPU"),
     }
     for option, (value, what) in lacks.items():

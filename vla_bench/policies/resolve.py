@@ -16,6 +16,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from vla_bench.checkpoints.adapter_folder import AdapterFolder
 from vla_bench.checkpoints.hub import is_hub_id
 from vla_bench.checkpoints.known import DEFAULTS, WEIGHTS, bundled, bundled_names, families
 from vla_bench.errors import CheckpointError, UsageError, nearest
@@ -105,9 +106,18 @@ def resolve_model(
         return ResolvedModel(name, ModelKind.CHECKPOINT, by_suite=public[name], reason=reason)
     if name in plug_ins():
         return ResolvedModel(name, ModelKind.PLUG_IN)
-    if name and (Path(name).expanduser().is_dir() or is_hub_id(name)):
+    if name and (Path(name).expanduser().exists() or is_hub_id(name)):  # a file is refused where it is opened, by its kind
         return ResolvedModel(name, ModelKind.CHECKPOINT, place=name)
     raise _unknown(name, [AUTO, *DEFAULTS, *public], presets, command)
+
+
+def base_of(adapter: AdapterFolder, command: str = EVAL) -> str:
+    """The model that an adapter was trained on.  Raises UsageError where it names none that can be found from here."""
+    base = adapter.base
+    if base is not None and (Path(base).expanduser().is_dir() or is_hub_id(base)):
+        return base
+    what = "names no base" if base is None else f"was trained on {base}, which is no folder here"
+    raise UsageError(f"the adapter in {adapter.weights} {what}", f"{command} --model BASE --adapter {adapter.weights}")
 
 
 def _unknown(name: str, models: list[str], presets: bool, command: str) -> UsageError:

@@ -28,8 +28,9 @@ COSTS = 4096  # cases whose GFLOP are cached
 
 
 class VLAPolicy(Policy):
-    """Acts with the model: a chunk of the L1 head, or with `autoregressive` one step of decoded action tokens.
+    """Acts with the model: a chunk at once, or with the decoding AR one step of action tokens.
 
+    open_loop_steps: how many steps of a chunk are answered; None for all of them.
     identity, card: see `Policy`.
     """
 
@@ -41,14 +42,16 @@ class VLAPolicy(Policy):
         model: VLA,
         processor: Processor,
         *,
-        autoregressive: bool = False,
+        decoding: Decoding = Decoding.L1,
+        open_loop_steps: int | None = None,
         identity: dict[str, object] | None = None,
         card: tuple[tuple[str, str], ...] = (),
     ):
         self.name = name
         self.model = model.eval()
         self.processor = processor
-        self.autoregressive = autoregressive
+        self.decoding = decoding
+        self.open_loop_steps = open_loop_steps or (1 if decoding is Decoding.AR else model.config.chunk)
         self.card = card
         self._costs: dict[tuple[Pruner | None, Case], float] = {}
         self.visual_tokens = model.config.visual_tokens
@@ -57,7 +60,12 @@ class VLAPolicy(Policy):
             **(identity or {}),
             "pruner": model.pruner.label if model.pruner else "none",
             "camera_size": self.image_size,
-            "decoding": (Decoding.AR if autoregressive else Decoding.L1).value,
+            "cameras": model.config.cameras,
+            "center_crop": model.config.center_crop,
+            "proprio_dim": model.config.proprio_dim,
+            "decoding": decoding.value,
+            "chunk": 1 if decoding is Decoding.AR else model.config.chunk,
+            "open_loop_steps": self.open_loop_steps,
             "action_slice": model.action_slice.value,
             "dtype": str(self._weight.dtype).removeprefix("torch."),
             "device": self._weight.device.type,
@@ -70,7 +78,7 @@ class VLAPolicy(Policy):
 
     def _gflops(self, prompt: int, cuts: tuple[Cut, ...]) -> float:
         """GFLOP of a pass with these cuts, cached, since many queries have the same."""
-        case = Case(self.model.config, prompt, cuts, self.autoregressive)
+        case = Case(self.model.config, prompt, cuts, self.decoding is Decoding.AR)
         key = (self.model.pruner, case)
         if key not in self._costs:
             if len(self._costs) == COSTS:
@@ -107,6 +115,7 @@ class VLAPolicy(Policy):
             return None
         lap = 1000 * (time.perf_counter() - started)
         prompt = len(self.processor.prompt(observation.instruction))
+        actions = actions[: self.open_loop_steps]
         return Chunk(actions, (0,) * self.model.config.cameras, {"prune": lap}, prompt, gflops=0.0)
 
     @torch.inference_mode()
@@ -123,7 +132,8 @@ class VLAPolicy(Policy):
         share = {stage: lap / len(observations) for stage, lap in laps.items()}
         chunks = []
         for i, trace in enumerate(output.trace.read()):
-            robot, prompt = self.processor.robot_actions(actions[i], observations[i]), len(inputs.prompts[i])
+            steps, prompt = actions[i, : self.open_loop_steps], len(inputs.prompts[i])
+            robot = self.processor.robot_actions(steps, observations[i])
             kept = trace.per_camera(self.model.config.cameras, self.model.config.patches)
             gflops = self._gflops(prompt, trace.cuts)
             chunks.append(Chunk(robot, kept, share, prompt_tokens=prompt, gflops=gflops, trace=trace))
@@ -137,7 +147,7 @@ class VLAPolicy(Policy):
 
     def _forward(self, inputs: Inputs, stages: Stages) -> tuple[torch.Tensor, Output]:
         """Normalised actions (B, T, 7), and the model's output."""
-        if not self.autoregressive:
+        if self.decoding is not Decoding.AR:
             output = self.model(inputs, stages)
             return output.actions, output
         ids, output = self.model.decode(inputs, stages)

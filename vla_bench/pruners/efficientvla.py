@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vla_bench.errors import ModelError, UsageError
+from vla_bench.errors import UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.layout import Span
 from vla_bench.interface.lengths import Case
@@ -85,7 +85,9 @@ class EfficientVLATokens(Pruner):
 
     def attach(self, config: VLAConfig) -> None:
         if self.rows[0].layer < 0:
-            raise ModelError(f"{self.label}: there is no attention before layer 0", "vla-bench pruners")
+            raise UsageError(f"{self.label}: there is no attention before layer 0", "vla-bench pruners")
+        if self.key > config.visual_tokens:
+            raise UsageError(f"{self.label}: the model has {config.visual_tokens} image tokens", "vla-bench pruners")
         if keeps_all(self.keep, config):
             self.rows = ()
 

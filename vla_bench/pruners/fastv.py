@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from vla_bench.errors import ModelError
+from vla_bench.errors import UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.layout import Span
 from vla_bench.interface.needs import Rows
@@ -45,11 +45,11 @@ class FastV(Scored):
 
     def attach(self, config: VLAConfig) -> None:
         if self.rows[0].layer < 0:
-            raise ModelError(f"{self.label}: there is no attention before layer 0", "vla-bench eval --pruner 'fastv(layer=2)'")
+            raise UsageError(f"{self.label}: there is no attention before layer 0", "vla-bench eval --pruner 'fastv(layer=2)'")
         if self.rows[0] == Rows(0, Span.SLOTS):
             # Their embeddings are zero, and so are their queries in layer 0: all image tokens would tie.
             fix = "vla-bench eval --pruner 'fastv(layer=2,rater=action)'"
-            raise ModelError(f"{self.label}: the action slots attend to everything alike before layer 2", fix)
+            raise UsageError(f"{self.label}: the action slots attend to everything alike before layer 2", fix)
         if keeps_all(self.keep, config):
             self.rows = ()
 

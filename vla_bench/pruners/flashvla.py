@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vla_bench.errors import ModelError
+from vla_bench.errors import UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.lengths import Case
 from vla_bench.interface.needs import Need
@@ -96,6 +96,8 @@ class FlashVLA(Ranked):
         overlap: float = 0.8,
     ):
         super().__init__()
+        if not 0 <= overlap <= 1:
+            raise UsageError(f"flashvla-ics: overlap={overlap:g} must lie in 0 to 1", "vla-bench pruners")
         self.keep, self.quota = keep, quota
         self.trigger, self.angle, self.overlap = trigger, angle, overlap
         self.sites = (before_layer(layer),)
@@ -104,7 +106,7 @@ class FlashVLA(Ranked):
 
     def attach(self, config: VLAConfig) -> None:
         if self.sites[0].layer < 0:
-            raise ModelError(f"{self.label}: there is no layer {self.sites[0].layer}", "vla-bench pruners")
+            raise UsageError(f"{self.label}: there is no layer {self.sites[0].layer}", "vla-bench pruners")
 
     def reset(self, episode: EpisodeKey) -> None:
         self._past.reset(episode)

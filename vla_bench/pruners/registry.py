@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from vla_bench.errors import UsageError, nearest
 from vla_bench.interface.pruner import Pruner
-from vla_bench.pruners.shares import count
+from vla_bench.pruners.shares import check_keep
 from vla_bench.pruners.spec import Spec, arguments, parse
 
 GROUP = "vla_bench.pruners"
@@ -115,8 +115,8 @@ def _make(spec: Spec, more: dict[str, object]) -> Pruner | None:
     if (inner is None) != (not kind.wraps):
         lacks = f"needs a pruner: {spec.name}(lightvla)" if inner is None else "takes no pruner"
         raise UsageError(f"{spec.name} {lacks}", "vla-bench pruners")
-    if "keep" in values:
-        count(values["keep"], 1)  # refuses impossible numbers
+    if isinstance(values.get("keep"), float):
+        check_keep(values["keep"])
     try:
         pruner = kind(**values) if inner is None else kind(inner, **values)
     except TypeError as error:  # a parameter without a default, which nothing here can set

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from vla_bench.errors import UsageError
 
+KEEP = "a share up to 1 or a whole number of tokens, and above 0"
+
+
+def check_keep(keep: float) -> None:
+    """Raises UsageError for what is neither a share nor a number of image tokens: 0, 1.5, and everything below 0.
+
+    How many tokens a model has is not known here: `interface.pruner.attach` refuses more than there are.
+    """
+    if keep <= 0 or (keep > 1 and keep != int(keep)):
+        raise UsageError(f"keep={keep:g}: {KEEP}", "vla-bench pruners")
+
 
 def count(keep: float, tokens: int) -> int:
     """`keep` up to 1 is a share, above 1 a number; halves go to the even number, as with Python's `round` in the releases."""
-    if keep < 0:
-        raise UsageError(f"keep={keep:g} must not be negative", "vla-bench pruners")
     return min(tokens, round(keep * tokens) if keep <= 1 else round(keep))
 
 

@@ -88,8 +88,9 @@ class SparseVLM(Pruner):
             raise UsageError(f"sparsevlm: variant={variant}{', counts' * bool(counts)} has no use for {name}", FIX)
         cuts = layers or release.cuts
         table = counts or release.budgets.get(budget, ())
-        if table and len(table) != len(cuts) or min((*table, *cuts)) < 0 or list(cuts) != sorted(set(cuts)):
-            raise UsageError(f"sparsevlm: counts {table} after layers {cuts}: one count for each of ascending layers", FIX)
+        if table and len(table) != len(cuts) or 0 in table or min((*table, *cuts)) < 0 or list(cuts) != sorted(set(cuts)):
+            what = f"counts {table} after layers {cuts}: one count, at least 1, for each of ascending layers"
+            raise UsageError(f"sparsevlm: {what}", FIX)
         self.variant, self.release, self.table = variant, release, table
         self.scaled = not counts
         self.own_layers = bool(layers)
@@ -104,6 +105,9 @@ class SparseVLM(Pruner):
         self._cut_after(cuts)
 
     def attach(self, config: VLAConfig) -> None:
+        if max(self.table, default=0) > config.visual_tokens and not self.scaled:
+            given = "/".join(map(str, self.table))
+            raise UsageError(f"sparsevlm: counts={given}, and the model has {config.visual_tokens} image tokens", FIX)
         self.rotary = (config.llm.width // config.llm.heads, config.llm.rope_theta)
         if not self.own_layers:
             self._cut_after(fitted(self.release.cuts, config.llm.layers))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vla_bench.errors import ModelError
+from vla_bench.errors import UsageError
 
 DEPTH = 32  # decoder layers of the models that the releases' layer numbers are made for
 PATCHES = 576  # image tokens that their budgets are made for
@@ -45,12 +45,12 @@ def scaled(count: int, visual: int) -> int:
 def fitted(layers: Sequence[int], depth: int) -> list[int]:
     """Layers of a 32-layer decoder for one of `depth`: as they are where a layer is left behind the last, else scaled.
 
-    They stay apart and in order.  Raises ModelError where there are too few.
+    They stay apart and in order.  Raises UsageError where there are too few.
     """
     if layers[-1] + 1 < depth:
         return list(layers)
     if len(layers) >= depth:
-        raise ModelError(f"sparsevlm: {len(layers)} cuts do not fit between {depth} layers", "vla-bench eval --pruner fastv")
+        raise UsageError(f"sparsevlm: {len(layers)} cuts do not fit between {depth} layers", "vla-bench eval --pruner fastv")
     placed: list[int] = []
     for left, layer in zip(reversed(range(len(layers))), layers, strict=True):
         after = round((layer + 1) * depth / DEPTH) - 1  # a cut after layer l stands at (l + 1) / depth

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vla_bench.errors import UsageError, nearest
+from vla_bench.pruners.shares import KEEP
 
 if TYPE_CHECKING:
     from vla_bench.interface.pruner import Pruner
@@ -140,7 +141,8 @@ def _value(name: str, parameter: Parameter, given: object) -> object:
             raise ValueError(text)
         return value
     except ValueError as error:
-        raise UsageError(f"{name}: {parameter.name}={text}: {_expected(kind)}", FIX) from error
+        expected = KEEP if (parameter.name, kind) == ("keep", float) else _expected(kind)
+        raise UsageError(f"{name}: {parameter.name}={text}: {expected}", FIX) from error
 
 
 def _choice(text: str, known: tuple[str, ...]) -> str:

@@ -122,7 +122,7 @@ class VLAADP(Ranked):
     def attach(self, config: VLAConfig) -> None:
         if self.split and len(self.split) != config.cameras:
             given = "/".join(map(str, self.split))
-            raise ModelError(
+            raise UsageError(
                 f"{self.label}: split={given} has {len(self.split)} parts, and the model {config.cameras} cameras",
                 "vla-bench eval --pruner vla-adp",
             )

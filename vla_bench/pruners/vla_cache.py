@@ -95,10 +95,10 @@ class VLACache(Pruner):
         against: Literal["previous", "itself"] = "previous",
     ):
         super().__init__()
-        if min(static, task, refresh_every, layer) < 0 or not 0 < share <= 1:
+        if min(static, task, refresh_every, layer) < 0 or max(static, task) > rules.GRID or not 0 < share <= 1:
             raise UsageError(
                 f"vla-cache: static={static}, task={task}, layer={layer}, refresh_every={refresh_every} must not be negative, "
-                f"and share={share:g} must lie above 0 and up to 1",
+                f"static and task not above {rules.GRID}, and share={share:g} must lie above 0 and up to 1",
                 "vla-bench pruners",
             )
         if not layers or min(layers) < 0 or list(layers) != sorted(set(layers)):
@@ -114,7 +114,7 @@ class VLACache(Pruner):
         layers = rules.scaled_layers(LAYERS, depth) if self.layers == LAYERS else self.layers
         (layer,) = rules.scaled_layers((LAYER,), depth) if self.layer == LAYER else (self.layer,)
         if max(*layers, layer) >= depth:
-            raise ModelError(
+            raise UsageError(
                 f"{self.label}: layers={'/'.join(map(str, layers))} and layer={layer} in a decoder of {depth} layers",
                 'vla-bench eval --pruner "vla-cache(layers=1/2, layer=1)"',
             )

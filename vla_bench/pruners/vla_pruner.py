@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vla_bench.errors import ModelError, UsageError
+from vla_bench.errors import UsageError
 from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.layout import Span
 from vla_bench.interface.lengths import Case
@@ -92,7 +92,7 @@ class VLAPruner(Pruner):
     def attach(self, config: VLAConfig) -> None:
         if self.acting.layer < 1:
             # Their embeddings are zero, and so are their queries in layer 0.
-            raise ModelError(
+            raise UsageError(
                 f"{self.label}: the action slots attend to everything alike before layer 2", "vla-bench eval --pruner vla-pruner"
             )
         if keeps_all(self.keep, config):

@@ -129,7 +129,7 @@ class PlusRandom(_Randomised):
         return keep | first(uniform, valid & ~keep, self.amount(keep.sum(dim=1)))
 
     def changed(self, cut: Cut) -> int:
-        return min(cut.before, cut.kept + int(self.amount(torch.tensor(cut.kept))))
+        return min(cut.before, cut.kept + int(self.amount(torch.tensor(cut.kept, device="cpu"))))
 
 
 class DropRandom(_Randomised):
@@ -151,7 +151,7 @@ class DropRandom(_Randomised):
         return keep & (everything | ~first(uniform, keep, self.amount(keep.sum(dim=1))))
 
     def changed(self, cut: Cut) -> int:
-        return cut.kept if cut.kept == cut.before else cut.kept - int(self.amount(torch.tensor(cut.kept)))
+        return cut.kept if cut.kept == cut.before else cut.kept - int(self.amount(torch.tensor(cut.kept, device="cpu")))
 
 
 class Inverse(Wrapper):

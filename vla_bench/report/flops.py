@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from vla_bench.measure.flops import TOLERANCE, Count, Counter
-from vla_bench.paper import table2
+from vla_bench.paper import COUNTED
 from vla_bench.report.latex import latex_table
 from vla_bench.tables import print_table
 
@@ -34,7 +34,7 @@ def columns(counts: list[Count]) -> tuple[tuple[str, ...], list[list[str]]]:
         cells = [f"{count.modules.get(name, 0):.{digits}f}" for name in modules]
         name = [count.pruner, count.counter.value] if counters else [count.pruner]
         row = [*name, f"{count.kept_tokens:.1f}", f"{count.layer_mean:.1f}", *cells, f"{count.total:.{digits}f}", share]
-        rows.append([*row, "" if count.paper is None else f"{count.paper:.1f} T"] if papers else row)
+        rows.append([*row, "" if count.paper is None else f"{count.paper.tflops:.1f} T"] if papers else row)
     return ((*header, "paper") if papers else header), rows
 
 
@@ -46,6 +46,7 @@ def _heading(module: str) -> str:
 def print_flops(counts: list[Count]) -> None:
     first = counts[0]
     queries = f"mean of {first.queries} recorded queries" if first.queries > 1 else "one query"
+    queries += ", its action tokens decoded one after another" if first.decoded else ""
     title = (
         f"{first.model}, {queries}, {first.prompt_tokens:.1f} prompt tokens, scope {first.scope.value}; "
         "FLOP = 2 x multiply-adds of matrix products and convolutions"
@@ -53,19 +54,15 @@ def print_flops(counts: list[Count]) -> None:
     print_table(*columns(counts), title, details=list(map(_heading, MODULES)))
     for line in agreement(counts):
         print(line)
-    if any(count.paper is not None for count in counts):
-        print(_about_the_paper(), file=sys.stderr)
+    for line in about_the_paper(counts):
+        print(line, file=sys.stderr)
 
 
-def _about_the_paper() -> str:
-    """Which numbers of the paper's Table II can be compared with ours."""
-    dense, pruned = table2()["OpenVLA-OFT"], table2()["LightVLA"]
-    return (
-        f"The paper's {pruned.tflops} TFLOPs do not follow from {pruned.tokens} tokens: counting that gives {dense.tflops}\n"
-        f"for the dense model gives 2.9 to 3.1 there, and {pruned.tflops} takes 121 to 128 tokens.  Its Table II mixes units:\n"
-        "FastV's row is multiply-adds of OpenVLA's LLM only, FlashVLA's of its image tokens only, SP-VLA's includes\n"
-        "skipped steps.  Only OpenVLA-OFT's and LightVLA's rows can be compared with ours."
-    )
+def about_the_paper(counts: list[Count]) -> list[str]:
+    """What each of the paper's figures beside ours counts: its Table II mixes units."""
+    beside = list(dict.fromkeys(count.paper for count in counts if count.paper is not None))
+    lines = [f"  {cost.method}, {cost.tokens} tokens, {cost.tflops} T: {COUNTED[cost.method]}" for cost in beside]
+    return ["The paper's TFLOPs (Table II) count different things:", *lines] if lines else []
 
 
 def agreement(counts: list[Count]) -> list[str]:

@@ -57,9 +57,14 @@ class EvalRequest:
     seed: int = 0
     pruner: str | None = None
     pruner_args: str | None = None
-    decoding: Decoding = Decoding.L1
+    decoding: Decoding | None = None
     unnorm_key: str | None = None
     action_slice: ActionSlice | None = None
+    adapter: Path | None = None
+    cameras: int | None = None
+    chunk: int | None = None
+    center_crop: bool | None = None
+    open_loop_steps: int | None = None
     device: Device = Device.AUTO
     against: Path | None = None
     stop_early: StopOptions | None = None
@@ -252,5 +257,10 @@ def model_choice(request: EvalRequest, suites: list[Suite]) -> ModelChoice:
         decoding=request.decoding,
         unnorm_key=request.unnorm_key,
         action_slice=request.action_slice,
+        adapter=request.adapter,
+        cameras=request.cameras,
+        chunk=request.chunk,
+        center_crop=request.center_crop,
+        open_loop_steps=request.open_loop_steps,
         device=request.device,
     )

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from vla_bench.demonstrations.attempts import PARTS
 from vla_bench.demonstrations.folder import ABOUT
+from vla_bench.demonstrations.hdf5 import suite_name
 from vla_bench.demonstrations.layout import SUFFIX
-from vla_bench.errors import RecordError
+from vla_bench.errors import RecordError, UsageError
+from vla_bench.suites import load_suite
 
 
 def demo_files(data: Path) -> list[Path]:
@@ -30,6 +32,21 @@ def demo_files(data: Path) -> list[Path]:
     if not files:
         raise RecordError(f"{data} holds no demonstrations (*{SUFFIX})", f"vla-bench demos --out {data}")
     return files
+
+
+def demonstrations(data: Path, suite: str | None) -> list[Path]:
+    """The demonstration files of one suite, of all for None.  Raises UsageError where there is none of the suite."""
+    files = demo_files(data)
+    if suite is None:
+        return files
+    wanted = load_suite(suite).libero_name
+    own = [file for file in files if suite_name(file) == wanted]
+    if not own:
+        others = ", ".join(sorted({suite_name(file) for file in files}))
+        raise UsageError(
+            f"{data} has no demonstrations of {wanted}, only of {others}", f"vla-bench demos --suite {suite} --out {data}"
+        )
+    return own
 
 
 def other_files(data: Path) -> list[Path]:

@@ -14,8 +14,9 @@ import torch
 from vla_bench.checkpoints.checkpoint import load
 from vla_bench.checkpoints.choices import choose_device
 from vla_bench.checkpoints.config_file import ModelFamily, read_config_file
-from vla_bench.checkpoints.files import ACTION_HEAD, part_file
 from vla_bench.checkpoints.hub import local_folder
+from vla_bench.checkpoints.known import FOUR_SUITES
+from vla_bench.checkpoints.parts import ACTION_HEAD, part_file
 from vla_bench.checkpoints.saving import save
 from vla_bench.demonstrations.attempts import PARTS
 from vla_bench.demonstrations.hdf5 import suite_name
@@ -34,7 +35,7 @@ from vla_bench.pruners.registry import BUILT_IN, NONE, make_pruner
 from vla_bench.pruners.spec import parse_arguments
 from vla_bench.training.account import DataAccount
 from vla_bench.training.augment import Augmentation
-from vla_bench.training.data import demo_files, other_files, prepared, unfinished
+from vla_bench.training.data import demonstrations, other_files, prepared, unfinished
 from vla_bench.training.frames import Frames, prepare_frames
 from vla_bench.training.lora import add_lora
 from vla_bench.training.plot import plot_log
@@ -94,7 +95,7 @@ def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]],
     if not request.resume and not request.export and (request.out / STATE).exists():
         raise UsageError(f"{request.out} holds a training already", "vla-bench train --resume ..., or choose another --out")
     recipe = saved_recipe(request.out) if request.export else request.recipe
-    files = demo_files(request.data)
+    files = demonstrations(request.data, recipe.suite)
     device, _ = choose_device(request.device)
     processes, device = Processes.join(device)
     recipe.at_once(processes.count)
@@ -196,7 +197,7 @@ def load_start(recipe: Recipe, device: torch.device) -> StartingPoint:
     Without LoRA the weights are float32: in bfloat16 small steps would be lost to rounding.
     """
     pruner = make_pruner(recipe.pruner, parse_arguments(recipe.pruner_args))
-    source = _checkpoint(recipe.start)
+    source = _checkpoint(recipe.start, recipe.suite)
     check_trainable(recipe, PRESETS[recipe.start] if source is None else read_config_file(local_folder(source)).config)
     if source is None:
         if recipe.lora_rank:
@@ -220,7 +221,9 @@ def load_start(recipe: Recipe, device: torch.device) -> StartingPoint:
 
 
 def check_trainable(recipe: Recipe, config: VLAConfig) -> None:
-    """Raises UsageError for a pruner that cannot be trained with."""
+    """Raises UsageError for a model without an L1 head, and for a pruner that cannot be trained with."""
+    if not config.l1_head:
+        raise UsageError(f"{recipe.start} has no L1 action head to train", f"vla-bench train --start {FOUR_SUITES}")
     pruner = make_pruner(recipe.pruner, parse_arguments(recipe.pruner_args))
     if pruner is None:
         return
@@ -242,17 +245,18 @@ def adapt(model: VLA, rank: int) -> None:
         part.float()
 
 
-def _checkpoint(start: str) -> str | None:
+def _checkpoint(start: str, suite: str | None) -> str | None:
     """Folder or hub id of the start; for the folder of a training, its checkpoint; None for a preset.  Raises UsageError."""
     if not is_training(start):
         model = resolve_model(start, presets=True, command="vla-bench train")
         if model.kind is ModelKind.PRESET:
             return None
+        if model.by_suite and suite is None:
+            what = f"{start} has one checkpoint per suite, and a training starts from one"
+            first = next(iter(model.by_suite))
+            raise UsageError(what, f"vla-bench train --suite {first} ...   (or --recipe paper-joint, for all suites at once)")
         if model.by_suite:
-            hub = next(iter(model.by_suite.values()))
-            raise UsageError(
-                f"{start} has one checkpoint per suite: a training starts from one", f"vla-bench train --start {hub}"
-            )
+            return model.checkpoint([suite], "vla-bench train")
         if model.kind is not ModelKind.CHECKPOINT:
             raise UsageError(f"{start} is a {model.kind.value}, and a training starts from weights", "vla-bench models")
         return model.place

@@ -17,7 +17,10 @@ from vla_bench.training.shares import parse_shares
 class Recipe:
     """The settings of a training.  They are saved with its state; a resumed run must have the same.
 
-    start: a checkpoint (folder or hub id), the folder of a training, or a preset's name for random weights.
+    start: a checkpoint (folder or hub id), the folder of a training, a preset's name for random weights, or a family with one
+        checkpoint per suite, such as openvla-oft.
+    suite: short name of the one suite that is trained: only its demonstrations count, for the statistics too, and of a start
+        with one checkpoint per suite its own is taken.  None for all demonstrations.
     batch: samples per step over all processes; each process splits its share into `accumulate` micro-batches.
     lora_rank: 0 trains every weight.
     fresh_heads: start with a random action head and proprio projector, as the paper does, even if the start has trained ones.
@@ -38,6 +41,7 @@ class Recipe:
     """
 
     start: str
+    suite: str | None = None
     pruner: str = "none"
     pruner_args: str = ""
     noise_schedule: NoiseSchedule = NoiseSchedule.LINEAR
@@ -125,7 +129,10 @@ _NANO = {
 }
 
 RECIPES = {
-    "paper": Recipe(FOUR_SUITES, "lightvla"),
+    # Each suite from its own OpenVLA-OFT checkpoint, on its own demonstrations: four trainings make Table I's row.
+    "paper": Recipe("openvla-oft", pruner="lightvla"),
+    # All suites at once, from the checkpoint trained on all four; the paper has no such model.
+    "paper-joint": Recipe(FOUR_SUITES, pruner="lightvla"),
     # From random weights, with the keypoint loss, since vision is not pretrained.  Without augmentation: images of one renderer
     # vary only in the scene, and a random crop hides positions.
     "nano-oft": Recipe(
@@ -140,7 +147,7 @@ RECIPES = {
     # As the paper fine-tunes OpenVLA-OFT: the action loss alone.
     "nano-lightvla": Recipe(
         "nano-oft",
-        "lightvla",
+        pruner="lightvla",
         steps=1_000,
         # Low: a high rate undoes what the dense model's decaying rate has reached.
         learning_rate=2.5e-4,

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from vla_bench.checkpoints.checkpoint import load
 from vla_bench.checkpoints.config_file import read_config_file
-from vla_bench.checkpoints.files import ACTION_HEAD, PROPRIO_PROJECTOR, part_file, shards
+from vla_bench.checkpoints.files import shards
+from vla_bench.checkpoints.parts import ACTION_HEAD, PROPRIO_PROJECTOR, part_file
 from vla_bench.interface.config import TokenIds
 from vla_bench.model.images import Normalisation
 from vla_bench.model.normalisation import Statistics
