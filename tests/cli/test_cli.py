@@ -82,7 +82,14 @@ def test_every_option_of_eval_reaches_the_request(cli, monkeypatch):
     given |= {"adapter": "lora", "cameras": 1, "chunk": 5, "open_loop_steps": 4}
     options = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     with pytest.raises(Seen) as caught:
-        cli("eval", *options, "--fresh", "--frozen-fixtures", "--no-center-crop", "--stop-early", "--alpha", "0.1", "--must-see", "15")
+        cli(
+            "eval",
+            *options,
+            "--fresh",
+            "--frozen-fixtures",
+            "--no-center-crop",
+            *"--stop-early --alpha 0.1 --must-see 15".split(),
+        )
     (request,) = caught.value.args
     paths = {"out": Path("somewhere"), "adapter": Path("lora"), "against": Path("base")}
     expected = given | paths | {"fresh": True, "frozen_fixtures": True, "center_crop": False, "command": request.command}
