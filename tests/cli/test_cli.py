@@ -51,8 +51,8 @@ def test_options_of_eval_are_these():
     from vla_bench.cli import app
 
     options = {option for p in typer.main.get_command(app).commands["eval"].params for option in p.opts}
-    expected = """suite model trials tasks init-states shard workers engine address assets video out fresh frozen-fixtures seed format
-        pruner pruner-args decoding unnorm-key action-slice device adapter cameras chunk center-crop open-loop-steps
+    expected = """suite model trials tasks init-states shard workers engine address assets video out fresh frozen-fixtures
+        seed format pruner pruner-args decoding unnorm-key action-slice device adapter cameras chunk center-crop open-loop-steps
         against stop-early alpha must-see dry-run"""
     assert options == {f"--{name}" for name in expected.split()}
 
