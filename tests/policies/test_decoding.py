@@ -25,7 +25,7 @@ from vla_bench.rollout.plan import EvalRequest, prepare
 from vla_bench.world.observation import Sight
 
 from .. import made_checkpoints, nano_checkpoints
-from .test_vla_policy import observation
+from ..made_observations import observation
 
 TOKENS = replace(made_checkpoints.PUBLIC, proprio_dim=0, cameras=1, l1_head=False)
 STATISTICS = {"libero_object_no_noops": RANDOM_STATISTICS["random"]}

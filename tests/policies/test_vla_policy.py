@@ -14,21 +14,10 @@ from vla_bench.model.initialise import RANDOM_STATISTICS
 from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.registry import make_policy
 from vla_bench.pruners.lightvla import LightVLA
-from vla_bench.records import EpisodeKey
-from vla_bench.world.observation import Observation
 
 from ..conftest import ASSETS
+from ..made_observations import observation
 from ..nano_checkpoints import checkpoint
-
-
-def observation(
-    seed: int, suite: str = "object", instruction: str = "pick up the milk and place it in the basket"
-) -> Observation:
-    draw = np.random.default_rng(seed)
-    frames = {name: draw.integers(0, 256, (256, 256, 3), np.uint8) for name in ("agentview", "robot0_eye_in_hand")}
-    quat = np.array([1.0, 0.0, 0.0, 0.0])
-    place = np.array([0.1 * seed, 0.0, 1.0])
-    return Observation(EpisodeKey(suite, 0, seed), 8, instruction, place, quat, np.array([0.02, -0.02]), None, frames)
 
 
 def choice(model, **options) -> ModelChoice:
