@@ -6,7 +6,7 @@ VENV := .venv
 EVAL ?= --suite long --model nano --trials 2 --assets primitive --video all
 PYTEST ?=
 
-.PHONY: eval test lint wheel check-wheel check-official install official system clean help
+.PHONY: eval test lint gate wheel check-wheel check-official install official system clean help
 .DEFAULT_GOAL := eval
 
 eval: install ## install, then run the bundled LightVLA on LIBERO-Long with the embedded assets: a table and videos
@@ -19,6 +19,9 @@ lint: install ## rules and format of the code, types of the rooms that pyproject
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+gate: install ## has the bundled nano become worse? sixty episodes at most
+	sh scripts/gate_nano.sh
 
 wheel: install ## build dist/vla_bench-VERSION-py3-none-any.whl
 	rm -f dist/vla_bench-*.whl
