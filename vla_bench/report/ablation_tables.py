@@ -16,6 +16,7 @@ from vla_bench.report.report_table import ReportTable
 from vla_bench.report.success_table import TOKENS_ARE, suites_of
 from vla_bench.results.comparison import ComparedRun, check_comparable, compare_runs
 from vla_bench.results.reported import ReportedRun
+from vla_bench.values import Decoding
 
 FULL, KEPT = "LightVLA", "k"  # the rows of the method itself in Tables III and IV
 PAIRED = ("difference", "p", "verdict")
@@ -57,7 +58,7 @@ def _kept(run: ReportedRun) -> Labels | None:
 
 
 def _position(run: ReportedRun) -> Labels | None:
-    if run.pruner == "lightvla" and _noise(run) != (FULL,):
+    if run.policy.get("decoding") not in (None, Decoding.L1) or (run.pruner == "lightvla" and _noise(run) != (FULL,)):
         return None
     return paper.POSITIONS.get(str(run.pruner))
 

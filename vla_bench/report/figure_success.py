@@ -27,7 +27,7 @@ def success_figure(runs: Sequence[ReportedRun]) -> Figure | None:
     rows = success_rows(runs)
     if not rows:
         return None
-    aside = f" Runs that would cover each other stand aside by up to {100 * NEAR:g} % of the largest cost; the CSV has the values."
+    aside = f" Runs that would cover each other stand aside by up to {100 * NEAR:g} % of the largest cost; the CSV has values."
     return Figure("success-against-cost", "Success against cost", caption(runs, rows) + aside, rows, draw)
 
 

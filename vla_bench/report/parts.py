@@ -151,7 +151,8 @@ def _add_use(part: Part, runs: Sequence[ReportedRun], found: dict[str, TokenUse]
         cameras = cameras if len(cameras) == len(use.used) else [f"camera {i}" for i in range(len(use.used))]
         rows += concentration_rows(run.name, use, cameras)
         assets = str((run.summary.get("assets") or {}).get("name"))
-        pictures = mean_pictures(run.path, assets, list(run.row.suites), cameras)
+        crop = run.policy.get("center_crop") is not False
+        pictures = mean_pictures(run.path, assets, list(run.row.suites), cameras, crop)
         part.add(use_figure(run.name, place, use, cameras, *pictures), f"{run.name}: its patches form no square to draw")
     if rows:
         part.tables.append(concentration_table(rows))

@@ -11,7 +11,7 @@ from vla_bench.report.report_table import ReportTable
 from vla_bench.results.reported import ReportedRun
 
 ABOUT = ("size", "pruned", "decoding", "backbone")  # columns of the paper's table that only its own rows fill
-DECODING = {"l1": "PD", "ar": "AR"}  # the paper's words: parallel decoding, one token after another
+DECODING = {"l1": "PD", "parallel": "PD", "ar": "AR"}  # the paper's words: parallel decoding, one token after another
 TOKENS_ARE = "tokens: image tokens at the end of the decoder, mean ± sd over queries; in older summaries the mean alone"
 
 
