@@ -64,8 +64,9 @@ def _success(reported: Reported, with_paper: bool) -> Part:
         part.exit_code = part.exit_code or error.exit_code
     if not all(run.covered for run in reported.runs):
         part.exit_code = part.exit_code or ExitCode.ERROR_BUDGET
-    for figure in (success_figure(reported.runs), rates_figure(reported.runs)):
-        part.add(figure, "success against cost: no run has both a rate and image tokens")
+    part.add(success_figure(reported.runs), "success against cost: no run has both a rate and image tokens")
+    if (rates := rates_figure(reported.runs)) is not None:
+        part.figures.append(rates)
     return part
 
 
