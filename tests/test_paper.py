@@ -1,13 +1,14 @@
 """The paper's tables, and that their numbers stand nowhere else."""
 
 import ast
+import csv
 import re
 import subprocess
 import sys
 
 import pytest
 
-from vla_bench import paper
+from vla_bench import paper, paper_notes
 from vla_bench.errors import RecordError
 from vla_bench.interface.presets import SEVEN_B
 
@@ -84,3 +85,26 @@ def test_published_numbers_stand_in_the_tables_alone():
         if (both := literals(path.read_text()) & published)
     }
     assert not repeated
+
+
+def test_footnotes_speak_of_cells_that_are_printed():
+    """And every contradiction that the folder's README lists with figures is in one."""
+    notes = paper_notes.footnotes()
+    for table, row, column in {cell for note in notes for cell in note.cells}:
+        with open(paper.paper_dir() / f"{table}.csv", encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        names = {paper_notes.EVERY, *(" ".join(list(cells.values())[:2]) for cells in rows)}
+        names |= {cells.get("tokens", "") for cells in rows} | {next(iter(cells.values())) for cells in rows}
+        assert row in names and column in rows[0], (table, row, column)
+    texts = " ".join(note.text for note in notes)
+    for fact in ("74.4", "73.7", "97.1", "3.6 TFLOPs", "59 ms", "mixes units", "two Tables V", "97.6 in Table V", "100 (max.)"):
+        assert fact in texts
+
+
+def test_footnotes_that_cannot_be_read_are_one_error(tmp_path, monkeypatch):
+    (tmp_path / "footnotes.toml").write_text('[[footnote]]\ntext = "no cells"\n')
+    monkeypatch.setattr(paper_notes, "paper_dir", lambda: tmp_path)
+    paper_notes.footnotes.cache_clear()
+    with pytest.raises(RecordError, match="footnotes.toml"):
+        paper_notes.footnotes()
+    paper_notes.footnotes.cache_clear()

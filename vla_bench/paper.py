@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from vla_bench.errors import RecordError
+from vla_bench.values import OtherNoise, OtherTokens
 
 SUITES = ("spatial", "object", "goal", "long")
 # The rows of Table II by model and pruner: most methods were published for OpenVLA, which decodes token by token.
@@ -38,6 +39,23 @@ COUNTED = {
     "VLA-Cache": "multiply-adds of the decoder's first pass alone; its 100 tokens are at most so many that are reused",
     "FlashVLA": "multiply-adds of the image tokens in the decoder alone, less those of the skipped steps",
     "SP-VLA": "FLOPs of vision and the decoder's first pass, less those of the skipped steps",
+}
+
+# Table III: weights trained with another noise schedule: suffix of their name, and their name in the table.
+SCHEDULES = {
+    OtherNoise.NONE: ("-no-noise", "without noise"),
+    OtherNoise.CONSTANT: ("-constant-noise", "without schedule (constant noise)"),
+}
+# Table IV: the same weights with as many random tokens added, or without a tenth of the kept ones.
+TOKENS = {OtherTokens.MORE: "plus-random", OtherTokens.FEWER: "drop-random"}
+# Table V: our pruners, with the table's method and position.
+POSITIONS = {
+    "none": ("OpenVLA-OFT", "-"),
+    "lightvla-star-vision": ("LightVLA*", "Vision Encoder"),
+    "lightvla-star-llm1": ("LightVLA*", "LLM (layer#1)"),
+    "lightvla-star-llm2": ("LightVLA*", "LLM (layer#2)"),
+    "lightvla-star-llm3": ("LightVLA*", "LLM (layer#3)"),
+    "lightvla": ("LightVLA", "Vision Encoder"),
 }
 
 Record = TypeVar("Record")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection
 
 LEFT = {"unnorm key", *"suite instruction model kind suites weights pruner acts needs source variant run verdict what".split()}
-LEFT |= {"pack", "state"}
+LEFT |= set("pack state size pruned decoding backbone device position camera use".split())
 PROSE = {"acts", "needs", "source"}  # wrapped in a narrow terminal, so that names stay whole
 LEAST_WORDS = 20  # least characters of a shortened instruction
 

@@ -60,14 +60,6 @@ def test_captions_of_the_contact_sheet_are_whole():
         assert max(map(len, lines)) <= 24 and " ".join(lines) == f"long {task.id}: {task.language}"
 
 
-def test_pruners_are_drawn_from_the_committed_results(tmp_path):
-    from PIL import Image
-
-    script("plot_pruners.py", "--suite", "object", "--out", str(tmp_path / "object.png"))
-    with Image.open(tmp_path / "object.png") as image:
-        assert image.width > 800
-
-
 def test_bench_proves_that_looking_changes_nothing():
     printed = script("bench_world.py", "--assets", "primitive", "--steps", "16", "--rounds", "1")
     assert "same states, same images" in printed and "ratio" in printed

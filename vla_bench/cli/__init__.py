@@ -15,6 +15,7 @@ from vla_bench.cli import (  # noqa: F401  importing them adds their commands
     measuring,
     merging,
     planning,
+    reporting,
     rollouts,
     training,
 )

@@ -62,7 +62,7 @@ def as_latex(rows: Rows, parts: Parts = (), by: By | None = None) -> str:
 
 def as_csv(rows: Rows, parts: Parts = (), by: By | None = None) -> str:
     """Plain numbers, fractions and not percent; one row a run, or a part of one.  Unknown is empty."""
-    table = [_part(part) for part in parts] if by is not None else [_run(row, rows) for row in rows]
+    table = [part_data(part) for part in parts] if by is not None else [run_data(row, rows) for row in rows]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
     writer.writeheader()
@@ -70,7 +70,8 @@ def as_csv(rows: Rows, parts: Parts = (), by: By | None = None) -> str:
     return text.getvalue()
 
 
-def _run(row: ComparedRun, rows: Rows) -> dict[str, object]:
+def run_data(row: ComparedRun, rows: Rows) -> dict[str, object]:
+    """A line of the CSV, of a run; rows: all of the comparison."""
     about = {"run": row.name, "status": row.status, "ended": row.ended, "planned": row.planned}
     rate = {"n": row.rate.n, "successes": row.rate.successes, "rate": row.rate.rate, "rate_low": row.rate.low}
     rate |= {"rate_high": row.rate.high}
@@ -78,7 +79,8 @@ def _run(row: ComparedRun, rows: Rows) -> dict[str, object]:
     return about | rate | costs | {"base_rate": row.base and row.base.rate} | _paired(row)
 
 
-def _part(part: ComparedPart) -> dict[str, object]:
+def part_data(part: ComparedPart) -> dict[str, object]:
+    """A line of the CSV, of a suite or task."""
     about = {"run": part.run, "suite": part.suite, "task_id": part.task_id, "task": part.task, "n": part.pairs.count}
     return about | {"base_rate": part.base.rate, "rate": part.rate.rate} | _paired(part)
 

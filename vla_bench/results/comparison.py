@@ -70,12 +70,18 @@ def read_comparable(paths: list[Path]) -> list[dict]:
     if len(paths) < 2:
         raise UsageError("a comparison takes two runs or more", "vla-bench compare RUN OTHER_RUN")
     runs = [read_summary(path) for path in paths]
-    for path, run in zip(paths, runs, strict=True):
-        refuse_stopped(path, run)
-    for path, run in zip(paths[1:], runs[1:], strict=True):
-        check_same_world(paths[0], runs[0], path, run)
-        check_common(paths[0], path, pair(units(runs[0]), units(run)))
+    check_comparable(list(zip(paths, runs, strict=True)))
     return runs
+
+
+def check_comparable(runs: list[tuple[Path, dict]]) -> None:
+    """Raises NotComparableError, ErrorBudgetError where a run was stopped early or cannot be paired with the first."""
+    for path, run in runs:
+        refuse_stopped(path, run)
+    (first_path, first), *others = runs
+    for path, run in others:
+        check_same_world(first_path, first, path, run)
+        check_common(first_path, path, pair(units(first), units(run)))
 
 
 def compare_runs(runs: list[tuple[Path, dict]], population: Population = Population.INIT_STATES) -> list[ComparedRun]:

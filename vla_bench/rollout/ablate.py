@@ -9,13 +9,13 @@ from pathlib import Path
 from vla_bench import paper
 from vla_bench.checkpoints.known import DEFAULTS
 from vla_bench.errors import UsageError
+from vla_bench.paper import SCHEDULES, TOKENS
 from vla_bench.policies.resolve import resolve_model
 from vla_bench.pruners.registry import NONE
 from vla_bench.results.comparison import ComparedRun, compare
 from vla_bench.rollout.evaluate import EvalResult, evaluate
 from vla_bench.rollout.journal import Observer
 from vla_bench.rollout.plan import EvalRequest, prepare
-from vla_bench.values import OtherNoise, OtherTokens
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,6 @@ class Published:
 
     success: float
     tokens: int | None = None
-
-
-# Table III: weights trained with another noise schedule: suffix of their name, and their name in the table.
-SCHEDULES = {
-    OtherNoise.NONE: ("-no-noise", "without noise"),
-    OtherNoise.CONSTANT: ("-constant-noise", "without schedule (constant noise)"),
-}
-# Table IV: the same weights with as many random tokens added, or without a tenth of the kept ones.
-TOKENS = {OtherTokens.MORE: "plus-random", OtherTokens.FEWER: "drop-random"}
 
 
 @dataclass(frozen=True)

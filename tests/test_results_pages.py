@@ -1,0 +1,102 @@
+"""What is committed below results/ is what the commands make of the committed data: tables, figures' numbers, captions, pages."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from vla_bench.concentration import concentration
+from vla_bench.report.compared_cells import comparison_table, parts_table
+from vla_bench.report.parts import report_parts
+from vla_bench.report.report_table import csv_text
+from vla_bench.report.timing_tables import read_timings
+from vla_bench.results.comparison import compare, read_comparable
+from vla_bench.results.parts import compare_parts
+from vla_bench.results.reported import read_reported
+from vla_bench.tables import markdown
+from vla_bench.values import By
+
+from .conftest import ROOT
+
+RESULTS = ROOT / "results"
+REPORTS = RESULTS / "report"
+BASELINES = [RESULTS / "baselines" / f"nano-{name}.json" for name in ("oft", "lightvla")]
+TIMES = RESULTS / "latency" / "nano-cpu-1.json"
+
+
+def listed(page: Path) -> list[str]:
+    """The first column of the page's tables."""
+    return [line.split(" | ")[0].removeprefix("| ") for line in page.read_text().splitlines() if line.startswith("| ")]
+
+
+def pruners(suite: str) -> list[Path]:
+    """The runs of a suite, in the order of their page."""
+    files = {path.stem: path for path in (RESULTS / "pruners" / suite).glob("*.json")}
+    return [files[name] for name in dict.fromkeys(listed(RESULTS / "pruners" / "README.md")) if name in files]
+
+
+def made(parts) -> dict[str, str]:
+    """The text of every file that a report of these parts has, by its path."""
+    files = {}
+    for part in parts:
+        for table in part.tables:
+            files[f"tables/{table.name}.md"] = f"**{table.title}**\n\n{table.markdown()}"
+            files[f"tables/{table.name}.csv"] = csv_text(table.data)
+            files[f"tables/{table.name}.tex"] = table.latex()
+            files[f"tables/{table.name}-notes.tex"] = table.latex_notes()
+        for figure in part.figures:
+            files[f"figures/{figure.name}.csv"] = csv_text(figure.rows)
+            files[f"figures/{figure.name}.txt"] = f"{figure.title}. {figure.caption}\n"
+    return files
+
+
+@pytest.mark.parametrize("name", ["nano", "pruners-spatial"])
+def test_reports_are_those_of_the_committed_runs(name):
+    if name == "nano":
+        parts = report_parts(read_reported(BASELINES), read_timings([TIMES]), True)
+    else:
+        parts = report_parts(read_reported(pruners("spatial")))
+    now = made(parts)
+    folder = REPORTS / name
+    texts = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".png"]
+    assert len(texts) > 10
+    changed = [str(path) for path in texts if now[str(path.relative_to(folder))] != path.read_text()]
+    assert not changed, f"{changed}: make them again with the commands of results/report/README.md"
+    pictures = {path.stem for path in folder.rglob("*.png")}
+    assert pictures == {path.stem for path in (folder / "figures").glob("*.csv")}
+
+
+def test_the_concentration_is_that_of_the_map_beside_it():
+    folder = REPORTS / "tokens"
+    with open(folder / "figures" / "token-use-1.csv") as file:
+        counts: dict[str, list[int]] = {}
+        for row in csv.DictReader(file):
+            counts.setdefault(row["camera"], []).append(int(row["kept"]))
+    with open(folder / "tables" / "token-use.csv") as file:
+        rows = {row["camera"]: row for row in csv.DictReader(file)}
+    assert rows.keys() == counts.keys() and len(rows) == 2
+    for camera, row in rows.items():
+        found = concentration(counts[camera])
+        assert (found.entropy, found.gini, found.top_tenth) == pytest.approx(
+            [float(row[k]) for k in ("entropy", "gini", "top_tenth")]
+        )
+        assert f"{100 * found.top_tenth:.0f} %" in (REPORTS / "README.md").read_text()
+
+
+@pytest.mark.parametrize("suite", ["spatial", "object", "long"])
+def test_tables_of_pruners_are_those_of_compare(suite):
+    table = markdown(*comparison_table(compare(pruners(suite))))
+    assert table in (RESULTS / "pruners" / "README.md").read_text()
+    assert table in (RESULTS / "pruners" / f"{suite}.md").read_text()
+
+
+def test_tables_of_nano_are_those_of_compare():
+    page = (RESULTS / "nano.md").read_text()
+    runs = list(zip(BASELINES, read_comparable(BASELINES), strict=True))
+    noise = [RESULTS / "stages" / f"nano-lightvla{name}.json" for name in ("", "-no-noise", "-constant-noise")]
+    for table in (
+        comparison_table(compare(BASELINES)),
+        parts_table(compare_parts(runs, By.SUITE), By.SUITE),
+        comparison_table(compare(noise)),
+    ):
+        assert markdown(*table) in page
