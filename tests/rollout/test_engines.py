@@ -160,8 +160,8 @@ def test_a_lost_node_costs_its_episodes_in_flight_another_attempt(nodes):
     finally:
         cluster.close()
     assert set(results(events)) == set(episodes) and all(isinstance(result, Outcome) for result in results(events).values())
-    (retried,) = [event for event in events if isinstance(event, Retried)]
-    assert retried.error.type == "Killed" and "was lost" in retried.error.message
+    retried = [event for event in events if isinstance(event, Retried)]  # a second one where another node's queries went there
+    assert 1 <= len(retried) <= 2 and all(event.error.type == "Killed" and "was lost" in event.error.message for event in retried)
     assert sum(isinstance(event, Notice) and event.message.endswith("was lost") for event in events) == 1
 
 

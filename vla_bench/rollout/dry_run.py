@@ -53,7 +53,7 @@ class DryRun:
 
 def dry_run(request: EvalRequest) -> DryRun:
     """Check the request as `evaluate` does before its first episode.  Raises VlaBenchError."""
-    if request.engine is EngineName.RAY:
+    if request.engine == EngineName.RAY:
         raise UsageError("--dry-run asks no cluster, so it cannot check one", "vla-bench eval --dry-run, without --engine ray")
     checked = outline(request)
     why = not_loaded(checked)

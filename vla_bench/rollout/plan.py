@@ -189,7 +189,7 @@ def prepare(request: EvalRequest) -> Plan:
 def outline(request: EvalRequest) -> Outline:
     """Check everything that takes no model and no OpenGL.  Raises VlaBenchError."""
     one_of(Video, request.video, "--video")
-    if request.address is not None and request.engine is not EngineName.RAY:
+    if one_of(EngineName, request.engine, "--engine") is EngineName.LOCAL and request.address is not None:
         raise UsageError(f"--address {request.address} is of a ray cluster", f"--engine ray --address {request.address}")
     suites = load_suites(request.suite, request.frozen_fixtures)
     selected = episodes = select(suites, request.tasks, request.init_states, request.trials)
@@ -222,7 +222,7 @@ def outline(request: EvalRequest) -> Outline:
 
 def complete(outline: Outline) -> Plan:
     """The plan of an outline: choose OpenGL and load the policy.  Raises VlaBenchError."""
-    plan = _on_this_machine(outline) if outline.request.engine is EngineName.LOCAL else _on_a_cluster(outline)
+    plan = _on_this_machine(outline) if outline.request.engine == EngineName.LOCAL else _on_a_cluster(outline)
     try:
         if plan.base is not None:
             plan.base.check_world(plan.config, plan.episodes, plan.out)

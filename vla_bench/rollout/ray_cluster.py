@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from vla_bench.errors import ClusterError, UsageError, VlaBenchError
 from vla_bench.policies.base import Policy, PolicyFacts
@@ -17,6 +19,7 @@ from vla_bench.rollout.ray_actors import Place, PolicyReplica, Setup, SimulatorA
 REFRESH_S = 1.0  # how often the cluster is asked for its nodes
 GRACE_S = 5.0  # in which actors are placed for which there is room
 WAIT_S = 600.0  # longest time without any node that can run episodes: an autoscaler needs minutes
+ANSWER_S = 10.0  # longest time until the head accepts a connection
 QUERIES = 10_000  # that may wait at one replica
 
 
@@ -112,6 +115,7 @@ class Cluster:
         self._worker_bytes = worker_bytes
         self._members: list[Member] = []
         self._first: dict[Kind, Member] = {}
+        self._places: dict[str, Place] = {}  # by node: where actors were placed
         self._refreshed = -REFRESH_S
         self._hopeful = time.monotonic()
         self._ray, own = connect(address)
@@ -193,10 +197,9 @@ class Cluster:
         self._refreshed = time.monotonic()
         nodes = self._nodes()
         alive = {node.id for node in nodes}
-        gone = [member for member in self._members if member.place is not None and member.place.node not in alive]
-        for place in {member.place.node: member.place for member in gone}.values():
-            self._notices.append(f"{place} was lost")
-        for member in gone:
+        for lost in self._places.keys() - alive:
+            self._notices.append(f"{self._places.pop(lost)} was lost")
+        for member in [member for member in self._members if member.place is not None and member.place.node not in alive]:
             self.drop(member)
         for member in [member for member in self._members if member.pending]:
             self._look_at(member)
@@ -235,6 +238,7 @@ class Cluster:
         try:
             if done:  # placed; the replica's calls may come back in any order
                 member.place = self._ray.get(member.placing)
+                self._places[member.place.node] = member.place
             if member.preparing not in done:
                 return
             value = self._ray.get(member.preparing)
@@ -297,6 +301,7 @@ def connect(address: str | None):
 
     if ray.is_initialized():
         return ray, False
+    _check_answers(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         ray.init(address=address, logging_level="ERROR", log_to_driver=False)
@@ -308,3 +313,20 @@ def connect(address: str | None):
             f"no ray cluster at {address}: {error}", f"RAY_AUTH_MODE=token ray status --address={address}"
         ) from error
     return ray, True
+
+
+def _check_answers(address: str | None) -> None:
+    """Ray itself would try for many minutes where nothing answers.  Raises UsageError, ClusterError."""
+    place = address or os.environ.get("RAY_ADDRESS")
+    if place in (None, "", "auto"):
+        started = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"  # what ray reads, too
+        place = started.read_text().strip() if started.exists() else None
+    if not place or place == "local":
+        return
+    host, _, port = place.rpartition(":")
+    if not host or not port.isdigit():
+        raise UsageError(f'"{place}" is no address of a ray cluster', "vla-bench eval --engine ray --address 10.0.0.1:6379")
+    try:
+        socket.create_connection((host, int(port)), ANSWER_S).close()
+    except OSError as error:
+        raise ClusterError(f"no ray cluster answers at {place}: {error}", "ray start --head, on that machine") from error

@@ -22,11 +22,12 @@ WORKER_BYTES_MESHES = 2.5e9  # and with meshes
 
 @dataclass(frozen=True)
 class WorldSetup:
-    """A machine's asset pack and OpenGL, and the simulators that they make."""
+    """A machine's asset pack, OpenGL and packages, and the simulators that they make."""
 
     assets: AssetPack
     gl: GL
     simulators: Simulators
+    packages: dict[str, str | None]  # those of the machine that made this, wherever it is read
 
     @property
     def identity(self) -> dict[str, object]:
@@ -35,7 +36,7 @@ class WorldSetup:
             "assets": self.assets.identity,
             "gl_backend": self.gl.backend,
             "drawn_by": self.gl.drawn_by,
-            "packages": environment.versions(environment.OUTCOME_PACKAGES),
+            "packages": self.packages,
         }
 
 
@@ -52,9 +53,9 @@ def check_files(suites: Sequence[Suite], keys: Sequence[EpisodeKey]) -> None:
 def set_up(suites: Sequence[Suite], assets: AssetPack) -> WorldSetup:
     """Choose OpenGL.  Raises WorldError."""
     gl = choose_gl()
-    return WorldSetup(
-        assets, gl, Simulators({suite.name: suite for suite in suites}, partial(make_simulator, assets=assets), gl.environment())
-    )
+    by_name = {suite.name: suite for suite in suites}
+    simulators = Simulators(by_name, partial(make_simulator, assets=assets), gl.environment())
+    return WorldSetup(assets, gl, simulators, environment.versions(environment.OUTCOME_PACKAGES))
 
 
 def check_and_set_up(suites: Sequence[Suite], keys: Sequence[EpisodeKey], assets: str) -> WorldSetup:
