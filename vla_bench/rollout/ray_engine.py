@@ -116,6 +116,7 @@ class _RayPool(Pool[_RayWorker]):
     def _awaits_workers(self) -> bool:
         if self.stopping or not len(self._jobs):
             return False
+        self._cluster.refresh(now=True)  # actors that were dropped a moment ago are being replaced
         self._cluster.check_hope()
         return True
 
