@@ -33,7 +33,7 @@ def start_cluster(outline: Outline, simulators: int | None) -> Cluster:
     cluster = Cluster(
         outline.request.address,
         partial(make_policy, choice),
-        partial(check_and_set_up, outline.suites, outline.episodes, _spec(outline.assets)),
+        partial(check_and_set_up, outline.suites, outline.episodes, _spec(outline.request.assets, outline.assets)),
         simulators=simulators,
         on_gpus=choice.device is not Device.CPU and takes_device(model),
         worker_bytes=worker_bytes(outline.assets),
@@ -46,9 +46,11 @@ def start_cluster(outline: Outline, simulators: int | None) -> Cluster:
     return cluster
 
 
-def _spec(assets: AssetPack) -> str:
-    """By what other machines find the pack: its name, or where the folder is."""
-    return str(assets.root) if assets.name == "libero-partial" else assets.name
+def _spec(asked: str, assets: AssetPack) -> str:
+    """What other machines are asked for, given what was asked for and found here."""
+    if asked in ("auto", "official"):
+        return "primitive" if assets.embedded else "official"
+    return asked if assets.embedded else _absolute(asked)
 
 
 def _anywhere(model: ResolvedModel) -> str:
