@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 from vla_bench.errors import NotComparableError, RecordError
+from vla_bench.lines import own_file
 from vla_bench.locks import lock
 from vla_bench.records import write_atomically
 
 ERRORS = "errors.log"
+RUN, DEMOS = "run.json", "demos.json"
+# What says of a folder what it holds: the file with its configuration, and the files that only this kind has.
+KINDS = {
+    RUN: ("a run", ("episodes.jsonl", "queries.jsonl")),
+    DEMOS: ("demonstrations", ("attempts.jsonl",)),
+}
 
 
 class OutputFolder:
@@ -27,6 +35,24 @@ class OutputFolder:
             self._lock = lock(self.path)
         except OSError as error:
             raise RecordError(f"cannot use folder {self.path}: {error.strerror}", f"df -h {self.path.parent}") from error
+
+    def refuse_foreign(self, own: str, fix: str) -> None:
+        """Refuse content that this command did not write, so that no episode is taken for one of another configuration.
+
+        own: the file with the configuration, of `KINDS`.  Raises NotComparableError where the folder holds the other kind, or
+        has records without a configuration; RecordError for records that are links.
+        """
+        for about, (what, records) in KINDS.items():
+            for name in (about, *records):
+                if (self.path / name).is_symlink():
+                    quoted = shlex.quote(str(self.path / name))
+                    raise RecordError(
+                        f"{self.path / name} is a link, and records are files of their own folder", f"ls -l {quoted}"
+                    )
+            found = [name for name in (about, *records) if (self.path / name).exists()]
+            if found and (about != own or about not in found):
+                lacks = "" if about != own else f" without {about}: with which configuration they were made is not known"
+                raise NotComparableError(f"{self.path} holds {found[0]} of {what}{lacks}", fix)
 
     def set_aside(self) -> Path:
         """Rename the folder to NAME.old1, .old2, ..., and create an empty one.  Returns the renamed one; raises RecordError."""
@@ -52,7 +78,7 @@ class OutputFolder:
         """Append a full error trace to errors.log.  Raises RecordError."""
         path = self.path / ERRORS
         try:
-            with open(path, "a", encoding="utf-8") as file:
+            with open(path, "a", encoding="utf-8", errors="backslashreplace", opener=own_file) as file:
                 file.write(text.rstrip() + "\n")
         except OSError as error:
             raise RecordError(f"cannot write {path}: {error.strerror}", f"df -h {self.path}") from error

@@ -24,9 +24,10 @@ _AT_THE_END = re.compile(r', "checksum": "([0-9a-f]{16})"\}$')
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line and wait until it is on the disk.  Raises RecordError; nothing of the line stays then."""
+    """Append one line and wait until it is on the disk.  Raises RecordError, also where `path` is a link; nothing of the line
+    stays then."""
     try:
-        with open(path, "ab+", buffering=0) as file:
+        with open(path, "ab+", buffering=0, opener=own_file) as file:
             _end_last_line(file, path)
             size = file.seek(0, os.SEEK_END)
             try:
@@ -36,6 +37,11 @@ def append_line(path: Path, line: str) -> None:
                 raise
     except OSError as error:
         raise RecordError(f"cannot record an episode in {path}: {error.strerror}", f"df -h {path.parent}") from error
+
+
+def own_file(path: str, flags: int) -> int:
+    """As `open` opens a file, but never through a link, which may lead to another run's file."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _write(file: FileIO, data: bytes) -> None:
@@ -55,7 +61,7 @@ def _end_last_line(file: FileIO, path: Path) -> None:
     data = file.readall()
     last = data.rpartition(b"\n")[2]
     if _is_half(last):
-        with open(path.with_name(f"{path.name}.torn"), "ab", buffering=0) as aside:
+        with open(path.with_name(f"{path.name}.torn"), "ab", buffering=0, opener=own_file) as aside:
             _write(aside, last + b"\n")
         file.truncate(len(data) - len(last))
     else:

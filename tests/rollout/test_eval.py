@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -65,6 +66,7 @@ def test_records_fit_their_schemas(recorded, schema):
     run = read_run(folder)
     assert run.status == "complete" and run.assets["name"] == ASSETS
     assert run.planned == {"object/0": "3-4"}
+    assert re.fullmatch("[0-9a-f]{64}", run.config["init_states"]["object"])
     assert run.config["model"] == "random" and run.config["pruner"] is None and run.config["policy"] == {}
     summary = (folder / "summary.md").read_text()
     assert "object | 0 | pick up the alphabet soup" in summary and "tokens" not in summary

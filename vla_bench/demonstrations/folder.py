@@ -20,13 +20,13 @@ from vla_bench import environment
 from vla_bench.demonstrations.attempts import PARTS, AttemptRecord, TaskProgress, enter, read_attempts
 from vla_bench.demonstrations.hdf5 import attempts_in, merge
 from vla_bench.errors import RecordError, VlaBenchError
-from vla_bench.folders import OutputFolder
+from vla_bench.folders import DEMOS, OutputFolder
 from vla_bench.lines import append_line
 from vla_bench.records import config_hash
 from vla_bench.rollout.journal import timestamp
 from vla_bench.suites import load_suites
 
-ABOUT = "demos.json"
+ABOUT = DEMOS
 OTHER_FOLDER = "choose another folder with --out"
 
 
@@ -36,6 +36,7 @@ class DemoFolder(OutputFolder):
     def __init__(self, path: Path, config: dict, command: str):
         super().__init__(path)
         try:
+            self.refuse_foreign(ABOUT, OTHER_FOLDER)
             before = self._recorded()
             if before is None:
                 about = {"created": timestamp(time.time()), "command": command, "config": config}

@@ -14,6 +14,7 @@ from vla_bench.records import Episode, EpisodeKey, Run
 from vla_bench.results.stopped import STOPPED
 from vla_bench.results.summary_file import read_folder
 
+BY_SUITE = {"suites", "init_states"}  # of a configuration: hashes of the protocol, suite by suite
 Recorded = tuple[Run, list[Episode]]
 NOT_STOPPED: dict[str, None] = {"stop_rule": None, "stopped": None}
 
@@ -38,7 +39,8 @@ def merge(folders: Sequence[Path]) -> Recorded:
     episodes.sort(key=lambda episode: (place.get(episode.suite, len(place)), episode.key))
     config = deepcopy(runs[0].config)
     for run in runs[1:]:
-        config["suites"] |= run.config["suites"]
+        for key in BY_SUITE & config.keys():
+            config[key] |= run.config.get(key, {})
         if "unnorm_keys" in (config.get("policy") or {}):
             config["policy"]["unnorm_keys"] |= run.config["policy"]["unnorm_keys"]
     plans = [run.whole_keys for run in runs]
@@ -105,7 +107,7 @@ def _refuse_other_configurations(folders: Sequence[Path], runs: Sequence[Run]) -
 
 def _of_suite(run: Run, suite: str) -> tuple:
     keys = (run.config.get("policy") or {}).get("unnorm_keys") or {}
-    return run.suites[suite], run.config["suites"].get(suite), keys.get(suite)
+    return run.suites[suite], *((run.config.get(key) or {}).get(suite) for key in sorted(BY_SUITE)), keys.get(suite)
 
 
 def _refuse_overlaps(folders: Sequence[Path], parts: Sequence[Recorded]) -> None:
@@ -127,7 +129,7 @@ def _provenance(folder: Path, run: Run, episodes: Sequence[Episode]) -> list[dic
 
 def apart_from_suites(config: dict) -> dict:
     """The part of a configuration that must be equal in all parts: without suites and un-normalisation keys."""
-    rest = {key: value for key, value in config.items() if key != "suites"}
+    rest = {key: value for key, value in config.items() if key not in BY_SUITE}
     if isinstance(rest.get("policy"), dict):
         rest["policy"] = {key: value for key, value in rest["policy"].items() if key != "unnorm_keys"}
     return rest

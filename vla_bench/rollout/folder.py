@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from vla_bench.errors import NotComparableError, VlaBenchError
-from vla_bench.folders import OutputFolder
+from vla_bench.folders import DEMOS, KINDS, RUN, OutputFolder
 from vla_bench.planned import pack, unpack
 from vla_bench.queries import QueryRecord, write_queries
 from vla_bench.records import (
@@ -25,6 +25,8 @@ from vla_bench.results.stopped import STOPPED
 
 OTHER_FOLDER = "choose another folder with --out, or start over with --fresh"
 
+OTHER_FOLDER = "choose another folder with --out, or start over with --fresh"
+
 
 class RunFolder(OutputFolder):
     """The folder of one run.  Only the process that holds its lock writes to it.
@@ -36,7 +38,8 @@ class RunFolder(OutputFolder):
     def __init__(self, path: Path, run: Run, fresh: bool = False):
         super().__init__(path)
         try:
-            self.replaced = self.set_aside() if fresh and (path / "run.json").exists() else None
+            self.replaced = self.set_aside() if fresh and self._holds_run() else None
+            self.refuse_foreign(RUN, OTHER_FOLDER)
             before = read_run(path)
             if before is not None:
                 self.refuse_other("a run", before.config, run.config, OTHER_FOLDER)
@@ -51,6 +54,11 @@ class RunFolder(OutputFolder):
         except VlaBenchError:
             self.close()
             raise
+
+    def _holds_run(self) -> bool:
+        """Whether there is anything of a run, and nothing else: demonstrations are never moved."""
+        there = {about: any((self.path / name).exists() for name in (about, *own)) for about, (_, own) in KINDS.items()}
+        return there[RUN] and not there[DEMOS]
 
     def _refuse_other_shard(self, before: Run, now: Run) -> None:
         if before.shard and now.shard and (there := before.shard["number"]) != (asked := now.shard["number"]):

@@ -26,6 +26,7 @@ from vla_bench.suites import Suite, load_suites
 from vla_bench.values import Decoding, Device, EngineName, Video, one_of
 from vla_bench.world.assets import AssetPack, resolve_assets
 from vla_bench.world.gl import GL
+from vla_bench.world.init_states import init_states_hash
 
 if TYPE_CHECKING:
     from vla_bench.rollout.ray_cluster import Cluster
@@ -142,6 +143,7 @@ class Plan(Outline):
             "pruner": self.pruner,
             "policy": self.policy.identity | visual,
             "suites": {suite.name: suite.sha256 for suite in self.suites},
+            "init_states": {suite.name: init_states_hash(suite) for suite in self.suites},
             **self.setup.identity,
         }
 

@@ -6,15 +6,18 @@ the constructors of a numeric array; torch is not needed.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from vla_bench.errors import WorldError
-from vla_bench.world.libero import REINSTALL
+from vla_bench.suites import Suite
+from vla_bench.world.libero import REINSTALL, init_states_file
 
 
 def _latin1(text: str, encoding: str) -> bytes:
@@ -56,3 +59,20 @@ def read_init_states(path: Path) -> np.ndarray:
     if not isinstance(states, np.ndarray) or states.dtype != np.float64 or states.ndim != 2 or not np.isfinite(states).all():
         raise WorldError(f"init states are not a finite float64 table: {path}", REINSTALL)
     return states
+
+
+@cache
+def init_states_hash(suite: Suite) -> str:
+    """SHA-256 over the init-state files of all tasks of a suite, whichever of them run: part of its protocol.
+
+    A task without a file is hashed as such.  Raises WorldError for a file that cannot be read.
+    """
+    digest = hashlib.sha256()
+    for task in suite.tasks:
+        path = init_states_file(suite, task)
+        try:
+            own = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
+        except OSError as error:
+            raise WorldError(f"cannot read init states {path}: {error.strerror}", REINSTALL) from error
+        digest.update(f"{own}  {task.name}\n".encode())
+    return digest.hexdigest()
