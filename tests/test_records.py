@@ -118,10 +118,10 @@ def test_a_line_that_was_cut_is_damage_wherever_it_ends(tmp_path, number):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"status": "timeout"}, "'timeout' is not a valid Status"),
+        ({"status": "timeout"}, "status is 'timeout': Invalid enum value"),
         ({"status": "error"}, "error is None"),
         ({"steps": -1}, "steps is -1"),
-        ({"steps": 12.0}, r"steps is 12\.0"),
+        ({"steps": 12.0}, r"steps is 12\.0: Expected `int`"),
         ({"steps": True}, "steps is True"),
         ({"init_state": -3}, "init_state is -3"),
         ({"attempts": 0}, "attempts is 0"),
@@ -144,7 +144,7 @@ def test_values_that_no_episode_has(tmp_path, change, message):
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
 def test_numbers_that_are_not_finite(tmp_path, number):
     write_lines(tmp_path, [json.dumps(without_checksum(episode(0))).replace('"wall_s": 3.5', f'"wall_s": {number}')])
-    with pytest.raises(DamagedRunError, match=f"episodes.jsonl:1 is damaged: {number} is not a finite number"):
+    with pytest.raises(DamagedRunError, match="episodes.jsonl:1 is damaged: (JSON is malformed|Number out of range)"):
         list(read_episodes(tmp_path))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 import shlex
@@ -17,6 +16,7 @@ from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
+from vla_bench.documents import decode, read_bytes
 from vla_bench.errors import DamagedRunError, RecordError
 
 CHECKSUM = "checksum"  # name of a line's last field
@@ -90,18 +90,7 @@ def parse(line: bytes | str, checked: bool = False) -> object:
             raise ValueError("its checksum does not match")
     elif checked:
         raise ValueError("its checksum is missing")
-    return finite_json(text)
-
-
-def finite_json(text: str) -> object:
-    """The value of a JSON text, all of its numbers finite.  Raises ValueError."""
-    return json.loads(text, parse_constant=_finite, parse_float=_finite)
-
-
-def _finite(text: str) -> float:
-    if not math.isfinite(value := float(text)):
-        raise ValueError(f"{text} is not a finite number")
-    return value
+    return decode(text)
 
 
 def _is_half(line: bytes) -> bool:
@@ -110,14 +99,22 @@ def _is_half(line: bytes) -> bool:
         json.JSONDecoder().raw_decode(line.decode(errors="replace"))
     except ValueError:
         return True
+    except RecursionError:  # nothing that was ever written
+        return False
     return False
 
 
 def split_lines(path: Path) -> tuple[list[tuple[int, bytes]], bytes]:
-    """The lines of a file with their numbers, from 1, and the half line at its end that a crash left; nothing without a file."""
-    if not path.exists():
+    """The lines of a file with their numbers, from 1, and the half line at its end that a crash left; nothing without a file.
+
+    Raises RecordError where it cannot be read.
+    """
+    try:
+        *lines, last = read_bytes(path).split(b"\n")
+    except FileNotFoundError:
         return [], b""
-    *lines, last = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror}", f"ls -l {shlex.quote(str(path))}") from error
     half = last if last.strip() and _is_half(last) else b""
     numbered = enumerate(lines if half else [*lines, last], 1)
     return [(number, line) for number, line in numbered if line.strip()], half
@@ -126,7 +123,8 @@ def split_lines(path: Path) -> tuple[list[tuple[int, bytes]], bytes]:
 def read_lines(path: Path, checked: bool = False) -> Iterator[tuple[int, object]]:
     """The values of a file's lines with their numbers, from 1; nothing where there is no file.
 
-    Half a line at the end is what a crash left, and skipped.  Raises DamagedRunError for any other that cannot be read.
+    Half a line at the end is what a crash left, and skipped.  Raises DamagedRunError for any other that cannot be read,
+    RecordError where the file cannot.
     checked: every line must have a checksum.
     """
     for number, line in split_lines(path)[0]:

@@ -10,7 +10,12 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Optional
+
+from msgspec import defstruct
+
+from vla_bench.documents import Measure, typed
 
 if TYPE_CHECKING:
     from vla_bench.queries import QueryRecord
@@ -112,6 +117,11 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
+@cache
+def _typed_values(keys: tuple[str, ...]) -> type:
+    return defstruct("EpisodeValues", [(key, Optional[Measure], None) for key in keys])
+
+
 def of_episode(queries: Sequence[QueryRecord]) -> dict[str, float | None]:
     """An episode's values from its queries."""
     values = {}
@@ -129,13 +139,16 @@ def of_group(episodes: Iterable[tuple[int, Values]]) -> dict[str, float | None]:
 
 
 def from_json(table: Mapping[str, object]) -> dict[str, float | None]:
-    """An episode's values out of its JSON object; those that it does not hold are left out.  Raises TypeError."""
-    return _numbers(table, [metric.key(statistic) for metric in METRICS for statistic in metric.episode])
+    """An episode's values out of its JSON object; those that it does not hold are left out.  Raises ValueError."""
+    keys = tuple(metric.key(statistic) for metric in METRICS for statistic in metric.episode)
+    values = {key: table[key] for key in keys if key in table}
+    typed(values, _typed_values(keys))
+    return values
 
 
-def group_values(table: Mapping[str, object]) -> dict[str, float | None]:
-    """A group's values out of its JSON object, such as the totals of a summary.  Raises TypeError."""
-    return _numbers(table, [metric.key(statistic) for metric in METRICS for statistic in metric.group])
+def group_keys() -> list[str]:
+    """The keys of a group's values, such as the totals of a summary."""
+    return [metric.key(statistic) for metric in METRICS for statistic in metric.group]
 
 
 def episode_keys() -> list[str]:
@@ -204,11 +217,3 @@ def _pooled(metric: Metric, statistic: Statistic, episodes: Sequence[tuple[int, 
 
 def _rounded(value: float | None, decimals: int | None) -> float | None:
     return value if value is None or decimals is None else round(value, decimals)
-
-
-def _numbers(table: Mapping[str, object], keys: Sequence[str]) -> dict[str, float | None]:
-    values = {key: table[key] for key in keys if key in table}
-    for key, value in values.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise TypeError(f"{key} is {value!r}, not a number")
-    return values

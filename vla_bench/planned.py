@@ -8,7 +8,9 @@ from itertools import groupby
 
 Key = tuple[str, int, int, int]  # suite, task id, init state, repeat
 
-_ITEM = re.compile(r"(\d+)(?:-(\d+))?(?:r([1-9]\d*))?")
+MOST = 1_000_000  # episodes of a run; all suites with all init states have 2,000
+_TASK = re.compile(r"(.+)/([0-9]{1,6})", re.DOTALL)
+_ITEM = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?(?:r([1-9][0-9]{0,5}))?")
 
 
 def pack(keys: Iterable[Key]) -> dict[str, str]:
@@ -30,15 +32,17 @@ def _ranges(starts: list[tuple[int, int]]) -> list[str]:
 
 
 def unpack(table: Mapping[str, str]) -> list[Key]:
-    """The inverse of `pack`.  Raises ValueError."""
-    keys = []
+    """The inverse of `pack`.  Raises ValueError, also for more than a million episodes."""
+    keys: list[Key] = []
     for task, text in table.items():
-        suite, _, task_id = task.rpartition("/")
-        if not suite or not task_id.isdecimal() or not isinstance(text, str):
-            raise ValueError(f"planned {task!r}: {text!r} is not a task with its init states")
+        name = _TASK.fullmatch(task)
+        if name is None or not isinstance(text, str):
+            raise ValueError(f"planned {task!r:.60}: {text!r:.60} is not a task with its init states")
         for item in text.split(","):
             if (match := _ITEM.fullmatch(item)) is None:
-                raise ValueError(f"planned {task!r}: {item!r} is not a range of init states such as 0-49")
+                raise ValueError(f"planned {task!r:.60}: {item!r:.60} is not a range of init states such as 0-49")
             first, last, repeat = int(match[1]), int(match[2] or match[1]), int(match[3] or 0)
-            keys += [(suite, int(task_id), state, repeat) for state in range(first, last + 1)]
+            if len(keys) + last - first >= MOST:
+                raise ValueError(f"planned {task!r:.60}: more than {MOST:,} episodes")
+            keys += [(name[1], int(name[2]), state, repeat) for state in range(first, last + 1)]
     return keys

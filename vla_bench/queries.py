@@ -12,12 +12,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
+
+from vla_bench.documents import Count, Measure, typed
 from vla_bench.lines import append_line, damaged, read_lines, with_checksum
 from vla_bench.records import EpisodeKey, has_checksums
 from vla_bench.trace import QueryTrace
 
 FILE = "queries.jsonl"
 PREPROCESS = "preprocess"  # the only stage outside the model
+
+
+class _QueryLine(Struct, forbid_unknown_fields=True):
+    """A query as a line has it, without its trace."""
+
+    step: Count
+    kept: tuple[Count, ...] | None
+    prompt_tokens: Count | None
+    stages_ms: dict[str, Measure]
+    gflops: Measure | None = None
+    policy_ms: Measure | None = None
 
 
 @dataclass(frozen=True)
@@ -94,10 +108,10 @@ class QueryRecord:
 
     @classmethod
     def from_dict(cls, table: Mapping) -> QueryRecord:
-        """The inverse of `to_dict`.  Raises KeyError, TypeError or ValueError."""
+        """The inverse of `to_dict`.  Raises KeyError, TypeError, ValueError or AttributeError."""
+        own = typed({key: value for key, value in table.items() if key != "trace"}, _QueryLine)
         trace = None if table.get("trace") is None else QueryTrace.from_dict(table["trace"])
-        required = (table[name] for name in ("step", "kept", "prompt_tokens", "stages_ms"))
-        return cls.of(*required, table.get("gflops"), trace, table.get("policy_ms"))
+        return cls.of(own.step, own.kept, own.prompt_tokens, own.stages_ms, own.gflops, trace, own.policy_ms)
 
 
 def write_queries(folder: Path, key: EpisodeKey, queries: Sequence[QueryRecord]) -> None:
@@ -116,7 +130,7 @@ def from_line(table: Mapping) -> tuple[EpisodeKey, list[QueryRecord]]:
     """The inverse of `queries_line`, from the line's JSON value.  Raises KeyError, TypeError, ValueError or AttributeError."""
     if unknown := table.keys() - {*EpisodeKey._fields, "queries"}:
         raise ValueError(f"unknown field {min(unknown)!r}")
-    key = EpisodeKey(*(table[name] for name in EpisodeKey._fields))
+    key = EpisodeKey(*typed([table[name] for name in EpisodeKey._fields], tuple[str, Count, Count, Count]))
     return key, [QueryRecord.from_dict(query) for query in table["queries"]]
 
 

@@ -21,8 +21,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
+from msgspec import Struct
+
+from vla_bench.documents import AtLeastOne, Count, Measure, read_array, read_object, typed
 from vla_bench.errors import DamagedRunError, RecordError
 from vla_bench.lines import append_line, damaged, parse, read_lines, with_checksum
 from vla_bench.metrics import from_json
@@ -60,23 +63,23 @@ class Episode:
     """One finished episode: a line of `episodes.jsonl`.  Units are in the names; unknown is null, never NaN."""
 
     suite: str
-    task_id: int
+    task_id: Count
     task: str
-    init_state: int
-    repeat: int
+    init_state: Count
+    repeat: Count
     init_hash: str | None
     status: Status
-    steps: int  # control steps after settling
-    queries: int
-    attempts: int  # more than 1 when earlier ones ended in errors
-    wall_s: float
+    steps: Count  # control steps after settling
+    queries: Count
+    attempts: AtLeastOne  # more than 1 when earlier ones ended in errors
+    wall_s: Measure
     error: dict[str, str] | None = None  # {"type", "message"}
     video: str | None = None  # relative to the run folder
     state_hash: str | None = None  # of the last simulator state: equal hashes mean equal episodes
     started: str = ""
     ended: str = ""
-    kept_tokens_by_camera: list[float] | None = None  # means over the queries; null for a policy without image tokens
-    metrics: dict[str, float | None] = field(default_factory=dict)  # over the queries, by key as in `vla_bench.metrics`
+    kept_tokens_by_camera: list[Measure] | None = None  # means over the queries; null for a policy without image tokens
+    metrics: dict[str, Measure | None] = field(default_factory=dict)  # over the queries, by key as in `vla_bench.metrics`
 
     @property
     def key(self) -> EpisodeKey:
@@ -100,34 +103,54 @@ class Episode:
     def from_dict(cls, table: Mapping) -> Episode:
         names, metrics = {f.name for f in fields(cls)} - {"metrics"}, from_json(table)
         if unknown := table.keys() - names - metrics.keys():
-            raise ValueError(f"unknown field {min(unknown)!r}")
+            raise ValueError(f"unknown field {min(unknown)!r:.60}")
         known = {key: value for key, value in table.items() if key in names}
-        episode = cls(**known | {"status": Status(table["status"]), "metrics": metrics})
+        episode = typed(known | {"metrics": metrics}, cls)
         episode._check()
         return episode
 
     def _check(self) -> None:
         """Raises ValueError for values that no episode has."""
         ended = self.status is not Status.ERROR
-        least = {"task_id": 0, "init_state": 0, "repeat": 0, "steps": int(ended), "queries": 0, "attempts": 1}
-        wrong = [name for name, low in least.items() if type(value := getattr(self, name)) is not int or value < low]
-        wrong += [] if isinstance(self.suite, str) and NAME.fullmatch(self.suite) else ["suite"]
-        wrong += [] if isinstance(self.task, str) and self.task else ["task"]
-        wrong += [] if self.video is None or isinstance(self.video, str) and VIDEO.fullmatch(self.video) else ["video"]
+        wrong = ["steps"] if ended and not self.steps else []
+        wrong += [] if NAME.fullmatch(self.suite) else ["suite"]
+        wrong += [] if self.task else ["task"]
+        wrong += [] if self.video is None or VIDEO.fullmatch(self.video) else ["video"]
         wrong += ["error"] if (self.error is None) != ended else []
         if ended:
             hashes = ("init_hash", "state_hash")
             wrong += [name for name in hashes if not re.fullmatch("[0-9a-f]{16}", str(getattr(self, name)))]
         if wrong:
-            raise ValueError(f"{wrong[0]} is {getattr(self, wrong[0])!r} in an episode with status {self.status.value}")
-        numbers = {"wall_s": self.wall_s, **self.metrics}
-        if negative := [name for name, value in numbers.items() if value is not None and value < 0]:
-            raise ValueError(f"{negative[0]} is {numbers[negative[0]]!r}")
+            raise ValueError(f"{wrong[0]} is {getattr(self, wrong[0])!r:.60} in an episode with status {self.status.value}")
+
+
+class _Policy(Struct):
+    unnorm_keys: dict[str, str | None] | None = None
+
+
+class _OfEverySuite(Struct):
+    """What is read out of a configuration suite by suite."""
+
+    suites: dict[str, str] = {}
+    init_states: dict[str, str] = {}
+    policy: _Policy | None = None
+
+
+def check_config(config: Mapping[str, object]) -> None:
+    """Raises ValueError for a configuration whose values by suite are not what every reader takes them for."""
+    typed(config, _OfEverySuite)
 
 
 def config_hash(config: dict) -> str:
     """Hash of a configuration: two runs with equal hashes may share a folder."""
     return hashlib.sha256(json.dumps(config, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+class Shard(TypedDict):
+    """Which part of a run, as "2/8", and the plan of the whole."""
+
+    number: str
+    whole: dict[str, str]
 
 
 @dataclass
@@ -145,16 +168,16 @@ class Run:
     run_id: str
     created: str
     command: str
-    config: dict
-    suites: dict[str, dict]
-    assets: dict
-    environment: dict
+    config: dict[str, Any]
+    suites: dict[str, dict[str, Any]]
+    assets: dict[str, Any]
+    environment: dict[str, Any]
     git_commit: str | None
-    status: str = "started"
+    status: Literal["started", "complete", "interrupted"] = "started"
     schema_version: int = SCHEMA_VERSION
     planned: dict[str, str] | None = None
-    shard: dict | None = None
-    parts: list[dict] | None = None
+    shard: Shard | None = None
+    parts: list[dict[str, Any]] | None = None
     checksums: bool = True
     stop_rule: dict | None = None
     stopped: dict | None = None
@@ -233,9 +256,12 @@ def read_run(folder: Path) -> Run | None:
     """`run.json` of a folder, or None where there is none.  Raises DamagedRunError, and RecordError for another version."""
     path = folder / "run.json"
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        recorded = table.pop("config_hash")
-        run = Run(**{"checksums": False} | table)
+        table = {"checksums": False} | read_object(path)
+        if unknown := table.keys() - Run.__dataclass_fields__.keys():
+            raise ValueError(f"unknown field {min(unknown)!r:.60}")
+        recorded = table["config_hash"]
+        run = typed(table, Run)
+        check_config(run.config)
         run.whole_keys  # noqa: B018  raises for what is no plan
         if not all(table is None or isinstance(table, dict) for table in (run.stop_rule, run.stopped)):
             raise ValueError(f"stop rule {run.stop_rule!r}, stopped {run.stopped!r}")
@@ -278,6 +304,8 @@ def write_actions(folder: Path, key: EpisodeKey, actions) -> None:
         path.parent.mkdir(exist_ok=True)
         with open(temporary, "wb") as file:
             np.save(file, np.asarray(actions, np.float64).reshape(-1, 7), allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -290,9 +318,11 @@ def read_actions(folder: Path, key: EpisodeKey):
 
     path = actions_file(folder, key)
     try:
-        actions = np.load(path, allow_pickle=False)
+        actions = read_array(path)
     except (OSError, ValueError) as error:
         raise RecordError(f"no recorded actions of episode {key} in {folder}: {error}") from error
-    if actions.ndim != 2 or actions.shape[1] != 7:
-        raise RecordError(f"{path} has no actions: shape {actions.shape}")
+    if actions.ndim != 2 or actions.shape[1] != 7 or actions.dtype.kind != "f":
+        raise RecordError(f"{path} has no actions: shape {actions.shape}, {actions.dtype}")
+    if not np.isfinite(actions).all():
+        raise RecordError(f"{path} has an action that is not finite")
     return actions

@@ -12,9 +12,12 @@ In `queries.jsonl` a trace is
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from vla_bench.documents import Count, typed
+
+MASKS = ("kept_patches", "merged_patches")
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,9 @@ class Cut:
     """
 
     site: str
-    before: int
-    kept: int
-    merged: int = 0
+    before: Count
+    kept: Count
+    merged: Count = 0
     reused: bool = False
 
     def __post_init__(self):
@@ -74,20 +77,22 @@ class QueryTrace:
 
     def to_dict(self) -> dict[str, object]:
         table: dict[str, object] = {"cuts": [cut.to_dict() for cut in self.cuts]}
-        for name, masks in (("kept_patches", self.kept), ("merged_patches", self.merged)):
+        for name, masks in zip(MASKS, (self.kept, self.merged), strict=True):
             if masks is not None:
                 table[name] = [base64.b64encode(mask).decode() for mask in masks]
         return table | ({"measures": dict(self.measures)} if self.measures else {})
 
     @classmethod
     def from_dict(cls, table: Mapping) -> QueryTrace:
-        """The inverse of `to_dict`.  Raises ValueError, KeyError or TypeError."""
-        cuts = tuple(Cut(**cut) for cut in table["cuts"])
-        masks = [_decoded(table[name]) if name in table else None for name in ("kept_patches", "merged_patches")]
-        measures = {str(name): float(value) for name, value in table.get("measures", {}).items()}
-        if not all(map(math.isfinite, measures.values())):
-            raise ValueError(f"measures that are not finite: {measures}")
-        return cls(cuts, *masks, measures)
+        """The inverse of `to_dict`.  Raises ValueError, KeyError, TypeError or AttributeError."""
+        if unknown := table.keys() - {"cuts", *MASKS, "measures"}:
+            raise ValueError(f"unknown field {min(unknown)!r:.60} of a trace")
+        for cut in table["cuts"]:
+            if unknown := cut.keys() - Cut.__dataclass_fields__.keys():
+                raise ValueError(f"unknown field {min(unknown)!r:.60} of a cut")
+        cuts = typed(table["cuts"], tuple[Cut, ...])
+        masks = [_decoded(typed(table[name], list[str])) if name in table else None for name in MASKS]
+        return cls(cuts, *masks, typed(table.get("measures", {}), dict[str, float]))
 
 
 def pack(ids: Iterable[int], patches: int) -> bytes:

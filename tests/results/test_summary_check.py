@@ -103,12 +103,12 @@ def test_parts_that_contradict_each_other(file, change, what):
     ("key", "value", "what"),
     [
         ("init_states", [0, 1, 2, 3, 3], "two episodes object-t3-i03"),
-        ("steps", [120, 120, 120, -120, 0], "an episode with"),
+        ("steps", [120, 120, 120, -120, 0], "steps.*Expected `int` >= 0"),
         ("steps", [120, 0, 120, 120, 0], "an episode with"),
         ("steps", [120, 120], "2 steps of 5 episodes"),
         ("init_hash", ["0" * 16], "1 init_hash of 5 episodes"),
-        ("queries", [15, 15.0, 15, 15, 15], "an episode with"),
-        ("kept_tokens_mean", ["many"] * 5, "not a number"),
+        ("queries", [15, 15.0, 15, 15, 15], "queries.*Expected `int`, got `float`"),
+        ("kept_tokens_mean", ["many"] * 5, "kept_tokens_mean.*got `str`"),
         ("outcomes", "ssfsx", "outcomes 'ssfsx'"),
     ],
 )

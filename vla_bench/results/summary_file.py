@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from vla_bench.documents import LARGEST, read_object
 from vla_bench.errors import DamagedRunError, RecordError, UsageError
-from vla_bench.lines import CHECKSUM, finite_json
-from vla_bench.metrics import episode_keys, group_values
+from vla_bench.lines import CHECKSUM
+from vla_bench.metrics import episode_keys
 from vla_bench.planned import pack, unpack
 from vla_bench.records import Episode, EpisodeKey, Run, make_room, read_episodes, read_run, write_atomically
 from vla_bench.results.summary import summarise
 from vla_bench.results.summary_check import content_checksum, contradiction, episodes_of
+from vla_bench.results.summary_types import check_types
 from vla_bench.results.units import LETTERS
 
 
@@ -25,14 +27,14 @@ def read_summary(path: Path) -> dict:
     if path.is_dir():
         return summary_of(*read_folder(path))
     try:
-        table = finite_json(path.read_text(encoding="utf-8"))
+        table = read_object(path, LARGEST)
         written = table.pop(CHECKSUM, None)
+        check_types(table)
         unpack(table.get("planned") or {})
-        table["suites"], table["config"]["suites"], table["status"]
-        for group in (table["totals"], *table["totals"]["suites"].values()):
-            group["successes"] + group["failures"], group["kept_tokens_mean"], group_values(group)
         episodes = episodes_of(table)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise RecordError(f"{path} is not the summary of a run: {error.strerror}", f"vla-bench keep RUN {path}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{path} is not the summary of a run: {error!r}", f"vla-bench keep RUN {path}") from error
     if (wrong := contradiction(table, episodes, written)) is not None:
         raise DamagedRunError(f"{path} is damaged: {wrong}", f"vla-bench keep RUN {path}")
