@@ -86,7 +86,7 @@ def test_bad_suite_file(tmp_path, text, message):
 def test_bad_value_in_a_suite(tmp_path):
     path = tmp_path / "bad.toml"
     path.write_text((suites_dir() / "long.toml").read_text().replace("horizon = 520", 'horizon = "520"'))
-    with pytest.raises(SuiteError, match="horizon must be a whole number"):
+    with pytest.raises(SuiteError, match="horizon is '520': Expected `int`"):
         read_suite(path)
 
 

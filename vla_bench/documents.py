@@ -7,19 +7,15 @@ NaN or infinite, and no text a half of a surrogate pair: JSON has neither.
 from __future__ import annotations
 
 import errno
-import io
-import math
 import os
 import re
 import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
-
-if TYPE_CHECKING:
-    import numpy as np
 
 MB = 1 << 20
 LARGEST = 256 * MB  # of a journal; a whole run of all suites has 10 MB
@@ -42,13 +38,22 @@ def read_bytes(path: Path, most: int = LARGEST) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with open(descriptor, "rb") as file:
         about = os.fstat(descriptor)
-        if stat.S_ISDIR(about.st_mode):
-            raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
-        if not stat.S_ISREG(about.st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        _check_regular(about, path)
         if about.st_size > most:
             raise OSError(errno.EFBIG, f"it has {about.st_size:,} bytes, and at most {most:,} are read", str(path))
         return file.read(most)
+
+
+def check_regular(path: Path) -> None:
+    """Raises OSError for what is no regular file, nor a link to one: opening it could wait for ever."""
+    _check_regular(os.stat(path), path)
+
+
+def _check_regular(about: os.stat_result, path: Path) -> None:
+    if stat.S_ISDIR(about.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+    if not stat.S_ISREG(about.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
 
 
 def decode(text: bytes | str) -> object:
@@ -92,6 +97,12 @@ def _at(value: object, place: str) -> object:
     return value
 
 
+def refuse_unknown(table: Mapping[str, object], known: Iterable[str]) -> None:
+    """Raises ValueError for a key that is not known: it is of a later version, and may change what the others mean."""
+    if unknown := table.keys() - {*known}:
+        raise ValueError(f"unknown field {min(unknown)!r:.60}")
+
+
 def described(value: object) -> str:
     """The kind of a JSON value, in its words."""
     names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
@@ -107,22 +118,3 @@ def _check_depth(value: object) -> None:
         inside = [each for each in level if isinstance(each, (dict, list))]
         level = [child for each in inside for child in (each.values() if isinstance(each, dict) else each)]
         level = [child for child in level if isinstance(child, (dict, list))]
-
-
-def read_array(path: Path, most: int = SMALL) -> np.ndarray:
-    """The array of numbers in a `.npy` file.  Raises OSError; ValueError where the file does not hold what its header says."""
-    import numpy as np
-    from numpy.lib import format as npy
-
-    file = io.BytesIO(read_bytes(path, most))
-    try:
-        version = npy.read_magic(file)
-        shape, fortran, dtype = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(file)
-    except (ValueError, TypeError, SyntaxError, EOFError, RecursionError, MemoryError) as error:
-        raise ValueError(f"it has no header of an array: {error}") from None
-    data = file.read()
-    if dtype.hasobject or not dtype.itemsize or any(n < 0 for n in shape):
-        raise ValueError(f"its header has {dtype} of shape {shape}, not numbers")
-    if math.prod(shape) * dtype.itemsize != len(data):
-        raise ValueError(f"its header has {dtype} of shape {shape}, and it has {len(data)} bytes of it")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")

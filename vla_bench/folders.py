@@ -100,6 +100,12 @@ def refuse_other(path: Path, what: str, before: dict, now: dict, fix: str) -> No
         raise NotComparableError(f"{path} holds {what} of another configuration:\n{lines}", fix)
 
 
+def sync(path: Path) -> None:
+    """Wait until a file's content is on the disk, so that a new name never leads to less than the whole.  Raises OSError."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
 def differences(before: dict, now: dict, prefix: str = "") -> list[str]:
     """One line per value in which two configurations differ."""
     lines = []

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from vla_bench.documents import Count, Measure, typed
+from vla_bench.documents import Count, Measure, refuse_unknown, typed
 from vla_bench.lines import append_line, damaged, read_lines, with_checksum
 from vla_bench.records import EpisodeKey, has_checksums
 from vla_bench.trace import QueryTrace
@@ -128,8 +128,7 @@ def queries_line(key: EpisodeKey, queries: Sequence[QueryRecord]) -> str:
 
 def from_line(table: Mapping) -> tuple[EpisodeKey, list[QueryRecord]]:
     """The inverse of `queries_line`, from the line's JSON value.  Raises KeyError, TypeError, ValueError or AttributeError."""
-    if unknown := table.keys() - {*EpisodeKey._fields, "queries"}:
-        raise ValueError(f"unknown field {min(unknown)!r}")
+    refuse_unknown(table, (*EpisodeKey._fields, "queries"))
     key = EpisodeKey(*typed([table[name] for name in EpisodeKey._fields], tuple[str, Count, Count, Count]))
     return key, [QueryRecord.from_dict(query) for query in table["queries"]]
 

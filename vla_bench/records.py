@@ -25,7 +25,7 @@ from typing import Any, Literal, NamedTuple, TypedDict
 
 from msgspec import Struct
 
-from vla_bench.documents import AtLeastOne, Count, Measure, read_array, read_object, typed
+from vla_bench.documents import AtLeastOne, Count, Measure, read_object, refuse_unknown, typed
 from vla_bench.errors import DamagedRunError, RecordError
 from vla_bench.lines import append_line, damaged, parse, read_lines, with_checksum
 from vla_bench.metrics import from_json
@@ -102,8 +102,7 @@ class Episode:
     @classmethod
     def from_dict(cls, table: Mapping) -> Episode:
         names, metrics = {f.name for f in fields(cls)} - {"metrics"}, from_json(table)
-        if unknown := table.keys() - names - metrics.keys():
-            raise ValueError(f"unknown field {min(unknown)!r:.60}")
+        refuse_unknown(table, names | metrics.keys())
         known = {key: value for key, value in table.items() if key in names}
         episode = typed(known | {"metrics": metrics}, cls)
         episode._check()
@@ -125,20 +124,22 @@ class Episode:
 
 
 class _Policy(Struct):
+    visual_tokens: AtLeastOne | None = None
     unnorm_keys: dict[str, str | None] | None = None
 
 
-class _OfEverySuite(Struct):
-    """What is read out of a configuration suite by suite."""
+class _Config(Struct):
+    """What is read out of a configuration, beside what is merely compared."""
 
+    model: str = ""
     suites: dict[str, str] = {}
     init_states: dict[str, str] = {}
     policy: _Policy | None = None
 
 
 def check_config(config: Mapping[str, object]) -> None:
-    """Raises ValueError for a configuration whose values by suite are not what every reader takes them for."""
-    typed(config, _OfEverySuite)
+    """Raises ValueError for a configuration whose values are not of the types that readers take them for."""
+    typed(config, _Config)
 
 
 def config_hash(config: dict) -> str:
@@ -257,8 +258,7 @@ def read_run(folder: Path) -> Run | None:
     path = folder / "run.json"
     try:
         table = {"checksums": False} | read_object(path)
-        if unknown := table.keys() - Run.__dataclass_fields__.keys():
-            raise ValueError(f"unknown field {min(unknown)!r:.60}")
+        refuse_unknown(table, Run.__dataclass_fields__)
         recorded = table["config_hash"]
         run = typed(table, Run)
         check_config(run.config)
@@ -315,6 +315,8 @@ def write_actions(folder: Path, key: EpisodeKey, actions) -> None:
 def read_actions(folder: Path, key: EpisodeKey):
     """The actions (T, 7) of a recorded episode.  Raises RecordError."""
     import numpy as np
+
+    from vla_bench.arrays import read_array
 
     path = actions_file(folder, key)
     try:

@@ -14,7 +14,12 @@ import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
+from msgspec import Meta, Struct
+from msgspec.structs import asdict
+
+from vla_bench.documents import SMALL, read_bytes, refuse_unknown, typed
 from vla_bench.errors import SuiteError, nearest
 from vla_bench.values import Fixtures
 
@@ -26,6 +31,8 @@ else:  # pragma: no cover - Python 3.10
 FOLDER = "VLA_BENCH_SUITES"  # environment variable: a folder of additional suites
 ABOUT = "about.toml"
 ALL = "all"
+Length = Annotated[int, Meta(ge=1, le=100_000)]
+FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][^/\\\x00-\x1f]*$")]  # it becomes part of a path
 NAME = re.compile(r"[A-Za-z0-9][\w-]*")
 FIXTURES_LINE = re.compile(rb"^fixtures\b.*\n?", re.MULTILINE)
 
@@ -108,6 +115,25 @@ class Suite:
         return {key: getattr(self, key) for key in keys} | {"fixtures": self.fixtures.value, "cameras": list(self.cameras)}
 
 
+class _SuiteFile(Struct, forbid_unknown_fields=True):
+    """What a suite's TOML file holds."""
+
+    name: str
+    libero_name: FileName
+    title: str
+    horizon: Length
+    settle_steps: Annotated[int, Meta(ge=0, le=100_000)]
+    control_hz: Length
+    env_seed: Annotated[int, Meta(ge=0, lt=2**32)]
+    init_states: Length
+    chunk: Length
+    cameras: Annotated[tuple[str, ...], Meta(min_length=1, max_length=16)]
+    image_size: Annotated[int, Meta(ge=1, le=4096)]
+    tasks: Annotated[tuple[FileName, ...], Meta(min_length=1, max_length=10_000)]
+    fixtures: Fixtures = Fixtures.FROZEN
+    checkpoints: dict[str, Checkpoint] = {}
+
+
 def suites_dir() -> Path:
     """`suites/` of the checkout, else the copy inside the installed package."""
     package = Path(__file__).resolve().parent
@@ -148,18 +174,11 @@ def read_about(folder: Path) -> dict[str, About]:
         return {}
     _, table = _read_toml(path)
     try:
-        return {name: _about(own) for name, own in table.items()}
-    except (AttributeError, TypeError) as error:
+        for own in typed(table, dict[str, dict[str, object]]).values():
+            refuse_unknown(own, About.__dataclass_fields__)
+        return typed(table, dict[str, About])
+    except ValueError as error:
         raise SuiteError(f"{path} has a wrong key: {error}", f"compare it with {suites_dir() / ABOUT}") from error
-
-
-def _about(own: dict) -> About:
-    aliases = tuple(own.get("aliases", ()))
-    return About(**own | {"aliases": aliases, "checkpoints": _checkpoints(own)})
-
-
-def _checkpoints(table: dict) -> dict[str, Checkpoint]:
-    return {name: Checkpoint(**value) for name, value in table.get("checkpoints", {}).items()}
 
 
 def read_suite(path: Path, frozen: bool = False) -> Suite:
@@ -172,37 +191,24 @@ def read_suite(path: Path, frozen: bool = False) -> Suite:
         raw = FIXTURES_LINE.sub(b"", raw, count=1)
         del table["fixtures"]
     try:
-        table["tasks"] = tuple(Task(i, name) for i, name in enumerate(table["tasks"]))
-        table["cameras"] = tuple(table["cameras"])
-        table["fixtures"] = _fixtures(table, path)
+        file = typed(table, _SuiteFile)
+        tasks = tuple(Task(i, name) for i, name in enumerate(file.tasks))
         about = read_about(path.parent).get(path.stem, About())
-        table["checkpoints"] = _checkpoints(table) | about.checkpoints
-        suite = Suite(**table, sha256=hashlib.sha256(raw).hexdigest(), about=about)
-    except (KeyError, TypeError) as error:
+        suite = Suite(**asdict(file) | {"tasks": tasks, "checkpoints": file.checkpoints | about.checkpoints}, sha256=hashlib.sha256(raw).hexdigest(), about=about)
+    except ValueError as error:
         raise SuiteError(
             f"{path} has a wrong or missing key: {error}", f"compare it with {suites_dir() / 'long.toml'}"
         ) from error
-    for key in ("horizon", "control_hz", "init_states", "chunk", "image_size"):
-        if not isinstance(getattr(suite, key), int) or getattr(suite, key) < 1:
-            raise SuiteError(f"{path}: {key} must be a whole number above 0, not {getattr(suite, key)!r}", f"edit {path}")
     return suite
-
-
-def _fixtures(table: dict, path: Path) -> Fixtures:
-    value = table.get("fixtures", Fixtures.FROZEN)
-    try:
-        return Fixtures(value)
-    except ValueError:
-        raise SuiteError(f"{path}: fixtures must be {' or '.join(Fixtures)}, not {value!r}", f"edit {path}") from None
 
 
 def _read_toml(path: Path) -> tuple[bytes, dict]:
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path, SMALL)
         return raw, tomllib.loads(raw.decode())
     except OSError as error:
         raise SuiteError(f"cannot read suite file {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
         raise SuiteError(f"{path} is not valid TOML: {error}", f"edit {path}") from error
 
 

@@ -15,7 +15,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vla_bench.documents import Count, typed
+from vla_bench.documents import Count, refuse_unknown, typed
 
 MASKS = ("kept_patches", "merged_patches")
 
@@ -85,11 +85,9 @@ class QueryTrace:
     @classmethod
     def from_dict(cls, table: Mapping) -> QueryTrace:
         """The inverse of `to_dict`.  Raises ValueError, KeyError, TypeError or AttributeError."""
-        if unknown := table.keys() - {"cuts", *MASKS, "measures"}:
-            raise ValueError(f"unknown field {min(unknown)!r:.60} of a trace")
+        refuse_unknown(table, ("cuts", *MASKS, "measures"))
         for cut in table["cuts"]:
-            if unknown := cut.keys() - Cut.__dataclass_fields__.keys():
-                raise ValueError(f"unknown field {min(unknown)!r:.60} of a cut")
+            refuse_unknown(cut, Cut.__dataclass_fields__)
         cuts = typed(table["cuts"], tuple[Cut, ...])
         masks = [_decoded(typed(table[name], list[str])) if name in table else None for name in MASKS]
         return cls(cuts, *masks, typed(table.get("measures", {}), dict[str, float]))

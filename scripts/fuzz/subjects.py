@@ -141,14 +141,14 @@ def read_runs(folder: Path) -> object:
     base, new = folder / "base", folder / "new"
     examined = examine(new)
     str(examined.to_dict())
-    queries = read_queries(new)
+    read_queries(new)
     for key in [EpisodeKey("object", 3, 0)]:
         read_actions(new, key)
     rows = [row.to_dict() for row in compare([base, new])]
     merge([new])
     verdict = gate(base, new, GateRule())
     json.dumps(summary_of(*read_folder(new)), allow_nan=False)
-    return verdict, rows, queries
+    return verdict, rows
 
 
 def make_summaries(folder: Path) -> None:
@@ -257,6 +257,11 @@ PRUNERS = (
 )
 
 
+def argument(path: Path) -> str:
+    """An argument of the command line, which no shell lets be longer."""
+    return path.read_bytes()[:100_000].decode(errors="replace") if path.is_file() and path.stat().st_size < 10**6 else "1"
+
+
 def make_pruners(folder: Path) -> None:
     for i, text in enumerate(PRUNERS):
         (folder / f"{i}.txt").write_text(text)
@@ -265,10 +270,7 @@ def make_pruners(folder: Path) -> None:
 
 def read_pruners(folder: Path) -> object:
     for i in range(len(PRUNERS)):
-        try:
-            text = (folder / f"{i}.txt").read_bytes().decode(errors="replace")
-        except OSError:
-            continue
+        text = argument(folder / f"{i}.txt")
         try:
             pruner = make_pruner(text)
         except UsageError:
@@ -308,12 +310,7 @@ def make_options(folder: Path) -> None:
 def read_options(folder: Path) -> object:
     found = []
     for name, (_, read) in OPTIONS.items():
-        try:
-            text = (folder / name).read_bytes().decode(errors="replace") if (folder / name).is_file() else "1"
-        except OSError:
-            continue
-        if len(text) < 10000:
-            found.append(read(text))
+        found.append(read(argument(folder / name)))
     return len(found)
 
 

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import KW_ONLY, asdict, dataclass, field, fields
+from dataclasses import KW_ONLY, asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 
 from vla_bench.demonstrations.recording import Ending
+from vla_bench.documents import Count, Measure, decode, typed
 from vla_bench.errors import RecordError
+from vla_bench.lines import split_lines
 from vla_bench.stats import Rate, wilson
 from vla_bench.suites import Suite, Task, load_suite
 
 PARTS = "parts"  # subfolder of the data set: demonstrations of incomplete tasks
 MAX_FAILED_ATTEMPTS = 20  # attempts without one success after which a task is given up
 MAX_ATTEMPTS_PER_DEMO = 4  # attempts for every requested demonstration
+Seed = Annotated[int, Meta(ge=0, lt=2**32)]
 JSON_KEYS = {"learner_steps": "led"}  # attribute -> key of a line, where they differ
 
 
@@ -36,18 +41,18 @@ class AttemptRecord:
     """
 
     suite: str
-    task_id: int
-    number: int
-    seed: int
+    task_id: Count
+    number: Count
+    seed: Seed
     ending: Ending
     _: KW_ONLY
-    steps: int = 0
-    frames: int = 0
-    noops: int = 0
-    pushes: int = 0
-    learner_steps: int = 0  # "led" in the file
+    steps: Count = 0
+    frames: Count = 0
+    noops: Count = 0
+    pushes: Count = 0
+    learner_steps: Count = 0  # "led" in the file
     disturbed: bool = False
-    wall_s: float = 0.0
+    wall_s: Measure = 0.0
     error: str | None = None
 
     def to_json(self) -> str:
@@ -56,24 +61,27 @@ class AttemptRecord:
 
     @classmethod
     def from_json(cls, line: str) -> AttemptRecord:
-        """The inverse of `to_json`.  Lines without `disturbed`, of an earlier version, derive it from `pushes`."""
-        table = json.loads(line)
-        table.setdefault("disturbed", table.get("pushes", 0) > 0)
+        """The inverse of `to_json`.  Lines without `disturbed`, of an earlier version, derive it from `pushes`.
+
+        Raises ValueError for what is no attempt.
+        """
+        table = typed(decode(line), dict[str, Any])
         keys = {f.name: JSON_KEYS.get(f.name, f.name) for f in fields(cls)}
-        values = {name: table[key] for name, key in keys.items() if key in table}
-        return cls(**values | {"ending": Ending(table["ending"])})
+        attempt = typed({name: table[key] for name, key in keys.items() if key in table}, cls)
+        return attempt if "disturbed" in table else replace(attempt, disturbed=attempt.pushes > 0)
 
 
 def read_attempts(path: Path) -> list[AttemptRecord]:
     """Every complete line of `path`; an incomplete one, left by a crash, is skipped.  Raises RecordError."""
     attempts = []
-    lines = path.read_bytes().split(b"\n") if path.exists() else []
-    for number, line in enumerate(lines, 1):
+    for number, line in split_lines(path)[0]:
         try:
-            attempts += [AttemptRecord.from_json(line.decode())] if line.strip() else []
-        except (UnicodeDecodeError, json.JSONDecodeError):
+            decode(line)
+        except ValueError:
             continue
-        except (KeyError, TypeError, ValueError) as error:
+        try:
+            attempts.append(AttemptRecord.from_json(line.decode()))
+        except ValueError as error:
             raise RecordError(f"{path}:{number} is not an attempt: {error}", f"mv {path.parent} {path.parent}.old") from error
     return attempts
 

@@ -15,10 +15,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from vla_bench import environment
 from vla_bench.demonstrations.attempts import PARTS, AttemptRecord, TaskProgress, enter, read_attempts
 from vla_bench.demonstrations.hdf5 import attempts_in, merge
+from vla_bench.documents import read_object, typed
 from vla_bench.errors import RecordError, VlaBenchError
 from vla_bench.folders import DEMOS, OutputFolder
 from vla_bench.lines import append_line
@@ -62,8 +64,10 @@ class DemoFolder(OutputFolder):
         """The recorded configuration; None for a new folder."""
         path = self.path / ABOUT
         try:
-            return json.loads(path.read_text(encoding="utf-8"))["config"] if path.exists() else None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return typed(read_object(path)["config"], dict[str, Any])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError) as error:
             raise RecordError(f"{path} cannot be read: {error}", OTHER_FOLDER) from error
 
     def resume(self, tasks: Sequence[TaskProgress]) -> None:

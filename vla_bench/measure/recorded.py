@@ -6,13 +6,13 @@ states.  scripts/make_observations.py wrote it.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
+from vla_bench.arrays import read_arrays
 from vla_bench.demonstrations.hdf5 import suite_name
 from vla_bench.demonstrations.layout import IMAGES, SUFFIX
 from vla_bench.demonstrations.usable import UsableDemos
@@ -25,7 +25,19 @@ from vla_bench.world.observation import Observation, Scene, SceneConstants
 
 SHIPPED = Path(__file__).resolve().parent / "observations.npz"
 NO_SCENE = Scene(SceneConstants((), (), {}, {}, {}), {}, {}, {})  # object poses, which only the expert reads
-ARRAYS = ("images", "eef_pos", "eef_quat", "gripper_qpos", "path", "step", "task", "episode", "suite", "instruction")
+# Kind of numpy's types, and shape behind the number of observations; None for any.
+ARRAYS: dict[str, tuple[str, tuple[int | None, ...]]] = {
+    "images": ("u", (None, None, None, 3)),
+    "eef_pos": ("f", (3,)),
+    "eef_quat": ("f", (4,)),
+    "gripper_qpos": ("f", (2,)),
+    "path": ("f", (None, 3)),
+    "step": ("iu", ()),
+    "task": ("iu", ()),
+    "episode": ("iu", ()),
+    "suite": ("U", ()),
+    "instruction": ("U", ()),
+}
 
 
 def read_observations(
@@ -45,13 +57,29 @@ def read_observations(
         _check_suites(source, suites, [name for name, _ in by_suite])
         return [episode for name, file in by_suite if name in suites for episode in from_demonstrations(file, episodes)]
     try:
-        with np.load(source, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in ARRAYS}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        arrays = _checked(read_arrays(source, ARRAYS))
+    except (OSError, ValueError) as error:
         raise RecordError(f"{source} holds no recorded observations: {error}", "vla-bench agree") from error
     _check_suites(source, suites, [str(name) for name in arrays["suite"]])
     rows = [_observation(arrays, i) for i, name in enumerate(arrays["suite"]) if str(name) in suites]
     return [list(group) for _, group in groupby(rows, key=lambda o: o.episode)]
+
+
+def _checked(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Raises ValueError where an array has not the type or the shape that its name stands for."""
+    count = len(np.atleast_1d(arrays["step"]))
+    for name, (kinds, shape) in ARRAYS.items():
+        array, wanted = arrays[name], (count, *shape)
+        fits = array.ndim == len(wanted) and all(want in (None, got) for want, got in zip(wanted, array.shape, strict=True))
+        if array.dtype.kind not in kinds or not fits:
+            raise ValueError(
+                f"{name} is {array.dtype} of shape {array.shape}, not {tuple('any' if n is None else n for n in wanted)}"
+            )
+        if kinds == "f" and name != "path" and not np.isfinite(array).all():
+            raise ValueError(f"{name} has a number that is not finite")
+    if arrays["images"].dtype != np.uint8:
+        raise ValueError(f"images are {arrays['images'].dtype}, not uint8")
+    return arrays
 
 
 def _check_suites(source: Path, wanted: Sequence[str], recorded: Sequence[str]) -> None:

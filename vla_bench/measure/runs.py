@@ -53,7 +53,7 @@ def model_of(run: Run, folder: Path, given: str | None) -> tuple[str, VLAConfig]
     given: the user's name for it; None for the recorded name.
     Raises NotComparableError for another model than the run's, UsageError where its sizes are not known here.
     """
-    own = str(run.config["model"])
+    own = run.config.get("model", "")
     if given not in (None, own) and not _the_same(given, own, run):
         raise NotComparableError(f"{folder} is a run of {own}, not of {given}", f"vla-bench flops --from-run {folder}")
     name = own if given is None else given
@@ -62,8 +62,9 @@ def model_of(run: Run, folder: Path, given: str | None) -> tuple[str, VLAConfig]
     except UsageError as error:
         why = f"the sizes of {own}, the model of run {folder}, cannot be read: {error.message}"
         raise UsageError(why, f"vla-bench flops --from-run {folder} --model FOLDER, where its checkpoint is now") from error
-    config = _as_run(config, run.config["policy"])
-    visual = run.config["policy"].get("visual_tokens", config.visual_tokens)
+    policy = run.config.get("policy") or {}
+    config = _as_run(config, policy)
+    visual = policy.get("visual_tokens", config.visual_tokens)
     if visual != config.visual_tokens:
         raise NotComparableError(
             f"{folder} is a run with {visual} image tokens a query, and {name} has {config.visual_tokens}",
@@ -88,7 +89,7 @@ def _the_same(given: str, own: str, run: Run) -> bool:
     except UsageError:  # no name of a model
         return False
     if resolved.place is not None and (folder := Path(resolved.place).expanduser()).is_dir():
-        return identity(folder) == run.config["policy"].get("checkpoint")
+        return identity(folder) == (run.config.get("policy") or {}).get("checkpoint")
     if resolved.kind is not ModelKind.PRESET:
         return False
     try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vla_bench.documents import SMALL, read_bytes
 from vla_bench.errors import UsageError, nearest
 from vla_bench.pruners.shares import KEEP
 
@@ -22,6 +23,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+LONGEST, DEEPEST = 2000, 10
 PROFILE = "profile"
 FIX = "vla-bench pruners"
 ALIASES = {"fastv": {"k": "layer"}}  # a parameter's name in papers
@@ -46,7 +48,15 @@ class Parameter:
 
 
 def parse(text: str) -> Spec:
-    """Raises UsageError for what is not spelled like a pruner."""
+    """Raises UsageError for what is not spelled like a pruner, or wraps more than 10 deep."""
+    if len(text) > LONGEST:
+        raise UsageError(f'"{text[:60]}..." has {len(text):,} characters, and a pruner at most {LONGEST:,}', FIX)
+    return _parse(text, DEEPEST)
+
+
+def _parse(text: str, depth: int) -> Spec:
+    if not depth:
+        raise UsageError(f"pruners that wrap others more than {DEEPEST} deep", FIX)
     match = re.fullmatch(r"\s*([\w.-]+)\s*(?:\((.*)\))?\s*", text, re.DOTALL)
     if match is None:
         raise UsageError(f'"{text}" is not spelled like a pruner: fastv, fastv(keep=0.25), inverse(fastv)', FIX)
@@ -57,7 +67,7 @@ def parse(text: str) -> Spec:
         if equals and "(" not in key:
             args[key.strip()] = value.strip()
         elif inner is None and not args:
-            inner = parse(part)
+            inner = _parse(part, depth - 1)
         else:
             raise UsageError(f'"{part.strip()}" in "{text}" is no argument: KEY=VALUE', FIX)
     return Spec(name, inner, args)
@@ -71,8 +81,8 @@ def parse_arguments(text: str) -> dict[str, object]:
             raise UsageError(f'"{text}" are no arguments: layer=3,keep=0.25', FIX)
         return dict(spec.args)
     try:
-        return tomllib.loads(Path(text).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(read_bytes(Path(text), SMALL).decode())
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{text} cannot be read as TOML: {error}", FIX) from error
 
 

@@ -19,6 +19,8 @@ from vla_bench.results.units import Key, Unit, units
 from vla_bench.stats import Difference, holm
 from vla_bench.values import By, Population, Rule
 
+LEAST_ALPHA = 1e-6  # shared among what is judged; far below it a normal quantile is no longer a number
+
 
 @dataclass(frozen=True)
 class GateRule:
@@ -42,9 +44,9 @@ class GateRule:
         for name, value in (("--margin", self.margin), ("--must-see", self.must_see)):
             if not 0 < value <= 1:
                 raise UsageError(f"{name} is a drop in percentage points, above 0 and at most 100, not {100 * value:g}")
-        if not 0 < self.alpha < 0.5:
+        if not LEAST_ALPHA <= self.alpha < 0.5:
             raise UsageError(
-                f"--alpha is the chance of a false alarm, a fraction above 0 and below 0.5, not {self.alpha:g}",
+                f"--alpha is the chance of a false alarm, a fraction from {LEAST_ALPHA:g} to below 0.5, not {self.alpha:g}",
                 "vla-bench gate --alpha 0.05 ..., for 5 %",
             )
         if self.per is By.TASK and self.population is Population.TASKS:

@@ -89,6 +89,10 @@ def worker_count(text: str, episodes: int, assets: AssetPack) -> int:
         memory = environment.available_memory()
         if memory is not None:
             count = min(count, int(memory // worker_bytes(assets)))
+    elif re.fullmatch("0*[1-9][0-9]{0,5}", text):
+        count = int(text)
+    else:
+        raise UsageError(f'--workers takes "auto" or a number from 1 to 999999, not "{text:.60}"')
     return max(1, min(count, episodes))
 
 

@@ -10,6 +10,8 @@ from vla_bench.errors import UsageError, nearest
 from vla_bench.records import EpisodeKey
 from vla_bench.suites import Suite, Task
 
+MOST = 10_000  # trials of a task, and shards of a run
+
 
 def select(suites: list[Suite], tasks: str | None, init_states: str | None, trials: int | None) -> list[EpisodeKey]:
     """The selected episodes, ordered by suite, task and init state.  Raises UsageError.
@@ -21,6 +23,8 @@ def select(suites: list[Suite], tasks: str | None, init_states: str | None, tria
         raise UsageError("--trials and --init-states both select init states: give one of them")
     if trials is not None and trials < 1:
         raise UsageError(f"--trials must be at least 1, not {trials}")
+    if trials is not None and trials > MOST:
+        raise UsageError(f"--trials must be at most {MOST}, not {trials}")
     keys = []
     for suite, task in chosen_tasks(suites, tasks):
         if trials is None:
@@ -37,7 +41,7 @@ def chosen_tasks(suites: list[Suite], text: str | None) -> list[tuple[Suite, Tas
         return [(suite, task) for suite in suites for task in suite.tasks]
     selected: set[tuple[str, int]] = set()
     for item in (part.strip() for part in text.split(",")):
-        if re.fullmatch(r"[\d-]+", item):
+        if re.fullmatch(r"[0-9-]+", item):
             selected.update((suite.name, i) for suite in suites for i in numbers(item, len(suite.tasks), "--tasks"))
             continue
         named = [(suite.name, task.id) for suite in suites for task in suite.tasks if item in (task.name, task.language)]
@@ -50,8 +54,8 @@ def chosen_tasks(suites: list[Suite], text: str | None) -> list[tuple[Suite, Tas
 
 def shard_numbers(text: str) -> tuple[int, int]:
     """ "2/8" -> (2, 8).  Raises UsageError."""
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
-    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]) <= MOST:
         raise UsageError(f'--shard "{text}" is not a shard such as 1/4, the first of four', "vla-bench eval --help")
     return int(match[1]), int(match[2])
 
@@ -80,7 +84,7 @@ def numbers(text: str | None, limit: int, option: str) -> list[int]:
         return list(range(limit))
     values: set[int] = set()
     for item in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", item)
+        match = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", item)
         if match is None:
             raise UsageError(f'{option} "{text}": "{item}" is neither a number nor a range such as 0-9')
         first, last = int(match[1]), int(match[2] or match[1])

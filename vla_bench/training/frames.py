@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,10 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
+from vla_bench.arrays import read_arrays
 from vla_bench.demonstrations.hdf5 import suite_name
 from vla_bench.demonstrations.layout import IMAGES, Demo
 from vla_bench.demonstrations.noops import kept_actions
 from vla_bench.demonstrations.usable import UsableDemos
+from vla_bench.documents import check_regular, read_object, typed
 from vla_bench.environment import cpu_count
 from vla_bench.errors import RecordError
 from vla_bench.locks import locked
@@ -34,6 +37,7 @@ from vla_bench.values import ImageOrder
 
 VERSION = 4  # of the layout of a prepared folder
 TARGETS = 3  # objects of interest that the auxiliary loss predicts at most
+COLUMNS = ("proprio", "actions", "segment", "ends", "targets")
 IMAGE_FILE, STEP_FILE, ACCOUNT_FILE = "pictures.npy", "steps.npz", "account.json"
 
 
@@ -144,19 +148,17 @@ def _prepared(folder: Path, retry: bool) -> bool:
 def _join(files: Sequence[Path], folders: Sequence[Path]) -> Frames:
     tables, tasks, images, accounts, segments = [], [], [], [], 0
     for file, folder in zip(files, folders, strict=True):
-        account = FileAccount(str(file), **json.loads((folder / ACCOUNT_FILE).read_text(encoding="utf-8")))
+        account, steps, pictures = _read_prepared(file, folder)
         accounts.append(account)
         if account.refused:
             continue
-        with np.load(folder / STEP_FILE, allow_pickle=False) as table:
-            steps = dict(table)
         if (task := (account.instruction, suite_name(file))) not in tasks:
             tasks.append(task)
         steps["instruction"] = np.full(len(steps["segment"]), tasks.index(task), np.int16)
         steps["segment"] += segments
         segments = int(steps["segment"].max()) + 1
         # The file may have room for more: for demonstrations whose images turned out to be damaged.
-        images.append(np.load(folder / IMAGE_FILE, mmap_mode="r")[: len(steps["segment"])])
+        images.append(pictures[: len(steps["segment"])])
         tables.append(steps)
     if not tables:
         raise refusal(accounts)
@@ -164,6 +166,23 @@ def _join(files: Sequence[Path], folders: Sequence[Path]) -> Frames:
     languages, suites = zip(*tasks, strict=True)
     episodes = sum(account.used for account in accounts)
     return Frames(Images(images), **columns, instructions=languages, suites=suites, episodes=episodes, files=tuple(accounts))
+
+
+def _read_prepared(file: Path, folder: Path) -> tuple[FileAccount, dict[str, np.ndarray], np.ndarray]:
+    """Account, steps and images of a file; the last two empty where nothing of it can be used.  Raises RecordError for damage."""
+    try:
+        account = typed({"file": str(file)} | read_object(folder / ACCOUNT_FILE), FileAccount)
+        if account.refused:
+            return account, {}, np.empty(0)
+        steps = read_arrays(folder / STEP_FILE, COLUMNS)
+        check_regular(folder / IMAGE_FILE)
+        pictures = np.load(folder / IMAGE_FILE, mmap_mode="r", allow_pickle=False)
+        count = len(steps["segment"])
+        if any(len(column) != count for column in steps.values()) or len(pictures) < count or pictures.dtype != np.uint8:
+            raise ValueError("its files have not the same number of steps")
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise RecordError(f"the prepared images in {folder} are damaged: {error}", f"rm -r {shlex.quote(str(folder))}") from error
+    return account, steps, pictures
 
 
 def _prepare_file(file: Path, size: int, order: ImageOrder, folder: Path) -> None:

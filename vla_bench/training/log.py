@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from pathlib import Path
+
+from vla_bench.documents import read_bytes
+from vla_bench.errors import RecordError
 
 
 class Log:
@@ -33,11 +37,17 @@ class Log:
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """All complete rows; a kill may leave an incomplete one."""
-    if not path.exists():
+    """All complete rows; a kill may leave an incomplete one.  Raises RecordError for a file that is no log."""
+    try:
+        rows = list(csv.reader(io.StringIO(read_bytes(path).decode(), newline="")))
+        return _numbers(rows) if rows else []
+    except FileNotFoundError:
         return []
-    with open(path, newline="") as file:
-        rows = list(csv.reader(file))
-    if not rows:
-        return []
+    except (OSError, ValueError, csv.Error) as error:
+        raise RecordError(f"{path} is no log of a training: {error}", f"mv {path} {path}.damaged") from error
+
+
+def _numbers(rows: list[list[str]]) -> list[dict[str, float]]:
+    if rows[0][:1] != ["step"]:
+        raise ValueError(f"its first column is {rows[0][:1]}, not step")
     return [dict(zip(rows[0], map(float, row), strict=True)) for row in rows[1:] if len(row) == len(rows[0]) and all(row)]

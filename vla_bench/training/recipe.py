@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 
 from vla_bench.checkpoints.known import FOUR_SUITES
+from vla_bench.documents import refuse_unknown, typed
 from vla_bench.errors import UsageError, nearest
 from vla_bench.interface.noise import NoiseSchedule
 from vla_bench.training.precision import Precision
@@ -102,9 +103,12 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, table: dict[str, object]) -> Recipe:
-        """The inverse of `to_dict`; settings that an earlier version did not have get their defaults."""
-        closed = {"noise_schedule": NoiseSchedule, "rate_schedule": LearningRate, "precision": Precision}
-        return cls(**{key: closed.get(key, lambda same: same)(value) for key, value in table.items()})
+        """The inverse of `to_dict`; settings that an earlier version did not have get their defaults.
+
+        Raises ValueError for what is no recipe, UsageError for one that cannot be.
+        """
+        refuse_unknown(table, cls.__dataclass_fields__)
+        return typed(table, cls)
 
     def with_options(self, **options: object) -> Recipe:
         """This recipe with every option that is not None."""

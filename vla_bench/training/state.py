@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import os
-import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from msgspec import Struct
+from torch import Tensor, nn
 
-from vla_bench.errors import CheckpointError, NotComparableError
+from vla_bench.checkpoints.pickled import DAMAGED, is_plain, read_pickled
+from vla_bench.documents import Count, typed
+from vla_bench.errors import CheckpointError, NotComparableError, UsageError
+from vla_bench.folders import sync
 from vla_bench.training.optimiser import Optimisers
 from vla_bench.training.recipe import Recipe
 
 FILE = "state.pt"
 FIX = "vla-bench train --out ANOTHER_FOLDER ..."
+
+
+class _State(Struct):
+    recipe: dict[str, Any]
+    step: Count
+    weights: dict[str, Any]
+    optimisers: list[dict[str, Any]]
+    origin: dict[str, str] = {}
 
 
 def save_state(
@@ -30,6 +42,7 @@ def save_state(
     temporary = folder / f".{FILE}.{os.getpid()}"
     try:
         torch.save(state, temporary)
+        sync(temporary)
         os.replace(temporary, folder / FILE)
     except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True)
@@ -44,19 +57,19 @@ def load_state(folder: Path, recipe: Recipe, origin: dict[str, str], module: nn.
     if not (folder / FILE).exists():
         return 0
     state = _read(folder / FILE)
-    before, now = Recipe.from_dict(state["recipe"]).to_dict(), recipe.to_dict()
+    before, now = _recipe(state, folder / FILE).to_dict(), recipe.to_dict()
     if recipe.may_prolong(state["step"], before["steps"]):
         before["steps"] = now["steps"]
     changed = [f"{key}: {before[key]!r} there, {now[key]!r} now" for key in now if before[key] != now[key]]
     if changed:
         raise NotComparableError(f"{folder} holds a training with another recipe: {'; '.join(changed)}", FIX)
     # States of earlier versions have no hashes.
-    if other := [name for name, sha256 in origin.items() if state.get("origin", origin)[name] != sha256]:
+    if other := [name for name, sha256 in origin.items() if state.get("origin", origin).get(name) != sha256]:
         what = " and ".join(other)
         raise NotComparableError(f"{folder} holds a training whose {what} changed since", f"restore the {what}, or {FIX}")
     if not _fits(state, module):
         raise CheckpointError(f"{folder / FILE} holds the weights of another model", FIX)
-    _restore(state, module, optimisers)
+    _restore(state, module, optimisers, folder / FILE)
     return state["step"]
 
 
@@ -72,7 +85,7 @@ def carry_over(recipe: Recipe, module: nn.Module, optimisers: Optimisers) -> Non
     if not _fits(state, module) or len(state["optimisers"]) != len(own):
         return
     moments = [before | {"param_groups": now["param_groups"]} for before, now in zip(state["optimisers"], own, strict=True)]
-    _restore(state | {"optimisers": moments}, module, optimisers)
+    _restore(state | {"optimisers": moments}, module, optimisers, Path(recipe.start) / FILE)
 
 
 def is_training(start: str) -> bool:
@@ -82,7 +95,7 @@ def is_training(start: str) -> bool:
 
 def saved_recipe(folder: Path) -> Recipe:
     """The recipe of the training in a folder.  Raises CheckpointError."""
-    return Recipe.from_dict(_read(folder / FILE)["recipe"])
+    return _recipe(_read(folder / FILE), folder / FILE)
 
 
 def _trained(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -94,15 +107,48 @@ def _fits(state: dict, module: nn.Module) -> bool:
     return saved == {name: p.shape for name, p in _trained(module).items()}
 
 
-def _restore(state: dict, module: nn.Module, optimisers: Optimisers) -> None:
+def _restore(state: dict, module: nn.Module, optimisers: Optimisers, path: Path) -> None:
+    own = _trained(module)
+    try:
+        _check_moments(state["optimisers"], optimisers)
+        before = optimisers.state_dict()
+        try:
+            optimisers.load_state_dict(state["optimisers"])
+        except DAMAGED:
+            optimisers.load_state_dict(before)
+            raise
+    except DAMAGED as error:
+        raise CheckpointError(f"{path} holds no state of these optimisers: {error}", FIX) from error
     with torch.no_grad():
-        for name, parameter in _trained(module).items():
+        for name, parameter in own.items():
             parameter.copy_(state["weights"][name])
-    optimisers.load_state_dict(state["optimisers"])
+
+
+def _check_moments(states: list[dict], optimisers: Optimisers) -> None:
+    """Raises ValueError where a moment has not the shape of its weight, which torch does not look at."""
+    for state, member in zip(states, optimisers.members, strict=True):
+        parameters = [p for group in member.param_groups for p in group["params"]]
+        for number, moments in typed(state["state"], dict[int, dict[str, Any]]).items():
+            for name, moment in moments.items():
+                if not 0 <= number < len(parameters):
+                    raise ValueError(f"{name} of weight {number}, of {len(parameters)}")
+                if isinstance(moment, Tensor) and moment.dim() and moment.shape != parameters[number].shape:
+                    raise ValueError(f"{name} of weight {number} is {list(moment.shape)}")
+
+
+def _recipe(state: dict, path: Path) -> Recipe:
+    try:
+        return Recipe.from_dict(state["recipe"])
+    except (ValueError, UsageError) as error:
+        raise CheckpointError(f"{path} holds no recipe of a training: {error}", FIX) from error
 
 
 def _read(path: Path) -> dict:
+    state = read_pickled(path, FIX)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}", FIX) from error
+        typed(state, _State)
+        if other := [name for name, weight in state["weights"].items() if not is_plain(weight)]:
+            raise ValueError(f"{other[0]} is no dense tensor of real numbers")
+    except ValueError as error:
+        raise CheckpointError(f"{path} holds no state of a training: {error}", FIX) from error
+    return state

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Union
@@ -11,6 +9,8 @@ from typing import Union
 import numpy as np
 from torch import Tensor
 
+from vla_bench.arrays import read_arrays
+from vla_bench.documents import check_regular
 from vla_bench.errors import VlaBenchError
 
 Array = Union[Tensor, np.ndarray]
@@ -67,6 +67,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
+        check_regular(path)
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise FixtureError(f"cannot be read: {error}") from error
@@ -74,7 +75,6 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
 def _npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        return read_arrays(path)
+    except (OSError, ValueError) as error:
         raise FixtureError(f"cannot be read: {error}") from error

@@ -15,9 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from vla_bench.arrays import NOT_A_ZIP
+from vla_bench.documents import SMALL, read_bytes
 from vla_bench.errors import WorldError
 from vla_bench.suites import Suite
 from vla_bench.world.libero import REINSTALL, init_states_file
+
+# What a changed archive, or a changed pickle, raises while it is read.
+DAMAGED = (*NOT_A_ZIP, StopIteration, ValueError, TypeError, AttributeError, IndexError, MemoryError)
 
 
 def _latin1(text: str, encoding: str) -> bytes:
@@ -47,14 +52,20 @@ class _ArrayUnpickler(pickle.Unpickler):
 def read_init_states(path: Path) -> np.ndarray:
     """The states in `path`: float64, one row per init state (time, qpos, qvel).  Raises WorldError."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            member = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
-            states = _ArrayUnpickler(io.BytesIO(archive.read(member))).load()
+        data = read_bytes(path, SMALL)
     except FileNotFoundError as error:
         raise WorldError(f"no init states at {path}", REINSTALL) from error
+    except OSError as error:
+        raise WorldError(f"cannot read init states {path}: {error.strerror}", REINSTALL) from error
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            member = next(info for info in archive.infolist() if info.filename.endswith("/data.pkl"))
+            if member.file_size > SMALL:
+                raise ValueError(f"{member.filename} unpacks to {member.file_size:,} bytes")
+            states = _ArrayUnpickler(io.BytesIO(archive.read(member))).load()
     except pickle.UnpicklingError as error:
         raise WorldError(f"init states refused: {path}: {error}", REINSTALL) from error
-    except (zipfile.BadZipFile, StopIteration, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+    except DAMAGED as error:
         raise WorldError(f"init states are damaged: {path}: {error or type(error).__name__}", REINSTALL) from error
     if not isinstance(states, np.ndarray) or states.dtype != np.float64 or states.ndim != 2 or not np.isfinite(states).all():
         raise WorldError(f"init states are not a finite float64 table: {path}", REINSTALL)
@@ -71,7 +82,7 @@ def init_states_hash(suite: Suite) -> str:
     for task in suite.tasks:
         path = init_states_file(suite, task)
         try:
-            own = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
+            own = hashlib.sha256(read_bytes(path, SMALL)).hexdigest() if path.exists() else "missing"
         except OSError as error:
             raise WorldError(f"cannot read init states {path}: {error.strerror}", REINSTALL) from error
         digest.update(f"{own}  {task.name}\n".encode())
