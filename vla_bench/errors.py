@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+
 
 class ExitCode:
     """Process exit codes; documented in the README."""
@@ -86,6 +89,16 @@ class ErrorBudgetError(VlaBenchError):
     """Too many episodes ended in errors for a verdict."""
 
     exit_code = ExitCode.ERROR_BUDGET
+
+
+def of_machine(error: OSError | MemoryError) -> VlaBenchError:
+    """A fault of the machine that no reader or writer foresaw: a full or read-only disk, missing permissions, no memory left."""
+    if isinstance(error, MemoryError):
+        return VlaBenchError(f"this machine has no memory left: {str(error) or 'MemoryError'}", "free -h")
+    where = error.filename if isinstance(error.filename, (str, bytes)) else None
+    place = os.path.dirname(os.path.abspath(os.fsdecode(where))) if where else "."
+    named = f"{os.fsdecode(where)}: " if where else ""
+    return VlaBenchError(f"{named}{error.strerror or error}", f"df -h {shlex.quote(place)}; ls -ld {shlex.quote(place)}")
 
 
 def nearest(value: str, known: list[str]) -> str:

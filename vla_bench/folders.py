@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 from vla_bench.errors import NotComparableError, RecordError
+from vla_bench.files import sweep
 from vla_bench.lines import own_file
 from vla_bench.locks import lock
 from vla_bench.records import write_atomically
@@ -33,6 +34,7 @@ class OutputFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = lock(self.path)
+            sweep(self.path, age_s=0)
         except OSError as error:
             raise RecordError(f"cannot use folder {self.path}: {error.strerror}", f"df -h {self.path.parent}") from error
 
@@ -98,12 +100,6 @@ def refuse_other(path: Path, what: str, before: dict, now: dict, fix: str) -> No
     if before != now:
         lines = "\n".join(differences(before, now))
         raise NotComparableError(f"{path} holds {what} of another configuration:\n{lines}", fix)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file's content is on the disk, so that a new name never leads to less than the whole.  Raises OSError."""
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
 
 
 def differences(before: dict, now: dict, prefix: str = "") -> list[str]:

@@ -7,6 +7,8 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from vla_bench.terminal import visible
+
 LINE_EVERY_S = 60.0
 
 
@@ -23,7 +25,7 @@ class Bar:
         self._started = self._last_line = time.monotonic()
         self.say(message)
         if self._console.is_terminal and done < total:
-            columns = [BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"), TimeElapsedColumn()]
+            columns = [BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}", markup=False), TimeElapsedColumn()]
             self._bar = Progress(*columns, console=self._console)
             self._task = self._bar.add_task("", total=total, completed=done, text="")
             self._bar.start()
@@ -42,7 +44,7 @@ class Bar:
             self._bar = None
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
     def _rate(self, done: int) -> str:
         elapsed = time.monotonic() - self._started

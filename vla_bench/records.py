@@ -27,6 +27,7 @@ from msgspec import Struct
 
 from vla_bench.documents import AtLeastOne, Count, Measure, read_object, refuse_unknown, typed
 from vla_bench.errors import DamagedRunError, RecordError
+from vla_bench.files import discard, temporary_for
 from vla_bench.lines import append_line, damaged, parse, read_lines, with_checksum
 from vla_bench.metrics import from_json
 from vla_bench.planned import unpack
@@ -216,15 +217,15 @@ def make_room(path: Path | None) -> None:
 
 def write_atomically(path: Path, text: str) -> None:
     """Replace `path` in one step: a reader sees the old text or the new one, also after a crash.  Raises RecordError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = temporary_for(path)
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
+        with open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise RecordError(f"cannot write {path}: {error.strerror}", f"df -h {path.parent}") from error
 
 
@@ -299,7 +300,7 @@ def write_actions(folder: Path, key: EpisodeKey, actions) -> None:
     import numpy as np
 
     path = actions_file(folder, key)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = temporary_for(path)
     try:
         path.parent.mkdir(exist_ok=True)
         with open(temporary, "wb") as file:
@@ -308,7 +309,7 @@ def write_actions(folder: Path, key: EpisodeKey, actions) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise RecordError(f"cannot write {path}: {error.strerror}", f"df -h {folder}") from error
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 
+from vla_bench.terminal import show, visible
+
 LEFT = {"unnorm key", *"suite instruction model kind suites weights pruner acts needs source variant run verdict what".split()}
 LEFT |= set("pack state size pruned decoding backbone device position camera use".split())
 PROSE = {"acts", "needs", "source"}  # wrapped in a narrow terminal, so that names stay whole
@@ -13,6 +15,7 @@ LEAST_WORDS = 20  # least characters of a shortened instruction
 
 def markdown(columns: tuple[str, ...], rows: list[list[str]]) -> str:
     rule = ["---" if c in LEFT else "---:" for c in columns]
+    rows = [[visible(cell).replace("\n", " ").replace("|", "\\|") for cell in cells] for cells in rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [list(columns), rule, *rows]) + "\n"
 
 
@@ -25,7 +28,9 @@ def print_table(
     """
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
+    title, rows = visible(title), [[visible(cell) for cell in row] for row in rows]
     console = _console()
     widths = _widths(columns, rows)
     spare = console.width - sum(widths) - 3 * len(columns)
@@ -33,14 +38,16 @@ def print_table(
         for column in left_out:
             columns, rows = without_column(column, columns, rows)
         print_table(columns, rows, title, totals)
-        return print(f"terminal too narrow for the columns {', '.join(left_out)}", file=sys.stderr)
+        return show(f"terminal too narrow for the columns {', '.join(left_out)}", file=sys.stderr)
     if "instruction" in columns and widths[columns.index("instruction")] + spare < LEAST_WORDS:
         return print_table(*without_column("instruction", columns, rows), title, totals)
     # Where numbers still do not fit: less padding, and then the terminal breaks lines.
     padding = (0, 1) if spare >= 0 or "instruction" in columns else (0, 0)
     if not {"instruction", *PROSE}.intersection(columns):
         console.width = max(console.width, sum(widths) + 2 * len(columns))
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=padding)
+    table = Table(
+        title=Text(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=padding
+    )
     for column, width in zip(columns, widths, strict=True):
         # One line a row in any terminal: instructions are shortened or left out, numbers never.
         most = width + min(spare, 0) if column == "instruction" else None
@@ -48,7 +55,7 @@ def print_table(
         table.add_column(column, justify=side, max_width=most, overflow=fit, no_wrap=column not in PROSE)
     for row in rows:
         last = totals in row[:2]
-        table.add_row(*row, style="bold" if last else None, end_section=last)
+        table.add_row(*map(Text, row), style="bold" if last else None, end_section=last)
     console.print(table)
 
 
@@ -66,7 +73,7 @@ def print_stacked(columns: tuple[str, ...], rows: list[list[str]], below: Collec
     if any(sum(_widths(columns, rows)[i] for i in own) + len(own) > width for own in places):
         for number, row in enumerate(rows):
             row[0] = letter(number)
-            print(f"{row[0]}  {names[number]}")
+            show(f"{row[0]}  {names[number]}")
     for table, own in zip(tables, places, strict=True):
         print_table(table, [[row[i] for i in own] for row in rows])
 

@@ -20,7 +20,8 @@ from vla_bench.cli import (  # noqa: F401  importing them adds their commands
     training,
 )
 from vla_bench.cli.app import app
-from vla_bench.errors import ExitCode, VlaBenchError
+from vla_bench.errors import ExitCode, VlaBenchError, of_machine
+from vla_bench.terminal import visible
 
 __all__ = ["app", "main"]
 
@@ -31,8 +32,11 @@ def main() -> None:
     try:
         app()
     except VlaBenchError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(visible(f"error: {error}"), err=True)
         sys.exit(error.exit_code)
+    except (OSError, MemoryError) as error:  # of the machine: nothing that vla-bench could have done otherwise
+        typer.echo(visible(f"error: {of_machine(error)}"), err=True)
+        sys.exit(ExitCode.STARTUP)
     except Exception:  # noqa: BLE001  Python's own exit code for it, 1, is that of a failed `gate`
         typer.echo("internal error (exit code 70), not a result:", err=True)
         traceback.print_exc()

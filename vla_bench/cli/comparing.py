@@ -9,6 +9,7 @@ import typer
 
 from vla_bench.cli.app import app
 from vla_bench.cli.options import PopulationOption
+from vla_bench.terminal import show
 from vla_bench.values import By, Population, TextFormat
 
 
@@ -38,7 +39,7 @@ def keep(
             {"command": run.command, "kept": part},
         )
     write_summary(out, table | summary_of(run, episodes))
-    typer.echo(f"{out}: {len(episodes)} episodes, {out.stat().st_size / 1e3:.0f} kB")
+    show(f"{out}: {len(episodes)} episodes, {out.stat().st_size / 1e3:.0f} kB")
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from vla_bench.cli.app import app
+from vla_bench.terminal import show
 
 
 @app.command()
@@ -23,8 +24,8 @@ def merge(
     from vla_bench.results.summary_file import summary_of, write_summary
 
     whole, episodes = merge_folders(runs, out, partial)
-    typer.echo(f"{out}: {len(episodes)} episodes of {len(runs)} runs, {whole.status}")
+    show(f"{out}: {len(episodes)} episodes of {len(runs)} runs, {whole.status}")
     if missing := whole.missing({episode.key for episode in episodes}):
-        typer.echo(f"{len(missing)} planned episodes are missing: {listed(missing)}")
+        show(f"{len(missing)} planned episodes are missing: {listed(missing)}")
     if summary is not None:
         write_summary(summary, summary_of(whole, episodes))

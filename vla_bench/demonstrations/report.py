@@ -11,6 +11,7 @@ from vla_bench.demonstrations.attempts import AttemptRecord, TaskProgress, overa
 from vla_bench.demonstrations.recording import Ending
 from vla_bench.errors import ExitCode
 from vla_bench.tables import markdown, print_table
+from vla_bench.terminal import show
 
 COLUMNS = ("suite", "task", "instruction", "demos", "attempts", "%", "95 % CI", "frames", "shortest", "longest")
 COLUMNS += ("disturbed", "pushed", "rejected", "errors")
@@ -68,7 +69,7 @@ class DemoReport:
 def print_report(report: DemoReport) -> None:
     """The table to standard output; the folder, and how to resume, to standard error."""
     print_table(COLUMNS, report.rows())
-    say = lambda text: print(text, file=sys.stderr)  # noqa: E731
+    say = lambda text: show(text, file=sys.stderr)  # noqa: E731
     say(f"folder      {report.folder}")
     if report.stopped:
         say(f"stopped     {report.stopped}\n            traces: {report.folder / 'errors.log'}")

@@ -6,11 +6,12 @@ import sys
 
 from vla_bench.report.compared import print_around, print_forest, print_runs
 from vla_bench.report.compared_cells import comparison_table
+from vla_bench.terminal import show
 
 
 def print_ablation(ablation) -> None:
     """The comparison beside the paper's numbers, of its own models and assets; for an incomplete run, how to resume it."""
-    say = lambda text: print(text, file=sys.stderr)  # noqa: E731
+    say = lambda text: show(text, file=sys.stderr)  # noqa: E731
     if ablation.rows:
         columns, rows = comparison_table(ablation.rows)
         published = [f"{each.success} %" + ("" if each.tokens is None else f", {each.tokens}") for each in ablation.published]

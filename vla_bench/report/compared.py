@@ -11,6 +11,7 @@ from vla_bench.report.forest import forest, marks
 from vla_bench.results.comparison import ComparedRun
 from vla_bench.results.parts import ComparedPart
 from vla_bench.tables import print_stacked, print_table, without_column
+from vla_bench.terminal import show
 from vla_bench.values import By
 
 
@@ -25,7 +26,7 @@ def print_comparison(rows: Sequence[ComparedRun], parts: Sequence[ComparedPart] 
             own = [part for part in parts if part.run == run]
             table = without_column("difference", *parts_table(own, by))
             if len(runs) > 1:
-                print(f"{run} against {rows[0].name}")
+                show(f"{run} against {rows[0].name}")
             print_table(*table)
             print_forest(rows, own)
     print_around(rows, parts, by)
@@ -40,11 +41,11 @@ def print_runs(rows: Sequence[ComparedRun], table: Table) -> None:
 def print_forest(rows: Sequence[ComparedRun], parts: Sequence[ComparedPart] = ()) -> None:
     lines = forest(bars(rows, parts), marks())
     if lines:
-        print("\n".join([f"difference in points, {interval_name((parts or rows)[0].family)}", *lines, ""]))
+        show("\n".join([f"difference in points, {interval_name((parts or rows)[0].family)}", *lines, ""]))
 
 
 def print_around(rows: Sequence[ComparedRun], parts: Sequence[ComparedPart] = (), by: By | None = None) -> None:
     """Headlines and warnings; on standard error what the columns are."""
     for line in [*headlines(rows), *warnings(rows, parts)]:
-        print(line)
-    print("\n".join(notes(rows, parts, by)), file=sys.stderr)
+        show(line)
+    show("\n".join(notes(rows, parts, by)), file=sys.stderr)

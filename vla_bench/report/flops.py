@@ -8,6 +8,7 @@ from vla_bench.measure.flops import TOLERANCE, Count, Counter
 from vla_bench.paper import COUNTED
 from vla_bench.report.latex import latex_table
 from vla_bench.tables import print_table
+from vla_bench.terminal import show
 
 MODULES = ("dino", "siglip", "projector", "proprio", "pruner", "llm_linear", "llm_attention", "head", "lm_head")
 
@@ -53,9 +54,9 @@ def print_flops(counts: list[Count]) -> None:
     )
     print_table(*columns(counts), title, details=list(map(_heading, MODULES)))
     for line in agreement(counts):
-        print(line)
+        show(line)
     for line in about_the_paper(counts):
-        print(line, file=sys.stderr)
+        show(line, file=sys.stderr)
 
 
 def about_the_paper(counts: list[Count]) -> list[str]:

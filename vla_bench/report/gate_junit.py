@@ -10,6 +10,7 @@ from vla_bench.report.gated import closing, cost_line, opening, outcome
 from vla_bench.results.gate import GateResult, GateTask, Judgement
 from vla_bench.results.gate_status import GateStatus
 from vla_bench.stats import Rate
+from vla_bench.terminal import visible
 
 NAME = "vla-bench gate"
 KINDS = {  # of a finding, in JUnit's words; a pass has none
@@ -116,7 +117,7 @@ def _document(suites: dict[str, list[Element]]) -> str:
             if element is not root or kind != "skipped":
                 element.set(attribute, str(len(list(element.iter(kind)))))
     ElementTree.indent(root)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + visible(ElementTree.tostring(root, encoding="unicode")) + "\n"
 
 
 def _clean(text: str) -> str:

@@ -12,6 +12,7 @@ from vla_bench.results.pairs import Pairs
 from vla_bench.results.result_table import successes
 from vla_bench.stats import Difference
 from vla_bench.tables import markdown, print_table
+from vla_bench.terminal import show
 from vla_bench.values import Population, Rule
 
 NO_BENCHMARK = "(times of eval, no benchmark: for that see vla-bench latency)"
@@ -19,10 +20,10 @@ NO_BENCHMARK = "(times of eval, no benchmark: for that see vla-bench latency)"
 
 def print_gate(result: GateResult) -> None:
     """On standard output."""
-    print("\n".join(opening(result)))
+    show("\n".join(opening(result)))
     if result.parts:
         print_table(*parts_table(result))
-    print("\n".join([*closing(result), *reasons(result)]))
+    show("\n".join([*closing(result), *reasons(result)]))
 
 
 def gate_markdown(result: GateResult) -> str:

@@ -9,6 +9,7 @@ from vla_bench.measure.latency import Latency, VariantResult
 from vla_bench.paper import table2
 from vla_bench.records import write_atomically
 from vla_bench.tables import print_table
+from vla_bench.terminal import show
 
 COLUMNS = ("variant", "tokens", "ms", "95 % CI", "p5", "p95", "device ms", "GFLOP", "GFLOP/s", "of bound")
 DETAILS = ("p5", "p95", "GFLOP", "GFLOP/s", "of bound")
@@ -26,13 +27,13 @@ def print_latency(latency: Latency) -> None:
     rows = [[row.name, *(f"{row.stages.get(stage, 0):.3f}" for stage in stages)] for row in latency.rows]
     print_table(("variant", *stages), rows, "medians by stage in ms, from a second series with timers")
     for each in latency.comparisons:
-        print(f"time of {each.slow} / time of {each.fast}, with 95 % interval:")
-        print(f"  whole query {each.wall}, device time {each.device}, decoder alone {each.llm}")
+        show(f"time of {each.slow} / time of {each.fast}, with 95 % interval:")
+        show(f"  whole query {each.wall}, device time {each.device}, decoder alone {each.llm}")
     for flag in latency.flags:
-        print(f"warning: {flag}")
+        show(f"warning: {flag}")
     if latency.comparable:
         dense, pruned = (table2()[method].latency_ms for method in ("OpenVLA-OFT", "LightVLA"))
-        print(
+        show(
             f"The paper's {dense:g} and {pruned:g} ms cannot be complete bfloat16 forward passes on its GPU, "
             "whose peak allows no less than 59 ms."
         )

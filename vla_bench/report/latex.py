@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from vla_bench.tables import LEFT
+from vla_bench.terminal import visible
 
 ESCAPES = {char: "\\" + char for char in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -28,7 +29,7 @@ MARKED = re.compile(rf"(.*?) ?([{MARKS}]+(?: [{MARKS}]+)*)")
 
 def escape(text: str) -> str:
     """Text that LaTeX prints as it stands."""
-    return "".join(ESCAPES.get(char, char) for char in text).replace("--", "-{}-")  # else a dash
+    return "".join(ESCAPES.get(char, char) for char in visible(text)).replace("--", "-{}-")  # else a dash
 
 
 def latex_table(

@@ -11,6 +11,7 @@ from vla_bench.report.planning import verdict_lines
 from vla_bench.results.result_table import result_notes, result_table
 from vla_bench.suites import Suite
 from vla_bench.tables import print_table
+from vla_bench.terminal import show
 
 
 def suites_dict(suites: list[Suite]) -> list[dict]:
@@ -48,8 +49,8 @@ def print_result(result) -> None:
     print_table(*result_table(result.summary, result.instructions, result.planned))
     if result.verdict is not None:
         for line in verdict_lines(result.verdict, result.early.rule, len(result.early.order)):
-            print(line)
-    say = lambda text: print(text, file=sys.stderr)  # noqa: E731
+            show(line)
+    say = lambda text: show(text, file=sys.stderr)  # noqa: E731
     say("\n".join(result_notes(result.summary, result.planned)))
     say(f"run folder  {result.run_dir}")
     if result.videos:

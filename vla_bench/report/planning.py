@@ -9,20 +9,21 @@ from vla_bench.results.gate_status import GateStatus
 from vla_bench.results.noise import Flips, Noise
 from vla_bench.results.planning import PowerPlan
 from vla_bench.tables import print_table
+from vla_bench.terminal import show
 
 
 def print_plan(plan: PowerPlan) -> None:
-    print(f"a drop of {100 * plan.drop:g} points: {100 * plan.lost:.3g} % of the pairs lost, {100 * plan.gained:.3g} % gained")
-    print(f"pairs that differ: {plan.source}")
+    show(f"a drop of {100 * plan.drop:g} points: {100 * plan.lost:.3g} % of the pairs lost, {100 * plan.gained:.3g} % gained")
+    show(f"pairs that differ: {plan.source}")
     for power, number in plan.needed.items():
-        print(f"{100 * power:.0f} % power takes {number or 'more than a million'} init states")
+        show(f"{100 * power:.0f} % power takes {number or 'more than a million'} init states")
     rows = []
     for size in plan.sizes:
         smallest = "-" if size.smallest_drop is None else f"{100 * size.smallest_drop:.1f}"
         rows.append([str(size.init_states), size.what, f"{100 * size.power:.0f}", smallest])
     print_table(("init states", "what", "power %", "smallest drop"), rows)
-    print(f"McNemar's exact test, one-sided at {plan.alpha:g}; smallest drop: in points, seen with 80 % power", file=sys.stderr)
-    print(
+    show(f"McNemar's exact test, one-sided at {plan.alpha:g}; smallest drop: in points, seen with 80 % power", file=sys.stderr)
+    show(
         f"eval --stop-early --must-see {100 * plan.drop:g} passes after {plan.stop_early} pairs at the earliest", file=sys.stderr
     )
 
@@ -65,7 +66,7 @@ def print_dry_run(found) -> None:
     if (stop := found.stop_early) is not None:
         lines["stop early"] = stop["outlook"]
     for name, text in lines.items():
-        print(f"{name:13}  {text}")
+        show(f"{name:13}  {text}")
 
 
 def visible(drop: float | None, gained: float) -> str:

@@ -6,6 +6,7 @@ import sys
 
 from vla_bench.pruners.catalogue import PrunerEntry
 from vla_bench.tables import print_table
+from vla_bench.terminal import show
 
 
 def print_pruners(entries: list[PrunerEntry]) -> None:
@@ -17,8 +18,8 @@ def print_pruners(entries: list[PrunerEntry]) -> None:
     for entry in entries:
         profiles = f"profile={'|'.join(('ours', *entry.profiles))}" if entry.profiles else ""
         lines = [entry.problem or entry.summary, ", ".join(filter(None, (_parameters(entry), profiles)))]
-        print(f"{entry.name:{indent}}" + f"\n{'':{indent}}".join(filter(None, lines)))
-    print("vla-bench eval --pruner fastv --pruner-args layer=3,keep=0.25,quota=global", file=sys.stderr)
+        show(f"{entry.name:{indent}}" + f"\n{'':{indent}}".join(filter(None, lines)))
+    show("vla-bench eval --pruner fastv --pruner-args layer=3,keep=0.25,quota=global", file=sys.stderr)
 
 
 def _parameters(entry: PrunerEntry) -> str:

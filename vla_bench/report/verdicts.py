@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vla_bench.terminal import visible
 from vla_bench.verify.compare import CheckStatus, FamilyResult
 from vla_bench.verify.run import VerifyReport
 
@@ -29,14 +30,14 @@ def print_report(report: VerifyReport) -> None:
     file = None
     for row, line in zip(report.rows, lines, strict=True):
         if row.file != file:
-            table.add_row(Text(row.file, style="bold"))
+            table.add_row(Text(visible(row.file), style="bold"))
             file = row.file
-        table.add_row(*map(Text, line), Text(row.verdict.value, style=STYLES[row.verdict]))
+        table.add_row(*(Text(visible(cell)) for cell in line), Text(row.verdict.value, style=STYLES[row.verdict]))
     console.print(table)
     for status in (CheckStatus.UNCHECKED, CheckStatus.MISS):
         for reason, files in _reasons(report.rows, status).items():
             where = files[0] if len(set(files)) == 1 else f"{len(files)} files"
-            console.print(Text(f"{status.value}: {where}: {reason}"))
+            console.print(Text(visible(f"{status.value}: {where}: {reason}")))
     console.print(Text(counts(report.rows)))
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from vla_bench.documents import read_bytes
 from vla_bench.errors import RecordError, UsageError
+from vla_bench.files import discard, sweep, temporary_for
 from vla_bench.folders import ERRORS
 from vla_bench.queries import FILE as QUERIES
 from vla_bench.queries import queries_line, read_queries
@@ -28,7 +31,8 @@ def merge_folders(folders: Sequence[Path], out: Path, partial: bool = False) -> 
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"{out} exists", f"vla-bench merge {' '.join(map(str, folders))} OTHER_FOLDER")
     make_room(out)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
+    temporary = temporary_for(out)
+    sweep(out.parent, re.escape(out.name))
     try:
         temporary.mkdir()
         _write_lines(folders, episodes, temporary)
@@ -38,7 +42,7 @@ def merge_folders(folders: Sequence[Path], out: Path, partial: bool = False) -> 
     except OSError as error:
         raise RecordError(f"cannot write {out}: {error}", f"df -h {out.parent}") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # there only after an error
+        discard(temporary)  # there only after an error
     return whole, episodes
 
 
@@ -50,7 +54,7 @@ def _write_lines(folders: Sequence[Path], episodes: Sequence[Episode], out: Path
     write_atomically(out / EPISODES, "".join(episode.to_json() + "\n" for episode in episodes))
     if queries:
         write_atomically(out / QUERIES, "".join(queries[key] + "\n" for key in sorted(queries)))
-    logs = [log.read_text(encoding="utf-8") for folder in folders if (log := folder / ERRORS).exists()]
+    logs = [read_bytes(log).decode(errors="backslashreplace") for folder in folders if (log := folder / ERRORS).exists()]
     if logs:
         write_atomically(out / ERRORS, "".join(logs))
 

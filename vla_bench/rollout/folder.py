@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from vla_bench.errors import NotComparableError, VlaBenchError
+from vla_bench.files import sweep
 from vla_bench.folders import DEMOS, KINDS, RUN, OutputFolder
 from vla_bench.planned import pack, unpack
 from vla_bench.queries import QueryRecord, write_queries
@@ -40,6 +41,8 @@ class RunFolder(OutputFolder):
         try:
             self.replaced = self.set_aside() if fresh and self._holds_run() else None
             self.refuse_foreign(RUN, OTHER_FOLDER)
+            for own in ("actions", "videos"):
+                sweep(path / own, age_s=0)
             before = read_run(path)
             if before is not None:
                 self.refuse_other("a run", before.config, run.config, OTHER_FOLDER)

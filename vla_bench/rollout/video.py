@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vla_bench.errors import WorldError
+from vla_bench.files import discard, sync, temporary_for
 from vla_bench.records import EpisodeKey
 from vla_bench.world.observation import Observation, Sight
 from vla_bench.world.protocol import Simulator
@@ -42,12 +43,24 @@ def record(simulator: Simulator, key: EpisodeKey, actions: np.ndarray, success: 
     name = f"{key}-{'success' if success else 'failure'}"
     simulator.image_size = simulator.suite.image_size  # not the model's image size, which may be smaller
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{name}.mp4"
-    options = {"codec": "libx264", "pixelformat": "yuv420p", "macro_block_size": 2, "output_params": ["-movflags", "+faststart"]}
+    film, poster = temporary_for(folder / f"{name}.mp4"), temporary_for(folder / f"{name}.png")
+    options = {
+        "codec": "libx264",
+        "pixelformat": "yuv420p",
+        "macro_block_size": 2,
+        "output_params": ["-movflags", "+faststart", "-f", "mp4"],
+    }
     frame = None
-    with imageio.get_writer(temporary, fps=simulator.suite.control_hz / STRIDE, **options) as writer:
-        for frame in frames(simulator, key, actions, success):
-            writer.append_data(frame)
-    Image.fromarray(frame).save(folder / f"{name}.png")
-    os.replace(temporary, folder / f"{name}.mp4")
+    try:
+        # The format is named, since the temporary name does not end in it.
+        with imageio.get_writer(film, format="FFMPEG", fps=simulator.suite.control_hz / STRIDE, **options) as writer:
+            for frame in frames(simulator, key, actions, success):
+                writer.append_data(frame)
+        Image.fromarray(frame).save(poster, format="PNG")
+        for written, suffix in ((poster, "png"), (film, "mp4")):
+            sync(written)
+            os.replace(written, folder / f"{name}.{suffix}")
+    finally:
+        discard(film)
+        discard(poster)
     return f"{name}.mp4"

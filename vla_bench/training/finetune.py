@@ -33,6 +33,7 @@ from vla_bench.model.vla import VLA
 from vla_bench.policies.resolve import ModelKind, resolve_model
 from vla_bench.pruners.registry import BUILT_IN, NONE, make_pruner
 from vla_bench.pruners.spec import parse_arguments
+from vla_bench.records import make_room
 from vla_bench.training.account import DataAccount
 from vla_bench.training.augment import Augmentation
 from vla_bench.training.data import demonstrations, other_files, prepared, unfinished
@@ -107,7 +108,7 @@ def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]],
             PARTS,
         )
     torch.manual_seed(recipe.seed)  # initialises peft's adapters and the auxiliary head
-    request.out.mkdir(parents=True, exist_ok=True)
+    make_room(request.out / STATE)
     # An export only reads files that a training, which may be running, writes atomically.
     with locked(request.out) if processes.first and not request.export else nullcontext():
         return _train(request, recipe, files, device, processes, on_step)

@@ -29,6 +29,7 @@ from vla_bench.demonstrations.usable import UsableDemos
 from vla_bench.documents import check_regular, read_object, typed
 from vla_bench.environment import cpu_count
 from vla_bench.errors import RecordError
+from vla_bench.files import discard, sweep, sync, temporary_for
 from vla_bench.locks import locked
 from vla_bench.model.images import jpeg, lanczos3, upright
 from vla_bench.model.normalisation import dataset_actions
@@ -37,6 +38,7 @@ from vla_bench.values import ImageOrder
 
 VERSION = 4  # of the layout of a prepared folder
 TARGETS = 3  # objects of interest that the auxiliary loss predicts at most
+PREPARED = r"[0-9a-f]{16}\.[0-9a-f]{16}"  # name of a prepared folder
 COLUMNS = ("proprio", "actions", "segment", "ends", "targets")
 IMAGE_FILE, STEP_FILE, ACCOUNT_FILE = "pictures.npy", "steps.npz", "account.json"
 
@@ -117,9 +119,11 @@ def prepare_frames(
                 missing.append((file, size, order, target / name))
         if missing:
             target.mkdir(parents=True, exist_ok=True)
-            with locked(target), ProcessPoolExecutor(min(cpu_count(), len(missing)), mp_context=get_context("spawn")) as pool:
-                for started in [pool.submit(_prepare_file, *job) for job in missing]:
-                    started.result()
+            with locked(target):
+                sweep(target, PREPARED, age_s=0)
+                with ProcessPoolExecutor(min(cpu_count(), len(missing)), mp_context=get_context("spawn")) as pool:
+                    for started in [pool.submit(_prepare_file, *job) for job in missing]:
+                        started.result()
         return _join(files, folders)
     except (OSError, BrokenProcessPool) as error:  # the latter: a process was killed, mostly by the out-of-memory killer
         raise RecordError(f"cannot prepare the images in {target}: {error}", f"df -h {target.parent}; free -h") from error
@@ -190,7 +194,7 @@ def _prepare_file(file: Path, size: int, order: ImageOrder, folder: Path) -> Non
 
     Only one demonstration's images at a time are in memory.  Where nothing of the file can be used, the folder says why.
     """
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    temporary = temporary_for(folder)
     try:
         temporary.mkdir()
         try:
@@ -200,9 +204,11 @@ def _prepare_file(file: Path, size: int, order: ImageOrder, folder: Path) -> Non
         (temporary / ACCOUNT_FILE).write_text(json.dumps(account), encoding="utf-8")
         for earlier in folder.parent.glob(f"{folder.stem}.*"):
             shutil.rmtree(earlier)
+        for written in temporary.iterdir():
+            sync(written)
         os.rename(temporary, folder)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        discard(temporary)
 
 
 def _fill(demos: UsableDemos, size: int, folder: Path) -> dict[str, object]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vla_bench.checkpoints.pickled import DAMAGED, is_plain, read_pickled
 from vla_bench.documents import Count, typed
 from vla_bench.errors import CheckpointError, NotComparableError, UsageError
-from vla_bench.folders import sync
+from vla_bench.files import discard, sync, temporary_for
 from vla_bench.training.optimiser import Optimisers
 from vla_bench.training.recipe import Recipe
 
@@ -39,13 +39,13 @@ def save_state(
     trained = {name: p.detach() for name, p in _trained(module).items()}
     state = {"recipe": recipe.to_dict(), "origin": origin, "step": step, "weights": trained}
     state["optimisers"] = optimisers.state_dict()
-    temporary = folder / f".{FILE}.{os.getpid()}"
+    temporary = temporary_for(folder / FILE)
     try:
         torch.save(state, temporary)
         sync(temporary)
         os.replace(temporary, folder / FILE)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise CheckpointError(f"cannot save the training's state in {folder}: {error}", f"df -h {folder}") from error
 
 

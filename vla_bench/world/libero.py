@@ -13,9 +13,11 @@ import tempfile
 from pathlib import Path
 
 from vla_bench.errors import WorldError
+from vla_bench.files import discard, is_old
 from vla_bench.suites import Suite, Task
 
 INSTALL = "pip install --no-deps hf-libero==0.1.4"
+TEMPORARY = "vla-bench-libero-"  # how the names of temporary folders begin
 REINSTALL = "pip install --force-reinstall --no-deps hf-libero==0.1.4"
 
 
@@ -41,6 +43,17 @@ def init_states_file(suite: Suite, task: Task) -> Path:
     return libero_root() / "init_files" / suite.libero_name / f"{task.name}.pruned_init"
 
 
+def _temporary_folder() -> Path:
+    """A new one; those that killed processes left are removed.  Raises WorldError."""
+    for left in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
+        if is_old(left):
+            discard(left)
+    try:
+        return Path(tempfile.mkdtemp(prefix=TEMPORARY))
+    except OSError as error:
+        raise WorldError(f"cannot create a temporary folder: {error}", f"df -h {tempfile.gettempdir()}") from error
+
+
 @functools.cache
 def import_libero():
     """Import `libero.libero` once, without its prompt on standard input and robosuite's messages.  Raises WorldError.
@@ -49,7 +62,7 @@ def import_libero():
     the user's `~/.libero` is neither needed nor changed.
     """
     root = libero_root()
-    config = Path(tempfile.mkdtemp(prefix="vla-bench-libero-"))
+    config = _temporary_folder()
     paths = {"benchmark_root": root, "bddl_files": root / "bddl_files", "init_states": root / "init_files"}
     paths |= {"datasets": config / "datasets", "assets": config / "assets"}
     (config / "config.yaml").write_text("".join(f"{key}: {path}\n" for key, path in paths.items()))
