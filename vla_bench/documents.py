@@ -36,12 +36,15 @@ def read_bytes(path: Path, most: int = LARGEST) -> bytes:
     Raises OSError, also for what is no regular file, or has more than `most` bytes.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    with open(descriptor, "rb") as file:
+    try:
         about = os.fstat(descriptor)
         _check_regular(about, path)
         if about.st_size > most:
             raise OSError(errno.EFBIG, f"it has {about.st_size:,} bytes, and at most {most:,} are read", str(path))
-        return file.read(most)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(most)
+    finally:
+        os.close(descriptor)
 
 
 def check_regular(path: Path) -> None:

@@ -103,3 +103,30 @@ def test_one_that_cannot_be_imported_harms_nobody_else(use, place, cli, tmp_path
     use(tmp_path, place)
     listed = {entry["name"]: entry for entry in json.loads(cli("pruners", "--format", "json").stdout)}
     assert "keep" in listed["keep-first"]["problem"] and listed["fastv"]["problem"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (("import torch", "import torch\n\nraise SystemExit(3)"), "SystemExit"),
+        (("class KeepFirst", "boom = [][1]\n\n\nclass KeepFirst"), "IndexError"),
+        (("    source =", "    profiles = 7\n    source ="), "TypeError"),
+    ],
+)
+def test_a_broken_one_is_a_row_with_its_error(use, place, cli, tmp_path, change, problem):
+    source = (ROOT / "tests" / "plug_in" / "keep_first.py").read_text()
+    assert change[0] in source
+    (tmp_path / "keep_first.py").write_text(source.replace(*change, 1))
+    use(tmp_path, place)
+    listed = {entry["name"]: entry for entry in json.loads(cli("pruners", "--format", "json").stdout)}
+    assert problem in listed["keep-first"]["problem"] and listed["vla-pruner"]["problem"] is None
+
+
+def test_one_that_is_not_named_is_not_imported(use, place, cli, tmp_path):
+    (tmp_path / "keep_first.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w').close()\n")
+    use(tmp_path, place)
+    assert cli("flops", "--model", "nano").exit_code == 0
+    assert cli("agree", "--model", "nano-oft", "--pruner", "fastv", "--suite", "object").exit_code == 0
+    assert not (tmp_path / "imported").exists()
+    assert cli("flops", "--model", "nano", "--pruner", "keep-first", "--kept", "10").exit_code == 2
+    assert (tmp_path / "imported").exists()

@@ -39,8 +39,8 @@ def policy_class(name: str) -> type[Policy]:
     entry = plug_ins()[name]
     try:
         policy = entry.load()
-    except Exception as error:  # noqa: BLE001  whatever a foreign package raises while it is imported
-        raise UsageError(f'policy "{name}" of {entry.value} cannot be imported: {error}', "vla-bench models") from error
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a foreign package raises while it is imported
+        raise UsageError(f'policy "{name}" of {entry.value} cannot be imported: {error!r}', "vla-bench models") from error
     if not (isinstance(policy, type) and issubclass(policy, Policy)):
         raise UsageError(f'policy "{name}": {entry.value} is not a subclass of vla_bench.Policy')
     if wrong := [option for option in policy.takes if option not in OPTIONS]:
@@ -53,7 +53,7 @@ def make_plug_in(name: str, options: dict[str, object]) -> Policy:
     kind = policy_class(name)
     try:
         policy = kind(**options)
-    except Exception as error:  # noqa: BLE001  whatever a foreign class raises
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a foreign class raises
         raise UsageError(f'policy "{name}" of {plug_ins()[name].value} cannot be made: {error!r}', "vla-bench models") from error
     if not isinstance(getattr(policy, "name", None), str) or not isinstance(getattr(policy, "sight", None), Sight):
         raise UsageError(f'policy "{name}" of {plug_ins()[name].value} must have a name, and a sight of vla_bench.Sight')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import typing
 from dataclasses import dataclass, field
@@ -51,15 +52,21 @@ def catalogue() -> list[PrunerEntry]:
 
 
 def _entry(name: str) -> PrunerEntry:
+    if name not in plug_ins():
+        return _of_class(name)
     try:
-        kind = pruner_class(name)
-        pruner = make_pruner(f"{name}({EXAMPLE})" if kind.wraps else name)
-        pruner.attach(SEVEN_B)
-    except Exception as error:  # a broken plug-in must not keep the others from being listed
-        if name not in plug_ins():
-            raise
+        entry = _of_class(name)
+        json.dumps(entry.to_dict(), allow_nan=False)  # whatever its attributes are
+        return entry
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a broken plug-in must not keep the others from being listed
         problem = error.message if isinstance(error, VlaBenchError) else repr(error)
         return PrunerEntry(name, source=plug_ins()[name].value, problem=problem)
+
+
+def _of_class(name: str) -> PrunerEntry:
+    kind = pruner_class(name)
+    pruner = make_pruner(f"{name}({EXAMPLE})" if kind.wraps else name)
+    pruner.attach(SEVEN_B)
     return PrunerEntry(
         name=name,
         summary=_first_sentence(kind),

@@ -60,16 +60,8 @@ def names() -> list[str]:
 
 
 def choosing() -> list[str]:
-    """The names of all pruners but wrappers and broken plug-ins."""
-    usable = []
-    for name in names():
-        try:
-            if name != NONE and not pruner_class(name).wraps:
-                usable.append(name)
-        except UsageError:
-            if name not in plug_ins():
-                raise
-    return usable
+    """The names of all built-in pruners but wrappers; a plug-in is imported only where it is named."""
+    return [name for name in BUILT_IN if not pruner_class(name).wraps]
 
 
 def pruner_class(name: str) -> type[Pruner]:
@@ -82,8 +74,8 @@ def pruner_class(name: str) -> type[Pruner]:
     entry = plug_ins()[name]
     try:
         kind = entry.load()
-    except Exception as error:  # noqa: BLE001  whatever a foreign package raises while it is imported
-        raise UsageError(f'pruner "{name}" of {entry.value} cannot be imported: {error}', "vla-bench pruners") from error
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a foreign package raises while it is imported
+        raise UsageError(f'pruner "{name}" of {entry.value} cannot be imported: {error!r}', "vla-bench pruners") from error
     if not (isinstance(kind, type) and issubclass(kind, Pruner)):
         raise UsageError(f'pruner "{name}": {entry.value} is no subclass of vla_bench.Pruner')
     return kind

@@ -43,24 +43,24 @@ def record(simulator: Simulator, key: EpisodeKey, actions: np.ndarray, success: 
     name = f"{key}-{'success' if success else 'failure'}"
     simulator.image_size = simulator.suite.image_size  # not the model's image size, which may be smaller
     folder.mkdir(parents=True, exist_ok=True)
-    film, poster = temporary_for(folder / f"{name}.mp4"), temporary_for(folder / f"{name}.png")
+    temporary = temporary_for(folder / f"{name}.mp4")  # a folder: formats follow from the ends of names
+    film, poster = temporary / f"{name}.mp4", temporary / f"{name}.png"
     options = {
         "codec": "libx264",
         "pixelformat": "yuv420p",
         "macro_block_size": 2,
-        "output_params": ["-movflags", "+faststart", "-f", "mp4"],
+        "output_params": ["-movflags", "+faststart"],
     }
     frame = None
     try:
-        # The format is named, since the temporary name does not end in it.
-        with imageio.get_writer(film, format="FFMPEG", fps=simulator.suite.control_hz / STRIDE, **options) as writer:
+        temporary.mkdir()
+        with imageio.get_writer(film, fps=simulator.suite.control_hz / STRIDE, **options) as writer:
             for frame in frames(simulator, key, actions, success):
                 writer.append_data(frame)
-        Image.fromarray(frame).save(poster, format="PNG")
-        for written, suffix in ((poster, "png"), (film, "mp4")):
+        Image.fromarray(frame).save(poster)
+        for written in (poster, film):
             sync(written)
-            os.replace(written, folder / f"{name}.{suffix}")
+            os.replace(written, folder / written.name)
     finally:
-        discard(film)
-        discard(poster)
+        discard(temporary)
     return f"{name}.mp4"
