@@ -194,7 +194,8 @@ def read_suite(path: Path, frozen: bool = False) -> Suite:
         file = typed(table, _SuiteFile)
         tasks = tuple(Task(i, name) for i, name in enumerate(file.tasks))
         about = read_about(path.parent).get(path.stem, About())
-        suite = Suite(**asdict(file) | {"tasks": tasks, "checkpoints": file.checkpoints | about.checkpoints}, sha256=hashlib.sha256(raw).hexdigest(), about=about)
+        more = {"tasks": tasks, "checkpoints": file.checkpoints | about.checkpoints, "about": about}
+        suite = Suite(**asdict(file) | more, sha256=hashlib.sha256(raw).hexdigest())
     except ValueError as error:
         raise SuiteError(
             f"{path} has a wrong or missing key: {error}", f"compare it with {suites_dir() / 'long.toml'}"

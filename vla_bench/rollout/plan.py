@@ -76,9 +76,9 @@ def asked_workers(text: str) -> int | None:
     """The number of workers that --workers names; None for "auto".  Raises UsageError."""
     if text == "auto":
         return None
-    if text.isdigit() and int(text) > 0:
+    if re.fullmatch("0*[1-9][0-9]{0,5}", text):
         return int(text)
-    raise UsageError(f'--workers takes "auto" or a number above 0, not "{text}"')
+    raise UsageError(f'--workers takes "auto" or a number from 1 to 999999, not "{text:.60}"')
 
 
 def worker_count(text: str, episodes: int, assets: AssetPack) -> int:
@@ -89,10 +89,6 @@ def worker_count(text: str, episodes: int, assets: AssetPack) -> int:
         memory = environment.available_memory()
         if memory is not None:
             count = min(count, int(memory // worker_bytes(assets)))
-    elif re.fullmatch("0*[1-9][0-9]{0,5}", text):
-        count = int(text)
-    else:
-        raise UsageError(f'--workers takes "auto" or a number from 1 to 999999, not "{text:.60}"')
     return max(1, min(count, episodes))
 
 
