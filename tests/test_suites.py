@@ -187,7 +187,7 @@ def test_frozen_fixtures_are_the_protocol_of_version_0_1(own):
     (own / "kitchen.toml").write_text(text)
     assert load_suite("kitchen").sha256 != frozen[4].sha256 == load_suite("kitchen", frozen=True).sha256
     (own / "kitchen.toml").write_text(text.replace('"reference"', '"moved"'))
-    with pytest.raises(SuiteError, match="fixtures must be reference or frozen, not 'moved'"):
+    with pytest.raises(SuiteError, match="fixtures is 'moved': Invalid enum value"):
         load_suite("kitchen")
 
 

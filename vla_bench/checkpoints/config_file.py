@@ -24,6 +24,7 @@ from vla_bench.checkpoints.public_format import (
     refuse_unknown,
     timm_overrides,
 )
+from vla_bench.checkpoints.size_bounds import check_bounds
 from vla_bench.errors import CheckpointError
 from vla_bench.interface.config import LLMConfig, TokenIds, VLAConfig
 
@@ -191,22 +192,9 @@ def _origin(block: dict) -> TrainingOrigin:
 def _check(config: VLAConfig) -> None:
     """Raises FormatMismatch for sizes that do not fit each other."""
     llm = config.llm
-    sizes = (
-        config.image_size,
-        config.camera_size,
-        config.cameras,
-        config.chunk,
-        config.action_dim,
-        llm.layers,
-        llm.width,
-        llm.heads,
-        llm.mlp,
-    )
-    if min(sizes) < 1 or config.proprio_dim < 0:
-        raise FormatMismatch(f"a size is below 1: {config}")
+    check_bounds(config)
     for vit in (config.dino, config.siglip):
-        possible = vit.depth >= 2 and vit.patch >= 1 and vit.heads >= 1 and vit.width >= 1
-        if not possible or config.image_size % vit.patch or vit.width % vit.heads:
+        if config.image_size % vit.patch or vit.width % vit.heads:
             raise FormatMismatch(f"an impossible vision transformer: {vit} on {config.image_size} pixels")
     if config.dino.patch != config.siglip.patch:
         raise FormatMismatch(

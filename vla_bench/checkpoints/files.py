@@ -9,12 +9,15 @@ tokenizer.model, tokenizer_config.json, ...   the tokenizer for other code; ours
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
+from msgspec import Meta, Struct
+
+from vla_bench.documents import LARGEST, check_regular, decode, read_object, typed
 from vla_bench.errors import CheckpointError
 
 CONFIG = "config.json"
@@ -25,7 +28,16 @@ PREPROCESSOR = "preprocessor_config.json"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_FILES = (TOKENIZER, "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 
+LONGEST_HEADER = 100_000_000  # safetensors' own limit
 Shape = tuple[int, ...]
+
+
+class _Entry(Struct):
+    """What a header says of a tensor."""
+
+    dtype: str
+    shape: list[Annotated[int, Meta(ge=0, le=2**48)]]
+    data_offsets: tuple[Annotated[int, Meta(ge=0, le=2**48)], Annotated[int, Meta(ge=0, le=2**48)]]
 
 
 @dataclass(frozen=True)
@@ -56,16 +68,13 @@ def read_json(path: Path) -> dict:
     """A JSON object.  Raises CheckpointError."""
     fix = download_command(path.parent, path.name)
     try:
-        table = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors put a byte order mark first
+        return read_object(path, LARGEST)
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent} has no {path.name}", fix) from None
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}", fix) from error
     except ValueError as error:
-        raise CheckpointError(f"{path} is not JSON: {error}", fix) from error
-    if not isinstance(table, dict):
-        raise CheckpointError(f"{path} has a {type(table).__name__}, not an object", fix)
-    return table
+        raise CheckpointError(f"{path} is not a JSON object: {error}", fix) from error
 
 
 def find_file(places: Sequence[Path], name: str) -> Path | None:
@@ -77,16 +86,20 @@ def read_header(path: Path) -> Header:
     """The header of a safetensors file, whose length is checked.  Raises CheckpointError."""
     fix = download_command(path.parent, path.name)
     try:
+        check_regular(path)
         with open(path, "rb") as file:
             size = path.stat().st_size
             start = file.read(8)
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
             if 8 + length > size:
                 raise CheckpointError(f"{path} is cut off: {size} bytes do not hold its header", fix)
-            table = json.loads(file.read(length))
+            if length > LONGEST_HEADER:
+                raise CheckpointError(f"{path} has a header of {length:,} bytes, and at most {LONGEST_HEADER:,} are read", fix)
+            table = typed(decode(file.read(length)), dict[str, dict[str, Any]])
         table.pop("__metadata__", None)
-        shapes = {name: tuple(entry["shape"]) for name, entry in table.items()}
-        expected = 8 + length + max((entry["data_offsets"][1] for entry in table.values()), default=0)
+        entries = typed(table, dict[str, _Entry])
+        shapes = {name: tuple(entry.shape) for name, entry in entries.items()}
+        expected = 8 + length + max((entry.data_offsets[1] for entry in entries.values()), default=0)
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent} has no {path.name}", fix) from None
     except OSError as error:

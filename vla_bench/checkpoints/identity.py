@@ -6,8 +6,19 @@ import hashlib
 from pathlib import Path
 
 from vla_bench.checkpoints.adapter_folder import AdapterFolder
-from vla_bench.checkpoints.files import CONFIG, INDEX, PREPROCESSOR, STATISTICS, TOKENIZER, find_file, shards
+from vla_bench.checkpoints.files import (
+    CONFIG,
+    INDEX,
+    PREPROCESSOR,
+    STATISTICS,
+    TOKENIZER,
+    download_command,
+    find_file,
+    shards,
+)
 from vla_bench.checkpoints.parts import PARTS, find_part
+from vla_bench.documents import check_regular
+from vla_bench.errors import CheckpointError
 
 HASHED_WHOLE = 64 << 20  # bytes up to which a file is hashed whole; of a larger one, its head and evenly spaced samples
 HEAD, SAMPLE, SAMPLES = 1 << 20, 4096, 256
@@ -27,14 +38,23 @@ def identity(folder: Path, adapter: AdapterFolder | None = None) -> str:
     paths += [] if adapter is None else adapter.files
     digest = hashlib.sha256()
     for path in paths:
-        size = path.stat().st_size
-        digest.update(f"{path.name} {size}\n".encode())
-        with open(path, "rb") as file:
-            if size <= HASHED_WHOLE:
-                digest.update(file.read())
-                continue
-            digest.update(file.read(HEAD))
-            for number in range(SAMPLES):
-                file.seek(number * (size - SAMPLE) // (SAMPLES - 1))
-                digest.update(file.read(SAMPLE))
+        try:
+            check_regular(path)
+            _add(path, digest)
+        except OSError as error:
+            fix = download_command(path.parent, path.name)
+            raise CheckpointError(f"cannot read {path}: {error.strerror}", fix) from error
     return digest.hexdigest()
+
+
+def _add(path: Path, digest: hashlib._Hash) -> None:
+    size = path.stat().st_size
+    digest.update(f"{path.name} {size}\n".encode())
+    with open(path, "rb") as file:
+        if size <= HASHED_WHOLE:
+            digest.update(file.read())
+            return
+        digest.update(file.read(HEAD))
+        for number in range(SAMPLES):
+            file.seek(number * (size - SAMPLE) // (SAMPLES - 1))
+            digest.update(file.read(SAMPLE))

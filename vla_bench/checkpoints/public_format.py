@@ -114,7 +114,7 @@ def read(table: dict, key: str, default):
     if type(default) is float and type(value) is int:
         value = float(value)
     if type(value) is not type(default):
-        raise FormatMismatch(f'"{key}" is {value!r}, not of type {type(default).__name__}')
+        raise FormatMismatch(f'"{key}" is {value!r:.60}, not of type {type(default).__name__}')
     return value
 
 
@@ -122,4 +122,4 @@ def refuse_unknown(table: dict, known, where: str) -> None:
     """Raises FormatMismatch for an unknown key: it is of a newer version, and ignoring it could change the actions."""
     unknown = sorted(set(table) - set(known))
     if unknown:
-        raise FormatMismatch(f'"{where}" has {", ".join(unknown)}, which this version does not know')
+        raise FormatMismatch(f'"{where}" has {", ".join(unknown):.200}, which this version does not know')

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from vla_bench.checkpoints.parts import ACTION_HEAD, PROPRIO_PROJECTOR, PRUNER
 from vla_bench.checkpoints.preprocessor_config import preprocessor_config
 from vla_bench.checkpoints.weights import DDP_PREFIX, dtype_name
 from vla_bench.errors import CheckpointError, ModelError
+from vla_bench.files import discard, sweep, sync, temporary_for
 from vla_bench.model.images import Normalisation
 from vla_bench.model.vla import VLA
 from vla_bench.pruners.registry import NONE
@@ -74,7 +74,8 @@ def save(
         raise CheckpointError("a checkpoint without action statistics could not be loaded again")
     if folder.exists() and (reason := _not_ours(folder)):
         raise CheckpointError(f"{folder} is no checkpoint that can be replaced: it has {reason}", f"mv {folder} {folder}.before")
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    temporary = temporary_for(folder)
+    sweep(folder.parent, re.escape(folder.name))
     try:
         temporary.mkdir(parents=True)
         _write_weights(temporary, state, max_shard_size, dtype)
@@ -89,12 +90,13 @@ def save(
                     shutil.copyfile(beside, temporary / beside.name)
         for path in temporary.iterdir():
             shutil.copymode(temporary / CONFIG, path)  # safetensors writes files that only the owner can read
+            sync(path)
         _put_in_place(temporary, folder)
     except (OSError, RuntimeError, SafetensorError) as error:
         # torch reports a full disk as RuntimeError, safetensors as its own.
         raise CheckpointError(f"cannot save to {folder}: {error}", f"df -h {folder.parent}") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        discard(temporary)
     return folder
 
 

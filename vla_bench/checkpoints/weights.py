@@ -6,7 +6,6 @@ heads afterwards, since a `.pt` has no header.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from vla_bench import environment
 from vla_bench.checkpoints.files import Shape, download_command, read_header, shards
 from vla_bench.checkpoints.parts import ACTION_HEAD, PROPRIO_PROJECTOR, PRUNER, find_part
+from vla_bench.checkpoints.pickled import is_plain, read_pickled
 from vla_bench.errors import CheckpointError, ModelError
 from vla_bench.model.vla import VLA
 
@@ -118,8 +118,10 @@ def _read_safetensors(path: Path, device: torch.device, dtype: torch.dtype) -> d
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             for name in header.shapes:
+                stored = file.get_tensor(name)
+                _check_plain(stored, name, path)
                 # Always a copy: the tensor is a view into the file, which may be replaced meanwhile.
-                state[name] = file.get_tensor(name).to(device, dtype, copy=True)
+                state[name] = stored.to(device, dtype, copy=True)
                 check_finite(state[name], name, str(path))
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged: {error}", download_command(path.parent, path.name)) from error
@@ -127,20 +129,27 @@ def _read_safetensors(path: Path, device: torch.device, dtype: torch.dtype) -> d
 
 
 def _read_pt(path: Path, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        first = str(error).strip().splitlines()[:1]
-        raise CheckpointError(
-            f"{path} is not a file of tensors: {first[0] if first else type(error).__name__}",
-            download_command(path.parent, path.name),
-        ) from error
+    fix = download_command(path.parent, path.name)
+    state = read_pickled(path, fix)
     if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
-        raise CheckpointError(f"{path} has other content than named tensors", download_command(path.parent, path.name))
-    state = {name.removeprefix(DDP_PREFIX): value.to(device, dtype) for name, value in state.items()}
-    for name, tensor in state.items():
-        check_finite(tensor, name, str(path))
-    return state
+        raise CheckpointError(f"{path} has other content than named tensors", fix)
+    named: dict[str, Tensor] = {}
+    for given, tensor in state.items():
+        name = given.removeprefix(DDP_PREFIX)
+        if name in named:
+            raise CheckpointError(f"{path} has {name} twice, as {name} and {DDP_PREFIX}{name}: which counts is not known", fix)
+        _check_plain(tensor, name, path)
+        named[name] = tensor.to(device, dtype)
+        check_finite(named[name], name, str(path))
+    return named
+
+
+def _check_plain(tensor: Tensor, name: str, path: Path) -> None:
+    if not is_plain(tensor):
+        what = (
+            f"{path}: {name} is {dtype_name(tensor.dtype)}, {tensor.layout}, on {tensor.device}: no dense tensor of real numbers"
+        )
+        raise CheckpointError(what, KNOWN)
 
 
 def _shapes(state: Mapping[str, Tensor]) -> dict[str, Shape]:

@@ -13,6 +13,7 @@ from vla_bench.model.dataset_keys import FIX, find_key
 ACTION_DIM = 7  # dx dy dz, three rotations, gripper
 PROPRIO_DIM = 8  # end effector position (3) m, its axis-angle (3) rad, gripper fingers (2) m
 GRIPPER = 6
+LARGEST = 1e9  # of a bound, in the robot's units
 EPS = 1e-8  # the reference's, for a range of zero
 # What the reference calls its types of normalisation, and the two entries of the statistics that become -1 and 1.
 BOUNDS = {"bounds": ("min", "max"), "bounds_q99": ("q01", "q99")}
@@ -159,8 +160,8 @@ def _bounds(
             values = np.array(table[name], np.float64)
         except (KeyError, TypeError, ValueError) as error:
             raise _damaged(key, f"{part}.{name} is missing or not a list of numbers") from error
-        if values.shape != (length,) or not np.isfinite(values).all():
-            raise _damaged(key, f"{part}.{name} must be {length} finite numbers, not {values.tolist()}")
+        if values.shape != (length,) or not (np.abs(values) <= LARGEST).all():
+            raise _damaged(key, f"{part}.{name} must be {length} finite numbers up to {LARGEST:g}, not {values.tolist()!r:.200}")
         bounds.append(values)
     low, high = bounds
     if (low > high).any():
