@@ -51,7 +51,7 @@ def test_a_template_without_a_place_for_the_instruction(folder):
 
 def test_json_nested_without_end(folder):
     (folder / "config.json").write_text('{"a":' * 100_000)
-    with pytest.raises(CheckpointError, match="is not a JSON object"):
+    with pytest.raises(CheckpointError, match="is not JSON"):
         load(folder)
 
 

@@ -74,7 +74,7 @@ def read_json(path: Path) -> dict:
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}", fix) from error
     except ValueError as error:
-        raise CheckpointError(f"{path} is not a JSON object: {error}", fix) from error
+        raise CheckpointError(f"{path} is not JSON: {error}", fix) from error
 
 
 def find_file(places: Sequence[Path], name: str) -> Path | None:
