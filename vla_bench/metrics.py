@@ -151,6 +151,11 @@ def group_keys() -> list[str]:
     return [metric.key(statistic) for metric in METRICS for statistic in metric.group]
 
 
+def group_values(table: Mapping[str, float | None]) -> dict[str, float | None]:
+    """A group's values out of the totals of a summary that was read and checked."""
+    return {key: table[key] for key in group_keys() if key in table}
+
+
 def episode_keys() -> list[str]:
     """What a summary holds of every episode: enough for the columns of tables, of whichever episodes."""
     return [metric.key(statistic) for metric in METRICS if metric.column for statistic in metric.group]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vla_bench.tables import print_table
+from vla_bench.terminal import show
 from vla_bench.world.installed import Installed
 
 
@@ -14,5 +15,5 @@ def print_packs(rows: list[Installed], auto: str) -> None:
         about = {"folder": row.folder, "why": row.why, "get": row.get}
         lines = [f"  {name:6}  {value}" for name, value in about.items() if value]
         if lines:
-            print("\n".join([row.source, *lines]))
-    print(f"--assets auto takes {auto}")
+            show("\n".join([row.source, *lines]))
+    show(f"--assets auto takes {auto}")

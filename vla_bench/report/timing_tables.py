@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vla_bench.documents import read_object
 from vla_bench.errors import RecordError
 from vla_bench.report.report_table import ReportTable
 
@@ -37,7 +37,7 @@ def read_timings(paths: Sequence[Path]) -> list[TimedVariant]:
 
 def _variants(path: Path) -> list[TimedVariant]:
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = read_object(path)
         return [_variant(path.stem, table, row) for row in table["rows"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise RecordError(f"{path} has no times of queries: {error!r}", f"vla-bench latency --out {path}") from error
