@@ -175,7 +175,7 @@ class Run:
     assets: dict[str, Any]
     environment: dict[str, Any]
     git_commit: str | None
-    status: Literal["started", "complete", "interrupted"] = "started"
+    status: Literal["started", "complete", "interrupted", "stopped"] = "started"
     schema_version: int = SCHEMA_VERSION
     planned: dict[str, str] | None = None
     shard: Shard | None = None

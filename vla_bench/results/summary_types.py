@@ -34,7 +34,7 @@ _Task = defstruct(
 
 class _Summary(Struct):
     command: str
-    status: Literal["started", "complete", "interrupted"]
+    status: Literal["started", "complete", "interrupted", "stopped"]
     config_hash: str
     config: dict[str, Any]
     suites: dict[str, dict[str, Any]]
