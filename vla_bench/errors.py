@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class ExitCode:
     """Process exit codes; documented in the README."""
@@ -19,17 +21,26 @@ class ExitCode:
 
 
 class VlaBenchError(Exception):
-    """Base of every error that a user can mend."""
+    """Base of every error that a user can mend.
+
+    fix: the command that mends it.
+    instead: options with which the user's own command works: their values, "" for one without a value, None to leave one out.
+    """
 
     exit_code = ExitCode.STARTUP
 
-    def __init__(self, message: str, fix: str | None = None):
+    def __init__(self, message: str, fix: str | None = None, *, instead: Mapping[str, str | None] | None = None):
         super().__init__(message)
         self.message = message
-        self.fix = fix
+        self.instead = instead or {}
+        self.fix = fix or ", ".join(_in_words(*each) for each in self.instead.items()) or None
 
     def __str__(self) -> str:
         return f"{self.message}\n  fix: {self.fix}" if self.fix else self.message
+
+
+def _in_words(option: str, value: str | None) -> str:
+    return f"leave {option} out" if value is None else f"{option} {value}".rstrip()
 
 
 class UsageError(VlaBenchError):

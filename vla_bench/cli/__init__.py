@@ -20,20 +20,38 @@ from vla_bench.cli import (  # noqa: F401  importing them adds their commands
     training,
 )
 from vla_bench.cli.app import app
+from vla_bench.cli.own_command import own_command
 from vla_bench.errors import ExitCode, VlaBenchError
+from vla_bench.signals import LIMIT_S, Ending, Interrupted, ignore
 
 __all__ = ["app", "main"]
 
 
 def main() -> None:
     """Entry point: a `VlaBenchError` is printed as one message with its exit code; any other exception with its trace and exit
-    code 70."""
+    code 70; Ctrl-C, SIGTERM and SIGHUP end a command that does not handle them with exit code 130."""
+    again = f"interrupted\nresume      {own_command()}"
+    try:
+        with Ending(limit_s=LIMIT_S, last_words=again):
+            code = _run()
+    except Interrupted:
+        typer.echo(again, err=True)
+        code = ExitCode.INTERRUPTED
+    ignore()
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
     try:
         app()
+    except SystemExit as end:
+        return end.code
     except VlaBenchError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        fix = own_command(error.instead) if error.instead else error.fix
+        typer.echo(f"error: {error.message}" + (f"\n  fix: {fix}" if fix else ""), err=True)
+        return error.exit_code
     except Exception:  # noqa: BLE001  Python's own exit code for it, 1, is that of a failed `gate`
         typer.echo("internal error (exit code 70), not a result:", err=True)
         traceback.print_exc()
-        sys.exit(ExitCode.INTERNAL)
+        return ExitCode.INTERNAL
+    return ExitCode.DONE
