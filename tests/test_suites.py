@@ -67,9 +67,7 @@ def test_libero_s_own_names_are_accepted(name, own):
     assert [suite.name for suite in load_suites(f"{name},goal")] == [each for each in suite_names() if each in (own, "goal")]
 
 
-@pytest.mark.parametrize(
-    ("name", "meant"), [("lnog", "long"), ("libero_spatail", "spatial"), ("objects", "object")]
-)
+@pytest.mark.parametrize(("name", "meant"), [("lnog", "long"), ("libero_spatail", "spatial"), ("objects", "object")])
 def test_unknown_suite_names_the_nearest(name, meant):
     with pytest.raises(SuiteError, match=f'Did you mean "{meant}"'):
         load_suite(name)

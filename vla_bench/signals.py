@@ -24,7 +24,7 @@ class Interrupted(BaseException):
     """A signal asked to end, and the time to do so in order is over.  No Exception: nobody on the way handles it as an error."""
 
 
-class Ending:
+class Interruptible:
     """These signals while inside: the first one asks to end, and Interrupted is raised `grace_s` seconds later or at the second.
 
     Where one is inside another, the inner one acts, and the outer one is told.  Does nothing outside the main thread.
@@ -38,7 +38,7 @@ class Ending:
     asked: how many signals came.
     """
 
-    _innermost: ClassVar[Ending | None] = None
+    _innermost: ClassVar[Interruptible | None] = None
 
     def __init__(
         self,
@@ -57,12 +57,12 @@ class Ending:
         self._last_words = last_words
         self._due = False
         self._holds = 0
-        self._outer: Ending | None = None
+        self._outer: Interruptible | None = None
         self._before: dict[int, object] = {}
 
-    def __enter__(self) -> Ending:
+    def __enter__(self) -> Interruptible:
         if threading.current_thread() is threading.main_thread():
-            self._outer, Ending._innermost = Ending._innermost, self
+            self._outer, Interruptible._innermost = Interruptible._innermost, self
             self._before = {number: signal.signal(number, self._on_signal) for number in heeded()}
             if self._outer is not None and self._outer.asked:
                 self.asked = self._outer.asked
@@ -76,7 +76,7 @@ class Ending:
                 if number == getattr(signal, "SIGALRM", None):
                     signal.setitimer(signal.ITIMER_REAL, 0)
                 signal.signal(number, handler)
-            Ending._innermost = self._outer
+            Interruptible._innermost = self._outer
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -88,9 +88,19 @@ class Ending:
             self._holds -= 1
             self._raise_if_due()
 
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """Within `held`: what may be broken off all the same."""
+        holds, self._holds = self._holds, 0
+        try:
+            self._raise_if_due()
+            yield
+        finally:
+            self._holds = holds
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         _leave_lost_terminal(number)
-        each: Ending | None = self
+        each: Interruptible | None = self
         while each is not None:
             each.asked += 1
             if each._limit_s is not None and each.asked == 1:

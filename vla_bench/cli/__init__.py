@@ -22,7 +22,7 @@ from vla_bench.cli import (  # noqa: F401  importing them adds their commands
 from vla_bench.cli.app import app
 from vla_bench.cli.own_command import own_command
 from vla_bench.errors import ExitCode, VlaBenchError
-from vla_bench.signals import LIMIT_S, Ending, Interrupted, ignore
+from vla_bench.signals import LIMIT_S, Interruptible, Interrupted, ignore
 
 __all__ = ["app", "main"]
 
@@ -32,7 +32,7 @@ def main() -> None:
     code 70; Ctrl-C, SIGTERM and SIGHUP end a command that does not handle them with exit code 130."""
     again = f"interrupted\nresume      {own_command()}"
     try:
-        with Ending(limit_s=LIMIT_S, last_words=again):
+        with Interruptible(limit_s=LIMIT_S, last_words=again):
             code = _run()
     except Interrupted:
         typer.echo(again, err=True)
