@@ -99,9 +99,14 @@ class ErrorBudgetError(VlaBenchError):
     exit_code = ExitCode.ERROR_BUDGET
 
 
-def nearest(value: str, known: list[str]) -> str:
-    """' Did you mean "x"?' when `value` is close to a known name, else the empty string."""
+def close(value: str, known: list[str]) -> str | None:
+    """The known name that `value` is close to; None where there is none."""
     from difflib import get_close_matches
 
-    matches = get_close_matches(value, known, n=1, cutoff=0.5)
-    return f' Did you mean "{matches[0]}"?' if matches else ""
+    return next(iter(get_close_matches(value, known, n=1, cutoff=0.5)), None)
+
+
+def nearest(value: str, known: list[str]) -> str:
+    """' Did you mean "x"?' when `value` is close to a known name, else the empty string."""
+    match = close(value, known)
+    return "" if match is None else f' Did you mean "{match}"?'

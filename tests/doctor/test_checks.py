@@ -20,7 +20,6 @@ from vla_bench.doctor.case import Case
 from vla_bench.doctor.check import Mark
 from vla_bench.doctor.checkup import CHECKS
 from vla_bench.doctor.probe import Looker
-from vla_bench.errors import WorldError
 from vla_bench.records import EpisodeKey
 from vla_bench.suites import load_suite
 from vla_bench.world import gl, libero

@@ -104,6 +104,8 @@ def load(
     config, reasons = complete(file, name, trained_with)
     kind, kind_reason = choose_kind(file, folder, name)
     place, place_reason = choose_device(device)
+    if place.type == "cuda" and place.index is not None:
+        torch.cuda.set_device(place)  # CUDA graphs and free memory are asked of the current device
     wanted, wanted_reason = choose_dtype(dtype, place)
     rows, rows_reason = choose_action_slice(action_slice, file, kind, name)
     statistics, statistics_reason = statistics_table(file, *places)

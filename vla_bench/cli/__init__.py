@@ -22,7 +22,7 @@ from vla_bench.cli import (  # noqa: F401  importing them adds their commands
 from vla_bench.cli.app import app
 from vla_bench.cli.own_command import own_command
 from vla_bench.errors import ExitCode, VlaBenchError
-from vla_bench.signals import LIMIT_S, Interruptible, Interrupted, ignore
+from vla_bench.signals import LIMIT_S, Interrupted, Interruptible, ignore
 
 __all__ = ["app", "main"]
 

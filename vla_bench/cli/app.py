@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from vla_bench import __version__
-from vla_bench.cli.own_command import own_command, values_of
+from vla_bench.cli.own_command import values_of
 from vla_bench.errors import UsageError
 
 LISTS = ("--suite", "--tasks", "--init-states")  # options whose value may be several with commas

@@ -11,7 +11,7 @@ from typing import Annotated, Optional
 import typer
 
 from vla_bench.cli.app import app
-from vla_bench.cli.options import MODEL_ONLY_HELP, PRUNER_TEXT_HELP, Format, FormatOption, Suites, TableFormat
+from vla_bench.cli.options import MODEL_ONLY_HELP, PRUNER_TEXT_HELP, DeviceOption, Format, FormatOption, Suites, TableFormat
 from vla_bench.values import Counter, Device, Scope
 
 
@@ -74,7 +74,7 @@ def latency(
         typer.Option(help=r"Variant to compare with, as \[MODEL:]PRUNER\[@SPEED]; repeatable.", show_default="dense"),
     ] = None,
     queries: Annotated[int, typer.Option(help="Timed queries per variant; 1000 for a report.")] = 200,
-    device: Annotated[Device, typer.Option(help="Device to time.")] = Device.AUTO,
+    device: DeviceOption = Device.AUTO,
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="Random weights in a preset's sizes; needs no checkpoint.")
     ] = False,
@@ -124,7 +124,7 @@ def agree(
     suite: Suites = "all",
     episodes: Annotated[int, typer.Option(help="Episodes read from each demonstration file.")] = 1,
     out: Annotated[Optional[Path], typer.Option(help="PNG file: distance against kept tokens.")] = None,
-    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
+    device: DeviceOption = Device.AUTO,
     format: FormatOption = Format.HUMAN,
 ):
     """Compare a pruned model's actions with the dense model's on recorded observations: no simulator, no success rates."""

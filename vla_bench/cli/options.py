@@ -6,7 +6,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from vla_bench.values import Population, Value
+from vla_bench.values import Population, Value, device
 
 
 class Format(Value):
@@ -39,6 +39,9 @@ Tasks = Annotated[Optional[str], typer.Option(help="Task ids (0,3 or 0-4) or an 
 Trials = Annotated[Optional[int], typer.Option(help="Episodes per task: init states 0 to N-1.", show_default="50")]
 InitStates = Annotated[Optional[str], typer.Option(help="Init states (0-9), instead of --trials.")]
 Workers = Annotated[str, typer.Option(help="Simulator processes; auto counts cores and memory.")]
+DeviceOption = Annotated[
+    str, typer.Option(parser=device, metavar="DEVICE", help="auto, cpu, cuda, or cuda:1 for the second GPU.")
+]
 Assets = Annotated[str, typer.Option(help="Asset pack: auto, primitive, official or a folder.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="A table, or one JSON object on standard output.")]
 PopulationOption = Annotated[

@@ -19,6 +19,7 @@ from vla_bench.cli.options import (
     SAID,
     SLICE_HELP,
     Assets,
+    DeviceOption,
     Format,
     FormatOption,
     InitStates,
@@ -73,7 +74,7 @@ def eval_(
     open_loop_steps: Annotated[
         Optional[int], typer.Option(help="Steps executed before the next query.", show_default="the whole chunk")
     ] = None,
-    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
+    device: DeviceOption = Device.AUTO,
     against: Annotated[
         Optional[Path], typer.Option(help="Baseline run that must be comparable: a folder or a summary.", show_default="none")
     ] = None,
@@ -171,7 +172,7 @@ def ablate(
     video: Annotated[Video, typer.Option(help="Episodes to film.")] = Video.NONE,
     out: Annotated[Optional[Path], typer.Option(help="Parent folder of the run folders.", show_default="results/runs")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the tokens drawn by --tokens.")] = 0,
-    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
+    device: DeviceOption = Device.AUTO,
     format: FormatOption = Format.HUMAN,
 ):
     """Run a pruned model and its ablations on the same episodes, paired.  Repeat the command to resume."""

@@ -13,6 +13,7 @@ import typer
 from vla_bench.cli.app import app
 from vla_bench.cli.options import (
     Assets,
+    DeviceOption,
     Format,
     FormatOption,
     PrunerArgs,
@@ -131,7 +132,7 @@ def train(
     export: Annotated[
         Optional[Path], typer.Option(help="Write the checkpoint of the training in --out to this folder, and stop.")
     ] = None,
-    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
+    device: DeviceOption = Device.AUTO,
 ):
     """Fine-tune with the paper's recipe, or train a nano model.  Several processes: torchrun -m -- vla_bench train ..."""
     from vla_bench.training import recipe as recipes

@@ -82,9 +82,8 @@ def own_pruner(base: EvalRequest) -> str:
     """The model's pruner.  Raises UsageError, before any episode, for a model that keeps every image token."""
     inner = str(prepare(base).policy.identity.get("pruner", NONE))
     if inner == NONE:
-        raise UsageError(
-            f"{base.model} keeps every image token: there are none to add or to drop", "vla-bench ablate --model nano"
-        )
+        what = f"{base.model} keeps every image token: there are none to add or to drop"
+        raise UsageError(what, instead={"--model": "nano"})
     return inner
 
 
@@ -97,8 +96,9 @@ def trained_with(model: str, schedule: str) -> str:
     except UsageError:
         exists = False
     if not exists:
-        fix = f"vla-bench train --noise-schedule {schedule} ..., and put its checkpoint there"
-        raise UsageError(f'no weights of {model} trained with noise schedule "{schedule}": {name} does not exist', fix)
+        what = f'no weights of {model} trained with noise schedule "{schedule}": {name} does not exist'
+        fix = {"--noise-schedule": None, "--tokens": str(OtherTokens.FEWER)}
+        raise UsageError(f"{what}.  Train them (docs/training.md), or compare tokens alone", instead=fix)
     return name
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from vla_bench.rollout.process import EXIT_S, KILLED, WorkerProcess
 from vla_bench.rollout.worker import ActionRequest, ErrorReport, Job, JobResult, Runner, Simulators, TaskKey
-from vla_bench.signals import Interruptible, Interrupted
+from vla_bench.signals import Interrupted, Interruptible
 from vla_bench.world.observation import Observation
 
 ATTEMPTS = 2  # a job that ends in an error is tried once more, in a fresh worker
