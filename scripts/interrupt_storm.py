@@ -1,11 +1,11 @@
-"""Test that a run survives interrupts: starts `vla-bench eval` again and again, and ends it with Ctrl-C, SIGTERM or SIGHUP to its whole
-process group, as a terminal does, at random moments: while it loads, in episodes, after the last one, while it exits.
+"""Test that a run survives interrupts: starts `vla-bench eval` again and again, and ends it with Ctrl-C, SIGTERM or SIGHUP to its
+whole process group, as a terminal does, at random moments: while it loads, in episodes, after the last one, while it exits.
 
     python scripts/interrupt_storm.py --interrupts 100
 
 Each must end within 10 seconds, with exit code 130 (or that of a run that was done already), without a trace, and with every line
-whole; in the end all episodes are there once, as in a run that nobody disturbed.  A signal within Python's own first moments ends the
-process as it ends any; nothing has been written then.
+whole; in the end all episodes are there once, as in a run that nobody disturbed.  A signal within Python's own first moments ends
+the process as it ends any; nothing has been written then.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ def outcomes(folder: Path) -> dict:
 
 
 def main(interrupts: int = 100, episodes: int = 20, longest_s: float = 40.0, seed: int = 0, model: str = "expert"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also under nohup, whose choice an evaluation would keep
     rng = random.Random(seed)
     arguments = ["--suite", "object", "--model", model, "--trials", str(max(1, episodes // 10)), "--assets", "primitive"]
     arguments += ["--video", "none", "--workers", "2"]

@@ -42,7 +42,7 @@ from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.pruner import Pruner
 from vla_bench.model.images import Normalisation
 from vla_bench.model.vla import VLA
-from vla_bench.pruners.registry import NONE
+from vla_bench.pruners.names import NONE
 from vla_bench.values import Decoding
 
 __all__ = ["Loaded", "load", "save"]

@@ -18,7 +18,8 @@ from vla_bench.errors import CheckpointError, ModelError, UsageError
 from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.pruner import Pruner
 from vla_bench.model.images import Normalisation
-from vla_bench.pruners.registry import NONE, make_pruner
+from vla_bench.pruners.names import NONE
+from vla_bench.pruners.registry import make_pruner
 from vla_bench.pruners.spec import parse
 from vla_bench.pruners.wrappers import Wrapper
 from vla_bench.values import Decoding

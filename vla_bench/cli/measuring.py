@@ -10,6 +10,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from vla_bench.cli import completion
 from vla_bench.cli.app import app
 from vla_bench.cli.options import MODEL_ONLY_HELP, PRUNER_TEXT_HELP, DeviceOption, Format, FormatOption, Suites, TableFormat
 from vla_bench.values import Counter, Device, Scope
@@ -23,7 +24,11 @@ def flops(
     ] = None,
     pruner: Annotated[
         Optional[str],
-        typer.Option(help=PRUNER_TEXT_HELP, show_default="all, at the paper's settings; with --from-run the run's"),
+        typer.Option(
+            help=PRUNER_TEXT_HELP,
+            autocompletion=completion.pruners,
+            show_default="all, at the paper's settings; with --from-run the run's",
+        ),
     ] = None,
     kept: Annotated[
         Optional[str],
@@ -67,8 +72,12 @@ def flops(
 
 @app.command()
 def latency(
-    model: Annotated[str, typer.Option(help=MODEL_ONLY_HELP + "  With --random-weights: 7b or nano.")] = "nano",
-    pruner: Annotated[Optional[str], typer.Option(help=PRUNER_TEXT_HELP, show_default="the checkpoint's")] = None,
+    model: Annotated[
+        str, typer.Option(help=MODEL_ONLY_HELP + "  With --random-weights: 7b or nano.", autocompletion=completion.models)
+    ] = "nano",
+    pruner: Annotated[
+        Optional[str], typer.Option(help=PRUNER_TEXT_HELP, autocompletion=completion.pruners, show_default="the checkpoint's")
+    ] = None,
     vs: Annotated[
         Optional[list[str]],
         typer.Option(help=r"Variant to compare with, as \[MODEL:]PRUNER\[@SPEED]; repeatable.", show_default="dense"),
@@ -116,8 +125,8 @@ def latency(
 
 @app.command()
 def agree(
-    pruner: Annotated[list[str], typer.Option(help=PRUNER_TEXT_HELP + "  Repeatable.")],
-    model: Annotated[str, typer.Option(help=MODEL_ONLY_HELP)] = "nano",
+    pruner: Annotated[list[str], typer.Option(help=PRUNER_TEXT_HELP + "  Repeatable.", autocompletion=completion.pruners)],
+    model: Annotated[str, typer.Option(help=MODEL_ONLY_HELP, autocompletion=completion.models)] = "nano",
     observations: Annotated[
         Optional[Path], typer.Option(help="A .npz file or a folder of demonstrations.", show_default="the bundled ones")
     ] = None,

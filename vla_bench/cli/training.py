@@ -10,6 +10,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from vla_bench.cli import completion
 from vla_bench.cli.app import app
 from vla_bench.cli.options import (
     Assets,
@@ -80,7 +81,7 @@ def train(
         ImageOrder, typer.Option(help="How their images are stored: opengl as LIBERO's, upside down; opencv, upright; rotated.")
     ] = ImageOrder.AUTO,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse data of which anything would be left out.")] = False,
-    recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = "paper",
+    recipe: Annotated[str, typer.Option(help=RECIPE_HELP, autocompletion=completion.recipes)] = "paper",
     suite: Annotated[
         Optional[str], typer.Option(help="Train this suite alone, from its checkpoint.", show_default="all demonstrations")
     ] = None,

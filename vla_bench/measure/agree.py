@@ -16,7 +16,8 @@ from vla_bench.interface.pruner import Pruner
 from vla_bench.measure import sources
 from vla_bench.measure.recorded import read_observations
 from vla_bench.policies.vla import VLAPolicy
-from vla_bench.pruners.registry import NONE, make_pruner
+from vla_bench.pruners.names import NONE
+from vla_bench.pruners.registry import make_pruner
 from vla_bench.suites import load_suites
 from vla_bench.world.observation import Observation
 

@@ -28,7 +28,7 @@ from vla_bench.policies.checkpoints import make_vla_policy
 from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.resolve import ModelKind, ResolvedModel, resolve_model
 from vla_bench.policies.vla import VLAPolicy
-from vla_bench.pruners.registry import NONE
+from vla_bench.pruners.names import NONE
 from vla_bench.suites import load_suite, load_suites, suite_names
 
 

@@ -8,7 +8,8 @@ from vla_bench.checkpoints.adapter_folder import read_adapter
 from vla_bench.errors import UsageError
 from vla_bench.policies.base import Policy
 from vla_bench.policies.choice import ModelChoice
-from vla_bench.policies.classes import REPLAY, make_plug_in, policy_class
+from vla_bench.policies.classes import make_plug_in, policy_class
+from vla_bench.policies.names import REPLAY
 from vla_bench.policies.resolve import AUTO, ModelKind, ResolvedModel, base_of, resolve_model
 from vla_bench.values import Device
 

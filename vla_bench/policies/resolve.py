@@ -22,7 +22,7 @@ from vla_bench.checkpoints.known import DEFAULTS, WEIGHTS, bundled, bundled_name
 from vla_bench.errors import CheckpointError, UsageError, close
 from vla_bench.interface.presets import PRESETS
 from vla_bench.policies.auto import resolve_auto
-from vla_bench.policies.classes import REPLAY, SCRIPTS, plug_ins
+from vla_bench.policies.names import REPLAY, SCRIPTS, plug_ins
 from vla_bench.values import Device
 
 AUTO, NANO = "auto", "nano"

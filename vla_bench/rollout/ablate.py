@@ -11,7 +11,7 @@ from vla_bench.checkpoints.known import DEFAULTS
 from vla_bench.errors import UsageError
 from vla_bench.paper import SCHEDULES, TOKENS
 from vla_bench.policies.resolve import resolve_model
-from vla_bench.pruners.registry import NONE
+from vla_bench.pruners.names import NONE
 from vla_bench.results.comparison import ComparedRun, compare
 from vla_bench.rollout.evaluate import EvalResult, evaluate
 from vla_bench.rollout.journal import Observer

@@ -31,7 +31,8 @@ from vla_bench.model.normalisation import Statistics
 from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
 from vla_bench.model.vla import VLA
 from vla_bench.policies.resolve import ModelKind, resolve_model
-from vla_bench.pruners.registry import BUILT_IN, NONE, make_pruner
+from vla_bench.pruners.names import BUILT_IN, NONE
+from vla_bench.pruners.registry import make_pruner
 from vla_bench.pruners.spec import parse_arguments
 from vla_bench.training.account import DataAccount
 from vla_bench.training.augment import Augmentation
