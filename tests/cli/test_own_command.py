@@ -11,6 +11,7 @@ from vla_bench.cli.own_command import own_command
     [
         ({"--device": "cpu"}, "vla-bench eval --suite object --pruner 'fastv(layer=2)' --device cpu"),
         ({"--suite": None, "--pruner": "none"}, "vla-bench eval --device=cuda --pruner none"),
+        ({"--device": None, "--suite": "goal"}, "vla-bench eval --pruner 'fastv(layer=2)' --suite goal"),
         ({"--random-weights": ""}, "vla-bench eval --suite object --device=cuda --pruner 'fastv(layer=2)' --random-weights"),
     ],
 )

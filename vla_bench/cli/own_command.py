@@ -28,10 +28,11 @@ def values_of(option: str, words: Sequence[str]) -> list[str]:
 
 
 def _without(words: Sequence[str], option: str) -> list[str]:
-    kept, rest = [], iter(words)
-    for word in rest:
-        if word == option:
-            next(rest, None)
-        elif not word.startswith(f"{option}="):
+    """Without the option and its value, and without the `--no-` form of a switch."""
+    kept: list[str] = []
+    of_option = False
+    for word in words:
+        of_option = word in (option, option.replace("--", "--no-", 1)) or (of_option and not word.startswith("--"))
+        if not of_option and not word.startswith(f"{option}="):
             kept.append(word)
     return kept

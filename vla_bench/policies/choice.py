@@ -58,7 +58,7 @@ class ModelChoice:
         for option in ("cameras", "chunk", "open_loop_steps"):
             if (number := getattr(self, option)) is not None and number < 1:
                 flag = f"--{option.replace('_', '-')}"
-                raise UsageError(f"{flag} must be a whole number above 0, not {number}", instead={flag: None})
+                raise UsageError(f"{flag} must be a whole number above 0, not {number}", instead={flag: "1"})
 
     @property
     def trained_with(self) -> TrainedWith:

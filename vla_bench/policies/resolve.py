@@ -129,5 +129,7 @@ def _unknown(name: str, models: list[str], presets: bool, option: str | None) ->
             NANO,
             " It is sizes alone: for `flops`, and `latency --random-weights`.",
         )
+    if near and ":" in near:
+        near = None  # the name of no model yet
     text = f'{what} "{name}".{hint} {listed}'
     return UsageError(text, "vla-bench models") if option is None else UsageError(text, instead={option: near or NANO})
