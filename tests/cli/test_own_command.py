@@ -28,7 +28,7 @@ def test_the_user_s_command_with_other_options(instead, command):
             "--seed 1 --suite object,goal",
         ),
         ("latency --vs none --vs fastv --queries 3 --queries=4", "--queries takes one value", "--vs fastv --queries 4"),
-        ("compare a b --by suite --by task", "--by takes one value", "compare a b --by task"),
+        ("compare --by suite a b --by task", "--by takes one value", "compare a b --by task"),
         ("demos --learner nan --per-task 1", 'Did you mean "nano"?', "--per-task 1 --learner nano"),
         ("eval --model nan --suite object", 'unknown model "nan"', "eval --suite object --model nano"),
         ("latency --model 7b", "sizes alone", "latency --model nano"),

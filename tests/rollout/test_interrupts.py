@@ -21,7 +21,7 @@ def begin(tmp_path):
 
     def begin(trials):
         folder = tmp_path / "run"
-        command = [sys.executable, "-m", "vla_bench", *ARGUMENTS, "--trials", str(trials), "--out", str(folder)]
+        command = [sys.executable, "-m", "vla_bench", *ARGUMENTS, "--trials", str(trials), "--out", str(folder), "--fresh"]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, cwd=tmp_path
         )
@@ -58,6 +58,7 @@ def test_in_the_run(begin, numbers):
     until(process, lambda: (folder / "episodes.jsonl").exists())
     code, said = end(*numbers)
     assert code == 130 and "stopping: what is in flight" in said and "resume      vla-bench eval" in said
+    assert "--fresh" not in said  # it would begin at the beginning
     assert read_run(folder).status == "interrupted" and 0 < len(list(read_episodes(folder))) < 50
     assert "| status | interrupted |" in (folder / "summary.md").read_text()
 

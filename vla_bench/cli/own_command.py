@@ -30,9 +30,12 @@ def values_of(option: str, words: Sequence[str]) -> list[str]:
 def _without(words: Sequence[str], option: str) -> list[str]:
     """Without the option and its value, and without the `--no-` form of a switch."""
     kept: list[str] = []
-    of_option = False
+    is_value = False
     for word in words:
-        of_option = word in (option, option.replace("--", "--no-", 1)) or (of_option and not word.startswith("--"))
-        if not of_option and not word.startswith(f"{option}="):
+        if is_value and not word.startswith("--"):
+            is_value = False
+            continue
+        is_value = word in (option, option.replace("--", "--no-", 1))
+        if not is_value and not word.startswith(f"{option}="):
             kept.append(word)
     return kept
