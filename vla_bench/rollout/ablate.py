@@ -16,6 +16,7 @@ from vla_bench.results.comparison import ComparedRun, compare
 from vla_bench.rollout.evaluate import EvalResult, evaluate
 from vla_bench.rollout.journal import Observer
 from vla_bench.rollout.plan import EvalRequest, prepare
+from vla_bench.values import OtherTokens
 
 
 @dataclass(frozen=True)
