@@ -172,7 +172,7 @@ def test_command_lines_are_read_as_a_shell_does(line, words):
         ("vla-bench evaluate --suite long", "no command evaluate"),
         ("vla-bench eval --suites long", "NoSuchOption"),
         ("vla-bench eval --trials many", "BadParameter"),
-        ("vla-bench eval --device tpu", "BadParameter"),
+        ("vla-bench eval --device tpu", "--device takes auto, cpu, cuda"),
         ("vla-bench train --recipe paper", "MissingParameter"),
         ("vla-bench gate RUN", "MissingParameter"),
         ("vla-bench suites everything", "UsageError"),

@@ -56,8 +56,38 @@ def git_commit() -> str | None:
 
 
 def cpu_count() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use, by its affinity and by the quota of its container; 1 at least."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cpu_quota()
+    return cores if quota is None else max(1, min(cores, int(quota)))
+
+
+def cpu_quota(cgroup: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """Cores of CPU time that the control groups of this process grant it, the least of them all; None without a limit.
+
+    Version 2 has `cpu.max`, with quota and period in microseconds, version 1 a file for each.
+    """
+    try:
+        lines = [line.split(":", 2) for line in cgroup.read_text().splitlines()]
+    except OSError:
+        return None
+    quotas = []
+    for _, controllers, path in lines:
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        mount = root / controllers
+        own = mount / path.strip("/")
+        for folder in [own, *own.parents][: len(own.parts) - len(root.parts) + 1]:
+            quotas.append(_quota(folder, "cpu.max") or _quota(folder, "cpu.cfs_quota_us", "cpu.cfs_period_us"))
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _quota(folder: Path, *names: str) -> float | None:
+    try:
+        quota, period = map(float, " ".join((folder / name).read_text() for name in names).split())
+    except (OSError, ValueError):  # no such group here, as in a container, or "max", no limit
+        return None
+    return quota / period if quota > 0 and period > 0 else None
 
 
 def available_memory() -> int | None:

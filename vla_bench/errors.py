@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 
 
 class ExitCode:
@@ -22,17 +23,26 @@ class ExitCode:
 
 
 class VlaBenchError(Exception):
-    """Base of every error that a user can mend."""
+    """Base of every error that a user can mend.
+
+    fix: the command that mends it.
+    instead: options with which the user's own command works: their values, "" for one without a value, None to leave one out.
+    """
 
     exit_code = ExitCode.STARTUP
 
-    def __init__(self, message: str, fix: str | None = None):
+    def __init__(self, message: str, fix: str | None = None, *, instead: Mapping[str, str | None] | None = None):
         super().__init__(message)
         self.message = message
-        self.fix = fix
+        self.instead = instead or {}
+        self.fix = fix or ", ".join(_in_words(*each) for each in self.instead.items()) or None
 
     def __str__(self) -> str:
         return f"{self.message}\n  fix: {self.fix}" if self.fix else self.message
+
+
+def _in_words(option: str, value: str | None) -> str:
+    return f"leave {option} out" if value is None else f"{option} {value}".rstrip()
 
 
 class UsageError(VlaBenchError):
@@ -101,9 +111,14 @@ def of_machine(error: OSError | MemoryError) -> VlaBenchError:
     return VlaBenchError(f"{named}{error.strerror or error}", f"df -h {shlex.quote(place)}; ls -ld {shlex.quote(place)}")
 
 
-def nearest(value: str, known: list[str]) -> str:
-    """' Did you mean "x"?' when `value` is close to a known name, else the empty string."""
+def close(value: str, known: list[str]) -> str | None:
+    """The known name that `value` is close to; None where there is none."""
     from difflib import get_close_matches
 
-    matches = get_close_matches(value, known, n=1, cutoff=0.5)
-    return f' Did you mean "{matches[0]}"?' if matches else ""
+    return next(iter(get_close_matches(value, known, n=1, cutoff=0.5)), None)
+
+
+def nearest(value: str, known: list[str]) -> str:
+    """' Did you mean "x"?' when `value` is close to a known name, else the empty string."""
+    match = close(value, known)
+    return "" if match is None else f' Did you mean "{match}"?'

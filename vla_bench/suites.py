@@ -63,7 +63,7 @@ class About:
     """Properties of a suite that do not change its episodes; all optional.
 
     order: place among the suites; those without one come last, by name.
-    aliases: other names, accepted in hints of errors only.
+    aliases: other names that are accepted, beside the suite's own with `libero_` before it; results have the suite's own.
     prompt_tokens: mean length of the instructions with Llama's tokenizer.
     checkpoints: public checkpoints by family, beside those of the suite's own file.
     """
@@ -216,8 +216,7 @@ def _read_toml(path: Path) -> tuple[bytes, dict]:
 def load_suite(name: str, frozen: bool = False) -> Suite:
     """The suite called `name`; `frozen`: with the fixtures of the first reset in every episode.  Raises SuiteError."""
     files = suite_files()
-    if name not in files:
-        raise _unknown(name, files)
+    name = own_name(name, files)
     suite = read_suite(files[name], frozen)
     if suite.name != name:
         fix = f"mv {files[name]} {files[name].with_stem(suite.name)}"
@@ -230,14 +229,17 @@ def load_suites(name: str = ALL, frozen: bool = False) -> list[Suite]:
 
     frozen: see `load_suite`.
     """
-    names = suite_names()
-    by_name = {n: load_suite(n, frozen) for n in (names if name == ALL else map(str.strip, name.split(",")))}
-    return [by_name[n] for n in names if n in by_name]
+    files = suite_files()
+    wanted = set(files) if name == ALL else {own_name(each.strip(), files) for each in name.split(",")}
+    return [load_suite(each, frozen) for each in files if each in wanted]
 
 
-def _unknown(name: str, files: dict[str, Path]) -> SuiteError:
-    """Aliases are accepted in the hint only: commands and results have one name for a suite."""
-    about = {suite: own for path in files.values() for suite, own in read_about(path.parent).items()}
+def own_name(name: str, files: dict[str, Path]) -> str:
+    """The name of the suite that is also called `name`, as libero_10 for long.  Raises SuiteError."""
+    if name in files:
+        return name
+    about = {suite: own for folder in {path.parent for path in files.values()} for suite, own in read_about(folder).items()}
     alias = {alias: suite for suite, own in about.items() for alias in own.aliases}.get(name, name.removeprefix("libero_"))
-    hint = f' Did you mean "{alias}"?' if alias in files else nearest(name, list(files))
-    return SuiteError(f'unknown suite "{name}".{hint} Suites: {", ".join(files)}, {ALL}', "vla-bench suites")
+    if alias in files:
+        return alias
+    raise SuiteError(f'unknown suite "{name}".{nearest(name, list(files))} Suites: {", ".join(files)}, {ALL}', "vla-bench suites")

@@ -5,6 +5,7 @@ A member equals its text: `Device.CPU == "cpu"`, printed as `cpu`.  Imports noth
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import TypeVar
 
@@ -26,15 +27,20 @@ def one_of(kind: type[Member], value: str, option: str) -> Member:
     try:
         return kind(value)
     except ValueError:
-        raise UsageError(f'{option} takes {", ".join(kind)}, not "{value}"') from None
+        raise UsageError(f'{option} takes {", ".join(kind)}, not "{value}"', instead={option: next(iter(kind))}) from None
 
 
 class Device(Value):
-    """Where a model runs.  AUTO: CUDA where there is one."""
+    """Where a model runs.  AUTO: CUDA where there is one.  A further value is the text cuda:N, for the GPU with that number."""
 
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
+
+
+def device(value: str) -> str:
+    """A device by its name: a Device, or "cuda:1" as it is.  Raises UsageError."""
+    return value if re.fullmatch(r"cuda:\d{1,3}", value) else one_of(Device, value, "--device")
 
 
 class ImageOrder(Value):

@@ -29,7 +29,7 @@ from typer.testing import CliRunner
 from vla_bench.cli import app
 result = CliRunner().invoke(app, ["suites"])
 assert result.exit_code == 0 and "libero_10" in result.stdout, result
-assert "not the summary of a run" in str(CliRunner().invoke(app, ["compare", "a", "b"]).exception)
+assert "neither a run folder nor a summary" in str(CliRunner().invoke(app, ["compare", "a", "b"]).exception)
 assert "one of --discordance and --from" in str(CliRunner().invoke(app, ["plan"]).exception)
 heavy = {"torch", "mujoco", "robosuite", "numpy", "matplotlib", "scipy"} & set(sys.modules)
 assert not heavy, heavy

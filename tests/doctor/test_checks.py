@@ -15,12 +15,11 @@ import pytest
 
 from vla_bench import environment
 from vla_bench.checkpoints.known import bundled
-from vla_bench.doctor import egl, installation, machine, model, probe
+from vla_bench.doctor import installation, machine, model, probe
 from vla_bench.doctor.case import Case
 from vla_bench.doctor.check import Mark
 from vla_bench.doctor.checkup import CHECKS
 from vla_bench.doctor.probe import Looker
-from vla_bench.errors import WorldError
 from vla_bench.records import EpisodeKey
 from vla_bench.suites import load_suite
 from vla_bench.world import gl, libero
@@ -175,17 +174,15 @@ def no_opengl(bench):
 
 
 def no_frame(bench):
-    """A real worker; robosuite refuses these variables when it is imported, whatever draws."""
-    bench.patch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    bench.patch.setenv("MUJOCO_EGL_DEVICE_ID", "9")
-    return Case("object", assets="primitive")
+    """A real worker, on an EGL device that is not there."""
+    case = Case("object", assets="primitive")
+    case.gl = gl.GL("egl", "llvmpipe", device=9, devices=1)
+    return case
 
 
-def no_device(bench):
-    bench.patch.setenv("CUDA_VISIBLE_DEVICES", "GPU-11111111-2222-3333-4444-555555555555")
-    bench.patch.setattr(egl, "device_count", lambda: 1)
-    case = Case("object")
-    case.gl, case.frame = gl.GL("egl", "llvmpipe"), WorldError("no frame")
+def other_device(bench):
+    case = bench.frame(renderer="llvmpipe")
+    case.gl = gl.GL("egl", "NVIDIA H200/PCIe/SSE2", device=1, devices=2)
     return case
 
 
@@ -345,8 +342,8 @@ FIRES = [
     ("init states", too_few_init_states, Mark.FAIL, "object/0 has 50 init states, and the suite asks for 60"),
     ("assets", empty_assets, Mark.FAIL, "lacks"),
     ("OpenGL", no_opengl, Mark.FAIL, "no OpenGL for the cameras"),
-    ("simulator worker", no_frame, Mark.FAIL, "drew no frame: AssertionError: MUJOCO_EGL_DEVICE_ID needs"),
-    ("EGL device", no_device, Mark.FAIL, "for the number of an EGL device"),
+    ("simulator worker", no_frame, Mark.FAIL, "between 0 and 0 (inclusive), got 9"),
+    ("EGL device", other_device, Mark.FAIL, "draw on llvmpipe, not on EGL device 1 of 2"),
     ("renderer", drawn_by_the_cpu, Mark.WARN, "drawn by the CPU (llvmpipe), although there is an NVIDIA H200"),
     ("worker process", mujoco_before_the_worker, Mark.FAIL, "begin with MuJoCo imported"),
     ("worker process", other_context, Mark.FAIL, "draw in OSMesaGLContext, although egl was chosen"),
@@ -417,30 +414,6 @@ def test_a_failed_check_stops_no_other_and_is_exit_code_6(cli, monkeypatch):
     lines = done.stdout.splitlines()
     assert done.exit_code == 6 and lines[0].startswith("fail  Python") and "fix: make install PYTHON=python3.11" in done.stdout
     assert "skip  unnorm key" in done.stdout and lines[-1].startswith("1 ok, 0 warn, 1 fail") or "1 skip" in lines[-1]
-
-
-@pytest.mark.parametrize(
-    ("variables", "device"),
-    [
-        ({}, 0),
-        ({"CUDA_VISIBLE_DEVICES": "0"}, 0),
-        ({"CUDA_VISIBLE_DEVICES": "1,0"}, 1),
-        ({"CUDA_VISIBLE_DEVICES": "", "MUJOCO_EGL_DEVICE_ID": "1"}, 1),
-        ({"CUDA_VISIBLE_DEVICES": "0,1", "MUJOCO_EGL_DEVICE_ID": "1"}, 1),
-        ({"CUDA_VISIBLE_DEVICES": ""}, None),
-        ({"CUDA_VISIBLE_DEVICES": "7"}, None),
-        ({"CUDA_VISIBLE_DEVICES": "GPU-1111"}, None),
-        ({"CUDA_VISIBLE_DEVICES": "1", "MUJOCO_EGL_DEVICE_ID": "0"}, None),
-        ({"MUJOCO_EGL_DEVICE_ID": "2"}, None),
-    ],
-)
-def test_the_egl_device_by_robosuite_s_rule(variables, device):
-    if device is not None:
-        assert egl.chosen_device(variables, 2) == device
-    else:
-        with pytest.raises(WorldError) as caught:
-            egl.chosen_device(variables, 2)
-        assert caught.value.fix.startswith("unset")
 
 
 def test_what_a_model_without_a_checkpoint_needs_is_skipped():

@@ -84,8 +84,7 @@ def test_suites_are_chosen(cli, tmp_path, some):
     assert "--suite object" in caught.value.fix
     with pytest.raises(UsageError, match="openvla-oft has one checkpoint per suite") as caught:
         ask("fastv(layer=3)", "random", model="openvla-oft")
-    again = "vla-bench agree --pruner 'fastv(layer=3)' --pruner random"
-    assert caught.value.fix == f"{again} --suite spatial --model openvla-oft"
+    assert caught.value.instead == {"--suite": "spatial"}
     folder = checkpoint(tmp_path / "goal-only", statistics={"libero_goal": RANDOM_STATISTICS["random"]})
     with pytest.raises(UsageError, match="no action statistics for suite object") as caught:
         ask("random", model=str(folder), observations=some)

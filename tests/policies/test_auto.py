@@ -25,7 +25,7 @@ def machine(monkeypatch):
             assert name == HUB and hub is not None, "the hub was queried although the result cannot matter"
             return hub
 
-        monkeypatch.setattr(auto, "cuda_memory", lambda: gpu)
+        monkeypatch.setattr(auto, "cuda_memory", lambda device: gpu)
         monkeypatch.setattr(auto, "checkpoint_at_hand", query_hub)
         monkeypatch.setattr(auto, "bundled", lambda name: Path(name) if nano else None)
 
@@ -108,10 +108,12 @@ def test_a_machine_without_a_driver_does_not_import_torch(monkeypatch):
 
 @pytest.mark.parametrize(("available", "expected"), [(True, ("H100", 5)), (False, None)])
 def test_torch_is_queried_where_a_driver_is(monkeypatch, available, expected):
-    cuda = types.SimpleNamespace(is_available=lambda: available, mem_get_info=lambda: (5, 9), get_device_name=lambda: "H100")
+    cuda = types.SimpleNamespace(
+        is_available=lambda: available, device_count=lambda: 1, mem_get_info=lambda i: (5, 9), get_device_name=lambda i: "H100"
+    )
     monkeypatch.setattr(auto.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
-    assert auto.cuda_memory() == expected
+    assert auto.cuda_memory() == expected and auto.cuda_memory("cuda:1") is None
 
 
 def test_a_driver_without_torch_is_no_device(monkeypatch):

@@ -210,7 +210,7 @@ def test_adapters_whose_base_is_elsewhere_or_that_are_none(tmp_path):
     (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "/mnt/data/openvla-7b"}')
     with pytest.raises(UsageError, match="trained on /mnt/data/openvla-7b, which is no folder here") as caught:
         resolve_choice(choice("auto", adapter=tmp_path))
-    assert caught.value.fix == f"vla-bench eval --model BASE --adapter {tmp_path}"
+    assert caught.value.instead == {"--model": "BASE"}
     assert resolve_choice(choice("nano", adapter=tmp_path)).name == "nano"
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(UsageError, match="names no base"):

@@ -46,8 +46,8 @@ def test_a_family_has_one_checkpoint_for_each_suite():
     assert hash(model) == hash(resolve_model("lightvla"))  # workers cache their policies by it
     assert list(model.by_suite) == list(suite_names()) and model.checkpoint(["object"]) == OBJECT
     with pytest.raises(UsageError, match="one checkpoint per suite, and 2 suites were asked for") as caught:
-        model.checkpoint(["object", "goal"], "vla-bench latency")
-    assert caught.value.fix == "vla-bench latency --suite object --model lightvla"
+        model.checkpoint(["object", "goal"])
+    assert caught.value.instead == {"--suite": "object"}
     with pytest.raises(UsageError, match="suite kitchen has no lightvla checkpoint; there is one for spatial, object"):
         model.checkpoint(["kitchen"])
 
@@ -55,7 +55,7 @@ def test_a_family_has_one_checkpoint_for_each_suite():
 def test_presets_have_precedence_where_only_sizes_are_needed():
     nano, seven = resolve_model("nano", presets=True), resolve_model("7b", presets=True)
     assert nano.kind is seven.kind is ModelKind.PRESET and nano.place == str(WEIGHTS / "nano-lightvla") and seven.place is None
-    with pytest.raises(UsageError, match='unknown model "7b"'):
+    with pytest.raises(UsageError, match='no weights for "7b".*latency --random-weights'):
         resolve_model("7b")
     with pytest.raises(UsageError, match='unknown model "auto".* Models: 7b, nano, lightvla'):
         resolve_model("auto", presets=True)
@@ -64,7 +64,10 @@ def test_presets_have_precedence_where_only_sizes_are_needed():
 @pytest.mark.parametrize("name", ["replay", "replay:", "expert:1", "", "nano:dense"])
 def test_what_is_nearly_a_name_is_refused(name):
     with pytest.raises(UsageError, match="unknown model") as caught:
-        resolve_model(name, command="vla-bench agree")
+        resolve_model(name, option="--learner")
+    assert caught.value.instead == {"--learner": "expert" if name == "expert:1" else "nano"}
+    with pytest.raises(UsageError) as caught:
+        resolve_model(name, option=None)
     assert caught.value.fix == "vla-bench models"
 
 

@@ -17,7 +17,8 @@ from vla_bench.interface.lengths import Case
 from vla_bench.interface.needs import Need
 from vla_bench.interface.presets import NANO
 from vla_bench.model.query_costs import query_macs
-from vla_bench.pruners.registry import BUILT_IN, make_pruner
+from vla_bench.pruners.names import BUILT_IN
+from vla_bench.pruners.registry import make_pruner
 from vla_bench.records import EpisodeKey
 from vla_bench.trace import QueryTrace
 from vla_bench.values import Scope

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from vla_bench.pruners.registry import plug_ins
+from vla_bench.pruners.names import plug_ins
 from vla_bench.queries import read_queries
 
 from ..conftest import ASSETS, ROOT

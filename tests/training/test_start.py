@@ -11,7 +11,7 @@ import torch
 from vla_bench.checkpoints.checkpoint import load, save
 from vla_bench.checkpoints.files import TOKENIZER_FILES
 from vla_bench.errors import UsageError
-from vla_bench.pruners.registry import BUILT_IN
+from vla_bench.pruners.names import BUILT_IN
 from vla_bench.training import finetune
 from vla_bench.training.finetune import train
 from vla_bench.training.recipe import RECIPES, recipe

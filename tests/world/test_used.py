@@ -88,7 +88,7 @@ def test_references_that_lead_out_of_the_pack_are_refused(copy, text, why):
     refer(copy, text)
     with pytest.raises(AssetError, match=re.escape(why)) as caught:
         used_files(copy, load_suites())
-    assert caught.value.fix == "vla-bench eval --assets primitive"
+    assert caught.value.instead == {"--assets": "primitive"}
 
 
 def test_a_link_that_leads_out_on_the_way_back_is_refused(copy):

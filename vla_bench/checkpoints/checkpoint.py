@@ -42,7 +42,7 @@ from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.pruner import Pruner
 from vla_bench.model.images import Normalisation
 from vla_bench.model.vla import VLA
-from vla_bench.pruners.registry import NONE
+from vla_bench.pruners.names import NONE
 from vla_bench.values import Decoding
 
 __all__ = ["Loaded", "load", "save"]
@@ -104,6 +104,8 @@ def load(
     config, reasons = complete(file, name, trained_with)
     kind, kind_reason = choose_kind(file, folder, name)
     place, place_reason = choose_device(device)
+    if place.type == "cuda" and place.index is not None:
+        torch.cuda.set_device(place)  # CUDA graphs and free memory are asked of the current device
     wanted, wanted_reason = choose_dtype(dtype, place)
     rows, rows_reason = choose_action_slice(action_slice, file, kind, name)
     statistics, statistics_reason = statistics_table(file, *places)

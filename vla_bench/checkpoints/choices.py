@@ -18,7 +18,8 @@ from vla_bench.errors import CheckpointError, ModelError, UsageError
 from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.pruner import Pruner
 from vla_bench.model.images import Normalisation
-from vla_bench.pruners.registry import NONE, make_pruner
+from vla_bench.pruners.names import NONE
+from vla_bench.pruners.registry import make_pruner
 from vla_bench.pruners.spec import parse
 from vla_bench.pruners.wrappers import Wrapper
 from vla_bench.values import Decoding
@@ -70,10 +71,12 @@ def choose_device(wanted: str | torch.device) -> tuple[torch.device, str]:
     try:
         device = torch.device(wanted)
     except RuntimeError:
-        raise ModelError(f'no device "{wanted}"', "vla-bench eval --device auto") from None
+        raise ModelError(f'no device "{wanted}"', instead={"--device": "auto"}) from None
     if device.type == "cuda" and (not cuda or (device.index or 0) >= torch.cuda.device_count()):
+        count = torch.cuda.device_count() if cuda else 0
+        other = f"cuda:{count - 1}" if count else "cpu"
         raise ModelError(
-            f"{device} is not available: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices", "nvidia-smi"
+            f"{device} is not available: torch {torch.__version__} sees {count} CUDA devices", instead={"--device": other}
         )
     return device, "asked for"
 

@@ -33,7 +33,7 @@ from vla_bench.errors import CheckpointError, ModelError
 from vla_bench.files import discard, sweep, sync, temporary_for
 from vla_bench.model.images import Normalisation
 from vla_bench.model.vla import VLA
-from vla_bench.pruners.registry import NONE
+from vla_bench.pruners.names import NONE
 
 GENERATION = "generation_config.json"
 TABLES = (CONFIG, GENERATION, INDEX, STATISTICS, *TOKENIZER_FILES, PREPROCESSOR, "training.png", "data.json")

@@ -10,8 +10,9 @@ from typing import Annotated, Optional
 
 import typer
 
+from vla_bench.cli import completion
 from vla_bench.cli.app import app
-from vla_bench.cli.options import MODEL_ONLY_HELP, PRUNER_TEXT_HELP, Format, FormatOption, Suites, TableFormat
+from vla_bench.cli.options import MODEL_ONLY_HELP, PRUNER_TEXT_HELP, DeviceOption, Format, FormatOption, Suites, TableFormat
 from vla_bench.values import Counter, Device, Scope
 
 
@@ -23,7 +24,11 @@ def flops(
     ] = None,
     pruner: Annotated[
         Optional[str],
-        typer.Option(help=PRUNER_TEXT_HELP, show_default="all, at the paper's settings; with --from-run the run's"),
+        typer.Option(
+            help=PRUNER_TEXT_HELP,
+            autocompletion=completion.pruners,
+            show_default="all, at the paper's settings; with --from-run the run's",
+        ),
     ] = None,
     kept: Annotated[
         Optional[str],
@@ -67,14 +72,18 @@ def flops(
 
 @app.command()
 def latency(
-    model: Annotated[str, typer.Option(help=MODEL_ONLY_HELP + "  With --random-weights: 7b or nano.")] = "nano",
-    pruner: Annotated[Optional[str], typer.Option(help=PRUNER_TEXT_HELP, show_default="the checkpoint's")] = None,
+    model: Annotated[
+        str, typer.Option(help=MODEL_ONLY_HELP + "  With --random-weights: 7b or nano.", autocompletion=completion.models)
+    ] = "nano",
+    pruner: Annotated[
+        Optional[str], typer.Option(help=PRUNER_TEXT_HELP, autocompletion=completion.pruners, show_default="the checkpoint's")
+    ] = None,
     vs: Annotated[
         Optional[list[str]],
         typer.Option(help=r"Variant to compare with, as \[MODEL:]PRUNER\[@SPEED]; repeatable.", show_default="dense"),
     ] = None,
     queries: Annotated[int, typer.Option(help="Timed queries per variant; 1000 for a report.")] = 200,
-    device: Annotated[Device, typer.Option(help="Device to time.")] = Device.AUTO,
+    device: DeviceOption = Device.AUTO,
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="Random weights in a preset's sizes; needs no checkpoint.")
     ] = False,
@@ -116,15 +125,15 @@ def latency(
 
 @app.command()
 def agree(
-    pruner: Annotated[list[str], typer.Option(help=PRUNER_TEXT_HELP + "  Repeatable.")],
-    model: Annotated[str, typer.Option(help=MODEL_ONLY_HELP)] = "nano",
+    pruner: Annotated[list[str], typer.Option(help=PRUNER_TEXT_HELP + "  Repeatable.", autocompletion=completion.pruners)],
+    model: Annotated[str, typer.Option(help=MODEL_ONLY_HELP, autocompletion=completion.models)] = "nano",
     observations: Annotated[
         Optional[Path], typer.Option(help="A .npz file or a folder of demonstrations.", show_default="the bundled ones")
     ] = None,
     suite: Suites = "all",
     episodes: Annotated[int, typer.Option(help="Episodes read from each demonstration file.")] = 1,
     out: Annotated[Optional[Path], typer.Option(help="PNG file: distance against kept tokens.")] = None,
-    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
+    device: DeviceOption = Device.AUTO,
     format: FormatOption = Format.HUMAN,
 ):
     """Compare a pruned model's actions with the dense model's on recorded observations: no simulator, no success rates."""

@@ -6,7 +6,8 @@ from typing import Annotated, Optional
 
 import typer
 
-from vla_bench.values import Population, Value
+from vla_bench.cli import completion
+from vla_bench.values import Population, Value, device
 
 
 class Format(Value):
@@ -34,11 +35,19 @@ PRUNER_TEXT_HELP = "Pruner with its arguments in parentheses, as fastv(keep=0.25
 PrunerArgs = Annotated[
     Optional[str], typer.Option(help="Arguments of the pruner: layer=3,keep=0.25 or a TOML file.", show_default="the pruner's")
 ]
-Suites = Annotated[str, typer.Option(help="Suites: spatial, object, goal, long (libero_10), several with commas, or all.")]
+Suites = Annotated[
+    str,
+    typer.Option(
+        help="Suites: spatial, object, goal, long (libero_10), several with commas, or all.", autocompletion=completion.suites
+    ),
+]
 Tasks = Annotated[Optional[str], typer.Option(help="Task ids (0,3 or 0-4) or an instruction.", show_default="all")]
 Trials = Annotated[Optional[int], typer.Option(help="Episodes per task: init states 0 to N-1.", show_default="50")]
 InitStates = Annotated[Optional[str], typer.Option(help="Init states (0-9), instead of --trials.")]
 Workers = Annotated[str, typer.Option(help="Simulator processes; auto counts cores and memory.")]
+DeviceOption = Annotated[
+    str, typer.Option(parser=device, metavar="DEVICE", help="auto, cpu, cuda, or cuda:1 for the second GPU.")
+]
 Assets = Annotated[str, typer.Option(help="Asset pack: auto, primitive, official or a folder.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="A table, or one JSON object on standard output.")]
 PopulationOption = Annotated[

@@ -10,6 +10,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from vla_bench.cli import completion
 from vla_bench.cli.app import app
 from vla_bench.cli.options import (
     MODEL_HELP,
@@ -56,13 +57,15 @@ def plan(
 @app.command()
 def noise(
     suite: Suites = "all",
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "auto",
+    model: Annotated[str, typer.Option(help=MODEL_HELP, autocompletion=completion.models)] = "auto",
     trials: Trials = None,
     tasks: Tasks = None,
     init_states: InitStates = None,
     workers: Workers = "auto",
     assets: Assets = "auto",
-    pruner: Annotated[Optional[str], typer.Option(help=PRUNER_HELP, show_default="the checkpoint's")] = None,
+    pruner: Annotated[
+        Optional[str], typer.Option(help=PRUNER_HELP, autocompletion=completion.pruners, show_default="the checkpoint's")
+    ] = None,
     pruner_args: PrunerArgs = None,
     device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
     out: Annotated[Optional[Path], typer.Option(help="JSON file to write.", show_default="results/noise/ID.json")] = None,

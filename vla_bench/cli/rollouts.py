@@ -10,6 +10,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from vla_bench.cli import completion
 from vla_bench.cli.app import app
 from vla_bench.cli.options import (
     ADAPTER_HELP,
@@ -19,6 +20,7 @@ from vla_bench.cli.options import (
     SAID,
     SLICE_HELP,
     Assets,
+    DeviceOption,
     Format,
     FormatOption,
     InitStates,
@@ -35,7 +37,7 @@ from vla_bench.values import Decoding, Device, EngineName, OtherNoise, OtherToke
 @app.command("eval")
 def eval_(
     suite: Suites = "all",
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "auto",
+    model: Annotated[str, typer.Option(help=MODEL_HELP, autocompletion=completion.models)] = "auto",
     trials: Trials = None,
     tasks: Tasks = None,
     init_states: InitStates = None,
@@ -56,7 +58,9 @@ def eval_(
         bool, typer.Option("--frozen-fixtures", help="Fixtures as in runs of version 0.1: those of the first reset.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the policy `random`; pruners have their own.")] = 0,
-    pruner: Annotated[Optional[str], typer.Option(help=PRUNER_HELP, show_default="the checkpoint's")] = None,
+    pruner: Annotated[
+        Optional[str], typer.Option(help=PRUNER_HELP, autocompletion=completion.pruners, show_default="the checkpoint's")
+    ] = None,
     pruner_args: PrunerArgs = None,
     decoding: Annotated[Optional[Decoding], typer.Option(help=DECODING_HELP, show_default="the checkpoint's")] = None,
     unnorm_key: Annotated[Optional[str], typer.Option(help="Key of the action statistics.", show_default="the suite's")] = None,
@@ -73,7 +77,7 @@ def eval_(
     open_loop_steps: Annotated[
         Optional[int], typer.Option(help="Steps executed before the next query.", show_default="the whole chunk")
     ] = None,
-    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
+    device: DeviceOption = Device.AUTO,
     against: Annotated[
         Optional[Path], typer.Option(help="Baseline run that must be comparable: a folder or a summary.", show_default="none")
     ] = None,
@@ -171,7 +175,7 @@ def ablate(
     video: Annotated[Video, typer.Option(help="Episodes to film.")] = Video.NONE,
     out: Annotated[Optional[Path], typer.Option(help="Parent folder of the run folders.", show_default="results/runs")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the tokens drawn by --tokens.")] = 0,
-    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
+    device: DeviceOption = Device.AUTO,
     format: FormatOption = Format.HUMAN,
 ):
     """Run a pruned model and its ablations on the same episodes, paired.  Repeat the command to resume."""

@@ -10,9 +10,11 @@ from typing import Annotated, Optional
 
 import typer
 
+from vla_bench.cli import completion
 from vla_bench.cli.app import app
 from vla_bench.cli.options import (
     Assets,
+    DeviceOption,
     Format,
     FormatOption,
     PrunerArgs,
@@ -79,7 +81,7 @@ def train(
         ImageOrder, typer.Option(help="How their images are stored: opengl as LIBERO's, upside down; opencv, upright; rotated.")
     ] = ImageOrder.AUTO,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse data of which anything would be left out.")] = False,
-    recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = "paper",
+    recipe: Annotated[str, typer.Option(help=RECIPE_HELP, autocompletion=completion.recipes)] = "paper",
     suite: Annotated[
         Optional[str], typer.Option(help="Train this suite alone, from its checkpoint.", show_default="all demonstrations")
     ] = None,
@@ -131,7 +133,7 @@ def train(
     export: Annotated[
         Optional[Path], typer.Option(help="Write the checkpoint of the training in --out to this folder, and stop.")
     ] = None,
-    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
+    device: DeviceOption = Device.AUTO,
 ):
     """Fine-tune with the paper's recipe, or train a nano model.  Several processes: torchrun -m -- vla_bench train ..."""
     from vla_bench.training import recipe as recipes

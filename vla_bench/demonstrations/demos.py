@@ -72,7 +72,7 @@ def make_demos(request: DemoRequest, observer: DemoObserver | None = None) -> De
     learner = None
     if request.learner is not None:
         choice = ModelChoice(request.learner, suites=tuple(suite.name for suite in suites))
-        learner = resolve_choice(choice, "vla-bench demos")
+        learner = resolve_choice(choice, "--learner")
     folder = DemoFolder(request.out, configuration(request, suites, assets, gl, learner), request.command)
     observer = observer or DemoObserver()
     try:
@@ -120,7 +120,7 @@ def _learner(model: ResolvedModel | None, suites: Sequence[Suite], image_size: i
         return {"learner": model.name, "learner_weights": None}
     weights = {}
     for suite in suites:
-        folder = local_folder(model.checkpoint([suite.name], "vla-bench demos"))
+        folder = local_folder(model.checkpoint([suite.name]))
         size = read_config_file(folder).config.camera_size
         if size != image_size:
             raise UsageError(

@@ -56,15 +56,6 @@ class Case:
         return _try(choose_gl)
 
     @cached_property
-    def egl_device(self) -> str | VlaBenchError:
-        """The one that a worker takes, or why it takes none; of no account where cameras are drawn otherwise."""
-        from vla_bench.doctor.egl import described
-
-        if isinstance(self.gl, VlaBenchError):
-            return _try(lambda: described({}))
-        return _try(lambda: described(self.gl.environment())) if self.gl.backend == "egl" else "none"
-
-    @cached_property
     def pack(self) -> AssetPack | VlaBenchError:
         from vla_bench.world.assets import resolve_assets
 

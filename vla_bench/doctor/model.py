@@ -23,10 +23,10 @@ def _source(case: Case) -> str | Seen:
     if case.model is None:
         return skip(NONE_ASKED)
     names = [suite.name for suite in need(case.suites)]
-    resolved = resolve_model(case.model, suites=names, command="vla-bench doctor")
+    resolved = resolve_model(case.model, suites=names)
     if resolved.kind is not ModelKind.CHECKPOINT:
         return skip(f"{resolved.name} is a {resolved.kind.value} without a checkpoint")
-    source = resolved.checkpoint(names, "vla-bench doctor")
+    source = resolved.checkpoint(names)
     if is_hub_id(source) and not cached(source):
         return skip(f"{source} is not on this machine; `hf download {source}` fetches it")
     return source

@@ -25,8 +25,6 @@ OTHERWISE = "MUJOCO_GL=osmesa vla-bench doctor"
 
 
 def _opengl(case: Case) -> Seen:
-    if isinstance(case.gl, VlaBenchError) and isinstance(cause := case.egl_device, VlaBenchError):
-        return fail(case.gl.message, f"{cause.fix}; else {case.gl.fix}")
     gl = need(case.gl)
     forced = ", the only backend tried: MUJOCO_GL is set" if os.environ.get("MUJOCO_GL") else ""
     return ok(f"{gl.backend}, {gl.renderer}{forced}")
@@ -46,14 +44,15 @@ def _renderer(case: Case) -> Seen:
 
 
 def _egl_device(case: Case) -> Seen:
-    """By robosuite's rule; but what a worker has drawn with, works."""
-    device, drawn = case.egl_device, _frame(case)
-    if drawn is None:
-        need(device)
-    if isinstance(case.gl, VlaBenchError) or case.gl.backend != "egl":
+    if (drawn := _frame(case)) is None:
+        return skip(NO_FRAME)
+    gl = need(case.gl)
+    if gl.device is None:
         return skip("cameras are not drawn through EGL")
-    what = f"an EGL device of their own choice ({device.message})" if isinstance(device, VlaBenchError) else f"EGL {device}"
-    return ok(f"workers draw on {what}" + (f", {drawn.renderer}" if drawn else ""))
+    device = f"EGL device {gl.device} of {gl.devices}"
+    if drawn.renderer != gl.renderer:
+        return fail(f"workers draw on {drawn.renderer}, not on {device}, {gl.renderer}, which was tested", OTHERWISE)
+    return ok(f"workers draw on {device}, {drawn.renderer}")
 
 
 def _worker(case: Case) -> Seen:
@@ -61,8 +60,7 @@ def _worker(case: Case) -> Seen:
         if isinstance(cause, VlaBenchError):
             return skip(f"not started: {cause.message}")
     if isinstance(case.frame, VlaBenchError):
-        cause = case.egl_device
-        return fail(case.frame.message, cause.fix if isinstance(cause, VlaBenchError) and cause.fix else ONE_EPISODE)
+        return fail(case.frame.message, case.frame.fix or ONE_EPISODE)
     return ok(f"a frame of {', '.join(case.frame.images)} in {case.frame.context}")
 
 
@@ -147,7 +145,7 @@ CHECKS = (
         "every episode ends in an error: LIBERO cannot be imported, asks a question, or has no context",
         _worker,
     ),
-    Check("EGL device", "every episode ends in an error of EGL where CUDA_VISIBLE_DEVICES is set or empty", _egl_device),
+    Check("EGL device", "images of another device than the tested one: runs are not comparable", _egl_device),
     Check("renderer", "`... ran in another world than ...`: images of CPU and GPU differ", _renderer),
     Check("worker process", "crashes or black images: an OpenGL context from before a fork, or MUJOCO_GL set too late", _process),
     Check("robosuite macros", "other physics or images after `setup_macros.py`", _macros),

@@ -5,7 +5,6 @@ A quick check, not a success rate: different actions may succeed all the same, a
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +16,8 @@ from vla_bench.interface.pruner import Pruner
 from vla_bench.measure import sources
 from vla_bench.measure.recorded import read_observations
 from vla_bench.policies.vla import VLAPolicy
-from vla_bench.pruners.registry import NONE, make_pruner
+from vla_bench.pruners.names import NONE
+from vla_bench.pruners.registry import make_pruner
 from vla_bench.suites import load_suites
 from vla_bench.world.observation import Observation
 
@@ -106,8 +106,7 @@ def agree(request: AgreeRequest, on_query: Callable[[int, int], None] = lambda *
     wanted = tuple(suite.name for suite in load_suites(request.suite))
     episodes = read_observations(request.observations, request.episodes, wanted)
     suites = tuple(name for name in wanted if any(episode[0].episode.suite == name for episode in episodes))
-    again = shlex.join(["vla-bench", "agree", *(word for text in request.pruners for word in ("--pruner", text))])
-    source = sources.checkpoint(request.model, suites, request.device, again)
+    source = sources.checkpoint(request.model, suites, request.device)
     policy = source.policy()
     for pruner in pruners:
         source.attach(policy.model, pruner)

@@ -11,7 +11,8 @@ from vla_bench.interface.presets import SEVEN_B
 from vla_bench.interface.pruner import Pruner, attach
 from vla_bench.interface.sites import Site
 from vla_bench.measure.typical import kept_tokens
-from vla_bench.pruners.registry import NONE, make_pruner, pruner_class
+from vla_bench.pruners.names import NONE
+from vla_bench.pruners.registry import make_pruner, pruner_class
 from vla_bench.pruners.spec import parse
 from vla_bench.trace import Cut
 

@@ -131,15 +131,18 @@ class Host(TimedDevice):
 
 
 class Cuda(TimedDevice):
-    """The first visible GPU."""
+    """A GPU, which is this process's from here on."""
 
     comparable = True
-    torch_device = torch.device("cuda", 0)
 
     FIELDS = (
         "name,driver_version,uuid,memory.total,clocks.sm,clocks.mem,clocks.max.sm,temperature.gpu,power.draw,power.limit,"
         "clocks_throttle_reasons.active,mig.mode.current,ecc.mode.current,utilization.gpu"
     )
+
+    def __init__(self, index: int = 0):
+        self.torch_device = torch.device("cuda", index)
+        torch.cuda.set_device(self.torch_device)
 
     def synchronise(self) -> None:
         torch.cuda.synchronize()
@@ -165,14 +168,14 @@ class Cuda(TimedDevice):
     def peak(self, dtype: torch.dtype) -> Peak | None:
         if dtype not in (torch.bfloat16, torch.float16):
             return None
-        name = torch.cuda.get_device_name(0)
+        name = torch.cuda.get_device_name()
         for part, flops, bandwidth in GPUS:
             if part in name:
                 return Peak(flops, bandwidth, f"{part}: dense 16-bit products and memory bandwidth as published")
         return None
 
     def identity(self) -> dict[str, object]:
-        properties = torch.cuda.get_device_properties(0)
+        properties = torch.cuda.get_device_properties(self.torch_device)
         return {
             "device": properties.name,
             "multiprocessors": properties.multi_processor_count,
@@ -189,8 +192,14 @@ class Cuda(TimedDevice):
         """Output of nvidia-smi for this process's GPU; empty where it is missing or fails."""
         if shutil.which("nvidia-smi") is None:
             return {}
-        gpu = ["-i", os.environ["CUDA_VISIBLE_DEVICES"].split(",")[0]] if os.environ.get("CUDA_VISIBLE_DEVICES") else ["-i", "0"]
-        command = ["nvidia-smi", *gpu, f"--query-gpu={self.FIELDS}", "--format=csv,noheader"]
+        index, visible = self.torch_device.index, os.environ.get("CUDA_VISIBLE_DEVICES")
+        command = [
+            "nvidia-smi",
+            "-i",
+            visible.split(",")[index] if visible else str(index),
+            f"--query-gpu={self.FIELDS}",
+            "--format=csv,noheader",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=20)
         if done.returncode != 0 or not done.stdout.strip():
             return {}
@@ -198,11 +207,11 @@ class Cuda(TimedDevice):
 
 
 def device(name: str) -> TimedDevice:
-    """The device called "auto", "cpu" or "cuda".  Raises ModelError."""
+    """The device called "auto", "cpu", "cuda" or "cuda:1".  Raises ModelError."""
     from vla_bench.checkpoints.choices import choose_device
 
     place, _ = choose_device(name)
-    return Cuda() if place.type == "cuda" else Host()
+    return Cuda(place.index or 0) if place.type == "cuda" else Host()
 
 
 def clock_moved(before: float | None, after: float | None) -> bool:

@@ -20,7 +20,8 @@ from vla_bench.model.costs import mean_gflops, others
 from vla_bench.model.costs_decoding import others_decoding
 from vla_bench.model.query_costs import query_macs
 from vla_bench.paper import PublishedCost, published_cost
-from vla_bench.pruners.registry import NONE, choosing, make_pruner
+from vla_bench.pruners.names import NONE
+from vla_bench.pruners.registry import choosing, make_pruner
 from vla_bench.trace import Cut
 from vla_bench.values import Counter, Scope
 

@@ -24,7 +24,7 @@ from vla_bench.measure.timing import LEAST_WARM_SECONDS, interleave, warm_up
 from vla_bench.measure.variants import DENSE, Variant, VariantRunner, parse_variant
 from vla_bench.model.costs import padded
 from vla_bench.model.speed import Speed
-from vla_bench.pruners.registry import NONE
+from vla_bench.pruners.names import NONE
 from vla_bench.spread import Ratio, Spread, ratio, spread
 from vla_bench.suites import load_suites
 from vla_bench.trace import Cut

@@ -34,7 +34,7 @@ def make_ready(
     runners: dict[int, VariantRunner] = {}
     for name in dict.fromkeys(variant.model for variant in variants):
         if seed is None:
-            source = sources.checkpoint(name, suites, device.torch_device.type, "vla-bench latency")
+            source = sources.checkpoint(name, suites, str(device.torch_device), "--model" if name == variants[0].model else None)
         else:
             source = sources.random_weights(name)
         own = [(i, v, _pruner(v.pruner or source.own, forced)) for i, v in enumerate(variants) if v.model == name]

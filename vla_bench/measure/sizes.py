@@ -16,11 +16,11 @@ COMMAND = "vla-bench flops"
 
 def config_of(model: str) -> VLAConfig:
     """Sizes of a preset, a bundled model, a checkpoint folder or a public checkpoint.  Raises UsageError, CheckpointError."""
-    resolved = resolve_model(model, presets=True, command=COMMAND)
+    resolved = resolve_model(model, presets=True)
     if resolved.kind is ModelKind.PRESET:
         return PRESETS[resolved.name]
     if resolved.kind is not ModelKind.CHECKPOINT:
-        raise UsageError(f"{model} is a {resolved.kind.value} without a network to count", f"{COMMAND} --model {SEVEN_B.name}")
+        raise UsageError(f"{model} is a {resolved.kind.value} without a network to count", instead={"--model": SEVEN_B.name})
     # All public checkpoints have the paper's sizes, or plain OpenVLA's.
     family = resolved.name if resolved.place is None else published(resolved.place)
     if family is not None:

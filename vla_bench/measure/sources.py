@@ -28,7 +28,7 @@ from vla_bench.policies.checkpoints import make_vla_policy
 from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.resolve import ModelKind, ResolvedModel, resolve_model
 from vla_bench.policies.vla import VLAPolicy
-from vla_bench.pruners.registry import NONE
+from vla_bench.pruners.names import NONE
 from vla_bench.suites import load_suite, load_suites, suite_names
 
 
@@ -62,21 +62,23 @@ class ModelSource:
         pruner.to(weight.device, weight.dtype).eval()
 
 
-def checkpoint(model: str, suites: Sequence[str], device: str, again: str) -> ModelSource:
+def checkpoint(model: str, suites: Sequence[str], device: str, option: str | None = "--model") -> ModelSource:
     """The checkpoint with this name, for these suites.
 
-    again: the user's command without --suite and --model, for the fix in an error message.
+    option: that of the running command which names it, for the fix of an error; None where it is one of several.
     Raises VlaBenchError for a name without a model, and where the suites have no checkpoint or action statistics in common.
     """
-    resolved = resolve_model(model, suites=suites, device=device, command=again)
+    resolved = resolve_model(model, suites=suites, device=device, option=option)
     if resolved.kind is not ModelKind.CHECKPOINT:
-        raise UsageError(f"{resolved.name} is not a model: it has no image tokens to prune", f"{again} --model nano")
-    place = resolved.checkpoint(suites, again)
+        raise UsageError(
+            f"{resolved.name} is not a model: it has no image tokens to prune", instead={option or "--model": "nano"}
+        )
+    place = resolved.checkpoint(suites)
     folder = local_folder(place)
     file = read_config_file(folder)
     kind, _ = choose_kind(file, folder, place if is_hub_id(place) else origin(folder))
     table, _ = statistics_table(file, folder)
-    _check_statistics(resolved.name, table, suites, again)
+    _check_statistics(resolved.name, table, suites)
     choice = ModelChoice(model, suites=tuple(suites), device=device, pruner=NONE)
     return ModelSource(resolved.name, file.config, own_pruner(file, kind), folder=folder, choice=choice, resolved=resolved)
 
@@ -84,7 +86,9 @@ def checkpoint(model: str, suites: Sequence[str], device: str, again: str) -> Mo
 def random_weights(model: str) -> ModelSource:
     """A preset with random weights.  Raises UsageError."""
     if model not in PRESETS:
-        raise UsageError(f'random weights need a preset ({" or ".join(PRESETS)}), and "{model}" is not one')
+        raise UsageError(
+            f'random weights need a preset ({" or ".join(PRESETS)}), and "{model}" is not one', instead={"--model": "nano"}
+        )
     return ModelSource(model, preset(model), "lightvla")
 
 
@@ -98,7 +102,7 @@ def make_random(source: ModelSource, seed: int, device: torch.device) -> tuple[V
     return model, Processor(source.config, tokenizer, Normalisation(), statistics, suites[0].cameras)
 
 
-def _check_statistics(model: str, table: dict[str, dict], suites: Sequence[str], again: str) -> None:
+def _check_statistics(model: str, table: dict[str, dict], suites: Sequence[str]) -> None:
     """Raises UsageError where only other suites have action statistics, CheckpointError where none has."""
     lacking = {name: error for name in suite_names() if (error := _without(table, name)) is not None}
     missing = [name for name in suites if name in lacking]
@@ -106,10 +110,10 @@ def _check_statistics(model: str, table: dict[str, dict], suites: Sequence[str],
         return
     others = [name for name in suites if name not in lacking] or [name for name in suite_names() if name not in lacking]
     if not others:
-        raise CheckpointError(lacking[missing[0]].message, f"{again} --model nano")
+        raise CheckpointError(lacking[missing[0]].message, instead={"--model": "nano"})
     raise UsageError(
         f"{model} has no action statistics for suite {', '.join(missing)}: it has those of {', '.join(table)}",
-        f"{again} --suite {','.join(others)} --model {model}",
+        instead={"--suite": ",".join(others)},
     )
 
 

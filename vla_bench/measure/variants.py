@@ -23,7 +23,7 @@ from vla_bench.model.query_costs import pruner_macs
 from vla_bench.model.speed import Speed
 from vla_bench.model.stages import Stages
 from vla_bench.model.vla import Inputs, Output
-from vla_bench.pruners.registry import NONE
+from vla_bench.pruners.names import NONE
 from vla_bench.trace import Cut
 from vla_bench.world.observation import Observation
 

@@ -18,7 +18,7 @@ def resolve_auto(suites: Sequence[str], device: str = "auto") -> tuple[str, str]
 
     Args:
         suites: short names of the suites to act in.
-        device: "cpu" excludes the GPU.
+        device: "cpu" excludes the GPU, "cuda:1" means the second.
     """
     fits, reason = _lightvla_fits(suites, device)
     if fits:
@@ -37,7 +37,7 @@ def _lightvla_fits(suites: Sequence[str], device: str) -> tuple[bool, str]:
     checkpoint = load_suite(suites[0]).checkpoints.get("lightvla")
     if checkpoint is None:
         return False, f"no LightVLA checkpoint for {suites[0]}"
-    gpu = cuda_memory()
+    gpu = cuda_memory(device)
     if gpu is None:
         return False, "no CUDA device"
     name, free = gpu
@@ -47,8 +47,8 @@ def _lightvla_fits(suites: Sequence[str], device: str) -> tuple[bool, str]:
     return available, f"{checkpoint.hub} {where}"
 
 
-def cuda_memory() -> tuple[str, int] | None:
-    """Name and free bytes of the current CUDA device; None where there is none.
+def cuda_memory(device: str = "auto") -> tuple[str, int] | None:
+    """Name and free bytes of the CUDA device, the first one where the name says none; None where there is none.
 
     torch takes seconds to import, so it is imported only on machines with a driver.
     """
@@ -60,8 +60,11 @@ def cuda_memory() -> tuple[str, int] | None:
         return None
     if not torch.cuda.is_available():
         return None
-    free, _ = torch.cuda.mem_get_info()
-    return torch.cuda.get_device_name(), free
+    index = int(device.partition(":")[2] or 0)
+    if index >= torch.cuda.device_count():
+        return None
+    free, _ = torch.cuda.mem_get_info(index)
+    return torch.cuda.get_device_name(index), free
 
 
 def checkpoint_at_hand(hub: str) -> tuple[bool, str]:

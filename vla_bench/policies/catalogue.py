@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vla_bench.checkpoints.known import KnownModel, known_models
-from vla_bench.policies.classes import plug_ins
+from vla_bench.policies.names import plug_ins
 
 
 def models() -> list[KnownModel]:

@@ -13,6 +13,7 @@ from vla_bench.model.tokenizer import Tokenizer
 from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.decoding import choose_decoding
 from vla_bench.policies.resolve import ResolvedModel
+from vla_bench.policies.threads import thread_count
 from vla_bench.policies.vla import VLAPolicy
 from vla_bench.pruners.registry import make_pruner
 from vla_bench.pruners.spec import parse_arguments
@@ -22,11 +23,11 @@ from vla_bench.values import Decoding
 
 def make_vla_policy(choice: ModelChoice, chosen: ResolvedModel) -> VLAPolicy:
     """Load the chosen checkpoint, its processor and statistics.  Raises VlaBenchError."""
-    if choice.threads is not None:
-        torch.set_num_threads(choice.threads)
     suites = [load_suite(name) for name in choice.suites or suite_names()]
     loaded = _load(choice, chosen, suites)
     model = loaded.model
+    if choice.threads is not None:
+        torch.set_num_threads(thread_count(choice.threads, sum(each.numel() for each in model.parameters())))
     decoding, why = choose_decoding(choice.decoding, loaded, chosen.name)
     steps, why_steps = _open_loop_steps(choice, loaded, decoding)
     entries = {suite.name: choose_statistics(loaded.statistics, suite.libero_name, choice.unnorm_key) for suite in suites}

@@ -8,7 +8,7 @@ from pathlib import Path
 from vla_bench.checkpoints.assumed import TrainedWith
 from vla_bench.errors import UsageError
 from vla_bench.interface.action_slice import ActionSlice
-from vla_bench.values import Decoding, Device, one_of
+from vla_bench.values import Decoding, Device, device, one_of
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,21 @@ class ModelChoice:
     chunk: int | None = None
     center_crop: bool | None = None
     open_loop_steps: int | None = None
-    device: Device = Device.AUTO
+    device: str = Device.AUTO
     threads: int | None = None
 
     def __post_init__(self):
         if self.decoding is not None:
             self._set("decoding", one_of(Decoding, self.decoding, "--decoding"))
-        self._set("device", one_of(Device, self.device, "--device"))
+        self._set("device", device(self.device))
         if self.action_slice is not None:
             self._set("action_slice", one_of(ActionSlice, self.action_slice, "--action-slice"))
         if self.pruner_args is not None and self.pruner is None:
-            raise UsageError("--pruner-args need a pruner", f"vla-bench eval --pruner fastv --pruner-args {self.pruner_args}")
+            raise UsageError("--pruner-args need a pruner", instead={"--pruner": "fastv"})
         for option in ("cameras", "chunk", "open_loop_steps"):
             if (number := getattr(self, option)) is not None and number < 1:
                 flag = f"--{option.replace('_', '-')}"
-                raise UsageError(f"{flag} must be a whole number above 0, not {number}", f"vla-bench eval {flag} 1")
+                raise UsageError(f"{flag} must be a whole number above 0, not {number}", instead={flag: "1"})
 
     @property
     def trained_with(self) -> TrainedWith:

@@ -6,29 +6,11 @@ Packages add theirs through entry points of the group `vla_bench.policies`; name
 from __future__ import annotations
 
 import importlib
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 
 from vla_bench.errors import UsageError
 from vla_bench.policies.base import OPTIONS, Policy
+from vla_bench.policies.names import SCRIPTS, plug_ins
 from vla_bench.world.observation import Sight
-
-GROUP = "vla_bench.policies"
-REPLAY = "replay"  # the only one with an argument: replay:RUN
-
-_HERE = "vla_bench.policies."
-SCRIPTS = {
-    "expert": _HERE + "expert:Expert",
-    "noop": _HERE + "simple:NoopPolicy",
-    "random": _HERE + "simple:RandomPolicy",
-    REPLAY: _HERE + "replay:Replay",
-}
-
-
-@cache
-def plug_ins() -> dict[str, EntryPoint]:
-    """Policies of other packages, by name; a built-in script has precedence."""
-    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in SCRIPTS}
 
 
 def policy_class(name: str) -> type[Policy]:

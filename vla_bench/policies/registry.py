@@ -8,24 +8,25 @@ from vla_bench.checkpoints.adapter_folder import read_adapter
 from vla_bench.errors import UsageError
 from vla_bench.policies.base import Policy
 from vla_bench.policies.choice import ModelChoice
-from vla_bench.policies.classes import REPLAY, make_plug_in, policy_class
-from vla_bench.policies.resolve import AUTO, EVAL, ModelKind, ResolvedModel, base_of, resolve_model
+from vla_bench.policies.classes import make_plug_in, policy_class
+from vla_bench.policies.names import REPLAY
+from vla_bench.policies.resolve import AUTO, ModelKind, ResolvedModel, base_of, resolve_model
 from vla_bench.values import Device
 
 
-def resolve_choice(choice: ModelChoice, command: str = EVAL) -> ResolvedModel:
+def resolve_choice(choice: ModelChoice, option: str = "--model") -> ResolvedModel:
     """The chosen model, after checking that it takes every given option.  Loads nothing.  Raises UsageError.
 
-    command: the running command, for the advice of an error.
+    option: that of the running command which names it, for the fix of an error.
     """
     name = choice.model
     if choice.adapter is not None and name == AUTO:
-        name = base_of(read_adapter(choice.adapter), command)
-    model = resolve_model(name, suites=choice.suites, device=choice.device, command=command)
+        name = base_of(read_adapter(choice.adapter))
+    model = resolve_model(name, suites=choice.suites, device=choice.device, option=option)
     takes = () if model.kind is ModelKind.CHECKPOINT else policy_class(_class_name(model)).takes
     if choice.seed and "seed" not in takes:
         what = f"{model.name} draws no random numbers, --seed {choice.seed} would change nothing"
-        raise UsageError(what, f'leave it out, or give a pruner its own: --pruner "random(seed={choice.seed})"')
+        raise UsageError(f"{what}; a pruner has its own, as random(seed={choice.seed})", instead={"--seed": None})
     if model.kind is not ModelKind.CHECKPOINT:
         _refuse_model_options(choice, model, takes)
     return model
@@ -72,10 +73,9 @@ def _refuse_model_options(choice: ModelChoice, model: ResolvedModel, takes: tupl
         "--chunk": (choice.chunk, "chunk of a trained length"),
         "--center-crop": (choice.center_crop, "images to crop"),
         "--open-loop-steps": (choice.open_loop_steps, "chunk to cut short"),
-        "--device": (choice.device if choice.device is Device.CUDA and "device" not in takes else None, "use for a GPU"),
+        "--device": (choice.device if choice.device.startswith(Device.CUDA) and "device" not in takes else None, "use for a GPU"),
     }
     for option, (value, what) in lacks.items():
         if value is not None:
             reason = f" ({model.reason})" if model.reason else ""
-            fix = f"leave {option} {value} out, or name a model: --model lightvla"
-            raise UsageError(f"{_class_name(model)} has no {what}{reason}", fix)
+            raise UsageError(f"{_class_name(model)} has no {what}{reason}", instead={option: None})

@@ -19,14 +19,13 @@ from pathlib import Path
 from vla_bench.checkpoints.adapter_folder import AdapterFolder
 from vla_bench.checkpoints.hub import is_hub_id
 from vla_bench.checkpoints.known import DEFAULTS, WEIGHTS, bundled, bundled_names, families
-from vla_bench.errors import CheckpointError, UsageError, nearest
+from vla_bench.errors import CheckpointError, UsageError, close
 from vla_bench.interface.presets import PRESETS
 from vla_bench.policies.auto import resolve_auto
-from vla_bench.policies.classes import REPLAY, SCRIPTS, plug_ins
+from vla_bench.policies.names import REPLAY, SCRIPTS, plug_ins
 from vla_bench.values import Device
 
-AUTO = "auto"
-EVAL = "vla-bench eval"
+AUTO, NANO = "auto", "nano"
 
 
 class ModelKind(Enum):
@@ -56,20 +55,17 @@ class ResolvedModel:
     by_suite: Mapping[str, str] = field(default_factory=dict, hash=False)
     reason: str | None = None
 
-    def checkpoint(self, suites: Sequence[str], command: str = EVAL) -> str:
-        """Folder or hub id of the checkpoint for these suites.  Raises UsageError where one is not enough.
-
-        command: the running command, without --suite and --model, for the advice of an error.
-        """
+    def checkpoint(self, suites: Sequence[str]) -> str:
+        """Folder or hub id of the checkpoint for these suites.  Raises UsageError where one is not enough."""
         if self.place is not None:
             return self.place
         own = [suite for suite in suites if suite in self.by_suite]
         if len(suites) != 1:
             what = f"{self.name} has one checkpoint per suite, and {len(suites)} suites were asked for"
-            raise UsageError(what, f"{command} --suite {(own or list(self.by_suite))[0]} --model {self.name}")
+            raise UsageError(what, instead={"--suite": (own or list(self.by_suite))[0]})
         if not own:
             what = f"suite {suites[0]} has no {self.name} checkpoint; there is one for {', '.join(self.by_suite)}"
-            raise UsageError(what, f"{command} --suite {suites[0]} --model nano")
+            raise UsageError(what, instead={"--suite": next(iter(self.by_suite))})
         return self.by_suite[suites[0]]
 
 
@@ -79,13 +75,13 @@ def resolve_model(
     suites: Sequence[str] = (),
     device: str = Device.AUTO,
     presets: bool = False,
-    command: str = EVAL,
+    option: str | None = "--model",
 ) -> ResolvedModel:
     """The model called `name`.  Raises UsageError for an unknown name, CheckpointError for missing bundled weights.
 
     suites, device: where it will act; they decide what `auto` chooses.
     presets: accept names of presets and refuse `auto`, for commands that need only sizes or random weights.
-    command: the running command, for the advice of an error.
+    option: that of the running command which names it, for the fix of an error; None where it is one of several.
     """
     reason = None
     if name == AUTO and not presets:
@@ -108,22 +104,32 @@ def resolve_model(
         return ResolvedModel(name, ModelKind.PLUG_IN)
     if name and (Path(name).expanduser().exists() or is_hub_id(name)):  # a file is refused where it is opened, by its kind
         return ResolvedModel(name, ModelKind.CHECKPOINT, place=name)
-    raise _unknown(name, [AUTO, *DEFAULTS, *public], presets, command)
+    raise _unknown(name, [AUTO, *DEFAULTS, *public], presets, option)
 
 
-def base_of(adapter: AdapterFolder, command: str = EVAL) -> str:
+def base_of(adapter: AdapterFolder) -> str:
     """The model that an adapter was trained on.  Raises UsageError where it names none that can be found from here."""
     base = adapter.base
     if base is not None and (Path(base).expanduser().is_dir() or is_hub_id(base)):
         return base
     what = "names no base" if base is None else f"was trained on {base}, which is no folder here"
-    raise UsageError(f"the adapter in {adapter.weights} {what}", f"{command} --model BASE --adapter {adapter.weights}")
+    raise UsageError(f"the adapter in {adapter.weights} {what}", instead={"--model": "BASE"})
 
 
-def _unknown(name: str, models: list[str], presets: bool, command: str) -> UsageError:
+def _unknown(name: str, models: list[str], presets: bool, option: str | None) -> UsageError:
     scripts = [f"{script}:RUN" if script == REPLAY else script for script in SCRIPTS]
     known = [*dict.fromkeys([*PRESETS, *models[1:]])] if presets else [*models, *scripts, *sorted(plug_ins())]
     what = "no folder" if "/" in name else "unknown model"
     listed = f"Models: {', '.join(known)}, a checkpoint folder or a hub id"
-    fix = f"{command} --model expert" if command == EVAL else "vla-bench models"
-    return UsageError(f'{what} "{name}".{nearest(name, [*known, *bundled_names()])} {listed}', fix)
+    near = close(name, [*known, *bundled_names()])
+    hint = f' Did you mean "{near}"?' if near else ""
+    if name in PRESETS:
+        what, near, hint = (
+            "no weights for",
+            NANO,
+            " It is sizes alone: for `flops`, and `latency --random-weights`.",
+        )
+    if near and ":" in near:
+        near = None  # the name of no model yet
+    text = f'{what} "{name}".{hint} {listed}'
+    return UsageError(text, "vla-bench models") if option is None else UsageError(text, instead={option: near or NANO})

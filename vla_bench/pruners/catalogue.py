@@ -12,7 +12,8 @@ from vla_bench.errors import VlaBenchError
 from vla_bench.interface.layout import Span
 from vla_bench.interface.presets import SEVEN_B
 from vla_bench.interface.pruner import Pruner
-from vla_bench.pruners.registry import NONE, make_pruner, names, plug_ins, pruner_class
+from vla_bench.pruners.names import NONE, names, plug_ins
+from vla_bench.pruners.registry import make_pruner, pruner_class
 from vla_bench.pruners.spec import parameters
 
 EXAMPLE = "score-norm"  # the pruner inside, for wrappers

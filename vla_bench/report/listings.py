@@ -60,7 +60,7 @@ def print_result(result) -> None:
     elif result.summary.total.errors:
         say(f"errors      {result.summary.total.errors}, not counted as failures; causes: {result.run_dir / 'errors.log'}")
     if result.interrupted or result.stopped:
-        say(f"resume      {result.command}")
+        say(f"resume      {shlex.join(word for word in shlex.split(result.command) if word != '--fresh')}")
     elif result.verdict is not None and result.verdict.decided:
         say("the rest    the same command without --stop-early; `compare` and `gate` take a run that has all its episodes")
     elif result.against is not None and result.verdict is None:

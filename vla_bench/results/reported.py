@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vla_bench.errors import UsageError, VlaBenchError
-from vla_bench.metrics import Values, group_values
+from vla_bench.metrics import Values, group_keys
 from vla_bench.results.comparison import ComparedRun, check_comparable, row, run_names
 from vla_bench.results.paired_metrics import metrics_on
 from vla_bench.results.pairs import COVERAGE
@@ -40,7 +40,7 @@ class ReportedRun:
     @property
     def totals(self) -> Values:
         """All metrics over all queries, those of a run folder by stage, too."""
-        return group_values(self.summary["totals"])
+        return {key: self.summary["totals"][key] for key in group_keys() if key in self.summary["totals"]}
 
     @property
     def model(self) -> str:

@@ -45,6 +45,8 @@ def result_notes(summary: Summary, planned: Collection[Key] | None = None) -> li
     n, due = summary.total.rate.n, len(planned or ())
     if n < due:
         lines.append(f"{n} of {due} planned init states have ended without an error; those that are missing may be failures")
+    if any(metric.unit == "ms" for metric in shown([summary.total.metrics])):
+        lines.append("ms: of the policy in this evaluation, beside its simulators; for a benchmark: vla-bench latency")
     return lines
 
 

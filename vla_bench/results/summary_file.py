@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vla_bench.documents import LARGEST, read_object
-from vla_bench.errors import DamagedRunError, RecordError, UsageError
+from vla_bench.errors import DamagedRunError, RecordError, UsageError, nearest
 from vla_bench.lines import CHECKSUM
 from vla_bench.metrics import episode_keys
 from vla_bench.planned import pack, unpack
@@ -26,6 +26,10 @@ def read_summary(path: Path) -> dict:
     """
     if path.is_dir():
         return summary_of(*read_folder(path))
+    if not path.exists():
+        near = nearest(path.name, [each.name for each in path.parent.glob("*")])
+        beside = next(folder for folder in path.absolute().parents if folder.is_dir())
+        raise RecordError(f"{path} does not exist: it is neither a run folder nor a summary.{near}", f"ls {beside}")
     try:
         table = read_object(path, LARGEST)
         written = table.pop(CHECKSUM, None)

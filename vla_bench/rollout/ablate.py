@@ -11,11 +11,12 @@ from vla_bench.checkpoints.known import DEFAULTS
 from vla_bench.errors import UsageError
 from vla_bench.paper import SCHEDULES, TOKENS
 from vla_bench.policies.resolve import resolve_model
-from vla_bench.pruners.registry import NONE
+from vla_bench.pruners.names import NONE
 from vla_bench.results.comparison import ComparedRun, compare
 from vla_bench.rollout.evaluate import EvalResult, evaluate
 from vla_bench.rollout.journal import Observer
 from vla_bench.rollout.plan import EvalRequest, prepare
+from vla_bench.values import OtherTokens
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,8 @@ def own_pruner(base: EvalRequest) -> str:
     """The model's pruner.  Raises UsageError, before any episode, for a model that keeps every image token."""
     inner = str(prepare(base).policy.identity.get("pruner", NONE))
     if inner == NONE:
-        raise UsageError(
-            f"{base.model} keeps every image token: there are none to add or to drop", "vla-bench ablate --model nano"
-        )
+        what = f"{base.model} keeps every image token: there are none to add or to drop"
+        raise UsageError(what, instead={"--model": "nano"})
     return inner
 
 
@@ -97,8 +97,9 @@ def trained_with(model: str, schedule: str) -> str:
     except UsageError:
         exists = False
     if not exists:
-        fix = f"vla-bench train --noise-schedule {schedule} ..., and put its checkpoint there"
-        raise UsageError(f'no weights of {model} trained with noise schedule "{schedule}": {name} does not exist', fix)
+        what = f'no weights of {model} trained with noise schedule "{schedule}": {name} does not exist'
+        fix = {"--noise-schedule": None, "--tokens": str(OtherTokens.FEWER)}
+        raise UsageError(f"{what}.  Train them (docs/training.md), or compare tokens alone", instead=fix)
     return name
 
 

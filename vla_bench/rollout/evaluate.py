@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vla_bench.errors import ExitCode
+from vla_bench.results.about_run import about_run
 from vla_bench.results.early_stop import EarlyStop, EarlyVerdict
 from vla_bench.results.result_table import result_notes, result_table
 from vla_bench.results.summary import Summary, summarise
@@ -15,8 +16,9 @@ from vla_bench.results.units import Key, planned_units
 from vla_bench.rollout.engine import Engine, LocalEngine
 from vla_bench.rollout.folder import RunFolder
 from vla_bench.rollout.journal import Journal, Observer
-from vla_bench.rollout.plan import EvalRequest, Plan, prepare
+from vla_bench.rollout.plan import EvalRequest, Outline, Plan, complete, outline
 from vla_bench.rollout.pool import Event
+from vla_bench.signals import Interruptible
 from vla_bench.tables import markdown
 from vla_bench.values import Population
 
@@ -66,21 +68,27 @@ class EvalResult:
 
 
 def evaluate(request: EvalRequest, observer: Observer | None = None) -> EvalResult:
-    """Run the requested episodes that are not recorded yet.  Raises VlaBenchError; episodes finished by then are recorded."""
-    plan = prepare(request)
+    """Run the requested episodes that are not recorded yet.  Raises VlaBenchError; episodes finished by then are recorded.
+
+    Ctrl-C, SIGTERM and SIGHUP end it with a result, once there is a run folder.
+    """
+    observer = observer or Observer()
+    outlined = outline(request)
+    observer.say(loading_line(outlined))
+    plan = complete(outlined)
     try:
-        folder = RunFolder(plan.out, plan.describe(), request.fresh)
-        observer = observer or Observer()
-        try:
-            return _run(plan, folder, observer)
-        finally:
-            observer.end()
-            folder.close()
+        with Interruptible(grace_s=None, say="interrupted: the summary is written") as ending:
+            folder = RunFolder(plan.out, plan.describe(), request.fresh)
+            try:
+                return _run(plan, folder, observer, ending)
+            finally:
+                observer.end()
+                folder.close()
     finally:
         plan.close()
 
 
-def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
+def _run(plan: Plan, folder: RunFolder, observer: Observer, ending: Interruptible) -> EvalResult:
     early = plan.early
     verdict = None if early is None or folder.run.stopped is None else EarlyVerdict.from_dict(folder.run.stopped)
     if verdict is None:  # a run that was stopped early keeps its verdict
@@ -88,7 +96,7 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
     order = plan.episodes if early is None else early.order
     todo = [key for key in order if key not in folder.done and verdict is None]
     tasks = {(suite.name, task.id): task for suite in plan.suites for task in suite.tasks}
-    journal = Journal(folder, tasks, observer)
+    journal = Journal(folder, tasks, observer, plan.workers)
 
     def on_event(event: Event) -> None:
         journal.write(event)
@@ -99,24 +107,25 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer) -> EvalResult:
     done = [folder.done[key] for key in plan.episodes if key in folder.done]
     observer.begin(opening_lines(plan, folder, len(todo)), len(plan.episodes), done)
     started = time.monotonic()
-    complete = engine.run(todo, in_order=early is not None) if todo else True
+    finished = engine.run(todo, in_order=early is not None) if todo else True
     seconds = time.monotonic() - started
 
     if early is not None and verdict is None:
         verdict = early.look(folder.done)
     decided = verdict is not None and verdict.decided
-    folder.end(complete, verdict.to_dict() if decided else None)
+    folder.end(finished, verdict.to_dict() if decided else None)
     summary = summarise(folder.done.values())
     instructions = {key: task.language for key, task in tasks.items()}
     planned = planned_units(folder.run.planned)
     notes = "".join(f"\n{line}\n" for line in result_notes(summary, planned))
-    folder.write_text("summary.md", markdown(*result_table(summary, instructions, planned)) + notes)
+    about = markdown(("run", folder.run.run_id), about_run(folder.run, summary, planned))
+    folder.write_text("summary.md", f"{about}\n{markdown(*result_table(summary, instructions, planned))}{notes}")
     return EvalResult(
         run_dir=folder.path,
         summary=summary,
         instructions=instructions,
         videos=[folder.path / episode.video for episode in folder.done.values() if episode.video],
-        interrupted=not complete and journal.stop_reason is None and not decided,
+        interrupted=ending.asked > 0 or (not finished and journal.stop_reason is None and not decided),
         stopped=journal.stop_reason,
         ran=sum(key in folder.done for key in todo),
         seconds=seconds,
@@ -138,14 +147,18 @@ def make_engine(plan: Plan, on_event: Callable[[Event], None], video_folder: Pat
     return RayEngine(plan.cluster, on_event=on_event, **films)
 
 
+def loading_line(outlined: Outline) -> str:
+    """What the seconds before the first episode are for."""
+    model = outlined.model
+    return f"loading {model.name}{f' ({model.reason})' if model.reason else ''}, and testing OpenGL"
+
+
 def opening_lines(plan: Plan, folder: RunFolder, todo: int) -> str:
     """Configuration and model card, printed before the first episode."""
     what = f"{plan.policy.name}, assets {plan.assets.name}: {plan.assets.reason}; GL {plan.gl.backend}, {plan.gl.renderer}"
     lines = [f"{todo} of {len(plan.episodes)} episodes to run ({what}; workers: {plan.workers}) -> {folder.path}"]
     if plan.cluster is not None:
         lines.append("ray {version}: {nodes} nodes, {cpus} CPUs, {gpus} GPUs".format(**plan.cluster.describe()))
-    if plan.model.reason:
-        lines.append(plan.model.reason)
     width = max((len(name) for name, _ in plan.policy.card), default=0)
     lines += [f"  {name:{width}}  {value}" for name, value in plan.policy.card]
     if plan.early is not None:

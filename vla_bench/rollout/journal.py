@@ -13,6 +13,7 @@ from vla_bench.rollout.engine import EpisodeAttempt
 from vla_bench.rollout.episode import Outcome
 from vla_bench.rollout.folder import RunFolder
 from vla_bench.rollout.pool import ErrorStreak, Event, Finished, Notice, Retried
+from vla_bench.rollout.same_cause import SameCause
 from vla_bench.rollout.worker import ErrorReport
 from vla_bench.suites import Task
 
@@ -20,6 +21,7 @@ from vla_bench.suites import Task
 class Observer:
     """Receives the events of a run, as the progress display does.  This one ignores them."""
 
+    def say(self, message: str) -> None: ...
     def begin(self, message: str, total: int, done: list[Episode]) -> None: ...
     def event(self, event: Event, episode: Episode | None) -> None: ...
     def end(self) -> None: ...
@@ -28,18 +30,21 @@ class Observer:
 class Journal:
     """Writes finished episodes and error traces into a run folder, and passes events on to the observer.
 
-    stop_reason: why the run should stop, once too many episodes in a row have ended in errors; None before.
+    workers: how many simulate.
+    stop_reason: why the run should stop, once too many episodes in a row have ended in errors, or all workers fail with one
+        cause; None before.
     """
 
-    def __init__(self, folder: RunFolder, tasks: dict[tuple[str, int], Task], observer: Observer):
+    def __init__(self, folder: RunFolder, tasks: dict[tuple[str, int], Task], observer: Observer, workers: int = 1):
         self.folder = folder
         self.tasks = tasks
         self.observer = observer
         self._streak = ErrorStreak("episodes")
+        self._cause = SameCause(workers)
 
     @property
     def stop_reason(self) -> str | None:
-        return self._streak.stop_reason
+        return self._cause.stop_reason or self._streak.stop_reason
 
     def write(self, event: Event) -> None:
         episode = None
@@ -47,6 +52,7 @@ class Journal:
             self.folder.log_error(event.message)
         if isinstance(event, Retried):
             self._log(event.attempt, event.error)
+            self._cause.failed(event.attempt.job, event.error)
         if isinstance(event, Finished):
             episode = as_episode(event, self.tasks[event.attempt.episode[:2]].name)
             ended = isinstance(event.result, Outcome)
@@ -55,6 +61,10 @@ class Journal:
             if error is not None:
                 self._log(event.attempt, error)
             self._streak.add(None if ended else error.message)
+            if ended:
+                self._cause.finished()
+            else:
+                self._cause.failed(event.attempt.job, event.result)
         self.observer.event(event, episode)
 
     def _log(self, attempt: EpisodeAttempt, error: ErrorReport) -> None:

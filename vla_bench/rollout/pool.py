@@ -11,9 +11,9 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from vla_bench.rollout.process import KILLED, WorkerProcess
+from vla_bench.rollout.process import EXIT_S, KILLED, WorkerProcess
 from vla_bench.rollout.worker import ActionRequest, ErrorReport, Job, JobResult, Runner, Simulators, TaskKey
-from vla_bench.signals import on_ending
+from vla_bench.signals import Interrupted, Interruptible
 from vla_bench.world.observation import Observation
 
 ATTEMPTS = 2  # a job that ends in an error is tried once more, in a fresh worker
@@ -23,6 +23,7 @@ HANG_S = (
     300.0  # longest time without a message of a working simulator; building a task or filming an episode takes a minute at worst
 )
 POLL_S = 0.5
+GRACE_S = 4.0  # that jobs in flight have after the first Ctrl-C
 ERRORS_IN_A_ROW = 10  # with this many the cause is not a single job
 
 
@@ -142,23 +143,38 @@ class Pool(ABC, Generic[AnyWorker]):
         return False
 
     def run(self, jobs: JobQueue) -> bool:
-        """Run until no job is left, or after a stop until the jobs in flight end; False when a second Ctrl-C killed those."""
+        """Run until no job is left, or after a stop until the jobs in flight end; False where those were ended.
+
+        The first Ctrl-C is a stop; GRACE_S later, or at the second, jobs in flight are ended.  None of their results is lost on
+        the way: only a query of the policy is broken off.
+        """
         self._jobs = jobs
         self._tries: dict[Job, int] = {}
-        try:
-            with on_ending(self._on_ending):
-                while True:
-                    self._assign()
-                    busy = [each for each in self._workers if each.attempt is not None]
-                    if not busy and not self._awaits_workers():
-                        return True
-                    self._handle(self._receive(busy))
-        except _KilledByUser:
-            return False
-        finally:
-            for each in self._workers:
-                each.stop()
-            self._workers.clear()
+        say = f"stopping: what is in flight has {GRACE_S:.0f} s to finish; a second Ctrl-C ends it at once"
+        done = False
+        with Interruptible(grace_s=None) as ending:
+            try:
+                with Interruptible(self.stop, grace_s=GRACE_S, say=say) as self._ending:
+                    while not done:
+                        with self._ending.held():
+                            self._assign()
+                            busy = [each for each in self._workers if each.attempt is not None]
+                            done = not busy and not self._awaits_workers()
+                            if not done:
+                                self._handle(self._receive(busy))
+            except Interrupted:
+                pass
+            finally:
+                self._end_workers(0.0 if ending.asked else EXIT_S)
+        return done
+
+    def _end_workers(self, grace_s: float) -> None:
+        until = time.monotonic() + grace_s
+        for each in self._workers:
+            each.dismiss()
+        for each in self._workers:
+            each.stop(until)
+        self._workers.clear()
 
     def stop(self) -> None:
         """Finish the jobs in flight and start no new ones."""
@@ -190,21 +206,22 @@ class Pool(ABC, Generic[AnyWorker]):
         each.send(job)
 
     def _handle(self, received: list[tuple[AnyWorker, object]]) -> None:
-        """Answer the requests in batches, and report the jobs that ended."""
-        requests = [(each, message.observation) for each, message in received if isinstance(message, ActionRequest)]
-        for batch in batches(requests, lambda request: request[0].attempt.number):
-            answers = self._answer([each.attempt for each, _ in batch], [observation for _, observation in batch])
-            for (each, _), answer in zip(batch, answers, strict=True):
-                if isinstance(answer, ErrorReport):
-                    self._fail(each, answer)
-                else:
-                    each.send(answer)
+        """Report the jobs that ended, and answer the requests in batches."""
         for each, message in received:
             if isinstance(message, JobResult):
                 attempt, each.attempt = each.attempt, None
                 self._on_event(Finished(attempt, message.value))
             elif isinstance(message, ErrorReport):
                 self._fail(each, message)
+        requests = [(each, message.observation) for each, message in received if isinstance(message, ActionRequest)]
+        for batch in batches(requests, lambda request: request[0].attempt.number):
+            with self._ending.released():
+                answers = self._answer([each.attempt for each, _ in batch], [observation for _, observation in batch])
+            for (each, _), answer in zip(batch, answers, strict=True):
+                if isinstance(answer, ErrorReport):
+                    self._fail(each, answer)
+                else:
+                    each.send(answer)
 
     def _fail(self, each: AnyWorker, error: ErrorReport) -> None:
         """An attempt failed: dismiss its worker, and queue the job again or report its error."""
@@ -218,14 +235,9 @@ class Pool(ABC, Generic[AnyWorker]):
             self._on_event(Finished(attempt, error))
 
     def _dismiss(self, each: AnyWorker) -> None:
-        each.stop()
+        each.dismiss()
+        each.stop(time.monotonic() + EXIT_S)
         self._workers.remove(each)
-
-    def _on_ending(self) -> None:
-        """The first Ctrl-C (or SIGTERM) stops new jobs, the second kills the jobs in flight."""
-        if self.stopping:
-            raise _KilledByUser
-        self.stop()
 
 
 class WorkerPool(Pool[WorkerProcess]):
@@ -269,10 +281,6 @@ class WorkerPool(Pool[WorkerProcess]):
             elif each.silent_since is not None and time.monotonic() - each.silent_since > self._hang_s:
                 received.append((each, each.kill_hung(self._hang_s)))
         return received
-
-
-class _KilledByUser(BaseException):
-    """Second Ctrl-C."""
 
 
 Request = TypeVar("Request")

@@ -5,10 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
+from multiprocessing import resource_tracker
 
 from vla_bench.rollout import worker
 from vla_bench.rollout.worker import ActionRequest, ErrorReport, Runner, Simulators, TaskKey
+from vla_bench.signals import not_yet
 
+EXIT_S = 5.0  # that an idle process has to exit
+KILL_S = 1.0  # that a killed process has to be gone: one in a driver may never be, and the run shall not wait for it
 KILLED = "Killed"  # type of the ErrorReport of a worker that was killed from outside
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -24,7 +28,9 @@ class WorkerProcess:
     def __init__(self, simulators: Simulators, runner: Runner):
         self.connection, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=worker.main, args=(theirs, simulators, runner), daemon=True)
-        self.process.start()
+        resource_tracker.ensure_running()  # multiprocessing starts it with the first process, and unblocks the signals then
+        with not_yet():  # a Ctrl-C while Python starts there would be a trace on the screen
+            self.process.start()
         theirs.close()
         self.attempt = None
         self.task: TaskKey | None = None
@@ -63,12 +69,16 @@ class WorkerProcess:
         self.process.kill()
         return ErrorReport("Hang", f"the simulator did not answer for {hang_s:.0f} s", "")
 
-    def stop(self, grace_s: float = 5.0) -> None:
-        """End the process: an idle worker is asked to exit and has `grace_s` seconds, others are killed."""
-        if self.process.is_alive() and self.attempt is None:
+    def dismiss(self) -> None:
+        """Ask an idle process to exit."""
+        if self.attempt is None and self.process.is_alive():
             self.send(None)
-            self.process.join(grace_s)
+
+    def stop(self, until: float = 0.0) -> None:
+        """End the process; an idle one that was asked to exit has until then (time.monotonic)."""
+        if self.attempt is None:
+            self.process.join(max(0.0, until - time.monotonic()))
         if self.process.is_alive():
             self.process.kill()
-        self.process.join()
+        self.process.join(KILL_S)
         self.connection.close()

@@ -15,6 +15,9 @@ class ProgressDisplay(Observer):
     def __init__(self):
         self._bar = Bar("episodes")
 
+    def say(self, message: str) -> None:
+        self._bar.say(message)
+
     def begin(self, message: str, total: int, done: list[Episode]) -> None:
         self._done = list(done)
         self._bar.begin(message, total, len(done))

@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from vla_bench.queries import QueryRecord
 from vla_bench.records import EpisodeKey
 from vla_bench.rollout.episode import EpisodeRunner
 from vla_bench.rollout.pool import Attempt, batches
-from vla_bench.rollout.process import KILLED, WorkerProcess
+from vla_bench.rollout.process import EXIT_S, KILLED, WorkerProcess
 from vla_bench.rollout.querying import Answer, query_policy
 from vla_bench.rollout.worker import ActionRequest, ErrorReport, JobResult, Simulators
 from vla_bench.world.observation import Observation
@@ -152,7 +153,8 @@ class SimulatorActor:
     def _stop(self) -> None:
         """End the simulator's process, if there is one."""
         if self._process is not None:
-            self._process.stop()
+            self._process.dismiss()
+            self._process.stop(time.monotonic() + EXIT_S)
         if self._videos is not None:
             shutil.rmtree(self._videos, ignore_errors=True)
         self._process = self._videos = None

@@ -80,7 +80,10 @@ class _RayWorker:
         self.replica.in_flight -= 1
         self.ended = self.replica = None
 
-    def stop(self) -> None:
+    def dismiss(self) -> None:
+        """Its actor stays, for later workers."""
+
+    def stop(self, until: float = 0.0) -> None:
         """Give the simulator back; end it where its attempt still runs."""
         self.simulator.in_flight = 0
         if self.ended is not None:

@@ -31,7 +31,8 @@ from vla_bench.model.normalisation import Statistics
 from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
 from vla_bench.model.vla import VLA
 from vla_bench.policies.resolve import ModelKind, resolve_model
-from vla_bench.pruners.registry import BUILT_IN, NONE, make_pruner
+from vla_bench.pruners.names import BUILT_IN, NONE
+from vla_bench.pruners.registry import make_pruner
 from vla_bench.pruners.spec import parse_arguments
 from vla_bench.records import make_room
 from vla_bench.training.account import DataAccount
@@ -249,7 +250,7 @@ def adapt(model: VLA, rank: int) -> None:
 def _checkpoint(start: str, suite: str | None) -> str | None:
     """Folder or hub id of the start; for the folder of a training, its checkpoint; None for a preset.  Raises UsageError."""
     if not is_training(start):
-        model = resolve_model(start, presets=True, command="vla-bench train")
+        model = resolve_model(start, presets=True, option="--start")
         if model.kind is ModelKind.PRESET:
             return None
         if model.by_suite and suite is None:
@@ -257,7 +258,7 @@ def _checkpoint(start: str, suite: str | None) -> str | None:
             first = next(iter(model.by_suite))
             raise UsageError(what, f"vla-bench train --suite {first} ...   (or --recipe paper-joint, for all suites at once)")
         if model.by_suite:
-            return model.checkpoint([suite], "vla-bench train")
+            return model.checkpoint([suite])
         if model.kind is not ModelKind.CHECKPOINT:
             raise UsageError(f"{start} is a {model.kind.value}, and a training starts from weights", "vla-bench models")
         return model.place

@@ -114,7 +114,7 @@ def _folder(root: Path, reason: str, suites: Sequence[Suite]) -> AssetPack:
     if missing:
         first = sorted(missing)[:5]
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise AssetError(f"asset folder {root} lacks {', '.join(first)}{more}", USE_PRIMITIVE)
+        raise AssetError(f"asset folder {root} lacks {', '.join(first)}{more}", instead=USE_PRIMITIVE)
     check_sums(root)
     difference = official.first_difference(root, files)
     if difference is None:

@@ -13,7 +13,7 @@ from vla_bench.world.content import paths
 from vla_bench.world.official import listed
 from vla_bench.world.required import FOLDERS, places, required_models, required_textures
 
-USE_PRIMITIVE = "vla-bench eval --assets primitive"
+USE_PRIMITIVE = {"--assets": "primitive"}
 
 
 def used_files(root: Path, suites: Sequence[Suite]) -> tuple[set[str], set[str]]:
@@ -68,7 +68,7 @@ def _parse(path: Path) -> ET.Element:
     try:
         return ET.parse(path).getroot()
     except (OSError, ET.ParseError, ValueError) as error:
-        raise AssetError(f"{path} is not XML: {error}", USE_PRIMITIVE) from error
+        raise AssetError(f"{path} is not XML: {error}", instead=USE_PRIMITIVE) from error
 
 
 def _named(tree: ET.Element) -> Iterator[tuple[ET.Element, str, str]]:
@@ -93,4 +93,4 @@ def _inside(root: Path, model: str, reference: str) -> str:
 
 
 def _refused(path: Path, reference: str, why: str) -> AssetError:
-    return AssetError(f'{path} refers to "{reference}", {why}', USE_PRIMITIVE)
+    return AssetError(f'{path} refers to "{reference}", {why}', instead=USE_PRIMITIVE)
