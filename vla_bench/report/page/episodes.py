@@ -123,7 +123,7 @@ def _add_films(
                     gone[number] += 1
             if detail:
                 found.details[number][place] = detail
-    found.missing += [f"{run.name}: {count} films are not in their folder" for run, count in zip(runs, gone, strict=True) if count]
+    found.missing += [f"{run.name}, films that are not in their folder: {count}" for run, count in zip(runs, gone, strict=True) if count]
     found.missing += [
         f"{run.name} has no films (vla-bench eval --video all)"
         for run, details in zip(runs, found.details, strict=True)
@@ -135,6 +135,8 @@ def _add_films(
 
 def _add_picture(detail: dict[str, object], path: Path, room: Room) -> None:
     # Without room nothing is read: pictures of thousands of episodes would take longer than all the rest.
+    if not path.is_file():
+        return
     if room.left_out:
         room.left_out += 1
     elif (picture := thumbnail(path)) is not None:

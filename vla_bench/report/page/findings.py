@@ -51,7 +51,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
-    """of: what all differences are of.  apart: runs that cannot be compared with the first, and why.  notes: of single runs."""
+    """of: what all differences are of, and the scale of the bars.  apart: runs that cannot be compared with the first, and why.  notes: of single runs."""
 
     found: list[Finding]
     of: str
@@ -63,20 +63,28 @@ def findings(runs: Sequence[ReportedRun]) -> Findings:
     """The runs against the first of their group; a run that can be compared with no other by itself.  Raises nothing."""
     found: list[Finding] = []
     apart: list[str] = []
-    families: list[int] = []
-    for group, reason in comparable_groups(runs):
+    groups = comparable_groups(runs)
+    compared = [compare_runs([run.pathed for run in group]) for group, _ in groups if len(group) > 1]
+    span = _span([gap for rows in compared for row in rows[1:] if (gap := decided(row)) is not None])
+    rows_of = {rows[0].name: rows for rows in compared}
+    for group, reason in groups:
         if reason is not None:
             names = ", ".join(run.name for run in group)
             apart.append(f"{names}: not comparable with {runs[0].name}. {reason.message}")
         if len(group) == 1:
             found.append(_alone(group[0]))
-            continue
-        rows = compare_runs([run.pathed for run in group])
-        families.append(rows[0].family)
-        span = _span([gap for row in rows[1:] if (gap := decided(row)) is not None])
-        found += [_against(row, rows[0], span) for row in rows[1:]]
-    said = f"Differences in points on {Population.INIT_STATES.words}, paired by init state, {interval_name(max(families))}."
-    return Findings(found, said if families else "", apart, run_notes(runs)[1:])
+        else:
+            rows = rows_of[group[0].name]
+            found += [_against(row, rows[0], span) for row in rows[1:]]
+    return Findings(found, _of(compared, span), apart, run_notes(runs)[1:])
+
+
+def _of(compared: Sequence[Sequence[ComparedRun]], span: tuple[float, float]) -> str:
+    if not compared:
+        return ""
+    scale = f"Bars run from {100 * span[0]:+.1f} to {100 * span[1]:+.1f} points; the dashed line is no difference."
+    family = max(rows[0].family for rows in compared)
+    return f"Differences on {Population.INIT_STATES.words}, paired by init state; {interval_name(family)}. {scale}"
 
 
 def _alone(run: ReportedRun) -> Finding:

@@ -3,6 +3,7 @@
   const { runs, colours, plot, browser } = JSON.parse(document.getElementById("data").textContent);
   const SVG = "http://www.w3.org/2000/svg";
   const PAGE = 25; // rows
+  const NAMED = 6; // runs that have their names in the plot; of more the legend tells
   const WORDS = { s: "✓ success", f: "✗ failure", e: "! error", n: "– not recorded" };
   // A run is told by its shape and its dashes, too, not by its colour alone.
   const SHAPES = ["M-6 0a6 6 0 1 0 12 0a6 6 0 1 0-12 0z", "M-5-5h10v10h-10z", "M0-7l7 12h-14z", "M0-7l6 7l-6 7l-6-7z",
@@ -55,6 +56,17 @@
     return { drawing, x, y };
   }
 
+  /* On the side with more room, and below names that are there. */
+  function nameBeside(run, x, y, width, names) {
+    const side = x > width / 2 ? -1 : 1;
+    let low = y + 5;
+    for (const other of names.filter((each) => Math.abs(each.x - x) < 160 && each.side === side).sort((a, b) => a.low - b.low)) {
+      if (Math.abs(other.low - low) < 15) low = other.low + 15;
+    }
+    names.push({ x, low, side });
+    return svg("text", { x: x + 12 * side, y: low, class: "name", "text-anchor": side < 0 ? "end" : "start" }, runs[run]);
+  }
+
   function startPlot() {
     const shown = new Set(runs.keys());
     options($("plot-axis"), Object.entries(plot.axes));
@@ -74,6 +86,7 @@
       const width = Math.max(300, $("plot-drawn").clientWidth), height = width < 500 ? 300 : 380;
       const label = { role: "group", "aria-label": `Success rate in percent against ${plot.axes[axis]}` };
       const { drawing, x, y } = axes(width, height, most, 100, plot.axes[axis], "success rate, % (95 % interval)", label);
+      const names = []; // where names of runs stand
       for (const point of all.filter((each) => shown.has(each.run))) {
         const percent = (value) => (100 * value).toFixed(1);
         const said = `${runs[point.run]}: ${percent(point.rate)} % [${percent(point.low)}, ${percent(point.high)}] of ` +
@@ -88,6 +101,7 @@
         group.addEventListener("focus", say);
         group.addEventListener("click", () => showRun(point.run, suite));
         group.addEventListener("keydown", (event) => { if (event.key === "Enter") showRun(point.run, suite); });
+        if (runs.length <= NAMED) group.append(nameBeside(point.run, at, y(100 * point.rate), width, names));
         drawing.append(group);
       }
       $("plot-drawn").replaceChildren(drawing);
