@@ -1,12 +1,13 @@
-"""Test a page of `vla-bench report --html` in Chromium: no error, no request but of its films, filters and keys, light, dark, and narrow.
+"""Test a page of `vla-bench report --html` in Chromium: no error, no request but for films, filters, keys, light, dark, narrow.
 
-    pip install playwright                       # not of the project's environment; and Debian's package chromium
-    python scripts/check_page.py report.html --pictures screenshots
+pip install playwright                       # not of the project's environment; and Debian's package chromium
+python scripts/check_page.py report.html --pictures screenshots
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -18,7 +19,9 @@ SIZES = {"desktop": (1280, 900), "narrow": (360, 740)}
 ANY = ""
 
 
-def expected(data: dict, suite: str = ANY, task: str = ANY, run: str = ANY, status: str = ANY, winner: str = ANY, film=False) -> int:
+def expected(
+    data: dict, suite: str = ANY, task: str = ANY, run: str = ANY, status: str = ANY, winner: str = ANY, film=False
+) -> int:
     """How many episodes the filters are to leave, worked out from the page's data on its own."""
     browser, count = data["browser"], 0
     of = [int(run)] if run else range(len(data["runs"]))
@@ -27,7 +30,9 @@ def expected(data: dict, suite: str = ANY, task: str = ANY, run: str = ANY, stat
         filmed = ["film" in own.get(str(place), {}) for own in browser["details"]]
         wanted = [(letters[i] == status if status else letters[i] != "n") and (filmed[i] or not film) for i in of]
         if winner:
-            same = [i for i, group in enumerate(browser["groups"]) if group == browser["groups"][int(winner)] and i != int(winner)]
+            same = [
+                i for i, group in enumerate(browser["groups"]) if group == browser["groups"][int(winner)] and i != int(winner)
+            ]
             others = {letters[i] for i in same} & {"s", "f"}
             wanted = [each and letters[int(winner)] == "s" and others == {"f"} for each in wanted]
         count += any(wanted) and suite in (ANY, browser["tasks"][at][0]) and task in (ANY, str(at))
@@ -92,37 +97,47 @@ def check_plot(page: Page, data: dict) -> None:
     assert page.input_value("#by-run") == str(whole[-1]["run"])
 
 
+class Watched:
+    """A page, with what it said on the console and what it asked for."""
+
+    def __init__(self, page: Page):
+        self.wrong: list[str] = []
+        self.asked: list[str] = []
+        page.on("console", lambda said: self.wrong.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("request", lambda request: self.asked.append(request.url))
+
+
+def photograph(page: Page, folder: Path, name: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
+    page.screenshot(path=folder / f"{name}.png")
+    for part in ("plot", "tables", "episodes", "environment"):
+        page.evaluate(f"document.getElementById('{part}').scrollIntoView()")
+        page.screenshot(path=folder / f"{name}-{part}.png")
+
+
 def check(path: Path, pictures: Path | None, chromium: str) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for scheme in ("light", "dark"):
-            for name, (width, height) in SIZES.items():
-                page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-                wrong: list[str] = []
-                page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
-                page.on("pageerror", lambda error: wrong.append(str(error)))
-                asked: list[str] = []
-                page.on("request", lambda request: asked.append(request.url))
-                page.goto(path.resolve().as_uri())
-                data = json.loads(page.inner_text("#data") or page.text_content("#data"))
-                tried = 0
-                if data["browser"]["episodes"]:
-                    check_plot(page, data)
-                    tried = check_filters(page, data)
-                    check_keys(page, data)
-                    page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
-                wide = page.evaluate("document.documentElement.scrollWidth")
-                assert wide <= width, f"{wide} pixels wide at {width}"
-                assert not wrong, wrong
-                assert all(urlparse(url).scheme in ("file", "data", "blob") for url in asked), asked
-                if pictures is not None:
-                    pictures.mkdir(parents=True, exist_ok=True)
-                    page.screenshot(path=pictures / f"{name}-{scheme}.png", full_page=False)
-                    for part in ("plot", "tables", "episodes", "environment"):
-                        page.evaluate(f"document.getElementById('{part}').scrollIntoView()")
-                        page.screenshot(path=pictures / f"{name}-{scheme}-{part}.png")
-                print(f"{name}, {scheme}: {len(data['browser']['episodes'])} episodes, {tried} settings of the filters")
-                page.close()
+        for scheme, (name, (width, height)) in itertools.product(("light", "dark"), SIZES.items()):
+            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+            watched = Watched(page)
+            page.goto(path.resolve().as_uri())
+            data = json.loads(page.text_content("#data"))
+            tried = 0
+            if data["browser"]["episodes"]:
+                check_plot(page, data)
+                tried = check_filters(page, data)
+                check_keys(page, data)
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{wide} pixels wide at {width}"
+            assert not watched.wrong, watched.wrong
+            assert all(urlparse(url).scheme in ("file", "data", "blob") for url in watched.asked), watched.asked
+            if pictures is not None:
+                photograph(page, pictures, f"{name}-{scheme}")
+            print(f"{name}, {scheme}: {len(data['browser']['episodes'])} episodes, {tried} settings of the filters")
+            page.close()
         browser.close()
 
 

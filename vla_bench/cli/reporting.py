@@ -37,7 +37,9 @@ def report(
     from vla_bench.results.reported import read_reported
 
     if out is None and html is None:
-        raise UsageError("report takes --out, --html or both", f"vla-bench report {shlex.join(map(str, runs))} --html report.html")
+        raise UsageError(
+            "report takes --out, --html or both", f"vla-bench report {shlex.join(map(str, runs))} --html report.html"
+        )
     command = shlex.join(["vla-bench", *sys.argv[1:]])
     reported, timed = read_reported(runs), read_timings(latency or [])
     parts = report_parts(reported, timed, paper)

@@ -105,7 +105,7 @@ def _add_films(
     recorded: Sequence[dict[EpisodeKey, Episode]],
     folder: Path,
 ) -> None:
-    """Films are links, pictures are in the page; episode by episode, so that where the room ends runs still stand side by side."""
+    """Films are links, pictures are in the page; episode by episode, so that runs stand side by side to where the room ends."""
     room, gone = Room(PICTURES * ROOM), [0] * len(runs)
     for place, key in enumerate(keys):
         for number, (run, own) in enumerate(zip(runs, recorded, strict=True)):
@@ -123,7 +123,9 @@ def _add_films(
                     gone[number] += 1
             if detail:
                 found.details[number][place] = detail
-    found.missing += [f"{run.name}, films that are not in their folder: {count}" for run, count in zip(runs, gone, strict=True) if count]
+    found.missing += [
+        f"{run.name}, films that are not in their folder: {count}" for run, count in zip(runs, gone, strict=True) if count
+    ]
     found.missing += [
         f"{run.name} has no films (vla-bench eval --video all)"
         for run, details in zip(runs, found.details, strict=True)

@@ -51,7 +51,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
-    """of: what all differences are of, and the scale of the bars.  apart: runs that cannot be compared with the first, and why.  notes: of single runs."""
+    """of: what all differences are of, and the scale of the bars.
+
+    apart: runs that cannot be compared with the first, and why.  notes: of single runs.
+    """
 
     found: list[Finding]
     of: str
