@@ -127,6 +127,7 @@ def test_options_of_demos_and_train_are_these():
         "gate": """rule margin alpha must-see population per max-more-tokens max-more-gflops max-slowdown suite tasks init-states
             noise junit markdown format""",
         "ablate": "noise-schedule tokens model suite trials tasks init-states workers assets video out seed device format",
+        "report": "out html paper latency",
         "models": "format",
         "plan": "drop discordance from n alpha format",
         "noise": "suite model trials tasks init-states workers assets pruner pruner-args device out format",
