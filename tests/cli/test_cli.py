@@ -53,7 +53,7 @@ def test_options_of_eval_are_these():
     options = {option for p in typer.main.get_command(app).commands["eval"].params for option in p.opts}
     expected = """suite model trials tasks init-states shard workers engine address assets video out fresh frozen-fixtures
         seed format pruner pruner-args decoding unnorm-key action-slice device adapter cameras chunk center-crop open-loop-steps
-        against stop-early alpha must-see dry-run"""
+        against stop-early alpha must-see dry-run overlay"""
     assert options == {f"--{name}" for name in expected.split()}
 
 
@@ -127,6 +127,7 @@ def test_options_of_demos_and_train_are_these():
         "gate": """rule margin alpha must-see population per max-more-tokens max-more-gflops max-slowdown suite tasks init-states
             noise junit markdown format""",
         "ablate": "noise-schedule tokens model suite trials tasks init-states workers assets video out seed device format",
+        "overlay": "episodes contact-sheet workers assets out",
         "models": "format",
         "plan": "drop discordance from n alpha format",
         "noise": "suite model trials tasks init-states workers assets pruner pruner-args device out format",

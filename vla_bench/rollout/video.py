@@ -34,20 +34,26 @@ def frames(simulator: Simulator, key: EpisodeKey, actions: np.ndarray, success: 
         raise WorldError(f"episode {key} ended differently when it was replayed for its video")
 
 
+def writer(path: Path, frames_per_second: float):
+    """A context manager with `append_data(frame)`, which writes frames (H, W, 3) uint8 as H.264; H and W must be even."""
+    import imageio.v2 as imageio
+
+    options = {"codec": "libx264", "pixelformat": "yuv420p", "macro_block_size": 2, "output_params": ["-movflags", "+faststart"]}
+    return imageio.get_writer(path, fps=frames_per_second, **options)
+
+
 def record(simulator: Simulator, key: EpisodeKey, actions: np.ndarray, success: bool, folder: Path) -> str:
     """Write `SUITE-tTASK-iINIT-STATUS.mp4` (H.264) and a poster PNG beside it; returns the video's file name."""
-    import imageio.v2 as imageio
     from PIL import Image
 
     name = f"{key}-{'success' if success else 'failure'}"
     simulator.image_size = simulator.suite.image_size  # not the model's image size, which may be smaller
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{name}.mp4"
-    options = {"codec": "libx264", "pixelformat": "yuv420p", "macro_block_size": 2, "output_params": ["-movflags", "+faststart"]}
     frame = None
-    with imageio.get_writer(temporary, fps=simulator.suite.control_hz / STRIDE, **options) as writer:
+    with writer(temporary, simulator.suite.control_hz / STRIDE) as video:
         for frame in frames(simulator, key, actions, success):
-            writer.append_data(frame)
+            video.append_data(frame)
     Image.fromarray(frame).save(folder / f"{name}.png")
     os.replace(temporary, folder / f"{name}.mp4")
     return f"{name}.mp4"
