@@ -73,7 +73,7 @@ def make_film(simulator: Simulator, recording: Recording, instruction: str, fold
     if sheet:
         stills.append((folder / f"{recording.name}-sheet.png", contact_sheet(moments, recording, instruction, cameras)))
     for path, picture in stills:
-        Image.fromarray(np.ascontiguousarray(picture)).save(path, optimize=True)
+        Image.fromarray(np.ascontiguousarray(picture)).save(path)
     return Film((folder / f"{recording.name}.mp4", *(path for path, _ in stills)), len(filmed))
 
 

@@ -31,13 +31,16 @@ class Frames:
         self._left, self._right = MARGIN + 48, WIDTH - MARGIN - 4
         self._top = HEADER + 2 * PANEL + GAP + LEGEND
         self._base = self._blank(instruction)
+        self._model_row: tuple[KeptTokens | None, list[np.ndarray]] | None = None
 
     def draw(self, moment: Moment) -> np.ndarray:
         """(HEIGHT, WIDTH, 3) uint8."""
         from PIL import Image, ImageDraw
 
         page = self._base.copy()
-        for place, panel in enumerate(panels(moment, self.cameras, self.recording.cameras, PANEL)):
+        if self._model_row is None or self._model_row[0] is not moment.query:
+            self._model_row = moment.query, model_row(moment, self.cameras, self.recording.cameras, PANEL)
+        for place, panel in enumerate(raw_row(moment, self.cameras, PANEL) + self._model_row[1]):
             page.paste(Image.fromarray(panel), corner(place, PANEL, (MARGIN, HEADER)))
         pen = ImageDraw.Draw(page)
         pen.text((MARGIN, 33), self._caption(moment), INK, font(16))
@@ -89,17 +92,28 @@ class Frames:
 
 def panels(moment: Moment, cameras: Sequence[str], seen: int, size: int) -> list[np.ndarray]:
     """The 2 x 2, row by row, `size` pixels each: every camera, then what the model saw of it.  seen: cameras of the model."""
-    above = [enlarged(moment.frames[camera], size) for camera in cameras]
-    below = []
+    return raw_row(moment, cameras, size) + model_row(moment, cameras, seen, size)
+
+
+def raw_row(moment: Moment, cameras: Sequence[str], size: int) -> list[np.ndarray]:
+    return _two([enlarged(moment.frames[camera], size) for camera in cameras], size)
+
+
+def model_row(moment: Moment, cameras: Sequence[str], seen: int, size: int) -> list[np.ndarray]:
+    """What the model saw at its last query, or why there is none; the same until the next query."""
+    row = []
     for place in range(len(cameras)):
         if moment.query is None or place >= seen:
-            below.append(_said(NO_TOKENS if moment.query is None else "not seen by the model", size))
+            row.append(_said(NO_TOKENS if moment.query is None else "not seen by the model", size))
         elif moment.query.patches is None:
-            below.append(_labelled(enlarged(moment.pictures[place], size), NOT_RECORDED))
+            row.append(_labelled(enlarged(moment.pictures[place], size), NOT_RECORDED))
         else:
-            below.append(overlaid(moment.pictures[place], moment.query.patches[place], size))
-    missing = [_said("no second camera", size)] * (2 - len(cameras))
-    return [*above, *missing, *below, *missing]
+            row.append(overlaid(moment.pictures[place], moment.query.patches[place], size))
+    return _two(row, size)
+
+
+def _two(row: list[np.ndarray], size: int) -> list[np.ndarray]:
+    return row + [_said("no second camera", size)] * (2 - len(row))
 
 
 def corner(place: int, size: int, origin: tuple[int, int]) -> tuple[int, int]:
