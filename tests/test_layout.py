@@ -16,7 +16,7 @@ FLOORS = (
     "doctor",
     "measure verify",
     "training",
-    "demonstrations",
+    "demonstrations overlay",
     "rollout",
     "policies",
     "checkpoints",

@@ -53,7 +53,7 @@ def test_options_of_eval_are_these():
     options = {option for p in typer.main.get_command(app).commands["eval"].params for option in p.opts}
     expected = """suite model trials tasks init-states shard workers engine address assets video out fresh frozen-fixtures
         seed format pruner pruner-args decoding unnorm-key action-slice device adapter cameras chunk center-crop open-loop-steps
-        against stop-early alpha must-see dry-run"""
+        against stop-early alpha must-see dry-run overlay"""
     assert options == {f"--{name}" for name in expected.split()}
 
 
@@ -128,6 +128,7 @@ def test_options_of_demos_and_train_are_these():
             noise junit markdown format""",
         "ablate": "noise-schedule tokens model suite trials tasks init-states workers assets video out seed device format",
         "report": "out html paper latency",
+        "overlay": "episodes contact-sheet workers assets out",
         "models": "format",
         "plan": "drop discordance from n alpha format",
         "noise": "suite model trials tasks init-states workers assets pruner pruner-args device out format",

@@ -8,8 +8,11 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from vla_bench.overlay.layout import GAP, HEADER, MARGIN, PANEL
 from vla_bench.pruners.names import plug_ins
 from vla_bench.queries import read_queries
 
@@ -72,8 +75,10 @@ def test_its_pass_is_traced_and_counted_like_any_other(installed, tmp_path):
     """Which patches it kept, and GFLOP in every command: of a package that defines no more than what it keeps."""
     out, pruner = tmp_path / "run", "keep-first(keep=10)"
     what = ["--suite", "object", "--tasks", "0", "--init-states", "0", "--model", "nano-oft", "--assets", ASSETS]
-    done = installed("eval", *what, "--pruner", pruner, "--video", "none", "--workers", "1", "--out", str(out))
+    films = ["--video", "none", "--overlay", "all"]
+    done = installed("eval", *what, "--pruner", pruner, *films, "--workers", "1", "--out", str(out))
     assert done.exit_code == 0, done.stderr
+    check_overlay(out)
     (queries,) = read_queries(out).values()
     assert all(query.trace.kept_ids(2, 64) == [list(range(10)), []] and query.kept == (10, 0) for query in queries)
     prompt = str(queries[0].prompt_tokens)
@@ -89,6 +94,20 @@ def test_its_pass_is_traced_and_counted_like_any_other(installed, tmp_path):
     assert rows[0]["kept"][0] == 10 and 0 < rows[0]["gflops"] < rows[1]["gflops"]
     (row, _) = json.loads(installed("compare", str(out), str(out), "--format", "json").stdout)
     assert row["gflops_mean"] == pytest.approx(queries[0].gflops) and row["kept_tokens_sd"] == 0
+
+
+def check_overlay(run):
+    """Its film has the colours of the patches that it kept: the first ten of 8 x 8 of the agent's view, none of the wrist's."""
+    (film,) = (run / "videos" / "overlay").glob("*.mp4")
+    assert film.stat().st_size > 10_000
+    page = np.asarray(Image.open(film.with_name(f"{film.stem}-step000.png")))
+    top, cell = HEADER + PANEL + GAP, PANEL // 8
+    for camera, kept in ((0, range(10)), (1, range(0))):
+        left = MARGIN + camera * (PANEL + GAP)
+        shown = page[top : top + PANEL, left : left + PANEL].reshape(8, cell, 8, cell, 3).swapaxes(1, 2)
+        inner = shown[:, :, 3:-3, 3:-3].reshape(64, -1, 3).astype(int)  # without edges
+        coloured = {patch for patch in range(64) if np.ptp(inner[patch], axis=1).any()}
+        assert coloured == set(kept), coloured
 
 
 def test_one_that_cannot_be_imported_harms_nobody_else(use, place, cli, tmp_path):

@@ -14,6 +14,7 @@ from vla_bench.cli import (  # noqa: F401  importing them adds their commands
     listings,
     measuring,
     merging,
+    overlaying,
     planning,
     reporting,
     rollouts,

@@ -30,6 +30,7 @@ from vla_bench.cli.options import (
     Trials,
     Workers,
 )
+from vla_bench.cli.overlaying import film_overlays
 from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.values import Decoding, Device, EngineName, OtherNoise, OtherTokens, Video
 
@@ -52,6 +53,7 @@ def eval_(
     ] = None,
     assets: Assets = "auto",
     video: Annotated[Video, typer.Option(help="Episodes to film.")] = Video.FAILURES,
+    overlay: Annotated[Video, typer.Option(help="Episodes to film with their pruned patches dimmed.")] = Video.NONE,
     out: Annotated[Optional[Path], typer.Option(help="Run folder.", show_default="results/runs/ID")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over; the earlier run is moved to RUN.old1.")] = False,
     frozen_fixtures: Annotated[
@@ -146,6 +148,8 @@ def eval_(
         from vla_bench.report.listings import print_result
 
         print_result(result)
+    if overlay is not Video.NONE and not result.interrupted:
+        film_overlays(result.run_dir, overlay, workers)
     raise typer.Exit(result.exit_code)
 
 

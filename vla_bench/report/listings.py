@@ -65,3 +65,13 @@ def print_result(result) -> None:
         say("the rest    the same command without --stop-early; `compare` and `gate` take a run that has all its episodes")
     elif result.against is not None and result.verdict is None:
         say(f"judge       {shlex.join(['vla-bench', 'gate', str(result.against), str(result.run_dir)])}")
+
+
+def print_overlay(result, quiet: bool = False) -> None:
+    """The files on standard output, unless `quiet`; what is missing on standard error."""
+    for path in () if quiet else result.files:
+        print(path)
+    for note in result.notes:
+        print(f"missing: {note}", file=sys.stderr)
+    rate = f", {result.frames / result.seconds:.1f} frames/s" if result.seconds > 0 and result.frames else ""
+    print(f"{result.films} films, {result.frames} frames{rate} -> {result.folder}", file=sys.stderr)

@@ -35,9 +35,16 @@ def frames(simulator: Simulator, key: EpisodeKey, actions: np.ndarray, success: 
         raise WorldError(f"episode {key} ended differently when it was replayed for its video")
 
 
+def writer(path: Path, frames_per_second: float):
+    """A context manager with `append_data(frame)`, which writes frames (H, W, 3) uint8 as H.264; H and W must be even."""
+    import imageio.v2 as imageio
+
+    options = {"codec": "libx264", "pixelformat": "yuv420p", "macro_block_size": 2, "output_params": ["-movflags", "+faststart"]}
+    return imageio.get_writer(path, fps=frames_per_second, **options)
+
+
 def record(simulator: Simulator, key: EpisodeKey, actions: np.ndarray, success: bool, folder: Path) -> str:
     """Write `SUITE-tTASK-iINIT-STATUS.mp4` (H.264) and a poster PNG beside it; returns the video's file name."""
-    import imageio.v2 as imageio
     from PIL import Image
 
     name = f"{key}-{'success' if success else 'failure'}"
@@ -45,18 +52,12 @@ def record(simulator: Simulator, key: EpisodeKey, actions: np.ndarray, success: 
     folder.mkdir(parents=True, exist_ok=True)
     temporary = temporary_for(folder / f"{name}.mp4")  # a folder: formats follow from the ends of names
     film, poster = temporary / f"{name}.mp4", temporary / f"{name}.png"
-    options = {
-        "codec": "libx264",
-        "pixelformat": "yuv420p",
-        "macro_block_size": 2,
-        "output_params": ["-movflags", "+faststart"],
-    }
     frame = None
     try:
         temporary.mkdir()
-        with imageio.get_writer(film, fps=simulator.suite.control_hz / STRIDE, **options) as writer:
+        with writer(film, simulator.suite.control_hz / STRIDE) as video:
             for frame in frames(simulator, key, actions, success):
-                writer.append_data(frame)
+                video.append_data(frame)
         Image.fromarray(frame).save(poster)
         for written in (poster, film):
             sync(written)
