@@ -26,7 +26,11 @@ def merge(folders: Sequence[Path]) -> Recorded:
     It is complete if it has every episode that was planned for a part, and for the whole of which a part is a shard.  Raises
     RecordError, and NotComparableError where the configurations differ, or two parts have an episode in common.
     """
-    parts = [read_folder(folder) for folder in folders]
+    return merge_parts(folders, [read_folder(folder) for folder in folders])
+
+
+def merge_parts(folders: Sequence[Path], parts: Sequence[Recorded]) -> Recorded:
+    """As `merge`, of what was read from the folders."""
     if len(parts) == 1:
         return parts[0]
     _refuse_other_configurations(folders, [run for run, _ in parts])

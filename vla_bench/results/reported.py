@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vla_bench.errors import UsageError, VlaBenchError
@@ -12,6 +13,7 @@ from vla_bench.results.comparison import ComparedRun, check_comparable, row, run
 from vla_bench.results.paired_metrics import metrics_on
 from vla_bench.results.pairs import COVERAGE
 from vla_bench.results.summary_file import read_summary
+from vla_bench.results.sweep_file import is_sweep, read_sweep, row_path, row_summary
 from vla_bench.results.units import Key, Unit, units
 from vla_bench.values import Population
 
@@ -87,15 +89,16 @@ class Reported:
 
 
 def read_reported(paths: Sequence[Path]) -> Reported:
-    """The runs in their order; a folder of runs stands for the runs below it, in the order of their names.
+    """The runs in their order; a folder of runs stands for the runs below it, in the order of their names, and the folder of a
+    sweep for its rows, the base first.
 
     Raises UsageError for a folder without runs; the first error where no run at all can be read.
     """
     found: list[tuple[Path, dict]] = []
     left_out: list[tuple[Path, VlaBenchError]] = []
-    for path in [run for given in paths for run in _runs_in(given)]:
+    for path, read in [run for given in paths for run in _runs_in(given)]:
         try:
-            found.append((path, read_summary(path)))
+            found.append((path, read()))
         except VlaBenchError as error:
             left_out.append((path, error))
     if not found and left_out:
@@ -123,14 +126,16 @@ def comparable_groups(runs: Sequence[ReportedRun]) -> list[tuple[list[ReportedRu
     return groups
 
 
-def _runs_in(path: Path) -> list[Path]:
-    """The path itself, or the run folders in a folder that is none."""
+def _runs_in(path: Path) -> list[tuple[Path, Callable[[], dict]]]:
+    """The path itself, the rows of a sweep, or the run folders in a folder that is none; with what reads the summary of each."""
     if not path.is_dir() or (path / "run.json").is_file():
-        return [path]
+        return [(path, partial(read_summary, path))]
+    if is_sweep(path):
+        return [(row_path(path, row), partial(row_summary, path, row)) for row in read_sweep(path).base_first]
     inside = sorted(each.parent for each in path.glob("*/run.json"))
     if not inside:
         raise UsageError(f"{path} holds no run", "vla-bench report results/baselines/nano-lightvla.json --out DIR")
-    return inside
+    return [(each, partial(read_summary, each)) for each in inside]
 
 
 def _reported(name: str, path: Path, summary: dict) -> ReportedRun:
