@@ -36,6 +36,10 @@ class Bar:
             self._last_line = time.monotonic()
             self.say(f"{done}/{self._total}  {text}, {self._rate(done)}")
 
+    def skip(self, number: int) -> None:
+        """Count so many more as done before: they took no time of this call."""
+        self._before += number
+
     def end(self) -> None:
         if self._bar is not None:
             self._bar.stop()

@@ -166,3 +166,14 @@ class OtherTokens(Value):
 
     MORE = "2k"
     FEWER = "0.9k"
+
+
+class Control(Value):
+    """Other choices of as many image tokens as a model keeps, on its own weights.
+
+    RANDOM: drawn.  GRID: evenly spread.  INVERSE: those that LightVLA's scores rank lowest.
+    """
+
+    RANDOM = "random"
+    GRID = "grid"
+    INVERSE = "inverse"

@@ -17,6 +17,7 @@ from vla_bench.cli import (  # noqa: F401  importing them adds their commands
     planning,
     reporting,
     rollouts,
+    sweeping,
     training,
 )
 from vla_bench.cli.app import app

@@ -29,7 +29,7 @@ from vla_bench.cli.options import (
     Workers,
 )
 from vla_bench.interface.action_slice import ActionSlice
-from vla_bench.values import Decoding, Device, EngineName, OtherNoise, OtherTokens, Video
+from vla_bench.values import Decoding, Device, EngineName, Video
 
 
 @app.command("eval")
@@ -143,62 +143,3 @@ def eval_(
 
         print_result(result)
     raise typer.Exit(result.exit_code)
-
-
-@app.command()
-def ablate(
-    noise_schedule: Annotated[
-        Optional[list[OtherNoise]],
-        typer.Option(
-            help="Table III: models trained with this noise schedule; repeatable.",
-            show_default="both, where --tokens is not given",
-        ),
-    ] = None,
-    tokens: Annotated[
-        Optional[list[OtherTokens]],
-        typer.Option(
-            help="Table IV: as many random tokens again, or a tenth fewer; repeatable.",
-            show_default="both, where --noise-schedule is not given",
-        ),
-    ] = None,
-    model: Annotated[str, typer.Option(help="Pruned model that its variants are compared with.")] = "nano",
-    suite: Suites = "all",
-    trials: Trials = None,
-    tasks: Tasks = None,
-    init_states: InitStates = None,
-    workers: Workers = "auto",
-    assets: Assets = "auto",
-    video: Annotated[Video, typer.Option(help="Episodes to film.")] = Video.NONE,
-    out: Annotated[Optional[Path], typer.Option(help="Parent folder of the run folders.", show_default="results/runs")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the tokens drawn by --tokens.")] = 0,
-    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
-    format: FormatOption = Format.HUMAN,
-):
-    """Run a pruned model and its ablations on the same episodes, paired.  Repeat the command to resume."""
-    from vla_bench.rollout.ablate import ablate as run
-    from vla_bench.rollout.plan import EvalRequest
-    from vla_bench.rollout.progress import ProgressDisplay
-
-    command = shlex.join(["vla-bench", *sys.argv[1:]])
-    base = EvalRequest(
-        suite=suite,
-        model=model,
-        trials=trials,
-        tasks=tasks,
-        init_states=init_states,
-        workers=workers,
-        assets=assets,
-        video=video,
-        out=out,
-        seed=seed,
-        device=device,
-        command=command,
-    )
-    ablation = run(base, tuple(noise_schedule or ()), tuple(tokens or ()), ProgressDisplay)
-    if format is Format.JSON:
-        typer.echo(json.dumps(ablation.to_dict(), allow_nan=False))
-    else:
-        from vla_bench.report.ablation import print_ablation
-
-        print_ablation(ablation)
-    raise typer.Exit(ablation.exit_code)
