@@ -103,3 +103,17 @@ def test_one_that_cannot_be_imported_harms_nobody_else(use, place, cli, tmp_path
     use(tmp_path, place)
     listed = {entry["name"]: entry for entry in json.loads(cli("pruners", "--format", "json").stdout)}
     assert "keep" in listed["keep-first"]["problem"] and listed["fastv"]["problem"] is None
+
+
+def test_it_goes_through_a_sweep_and_a_report(installed, tmp_path):
+    where = ("--suite", "object", "--tasks", "0", "--init-states", "0", "--assets", ASSETS, "--workers", "1")
+    pruners = ("--pruner", "lightvla", "--pruner", "keep-first(keep=match:lightvla)")
+    done = installed("sweep", "--model", "nano", *pruners, *where, "--out", str(tmp_path / "sweep"), "--format", "json")
+    assert done.exit_code == 0, done.stderr
+    own, first = json.loads(done.stdout)["rows"]
+    assert first["name"] == "keep-first(keep=match:lightvla)" and first["pairs"]["errors"] == 0
+    assert first["kept_tokens_mean"] == round(own["kept_tokens_mean"])
+    assert installed("report", str(tmp_path / "sweep"), "--out", str(tmp_path / "report")).exit_code == 0
+    assert "keep-first(keep=match:lightvla)" in (tmp_path / "report" / "tables" / "success.md").read_text()
+    again = installed("sweep", "--model", "nano", *pruners, *where, "--out", str(tmp_path / "sweep"))
+    assert again.exit_code == 0 and again.stderr.count("0 of 1 episodes to run") == 2
