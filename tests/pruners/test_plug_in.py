@@ -114,6 +114,6 @@ def test_it_goes_through_a_sweep_and_a_report(installed, tmp_path):
     assert first["name"] == "keep-first(keep=match:lightvla)" and first["pairs"]["errors"] == 0
     assert first["kept_tokens_mean"] == round(own["kept_tokens_mean"])
     assert installed("report", str(tmp_path / "sweep"), "--out", str(tmp_path / "report")).exit_code == 0
-    assert "keep-first(keep=match:lightvla)" in (tmp_path / "report" / "tables" / "success.md").read_text()
+    assert "keep-first-keep-match-lightvla" in (tmp_path / "report" / "tables" / "success.md").read_text()
     again = installed("sweep", "--model", "nano", *pruners, *where, "--out", str(tmp_path / "sweep"))
     assert again.exit_code == 0 and again.stderr.count("0 of 1 episodes to run") == 2
