@@ -1,6 +1,5 @@
 """The scripts beside the package run as their first lines say."""
 
-import json
 import runpy
 import subprocess
 import sys
@@ -24,17 +23,6 @@ def script(name: str, *arguments: str) -> str:
 def test_a_run_survives_being_killed():
     printed = script("kill_storm.py", "--kills", "4", "--episodes", "10", "--model", "noop")
     assert "same episodes, once each, same states at their ends" in printed
-
-
-def test_pruners_share_a_table(tmp_path):
-    common = ["--keep", "10", "--suite", "object", "--tasks", "0", "--init-states", "0", "--workers", "1"]
-    folders = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "kept")]
-    script("pruner_table.py", "--only", "none,random", *common, *folders)
-    kept = {name: json.loads((tmp_path / "kept" / "object" / f"{name}.json").read_text()) for name in ("none", "random")}
-    assert [each["totals"]["episodes"] for each in kept.values()] == [1, 1]
-    assert "random" in (tmp_path / "kept" / "object.md").read_text()
-    again = script("pruner_table.py", "--only", "none,random", *common, *folders)  # from what is kept: nothing runs
-    assert again.count("exists, from: vla-bench eval --suite object") == 2 and "episodes/h" not in again
 
 
 def test_resets_and_starts_are_checked():

@@ -149,3 +149,17 @@ def test_one_that_is_not_named_is_not_imported(use, place, cli, tmp_path):
     assert not (tmp_path / "imported").exists()
     assert cli("flops", "--model", "nano", "--pruner", "keep-first", "--kept", "10").exit_code == 2
     assert (tmp_path / "imported").exists()
+
+
+def test_it_goes_through_a_sweep_and_a_report(installed, tmp_path):
+    where = ("--suite", "object", "--tasks", "0", "--init-states", "0", "--assets", ASSETS, "--workers", "1")
+    pruners = ("--pruner", "lightvla", "--pruner", "keep-first(keep=match:lightvla)")
+    done = installed("sweep", "--model", "nano", *pruners, *where, "--out", str(tmp_path / "sweep"), "--format", "json")
+    assert done.exit_code == 0, done.stderr
+    own, first = json.loads(done.stdout)["rows"]
+    assert first["name"] == "keep-first(keep=match:lightvla)" and first["pairs"]["errors"] == 0
+    assert first["kept_tokens_mean"] == round(own["kept_tokens_mean"])
+    assert installed("report", str(tmp_path / "sweep"), "--out", str(tmp_path / "report")).exit_code == 0
+    assert "keep-first-keep-match-lightvla" in (tmp_path / "report" / "tables" / "success.md").read_text()
+    again = installed("sweep", "--model", "nano", *pruners, *where, "--out", str(tmp_path / "sweep"))
+    assert again.exit_code == 0 and again.stderr.count("0 of 1 episodes to run") == 2

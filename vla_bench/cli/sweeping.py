@@ -11,7 +11,18 @@ from typing import Annotated, Optional
 import typer
 
 from vla_bench.cli.app import app
-from vla_bench.cli.options import PRUNER_TEXT_HELP, Assets, Format, FormatOption, InitStates, Suites, Tasks, Trials, Workers
+from vla_bench.cli.options import (
+    PRUNER_TEXT_HELP,
+    Assets,
+    DeviceOption,
+    Format,
+    FormatOption,
+    InitStates,
+    Suites,
+    Tasks,
+    Trials,
+    Workers,
+)
 from vla_bench.values import Control, Device, OtherNoise, OtherTokens, Video
 
 THE_SWEEPS = "the sweep's"
@@ -58,7 +69,7 @@ def sweep(
     assets: Assets = "auto",
     video: Annotated[Video, typer.Option(help="Episodes to film.")] = Video.NONE,
     out: SweepFolder = None,
-    device: Annotated[Device, typer.Option(help="Where the models run.")] = Device.AUTO,
+    device: DeviceOption = Device.AUTO,
     format: FormatOption = Format.HUMAN,
 ):
     """Run models and pruners on the same episodes, paired with a base.  Repeat the command to resume."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vla_bench import paper
+from vla_bench.checkpoints.known import DEFAULTS
 from vla_bench.errors import VlaBenchError
 from vla_bench.report.compared_cells import decided
 from vla_bench.report.compared_notes import notes as compared_notes
@@ -44,9 +45,10 @@ class Ablation:
 
 
 def _noise(run: ReportedRun) -> Labels | None:
-    if run.pruner != "lightvla" or "lightvla" not in run.model:
+    model = DEFAULTS.get(run.model, run.model)
+    if run.pruner != "lightvla" or "lightvla" not in model:
         return None
-    return next(((name,) for suffix, name in paper.SCHEDULES.values() if run.model.endswith(suffix)), (FULL,))
+    return next(((name,) for suffix, name in paper.SCHEDULES.values() if model.endswith(suffix)), (FULL,))
 
 
 def _kept(run: ReportedRun) -> Labels | None:

@@ -118,8 +118,11 @@ def read_row(folder: Path, row: SweepRow) -> tuple[Run, list[Episode]]:
 
 
 def row_path(folder: Path, row: SweepRow) -> Path:
-    """The run folder of a row that has one; else the row's name, which is that of no folder."""
-    return folder / (row.runs[0].folder if len(row.runs) == 1 else row.name)
+    """The run folder of a row that has one; else what the names of its run folders have in common, which is no folder."""
+    if not row.runs:
+        return folder / re.sub(r"[^\w.-]+", "-", row.name)
+    first, *others = row.runs
+    return folder / (first.folder.removesuffix(f"-{first.suites[0]}") if others else first.folder)
 
 
 def row_summary(folder: Path, row: SweepRow) -> dict:
