@@ -88,7 +88,7 @@ def test_suites_are_chosen(cli, tmp_path, some):
     folder = checkpoint(tmp_path / "goal-only", statistics={"libero_goal": RANDOM_STATISTICS["random"]})
     with pytest.raises(UsageError, match="no action statistics for suite object") as caught:
         ask("random", model=str(folder), observations=some)
-    assert caught.value.fix == f"vla-bench agree --pruner random --suite goal --model {folder}"
+    assert caught.value.instead == {"--suite": "goal"}
     printed = cli("agree", "--pruner", "random", "--observations", str(some), "--suite", "goal", "--model", str(folder))
     assert printed.exit_code == 0 and "1 recorded queries" in " ".join(printed.stdout.split())
 

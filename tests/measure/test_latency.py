@@ -386,12 +386,12 @@ def test_suites_are_chosen(measured, tmp_path):
     wanted = replace(QUICK, random_weights=False, pruner=None)
     with pytest.raises(UsageError, match="lightvla has one checkpoint per suite, and 4 suites were asked for") as caught:
         measure_latency(replace(wanted, model="lightvla"))
-    assert caught.value.fix == "vla-bench latency --suite spatial --model lightvla"
+    assert caught.value.instead == {"--suite": "spatial"}
     folder = checkpoint(tmp_path / "goal-only", statistics={"libero_goal_no_noops": RANDOM_STATISTICS["random"]})
     for suite, missing in (("all", "spatial, object, long"), ("object", "object")):
         with pytest.raises(UsageError, match=f"no action statistics for suite {missing}: it has those of") as caught:
             measure_latency(replace(wanted, model=str(folder), suite=suite))
-        assert caught.value.fix == f"vla-bench latency --suite goal --model {folder}"
+        assert caught.value.instead == {"--suite": "goal"}
     with nanos.one_thread():
         found = measure_latency(replace(wanted, model=str(folder), suite="goal", vs=("grid",), queries=2))
     assert found.suites == ("goal",) and found.rows[0].wall.n == 2

@@ -44,7 +44,7 @@ def made_run(folder, outcomes, **config):
 def drawn_world(monkeypatch):
     """The simulators that films are made in are `Drawn`."""
     gl = GL("egl", "llvmpipe")
-    setup = WorldSetup(None, gl, Simulators({"object": SUITE}, Drawn))
+    setup = WorldSetup(None, gl, Simulators({"object": SUITE}, Drawn), {})
     monkeypatch.setattr(films, "world_of", lambda *given: (setup, []))
     monkeypatch.setattr(films, "worker_count", lambda *given: 1)
 

@@ -97,7 +97,7 @@ def test_options_that_it_takes_reach_its_constructor(environment, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("import nothing_of_this_name\n", "cannot be imported: No module named 'nothing_of_this_name'"),
+        ("import nothing_of_this_name\n", "cannot be imported: ModuleNotFoundError"),
         ("class Forward: pass\n", "is not a subclass of vla_bench.Policy"),
         ("from vla_bench import Policy\nclass Forward(Policy): pass\n", "cannot be made: TypeError"),
         (

@@ -171,7 +171,7 @@ def test_what_is_no_run_is_said(tmp_path):
     (tmp_path / "totals.json").write_text(json.dumps(table))
     with pytest.raises(RecordError, match="kept_tokens_mean"):
         compare([base, tmp_path / "totals.json"])
-    with pytest.raises(RecordError, match="not the summary of a run"):
+    with pytest.raises(RecordError, match="neither a run folder nor a summary"):
         compare([base, tmp_path / "missing"])
 
 

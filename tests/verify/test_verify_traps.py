@@ -21,7 +21,7 @@ from vla_bench.verify.run import verify
 
 def causal(patch):
     rows = decoder.attention_mask
-    patch.setattr(decoder, "attention_mask", lambda tokens, causal: rows(tokens, causal=True))
+    patch.setattr(decoder, "attention_mask", lambda tokens, causal, columns=None: rows(tokens, True, columns))
 
 
 def meta_eps(patch):

@@ -160,7 +160,8 @@ class Pool(ABC, Generic[AnyWorker]):
                             self._assign()
                             busy = [each for each in self._workers if each.attempt is not None]
                             done = not busy and not self._awaits_workers()
-                            if not done:
+                        if not done:
+                            with self._ending.held():
                                 self._handle(self._receive(busy))
             except Interrupted:
                 pass
