@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -103,6 +104,25 @@ def test_only_the_files_of_a_checkpoint_are_fetched(monkeypatch, folder):
     }
     taken = {name for name in wanted | others if any(fnmatch(name, pattern) for pattern in options_used["allow_patterns"])}
     assert taken == wanted
+
+
+def test_the_revision_that_was_taken_first_is_kept_and_recorded(monkeypatch, tmp_path, folder):
+    """The repository gets a commit while the command runs."""
+    asked = []
+
+    def download(hub_id, revision=None, **_):
+        asked.append(revision)
+        place = tmp_path / "models--owner--moving" / "snapshots" / (revision or 40 * str(len(asked)))
+        if not place.exists():
+            shutil.copytree(folder, place)
+        return str(place)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    first = local_folder("owner/moving")
+    assert local_folder("owner/moving") == first and asked == [None, 40 * "1"]
+    loaded = load("owner/moving", device="cpu")
+    assert loaded.revision == f"owner/moving@{40 * '1'}" and ("revision", 40 * "1") in loaded.card
+    assert load(folder, device="cpu").revision is None
 
 
 def test_origin():

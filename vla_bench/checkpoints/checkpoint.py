@@ -32,7 +32,7 @@ from vla_bench.checkpoints.choices import (
 )
 from vla_bench.checkpoints.config_file import ModelFamily, read_config_file
 from vla_bench.checkpoints.files import TOKENIZER, find_file, origin
-from vla_bench.checkpoints.hub import is_hub_id, local_folder
+from vla_bench.checkpoints.hub import is_hub_id, local_folder, revision
 from vla_bench.checkpoints.identity import identity
 from vla_bench.checkpoints.parts import check_parts
 from vla_bench.checkpoints.saving import save
@@ -58,6 +58,7 @@ class Loaded:
     decoding: how its actions are decoded, None where no file says it; and the reason.
     tokenizer_file: `tokenizer.json`, None where the checkpoint has none.
     sha256: the checkpoint's identity, its adapter included; see identity.py.
+    revision: of one from the hub, "owner/name@commit".
     card: lines (what, "value (reason)").
     """
 
@@ -70,6 +71,7 @@ class Loaded:
     kind: ModelFamily
     decoding: tuple[Decoding | None, str]
     sha256: str
+    revision: str | None
     card: tuple[tuple[str, str], ...]
 
 
@@ -113,6 +115,7 @@ def load(
     chosen, chosen_reason = choose_pruner(pruner, file, kind)
     adapted = [] if lora is None else [("adapter", str(lora.weights), describe_adapter(lora, merge))]
     sha256 = identity(folder, lora)
+    commit = revision(folder) if is_hub_id(source) else None
 
     with torch.device("meta"):
         model = VLA(config, action_slice=rows)
@@ -128,6 +131,7 @@ def load(
     lines = [
         ("model", kind.value, kind_reason),
         ("source", str(source), str(folder) if is_hub_id(source) else ""),
+        *([("revision", commit, "")] if commit else []),
         ("dtype", dtype_name(wanted), wanted_reason),
         ("device", str(place), place_reason),
         *model_lines(model, reasons),
@@ -147,5 +151,6 @@ def load(
         kind=kind,
         decoding=own_decoding(file, name),
         sha256=sha256,
+        revision=commit and f"{source}@{commit}",
         card=card(lines),
     )

@@ -12,6 +12,10 @@ from vla_bench.checkpoints.kinds import check_kind, explain_file
 from vla_bench.errors import CheckpointError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+_taken: dict[
+    str, str
+] = {}  # by hub id: the commit that this process took first; a newer one must not come between two readings
 WANTED = (
     # The repositories also have the weights of unmerged adapters and training state, which are not needed.
     "config.json",
@@ -46,13 +50,19 @@ def local_folder(model: str | Path) -> Path:
     return folder
 
 
+def revision(folder: Path) -> str | None:
+    """The commit of a folder in the hub's cache, where snapshots are named after theirs; None elsewhere."""
+    return folder.name if folder.parent.name == "snapshots" and COMMIT.fullmatch(folder.name) else None
+
+
 def _download(hub_id: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, OfflineModeIsEnabled, RepositoryNotFoundError
 
     download = f"hf download {hub_id}"
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=list(WANTED), ignore_patterns=list(OTHER_FOLDERS)))
+        options = {"allow_patterns": list(WANTED), "ignore_patterns": list(OTHER_FOLDERS), "revision": _taken.get(hub_id)}
+        folder = Path(snapshot_download(hub_id, **options))
     except GatedRepoError as error:
         raise CheckpointError(
             f"{hub_id} requires that you accept its terms on https://huggingface.co/{hub_id}", "hf auth login"
@@ -68,3 +78,6 @@ def _download(hub_id: str) -> Path:
         # huggingface_hub's errors are OSErrors or ValueErrors; the connection's own come wrapped in them.
         what = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
         raise CheckpointError(f"cannot get {hub_id} from the hub: {what}", download) from error
+    if (commit := revision(folder)) is not None:
+        _taken[hub_id] = commit
+    return folder

@@ -68,6 +68,7 @@ class Policy(ABC):
         cuda.  Others are refused on the command line.
     identity: what determines its actions besides name and seed (checkpoint hash, pruner, dtype, device type, versions), as
         JSON types.  It is part of a run's configuration: runs of unequal identities never share a folder.
+    revision: of a checkpoint from the hub, "owner/name@commit"; recorded with a run, and no part of its configuration.
     card: the model card printed before the first episode: pairs "what", "value (reason)".
     visual_tokens: image tokens of all cameras before pruning; None for a policy without image tokens.
     image_size: pixels a side of the camera images that it was trained on; None for the suite's.
@@ -77,6 +78,7 @@ class Policy(ABC):
     sight: Sight  # what its observations must contain
     takes: tuple[str, ...] = ()
     identity: dict[str, object] = {}
+    revision: str | None = None
     card: tuple[tuple[str, str], ...] = ()
     visual_tokens: int | None = None
     image_size: int | None = None

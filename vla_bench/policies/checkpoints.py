@@ -46,6 +46,7 @@ def make_vla_policy(choice: ModelChoice, chosen: ResolvedModel) -> VLAPolicy:
         open_loop_steps=steps,
         identity=identity,
         card=(*loaded.card, *how, *keys),
+        revision=loaded.revision,
     )
 
 

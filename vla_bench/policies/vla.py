@@ -31,7 +31,7 @@ class VLAPolicy(Policy):
     """Acts with the model: a chunk at once, or with the decoding AR one step of action tokens.
 
     open_loop_steps: how many steps of a chunk are answered; None for all of them.
-    identity, card: see `Policy`.
+    identity, card, revision: see `Policy`.
     """
 
     sight = Sight.IMAGES
@@ -46,6 +46,7 @@ class VLAPolicy(Policy):
         open_loop_steps: int | None = None,
         identity: dict[str, object] | None = None,
         card: tuple[tuple[str, str], ...] = (),
+        revision: str | None = None,
     ):
         self.name = name
         self.model = model.eval()
@@ -53,6 +54,7 @@ class VLAPolicy(Policy):
         self.decoding = decoding
         self.open_loop_steps = open_loop_steps or (1 if decoding is Decoding.AR else model.config.chunk)
         self.card = card
+        self.revision = revision
         self._costs: dict[tuple[Pruner | None, Case], float] = {}
         self.visual_tokens = model.config.visual_tokens
         self.image_size = model.config.camera_size

@@ -175,7 +175,8 @@ class Plan(Outline):
             assets=self.assets.identity,
             environment=environment.describe()
             | {"gl_backend": self.gl.backend, "gl_renderer": self.gl.renderer}
-            | ({} if self.cluster is None else {"ray": self.cluster.describe()}),
+            | ({} if self.cluster is None else {"ray": self.cluster.describe()})
+            | ({} if self.policy.revision is None else {"revision": self.policy.revision}),
             git_commit=environment.git_commit(),
             planned=pack(self.episodes),
             shard=self.request.shard and {"number": self.request.shard, "whole": pack(self.selected)},
