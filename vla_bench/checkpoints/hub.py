@@ -13,9 +13,8 @@ from vla_bench.errors import CheckpointError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 COMMIT = re.compile(r"[0-9a-f]{40}")
-_taken: dict[
-    str, str
-] = {}  # by hub id: the commit that this process took first; a newer one must not come between two readings
+# By hub id: the commit that this process took first; a newer one must not come between two readings.
+_taken: dict[str, str] = {}
 WANTED = (
     # The repositories also have the weights of unmerged adapters and training state, which are not needed.
     "config.json",

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from vla_bench.errors import NotComparableError, UsageError
-from vla_bench.results.comparison import check_common, read_comparable
+from vla_bench.results.comparison import check_common, check_comparable
 from vla_bench.results.evidence import Evidence, evidence
 from vla_bench.results.gate_costs import CostFinding, CostLimits, judge_costs
 from vla_bench.results.gate_status import GateStatus, gravest
@@ -148,9 +148,11 @@ def gate(base: Path, new: Path, rule: GateRule, only: Collection[Key] | None = N
     only: init states to judge by; None for all of the baseline's.
     Raises NotComparableError for an incomplete run, another world, or nothing in common.
     """
-    for run in (base, new):
-        check_whole(run)
-    summaries = read_comparable([base, new])
+    runs = [(path, read_summary(path)) for path in (base, new)]
+    for path, summary in runs:
+        check_whole(path, summary)
+    check_comparable(runs)
+    summaries = [summary for _, summary in runs]
     first, second = map(units, summaries)
     if only is not None:
         first = {key: unit for key, unit in first.items() if key in only}
@@ -173,9 +175,8 @@ def gate(base: Path, new: Path, rule: GateRule, only: Collection[Key] | None = N
     )
 
 
-def check_whole(path: Path) -> None:
+def check_whole(path: Path, summary: dict) -> None:
     """Raises NotComparableError for an incomplete run: the missing episodes may be the failures."""
-    summary = read_summary(path)
     refuse_stopped(path, summary)
     if (status := summary["status"]) != "complete":
         raise NotComparableError(

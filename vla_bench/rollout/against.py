@@ -54,8 +54,8 @@ class Baseline:
 
 def read_baseline(path: Path, episodes: Sequence[EpisodeKey]) -> Baseline:
     """Raises RecordError, and NotComparableError for a run that is not complete or lacks requested episodes."""
-    check_whole(path)
     summary = read_summary(path)
+    check_whole(path, summary)
     here = outcomes(summary)
     if missing := [key for key in episodes if key not in here]:
         have = "; ".join(f"{task}: {states}" for task, states in pack(sorted(here)).items())
