@@ -15,9 +15,9 @@ trap 'exit 130' INT TERM
 
 # What is in it is what the checkout has, no less and nothing by accident.
 git -C "$root" rev-parse --is-inside-work-tree >/dev/null || { echo "error: $root is no git checkout" >&2; exit 2; }
-(cd "$root" && git ls-files --cached --others --exclude-standard vla_bench suites results/paper) |
+(cd "$root" && git ls-files --cached --others --exclude-standard vla_bench suites results/paper results/baselines/nano-lightvla.json) |
     while read -r file; do [ ! -e "$root/$file" ] || echo "$file"; done |
-    sed 's,^suites/,vla_bench/data/suites/,; s,^results/paper/,vla_bench/data/paper/,' | sort >"$scratch/expected"
+    sed 's,^suites/,vla_bench/data/suites/,; s,^results/paper/,vla_bench/data/paper/,; s,^results/baselines/,vla_bench/data/,' | sort >"$scratch/expected"
 "$python" -c 'import sys, zipfile; print(*zipfile.ZipFile(sys.argv[1]).namelist(), sep="\n")' "$wheel" |
     grep -v '\.dist-info/' | sort >"$scratch/packed"
 if ! diff "$scratch/expected" "$scratch/packed" >"$scratch/difference"; then
@@ -46,8 +46,11 @@ vla_bench() {
 vla_bench --version
 vla_bench suites >/dev/null
 vla_bench pruners >/dev/null
+vla_bench sweep >/dev/null
+vla_bench assets >/dev/null
 vla_bench flops --model nano >/dev/null
 vla_bench eval --suite object --tasks 0 --init-states 0 --model nano --assets primitive --video none --out run
 vla_bench keep run run.json
 vla_bench compare run run.json
+vla_bench report run --paper --out tables --html page.html >/dev/null
 vla_bench compare "$root/results/baselines/nano-oft.json" "$root/results/baselines/nano-lightvla.json"
