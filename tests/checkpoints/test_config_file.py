@@ -12,6 +12,7 @@ import pytest
 from vla_bench.checkpoints.config_file import ModelFamily, read_config, read_config_file, write_config
 from vla_bench.errors import CheckpointError
 from vla_bench.interface.config import LLMConfig, TokenIds, VLAConfig
+from vla_bench.interface.presets import NANO_LOCAL
 
 from ..made_checkpoints import HEAD, ODD, PROPRIO, PUBLIC, STATISTICS, TINY, change_config, load, public
 
@@ -21,7 +22,7 @@ def folder(tmp_path):
     return public(tmp_path / "tiny")
 
 
-@pytest.mark.parametrize("config", [VLAConfig(), TINY, PUBLIC, ODD], ids=["7b", "tiny", "public ids", "odd"])
+@pytest.mark.parametrize("config", [VLAConfig(), TINY, PUBLIC, ODD, NANO_LOCAL], ids=["7b", "tiny", "public ids", "odd", "near"])
 def test_config_round_trip(config, tmp_path):
     write_config(tmp_path, config, STATISTICS, kind="lightvla", pruner="lightvla", action_slice="reference", dtype="bfloat16")
     file = read_config_file(tmp_path)

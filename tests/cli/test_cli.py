@@ -114,7 +114,7 @@ def test_options_of_demos_and_train_are_these():
     for command, expected in {
         "demos": "suite per-task out tasks image-size disturb learner workers assets seed format",
         "train": """data images strict recipe suite start pruner pruner-args noise-schedule kept-once steps batch accumulate
-            learning-rate rate-schedule matrix-rate shares auxiliary lora-rank precision seed out resume save-every export
+            learning-rate rate-schedule matrix-rate shares auxiliary freeze lora-rank precision seed out resume save-every export
             device""",
         "pruners": "format",
         "flops": "model pruner kept from-run prompt-tokens scope counter explain format",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -60,6 +61,15 @@ def test_nothing_is_missed_in_any_scope():
         for pruner, kept in (("none", 128), ("spvla", 50)):
             counted, expected = by_torch(NANO, pruner, 12, kept, scope), closed(NANO, pruner, 12, kept, scope)
             assert {**dict.fromkeys(expected, 0), **counted} == expected, (scope, pruner)
+
+
+@pytest.mark.parametrize("reach", [0, 2])
+@pytest.mark.parametrize("scope", list(Scope))
+def test_patches_that_see_only_near_ones_cost_less(reach, scope):
+    near = replace(NANO, reach=reach)
+    counted, expected = by_torch(near, "spvla", 12, 50, scope), closed(near, "spvla", 12, 50, scope)
+    assert {**dict.fromkeys(expected, 0), **counted} == expected
+    assert expected["dino"] < 0.8 * closed(NANO, "spvla", 12, 50, scope)["dino"]
 
 
 @pytest.mark.parametrize("pruner", ["none", *(name for name in choosing() if name not in BY_VALUE), *ARGUMENTS])

@@ -63,7 +63,7 @@ CACHED_AR, CACHED_OFT = cached((20, 40, 60, 80), AR), cached((40, 80, 120, 150),
         (57 * 4096 * 32064, 7_486_046_208),
         (
             whole((32, OFT))
-            + 2 * (vit_macs(SEVEN_B.dino, 256, 24) + vit_macs(SEVEN_B.siglip, 256, 27))
+            + 2 * (vit_macs(SEVEN_B.dino, SEVEN_B, 24) + vit_macs(SEVEN_B.siglip, SEVEN_B, 27))
             + projector_macs(SEVEN_B, 512)
             + head_macs(SEVEN_B),
             4_414_918_426_624,

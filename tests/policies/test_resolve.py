@@ -57,7 +57,7 @@ def test_presets_have_precedence_where_only_sizes_are_needed():
     assert nano.kind is seven.kind is ModelKind.PRESET and nano.place == str(WEIGHTS / "nano-lightvla") and seven.place is None
     with pytest.raises(UsageError, match='no weights for "7b".*latency --random-weights'):
         resolve_model("7b")
-    with pytest.raises(UsageError, match='unknown model "auto".* Models: 7b, nano, lightvla'):
+    with pytest.raises(UsageError, match='unknown model "auto".* Models: 7b, nano, nano-local, lightvla'):
         resolve_model("auto", presets=True)
 
 

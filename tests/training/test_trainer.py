@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vla_bench.checkpoints.checkpoint import load
-from vla_bench.errors import ModelError
+from vla_bench.errors import ModelError, UsageError
 from vla_bench.interface.presets import NANO
 from vla_bench.model.initialise import random_vla
 from vla_bench.pruners.registry import make_pruner
@@ -75,6 +75,23 @@ def test_a_step_without_enough_memory_says_what_would_do(data, tmp_path, monkeyp
     monkeypatch.setattr(Loss, "forward", full)
     with pytest.raises(ModelError, match=complaint):
         train(request(data, tmp_path, batch=4, accumulate=accumulate))
+
+
+def test_frozen_parts_stay_as_they_are(data, tmp_path):
+    start = tmp_path / "first" / "checkpoint"
+    train(request(data, tmp_path / "first", steps=1))
+    train(request(data, tmp_path / "second", start=str(start), freeze="vision,projector", auxiliary=0.0))
+    before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
+    frozen = {name for name in before if "vision_backbone" in name or ".projector." in name or ":projector." in name}
+    assert len(frozen) > 100 and all(torch.equal(before[name], after[name]) for name in frozen)
+    assert not torch.equal(before[other := next(name for name in before if "q_proj" in name)], after[other])
+
+
+def test_what_cannot_be_frozen_is_refused(data, tmp_path):
+    with pytest.raises(UsageError, match="nothing is left to train"):
+        train(request(data, tmp_path, freeze="vision,projector,llm,heads"))
+    with pytest.raises(UsageError, match='unknown part "visoin". Did you mean "vision"'):
+        request(data, tmp_path, freeze="visoin")
 
 
 @pytest.mark.parametrize("name", ["lightvla", "lightvla-star-vision", "lightvla-star-llm1"])

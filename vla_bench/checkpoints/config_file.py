@@ -121,6 +121,7 @@ def to_table(config: VLAConfig, norm_stats: dict, origin: TrainingOrigin, dtype:
         "vision_backbone_id": BACKBONE,
         BLOCK: {
             **{key: getattr(config, key) for key in OURS},
+            **({} if config.reach is None else {"reach": config.reach}),
             **asdict(origin),
             "kind": origin.kind.value,
             "tokens": asdict(tokens),
@@ -154,12 +155,13 @@ def _parse(table: dict, folder: Path, training: Path | None = None) -> ConfigFil
 
 def _ours(block: dict) -> dict[str, object]:
     """The fields of our block."""
-    refuse_unknown(block, {*OURS, "tokens", *(f.name for f in fields(TrainingOrigin))}, BLOCK)
+    refuse_unknown(block, {*OURS, "reach", "tokens", *(f.name for f in fields(TrainingOrigin))}, BLOCK)
     given = read(block, "tokens", {})
     refuse_unknown(given, asdict(TokenIds()), "tokens")
     defaults = VLAConfig()
     tokens = TokenIds(**{key: read(given, key, default) for key, default in asdict(defaults.tokens).items()})
-    return {**{key: read(block, key, getattr(defaults, key)) for key in OURS}, "tokens": tokens}
+    reach = read(block, "reach", 0) if "reach" in block else defaults.reach
+    return {**{key: read(block, key, getattr(defaults, key)) for key in OURS}, "reach": reach, "tokens": tokens}
 
 
 def _tokens(table: dict, llm: LLMConfig) -> TokenIds:

@@ -17,6 +17,7 @@ MODEL: Bounds = {
     "chunk": (1, 1000),
     "action_dim": (1, 100),
     "proprio_dim": (0, 1000),
+    "reach": (0, 256),
 }
 DECODER: Bounds = {
     "layers": (1, 256),

@@ -120,6 +120,10 @@ def train(
     auxiliary: Annotated[
         Optional[float], typer.Option(help="Weight of the auxiliary keypoint loss.", show_default="the recipe's")
     ] = None,
+    freeze: Annotated[
+        Optional[str],
+        typer.Option(help="Parts that stay as they are: vision, projector, llm, heads, by commas.", show_default="none"),
+    ] = None,
     lora_rank: Annotated[
         Optional[int], typer.Option(help="LoRA rank; 0 trains all weights.", show_default="the recipe's")
     ] = None,
@@ -156,6 +160,7 @@ def train(
         matrix_rate=matrix_rate,
         shares=shares,
         auxiliary=auxiliary,
+        freeze=freeze,
         lora_rank=lora_rank,
         precision=precision,
         seed=seed,

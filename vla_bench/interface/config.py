@@ -84,11 +84,23 @@ class VLAConfig:
     action_dim: int = 7
     proprio_dim: int = 8  # 0: no proprio token
     l1_head: bool = True  # False: actions are tokens, one after another as in OpenVLA or all at once
+    # How many patches far an image token's feature sees; None: the whole image, as in every published model.  With 0 a token
+    # says what its own patch shows and nothing else, so that it matters which tokens are kept.
+    reach: int | None = None
 
     @property
     def patches(self) -> int:
         """Image tokens of one camera."""
         return (self.image_size // self.dino.patch) ** 2
+
+    def sees(self, block: int) -> int | None:
+        """How many patches far a patch attends in block `block` of a vision transformer: one in the first `reach` blocks, and
+        none (itself alone) behind them; None for all patches."""
+        return None if self.reach is None else int(block < self.reach)
+
+    def vit_tokens(self, vit: ViTConfig) -> int:
+        """Tokens in a vision transformer: patches, and the tokens before them where these see and are seen."""
+        return self.patches + (vit.prefix if self.reach is None else 0)
 
     @property
     def visual_tokens(self) -> int:

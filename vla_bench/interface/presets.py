@@ -1,4 +1,4 @@
-"""Models by name: the paper's 7B, and `nano`, the same classes made small enough to train and test on two CPU cores."""
+"""Models by name: the paper's 7B, and two of the same classes made small enough to train and test on two CPU cores."""
 
 from __future__ import annotations
 
@@ -22,14 +22,18 @@ NANO = VLAConfig(
     tokens=TokenIds(bos=1, stop=2, space=3, actions_end=384, pad=384, template="{instruction}"),
 )
 
+# Its patches see themselves alone: which image tokens are kept decides what the model knows.  In `nano`, attention in the vision
+# transformers writes where the objects are into every patch, and any few image tokens tell it.
+NANO_LOCAL = replace(NANO, name="nano-local", reach=0)
+
 # Plain OpenVLA, whose actions are tokens decoded one after another: sizes of the public checkpoints, and no preset.
 OPENVLA = replace(SEVEN_B, name="openvla", cameras=1, proprio_dim=0, l1_head=False)
 
-PRESETS = {config.name: config for config in (SEVEN_B, NANO)}
+PRESETS = {config.name: config for config in (SEVEN_B, NANO, NANO_LOCAL)}
 
 
 def preset(name: str) -> VLAConfig:
-    """The sizes called `name`: 7b or nano.  Raises UsageError."""
+    """The sizes called `name`, one of PRESETS.  Raises UsageError."""
     if name not in PRESETS:
         known = list(PRESETS)
         raise UsageError(f'unknown preset "{name}".{nearest(name, known)} Presets: {", ".join(known)}', "vla-bench models")

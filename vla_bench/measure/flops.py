@@ -276,7 +276,15 @@ def explain(count: Count, config: VLAConfig) -> list[str]:
         f"a decoder layer on N tokens: {linear:,} N + {attention:,} N^2",
         *(f"  {layers} layers on N = {visual} + {rest} = {visual + rest}" for visual, layers in groups),
         *([f"and {steps} passes of one row, which sees N + 1 to N + {steps} tokens"] if count.decoded else []),
-        f"a ViT block on T tokens: 2 T (4 d^2 + 2 d m) + 4 T^2 d; DINOv2 T = {config.patches + config.dino.prefix}, "
-        f"SigLIP T = {config.patches}; {config.cameras} cameras",
+        f"a ViT block on T tokens: {vit_block(config)}; DINOv2 T = {config.vit_tokens(config.dino)}, "
+        f"SigLIP T = {config.vit_tokens(config.siglip)}; {config.cameras} cameras",
         f"projector: {lengths.projected} tokens; pruner itself: {count.modules['pruner']:.4f} GFLOP",
     ]
+
+
+def vit_block(config: VLAConfig) -> str:
+    """The FLOPs of a block of a vision transformer as a formula."""
+    alone, whole = "2 T (2 d^2 + 2 d m)", "2 T (4 d^2 + 2 d m) + 4 T^2 d"
+    if not config.reach:
+        return whole if config.reach is None else f"{alone}, as a patch sees itself alone"
+    return f"{whole} in the first {config.reach}, {alone} behind them"

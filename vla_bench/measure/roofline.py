@@ -13,7 +13,7 @@ from vla_bench.errors import MeasureError
 from vla_bench.interface.config import ViTConfig, VLAConfig
 from vla_bench.interface.lengths import Lengths
 from vla_bench.measure.devices import Peak
-from vla_bench.model.costs import head_macs, layer_macs, others, projector_macs, proprio_macs
+from vla_bench.model.costs import block_macs, head_macs, layer_macs, others, projector_macs, proprio_macs
 
 
 class Products(NamedTuple):
@@ -43,10 +43,10 @@ def products(config: VLAConfig, lengths: Lengths, pruner: int = 0, rows: bool = 
 
 def _vit(vit: ViTConfig, config: VLAConfig) -> Iterator[Products]:
     """All cameras in one call; the last block, whose output is not used, is not run."""
-    tokens, blocks = config.patches + vit.prefix, vit.depth - 1
-    rows, patches = config.cameras * tokens, config.cameras * config.patches
-    yield Products(blocks * rows * (4 * vit.width**2 + 2 * vit.width * vit.mlp), rows)
-    yield Products(blocks * rows * 2 * tokens * vit.width, None)
+    rows, patches = config.cameras * config.vit_tokens(vit), config.cameras * config.patches
+    for linear, attention in (block_macs(vit, config, block) for block in range(vit.depth - 1)):
+        yield Products(config.cameras * linear, rows)
+        yield Products(config.cameras * attention, None)
     yield Products(patches * 3 * vit.patch**2 * vit.width, patches)
 
 

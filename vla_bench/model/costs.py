@@ -26,11 +26,21 @@ def others(config: VLAConfig, prompt: int) -> int:
     return 1 + (1 if config.proprio_dim else 0) + prompt + config.slots + 1
 
 
-def vit_macs(vit: ViTConfig, patches: int, blocks: int) -> int:
+def vit_macs(vit: ViTConfig, config: VLAConfig, blocks: int) -> int:
     """One image through the patch embedding and `blocks` blocks."""
-    tokens = patches + vit.prefix
-    block = tokens * (4 * vit.width**2 + 2 * vit.width * vit.mlp) + 2 * tokens**2 * vit.width
-    return blocks * block + patches * 3 * vit.patch**2 * vit.width
+    linear, attention = zip(*(block_macs(vit, config, block) for block in range(blocks)), strict=True)
+    return sum(linear) + sum(attention) + config.patches * 3 * vit.patch**2 * vit.width
+
+
+def block_macs(vit: ViTConfig, config: VLAConfig, block: int) -> tuple[int, int]:
+    """One image through a block: its linear layers, and its two attention products.
+
+    Attention to near patches is computed as attention to all, with a mask.  Where a patch sees itself alone there is no
+    attention, and of its four linear layers those of queries and keys are left out.
+    """
+    tokens, alone = config.vit_tokens(vit), config.sees(block) == 0
+    linear = tokens * ((2 if alone else 4) * vit.width**2 + 2 * vit.width * vit.mlp)
+    return linear, 0 if alone else 2 * tokens**2 * vit.width
 
 
 def layer_macs(llm: LLMConfig, queries: int, keys: int, read: int | None = None) -> tuple[int, int]:
@@ -76,8 +86,8 @@ def macs(config: VLAConfig, lengths: Lengths, scope: Scope = Scope.MODEL, pruner
         one = layer_macs(config.llm, rest + visual, rest + keys, read)
         linear, attention = linear + one[0], attention + one[1]
     by_module = {
-        "dino": config.cameras * vit_macs(config.dino, config.patches, config.dino.depth - skipped),
-        "siglip": config.cameras * vit_macs(config.siglip, config.patches, config.siglip.depth - skipped),
+        "dino": config.cameras * vit_macs(config.dino, config, config.dino.depth - skipped),
+        "siglip": config.cameras * vit_macs(config.siglip, config, config.siglip.depth - skipped),
         "projector": projector_macs(config, lengths.projected),
         "proprio": proprio_macs(config),
         "pruner": pruner,

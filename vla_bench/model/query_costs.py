@@ -39,5 +39,7 @@ def attention_macs(pruner: Pruner, case: Case) -> int:
 
 def siglip_macs(config: VLAConfig) -> int:
     """Queries, keys and values of one SigLIP block once more, and their scores."""
-    vit, tokens = config.siglip, config.patches + config.siglip.prefix
+    vit, tokens = config.siglip, config.vit_tokens(config.siglip)
+    if config.sees(vit.depth - 2) == 0:
+        return 0
     return config.cameras * (tokens * 3 * vit.width**2 + tokens**2 * vit.width)

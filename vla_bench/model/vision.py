@@ -7,6 +7,9 @@ torchvision) and transformers' ViTs name and split their weights differently.  O
 
 from __future__ import annotations
 
+import math
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,22 +32,43 @@ class PatchEmbed(nn.Module):
 
 
 class Attention(nn.Module):
-    """Full self-attention with fused q, k, v."""
+    """Self-attention with fused q, k, v.
 
-    def __init__(self, vit: ViTConfig):
+    sees: None for all tokens; 1 for the patches that touch one's own; 0 for oneself alone, where the mixed value is one's own,
+        and queries and keys are not computed.
+    """
+
+    def __init__(self, vit: ViTConfig, sees: int | None = None):
         super().__init__()
         self.heads = vit.heads
+        self.sees = sees
         self.qkv = nn.Linear(vit.width, 3 * vit.width)
         self.proj = nn.Linear(vit.width, vit.width)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.sees == 0:
+            return self.proj(self._values(x))
         q, k, v = self._split(x)
-        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape))
+        near = None if self.sees is None else touching(x.shape[1], x.device)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=near)
+        return self.proj(mixed.transpose(1, 2).reshape(x.shape))
 
     def received(self, x: Tensor) -> Tensor:
         """How much attention each token receives, mean over heads and queries, float32: (B, T), a row summing to 1."""
+        if self.sees == 0:
+            return torch.full(x.shape[:2], 1 / x.shape[1], device=x.device)
         q, k, _ = self._split(x)
-        return ((q @ k.mT).float() * q.shape[-1] ** -0.5).softmax(dim=-1).mean(dim=(1, 2))
+        scores = (q @ k.mT).float() * q.shape[-1] ** -0.5
+        if self.sees is not None:
+            scores = scores.masked_fill(~touching(x.shape[1], x.device), -torch.inf)
+        return scores.softmax(dim=-1).mean(dim=(1, 2))
+
+    def _values(self, x: Tensor) -> Tensor:
+        """(B, T, width)"""
+        width = x.shape[-1]
+        if type(self.qkv) is not nn.Linear:  # an adapter around it adds to all three
+            return self.qkv(x)[..., 2 * width :]
+        return F.linear(x, self.qkv.weight[2 * width :], self.qkv.bias[2 * width :])
 
     def _split(self, x: Tensor) -> Tensor:
         """Queries, keys and values: (3, B, heads, T, width / heads)."""
@@ -78,10 +102,10 @@ class LayerScale(nn.Module):
 class Block(nn.Module):
     """Pre-norm transformer block."""
 
-    def __init__(self, vit: ViTConfig):
+    def __init__(self, vit: ViTConfig, sees: int | None = None):
         super().__init__()
         self.norm1 = nn.LayerNorm(vit.width, eps=NORM_EPS)
-        self.attn = Attention(vit)
+        self.attn = Attention(vit, sees)
         self.norm2 = nn.LayerNorm(vit.width, eps=NORM_EPS)
         self.mlp = MLP(vit.width, vit.mlp)
         if vit.layer_scale:
@@ -110,15 +134,15 @@ class AttentionPool(nn.Module):
 class ViT(nn.Module):
     """One vision transformer, read at its second-to-last block."""
 
-    def __init__(self, vit: ViTConfig, patches: int):
+    def __init__(self, vit: ViTConfig, config: VLAConfig):
         super().__init__()
-        self.prefix = vit.prefix
+        self.prefix = config.vit_tokens(vit) - config.patches  # CLS and registers; where no patch sees them, they are left out
         self.patch_embed = PatchEmbed(vit)
-        self.pos_embed = nn.Parameter(0.02 * torch.randn(1, patches, vit.width))  # patches only, no prefix tokens
+        self.pos_embed = nn.Parameter(0.02 * torch.randn(1, config.patches, vit.width))  # patches only, no prefix tokens
         if vit.registers is not None:
             self.cls_token = nn.Parameter(torch.zeros(1, 1, vit.width))
             self.reg_token = nn.Parameter(torch.zeros(1, vit.registers, vit.width))
-        self.blocks = nn.ModuleList(Block(vit) for _ in range(vit.depth))
+        self.blocks = nn.ModuleList(Block(vit, config.sees(block)) for block in range(vit.depth))
         self.norm = nn.LayerNorm(vit.width, eps=NORM_EPS)
         if vit.attention_pool:
             self.attn_pool = AttentionPool(vit)
@@ -157,8 +181,8 @@ class VisionBackbone(nn.Module):
 
     def __init__(self, config: VLAConfig):
         super().__init__()
-        self.featurizer = ViT(config.dino, config.patches)
-        self.fused_featurizer = ViT(config.siglip, config.patches)
+        self.featurizer = ViT(config.dino, config)
+        self.fused_featurizer = ViT(config.siglip, config)
 
     def forward(self, pixel_values: Tensor, lean: bool = True, together: bool = True) -> Tensor:
         """Pixels (B, 6 * cameras, S, S), three DINOv2- then three SigLIP-normalised channels per camera
@@ -182,6 +206,14 @@ class VisionBackbone(nn.Module):
         features = torch.cat([self.featurizer(images[:, :3]), siglip], dim=-1)
         batch = len(pixel_values)
         return features.reshape(batch, -1, features.shape[-1]), received.reshape(batch, -1)
+
+
+@cache
+def touching(patches: int, device: torch.device) -> Tensor:
+    """Which patches of a square, row-major grid touch, corners and the patch itself included: (patches, patches) bool."""
+    index, side = torch.arange(patches, device=device), math.isqrt(patches)
+    place = torch.stack([index // side, index % side], dim=-1)
+    return (place.unsqueeze(0) - place.unsqueeze(1)).abs().amax(dim=-1) <= 1
 
 
 def _one_by_one(pixel_values: Tensor) -> Tensor:

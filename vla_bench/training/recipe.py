@@ -13,6 +13,8 @@ from vla_bench.training.precision import Precision
 from vla_bench.training.schedule import LearningRate
 from vla_bench.training.shares import parse_shares
 
+PARTS = ("vision", "projector", "llm", "heads")  # that can be frozen; "heads": action head and proprio projector
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -39,6 +41,7 @@ class Recipe:
     normalization: the values of actions and states scaled to -1 and 1: "bounds_q99" for the 1st and 99th percentile, as in
         the reference, "bounds" for the least and greatest value.
     auxiliary: weight of the keypoint loss, whose head is dropped afterwards; the paper has none.
+    freeze: parts of the model that stay as they are, such as "vision,projector"; None trains all.
     """
 
     start: str
@@ -64,6 +67,7 @@ class Recipe:
     fill_ends: bool = False
     normalization: str = "bounds_q99"
     auxiliary: float = 0.0
+    freeze: str | None = None
     precision: Precision = Precision.AUTO
     seed: int = 0
 
@@ -77,9 +81,19 @@ class Recipe:
             if not getattr(self, name) >= 0:
                 raise UsageError(f"--{name.replace('_', '-')} must not be negative, as {getattr(self, name)} is")
         parse_shares(self.shares or "")
+        if unknown := [part for part in self.frozen if part not in PARTS]:
+            raise UsageError(
+                f'--freeze: unknown part "{unknown[0]}".{nearest(unknown[0], list(PARTS))} Parts: {", ".join(PARTS)}',
+                "vla-bench train --freeze vision ...",
+            )
         for name in ("learning_rate", "matrix_rate"):
             if (rate := getattr(self, name)) is not None and not 0 < rate < math.inf:
                 raise UsageError(f"--{name.replace('_', '-')} must be above 0, not {rate}")
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """The parts that `freeze` names."""
+        return tuple(filter(None, (self.freeze or "").replace(" ", "").split(",")))
 
     def to_dict(self) -> dict[str, object]:
         return {k: getattr(v, "value", v) for k, v in asdict(self).items()}

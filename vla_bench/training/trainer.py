@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from vla_bench.errors import ModelError
 from vla_bench.model.vla import VLA
 from vla_bench.signals import on_ending
+from vla_bench.training.frozen import freeze
 from vla_bench.training.log import Log
 from vla_bench.training.optimiser import Optimisers
 from vla_bench.training.recipe import Recipe
@@ -104,7 +105,7 @@ class Trainer:
         self.on_step = on_step
         self.stopping = False
         self.device = next(model.parameters()).device
-        freeze_unused(model)
+        freeze(model, recipe.frozen)
         self.loss = Loss(model, recipe.auxiliary).to(self.device)
         self.optimisers = Optimisers(recipe, self.loss)
         self.step = load_state(folder, recipe, self.origin, self.loss, self.optimisers)
@@ -185,17 +186,6 @@ class Trainer:
     def _stop(self) -> None:
         """End after the step in flight."""
         self.stopping = True
-
-
-def freeze_unused(model: VLA) -> None:
-    """Freeze the weights on which the actions do not depend: the last ViT blocks, their final norms, the pooling head and
-    lm_head."""
-    base = model.openvla
-    for vit in (base.vision_backbone.featurizer, base.vision_backbone.fused_featurizer):
-        for part in (vit.blocks[-1], vit.norm, getattr(vit, "attn_pool", None)):
-            if part is not None:
-                part.requires_grad_(False)
-    base.language_model.lm_head.requires_grad_(False)
 
 
 def _finite(value: float) -> bool:
