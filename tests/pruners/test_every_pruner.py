@@ -49,6 +49,9 @@ EVERYTHING = {  # with these arguments everything stays
     "efficientvla-tokens": "keep=1",
     "vla-adp": "keep=1",
     "vla-pruner": "keep=1",
+    "safe-pruner": "keep=1",
+    "team-vla": "keep=1, context=1",
+    "grid-sampler": "keep=1",
     "inverse": "fastv(keep=1)",
     "plus-random": "random(keep=0.5)",
     "drop-random": "random(keep=1)",
@@ -79,6 +82,9 @@ KEPT = {  # tokens of the two cameras at the end, with these arguments
     "divprune(keep=20)": (10, 10),
     "flashvla-ics(keep=20)": (10, 10),
     "vla-pruner(keep=20)": (10, 10),
+    "safe-pruner(keep=21, forecast=false)": (11, 10),
+    "team-vla(keep=20)": 20,
+    "grid-sampler(keep=21)": (11, 10),
     "vla-adp(keep=0.25, gate=off)": (16, 16),
     "plus-random(grid(keep=20))": 40,  # of both together
     "drop-random(grid(keep=20), share=0.5)": 10,
@@ -89,6 +95,8 @@ WITH_A_MEMORY = [
     "spvla(z_thre=0.2, edges=false)",
     "drop-random(spvla(z_thre=0.2, edges=false))",
     "vla-pruner(profile=paper)",
+    "safe-pruner(threshold=0.82)",
+    "drop-random(safe-pruner(threshold=0.82))",
 ]
 
 
@@ -231,6 +239,10 @@ COUNTED = [
     "flashvla-ics(quota=global)",
     "efficientvla-tokens(direction=v2t)",
     "fastv(keep=1)",
+    "safe-pruner(forecast=false)",
+    "team-vla(keep=1)",
+    "team-vla(context=1)",
+    "grid-sampler(geometry=false)",
 ]
 
 
