@@ -17,7 +17,7 @@ from vla_bench.interface.lengths import Case
 from vla_bench.interface.needs import Need
 from vla_bench.interface.presets import NANO
 from vla_bench.model.query_costs import query_macs
-from vla_bench.pruners.names import BUILT_IN
+from vla_bench.pruners.names import BUILT_IN, LEARNING
 from vla_bench.pruners.registry import make_pruner
 from vla_bench.records import EpisodeKey
 from vla_bench.trace import QueryTrace
@@ -142,8 +142,10 @@ def run(model, inputs):
     return output
 
 
-def test_every_pruner_is_entered():
+def test_every_pruner_is_entered(model):
     assert EVERYTHING.keys() == BUILT_IN.keys()
+    # Wrappers learn what the one inside does.
+    assert {name for name in DEFAULT if use(model, DEFAULT[name]).pruner.learns} - INNER.keys() == set(LEARNING)
 
 
 @pytest.mark.parametrize("name", EVERYTHING)

@@ -64,8 +64,10 @@ def places(at: Tensor, side: int) -> Tensor:
 
 
 class GridSampler(Pruner):
-    """Before the LLM, a camera's image tokens give way to K new ones: z is their mean, P = sigmoid(MLP(z)) are K points in the
-    image, and a token is the bilinear sample of the image tokens at its point plus an encoding of the point.
+    """Before the LLM, image tokens give way to a few sampled between the patches, at points that a network finds.
+
+    Of a camera's image tokens z is the mean; P = sigmoid(MLP(z)) are K points in the image; and a new token is the bilinear
+    sample of the image tokens at its point plus an encoding of the point.
 
     keep: share or number of the image tokens that there are then; all of them is the dense model.
     geometry: False leaves out the encoding of the points, the paper's ablation.

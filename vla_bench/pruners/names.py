@@ -40,6 +40,8 @@ BUILT_IN = {
     "drop-random": _HERE + "wrappers:DropRandom",
 }
 
+LEARNING = (*(name for name in BUILT_IN if name.startswith("lightvla")), "grid-sampler")  # those that a training changes
+
 
 @cache
 def plug_ins() -> dict[str, EntryPoint]:

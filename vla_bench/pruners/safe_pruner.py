@@ -52,11 +52,11 @@ def forecast(now: Tensor, then: Tensor, attention: Tensor) -> Tensor:
 
 
 class SAFEPruner(Pruner):
-    """Before layer `layer`, keep the image tokens with the most attention from the action slots in the layer above plus
-    `weight` times what is forecast for them: the mean of their attention in the first and the last layer of the key query.
+    """Before layer `layer`, keep the image tokens with the most attention from the action slots, there and forecast.
 
-    A query is dense, and becomes the key query, where the episode has none yet, and where attention in layer 0 has changed: its
-    cosine with the forecast is below `threshold`.
+    The score is the attention in the layer above plus `weight` times the forecast: the mean of what the most similar image
+    token of the key query received in the first and in the last layer.  A query is dense, and becomes the key query, where the
+    episode has none yet, and where attention in layer 0 has changed: its cosine with the forecast is below `threshold`.
 
     keep: share or number of the image tokens.
     quota: "per_image" keeps as many of every camera; the release has one pool.

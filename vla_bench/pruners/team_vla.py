@@ -64,8 +64,10 @@ def soft_merge(sources: Tensor, targets: Tensor) -> Tensor:
 
 
 class TEAMVLA(Pruner):
-    """At the LLM's input keep the foreground (`most_alike`, then `expand`) and a share `context` of the other image tokens.
-    Before layer `layer`, the `keep` tokens most like any guide (see above) take in all others (`soft_merge`).
+    """At the LLM's input keep the foreground and some of the rest; in the middle of the LLM merge all into the best of them.
+
+    The foreground is `most_alike`, then `expand`; of the other image tokens a share `context` stays.  Before layer `layer`, the
+    `keep` tokens most like any guide (see above) take in all others (`soft_merge`).
 
     keep: share or number of all image tokens that are left then; fewer are left as they are.
     kernel, tau: see `expand`.
@@ -101,6 +103,8 @@ class TEAMVLA(Pruner):
         self.sites = (LLM_INPUT, before_layer(layer))
 
     def attach(self, config: VLAConfig) -> None:
+        if count(self.keep, config.visual_tokens) < 1:
+            raise UsageError(f"{self.label} leaves none of the model's {config.visual_tokens} image tokens", "vla-bench pruners")
         (layer,) = scaled_layers((LAYER,), config.llm.layers) if self.layer == LAYER else (self.layer,)
         self.sites = (LLM_INPUT, before_layer(layer))
 
