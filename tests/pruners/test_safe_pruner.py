@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.nanos import answer, inputs, kept, sample
 from vla_bench.errors import UsageError
 from vla_bench.interface.presets import NANO
 from vla_bench.interface.sites import before_layer
 from vla_bench.interface.view import Query
+from vla_bench.model.initialise import random_vla
 from vla_bench.pruners.safe_pruner import SAFEPruner, forecast
 from vla_bench.records import EpisodeKey
 from vla_bench.verify.baselines import safe_pruner
@@ -97,6 +100,30 @@ def test_an_episode_sees_neither_another_nor_an_earlier_attempt():
     assert ask(tested, TOKENS, one(t5=1), one(), one(), FIRST).tolist() == [5, 20]
     tested.reset(FIRST.episode)
     assert len(ask(tested, TOKENS, one(t5=1), one(), one(), FIRST)) == 128
+
+
+def test_what_a_batch_remembers_is_what_its_samples_would():
+    """One sample is pruned while the other, dense, becomes the key query of its episode."""
+    model, keys = random_vla(NANO, 0).eval(), (FIRST.episode, SECOND.episode)
+
+    def ask_model(*episodes: int, seed: int) -> list[list[list[int]]]:
+        whole = inputs(2, seed)
+        queries = tuple(replace(query, episode=key) for query, key in zip(whole.queries, keys, strict=True))
+        batch = replace(whole, queries=queries)
+        output = answer(model, batch if len(episodes) == 2 else sample(batch, episodes[0]))
+        return [kept(output, i) for i in range(len(episodes))]
+
+    def fresh() -> None:
+        model.attach(SAFEPruner(keep=20, threshold=-1).eval())
+        ask_model(0, seed=0)
+
+    fresh()
+    ask_model(0, seed=1), ask_model(1, seed=1)
+    alone = [*ask_model(0, seed=2), *ask_model(1, seed=2)]
+    fresh()
+    first, second = ask_model(0, 1, seed=1)
+    assert len(first[-1]) == 20 and len(second[-1]) == 128
+    assert ask_model(0, 1, seed=2) == alone
 
 
 def test_errors_and_settings():
