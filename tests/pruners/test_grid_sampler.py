@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from tests.nanos import answer, inputs, one_thread
-from tests.trainings import request, weights
 from vla_bench.demonstrations.hdf5 import write_demos
 from vla_bench.errors import ModelError
 from vla_bench.interface.layout import Layout
@@ -23,9 +20,10 @@ from vla_bench.verify.baselines import grid_sampler
 from vla_bench.verify.compare import CheckStatus, judge
 from vla_bench.verify.fixture import Fixture, read
 
-from ..trainings import TASK, demonstration
+from ..conftest import ROOT
+from ..trainings import TASK, demonstration, request, weights
 
-GOLDEN = Path(__file__).parent / "golden" / "baselines_grid_sampler.npz"
+GOLDEN = ROOT / "tests/pruners/golden/baselines_grid_sampler.npz"
 
 
 def test_the_release_is_reproduced_and_a_changed_value_misses():

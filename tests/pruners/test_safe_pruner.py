@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +21,9 @@ from vla_bench.verify.baselines.safe_pruner import ask
 from vla_bench.verify.compare import CheckStatus, judge
 from vla_bench.verify.fixture import Fixture, read
 
-GOLDEN = Path(__file__).parent / "golden" / "baselines_safe_pruner.npz"
+from ..conftest import ROOT
+
+GOLDEN = ROOT / "tests/pruners/golden/baselines_safe_pruner.npz"
 FIRST, SECOND = Query(EpisodeKey("spatial", 0, 0)), Query(EpisodeKey("spatial", 0, 1))
 
 
