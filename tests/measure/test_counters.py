@@ -22,7 +22,7 @@ from vla_bench.pruners.lightvla import LightVLA
 from vla_bench.pruners.registry import choosing
 from vla_bench.values import Scope
 
-BY_VALUE = ("pool", "sparsevlm", "vla-cache")  # cannot be watched without values
+BY_VALUE = ("pool", "sparsevlm", "vla-cache", "team-vla")  # cannot be watched without values
 FIXED = ("blind",)  # keep as many as they keep
 ARGUMENTS = (
     "fastv(rater=prefill, layer=3)",

@@ -50,6 +50,7 @@ def running(text: str) -> tuple[list[int], int, tuple[Cut, ...]]:
 def test_tokens_are_those_of_a_running_model(name):
     """The trace says what entered every layer; and where arguments decide, they say it before anything runs."""
     always = name.replace("vla-adp(", "vla-adp(gate=off, ") if "(" in name else name.replace("vla-adp", "vla-adp(gate=off)")
+    always = always.replace("safe-pruner", "safe-pruner(forecast=false)")
     with nanos.one_thread():
         entering, projected, cuts = running(always)
     prompt = len(nanos.inputs(8).prompts[3])

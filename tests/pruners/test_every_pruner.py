@@ -17,7 +17,7 @@ from vla_bench.interface.lengths import Case
 from vla_bench.interface.needs import Need
 from vla_bench.interface.presets import NANO
 from vla_bench.model.query_costs import query_macs
-from vla_bench.pruners.names import BUILT_IN
+from vla_bench.pruners.names import BUILT_IN, LEARNING
 from vla_bench.pruners.registry import make_pruner
 from vla_bench.records import EpisodeKey
 from vla_bench.trace import QueryTrace
@@ -49,6 +49,9 @@ EVERYTHING = {  # with these arguments everything stays
     "efficientvla-tokens": "keep=1",
     "vla-adp": "keep=1",
     "vla-pruner": "keep=1",
+    "safe-pruner": "keep=1",
+    "team-vla": "keep=1, context=1",
+    "grid-sampler": "keep=1",
     "inverse": "fastv(keep=1)",
     "plus-random": "random(keep=0.5)",
     "drop-random": "random(keep=1)",
@@ -79,6 +82,9 @@ KEPT = {  # tokens of the two cameras at the end, with these arguments
     "divprune(keep=20)": (10, 10),
     "flashvla-ics(keep=20)": (10, 10),
     "vla-pruner(keep=20)": (10, 10),
+    "safe-pruner(keep=21, forecast=false)": (11, 10),
+    "team-vla(keep=20)": 20,
+    "grid-sampler(keep=21)": (11, 10),
     "vla-adp(keep=0.25, gate=off)": (16, 16),
     "plus-random(grid(keep=20))": 40,  # of both together
     "drop-random(grid(keep=20), share=0.5)": 10,
@@ -89,6 +95,8 @@ WITH_A_MEMORY = [
     "spvla(z_thre=0.2, edges=false)",
     "drop-random(spvla(z_thre=0.2, edges=false))",
     "vla-pruner(profile=paper)",
+    "safe-pruner(threshold=0.82)",
+    "drop-random(safe-pruner(threshold=0.82))",
 ]
 
 
@@ -134,8 +142,10 @@ def run(model, inputs):
     return output
 
 
-def test_every_pruner_is_entered():
+def test_every_pruner_is_entered(model):
     assert EVERYTHING.keys() == BUILT_IN.keys()
+    # Wrappers learn what the one inside does.
+    assert {name for name in DEFAULT if use(model, DEFAULT[name]).pruner.learns} - INNER.keys() == set(LEARNING)
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
@@ -231,6 +241,10 @@ COUNTED = [
     "flashvla-ics(quota=global)",
     "efficientvla-tokens(direction=v2t)",
     "fastv(keep=1)",
+    "safe-pruner(forecast=false)",
+    "team-vla(keep=1)",
+    "team-vla(context=1)",
+    "grid-sampler(geometry=false)",
 ]
 
 

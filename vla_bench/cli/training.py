@@ -92,7 +92,7 @@ def train(
     pruner: Annotated[
         Optional[str],
         typer.Option(
-            help="none, lightvla, lightvla-star-vision, -llm1, -llm2, -llm3, or a plug-in that learns.",
+            help="none, lightvla, lightvla-star-vision, -llm1, -llm2, -llm3, grid-sampler, or a plug-in that learns.",
             show_default="the recipe's",
         ),
     ] = None,

@@ -44,6 +44,13 @@ def top_k(scores: Tensor, k: int) -> Tensor:
     return torch.zeros_like(scores, dtype=torch.bool).scatter_(1, order, True)
 
 
+def first(scores: Tensor, among: Tensor, counts: Tensor) -> Tensor:
+    """Mask of the `counts` (B,) best by scores (B, V) among those of `among` (B, V); ties go to the smaller index."""
+    order = scores.masked_fill(~among, -torch.inf).sort(dim=1, descending=True, stable=True).indices
+    rank = torch.empty_like(order).scatter_(1, order, torch.arange(order.shape[1], device=order.device).expand_as(order))
+    return among & (rank < counts.unsqueeze(1))
+
+
 def check(scores: Tensor, name: str, view: View) -> Tensor:
     """The scores.  Raises ModelError where that of a valid image token is not finite."""
     if not scores.is_meta and not torch.isfinite(scores if view.patches.valid is None else scores[view.patches.valid]).all():

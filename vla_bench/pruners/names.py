@@ -32,10 +32,15 @@ BUILT_IN = {
     "efficientvla-tokens": _HERE + "efficientvla:EfficientVLATokens",
     "vla-adp": _HERE + "vla_adp:VLAADP",
     "vla-pruner": _HERE + "vla_pruner:VLAPruner",
+    "safe-pruner": _HERE + "safe_pruner:SAFEPruner",
+    "team-vla": _HERE + "team_vla:TEAMVLA",
+    "grid-sampler": _HERE + "grid_sampler:GridSampler",
     "inverse": _HERE + "wrappers:Inverse",
     "plus-random": _HERE + "wrappers:PlusRandom",
     "drop-random": _HERE + "wrappers:DropRandom",
 }
+
+LEARNING = (*(name for name in BUILT_IN if name.startswith("lightvla")), "grid-sampler")  # those that a training changes
 
 
 @cache

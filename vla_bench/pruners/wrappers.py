@@ -14,6 +14,7 @@ from vla_bench.interface.lengths import Case
 from vla_bench.interface.pruner import Pruner, cuts_at
 from vla_bench.interface.selection import Resampling, Selection
 from vla_bench.interface.view import Query, View
+from vla_bench.pruners.budget import first
 from vla_bench.pruners.scored import Ranked, draws
 from vla_bench.records import EpisodeKey
 from vla_bench.trace import Cut
@@ -168,10 +169,3 @@ class Inverse(Wrapper):
 
     def select(self, view: View) -> Selection | None:
         return self.inner.select(view)
-
-
-def first(uniform: Tensor, among: Tensor, counts: Tensor) -> Tensor:
-    """Mask of the `counts` (B,) tokens with the largest `uniform` (B, V) among those of `among` (B, V)."""
-    order = uniform.masked_fill(~among, -1.0).sort(dim=1, descending=True, stable=True).indices
-    rank = torch.empty_like(order).scatter_(1, order, torch.arange(order.shape[1], device=order.device).expand_as(order))
-    return among & (rank < counts.unsqueeze(1))

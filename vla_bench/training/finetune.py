@@ -31,7 +31,7 @@ from vla_bench.model.normalisation import Statistics
 from vla_bench.model.tokenizer import NANO_TOKENIZER, Tokenizer
 from vla_bench.model.vla import VLA
 from vla_bench.policies.resolve import ModelKind, resolve_model
-from vla_bench.pruners.names import BUILT_IN, NONE
+from vla_bench.pruners.names import LEARNING, NONE
 from vla_bench.pruners.registry import make_pruner
 from vla_bench.pruners.spec import parse_arguments
 from vla_bench.records import make_room
@@ -231,7 +231,7 @@ def check_trainable(recipe: Recipe, config: VLAConfig) -> None:
         return
     pruner.attach(config)  # makes its parameters, if it has any
     if not pruner.learns:
-        known = ", ".join([NONE, *(name for name in BUILT_IN if name.startswith("lightvla"))])
+        known = ", ".join([NONE, *LEARNING])
         raise UsageError(
             f"{pruner.label} learns nothing. Pruners to train with: {known}, plug-ins that learn",
             "vla-bench train --pruner lightvla ...",

@@ -14,7 +14,19 @@ from pathlib import Path
 
 from vla_bench.errors import ExitCode, UsageError, VlaBenchError
 from vla_bench.verify import checkpoint, evaluation, images, numbers, pruner, training
-from vla_bench.verify.baselines import adp, divprune, fastv, flashvla_ics, oft_spans, sparsevlm, spvla, vlacache, vlapruner
+from vla_bench.verify.baselines import (
+    adp,
+    divprune,
+    fastv,
+    flashvla_ics,
+    grid_sampler,
+    oft_spans,
+    safe_pruner,
+    sparsevlm,
+    spvla,
+    vlacache,
+    vlapruner,
+)
 from vla_bench.verify.checkpoint import TestedModel
 from vla_bench.verify.compare import CheckStatus, Computed, FamilyResult, broken, judge, unchecked
 from vla_bench.verify.fixture import Fixture, FixtureError, read
@@ -34,6 +46,8 @@ ALONE: dict[str, Callable[[Fixture], Iterator[Computed]]] = {
     r"baselines_adp.*\.npz": adp.computed,
     r"baselines_vlapruner.*\.npz": vlapruner.computed,
     r"baselines_oft_spans.*\.npz": oft_spans.computed,
+    r"baselines_grid_sampler.*\.npz": grid_sampler.computed,
+    r"baselines_safe_pruner.*\.npz": safe_pruner.computed,
 }
 WITH_MODEL: dict[str, Callable[[TestedModel, Fixture], Iterator[Computed]]] = {
     r"e2e_eval_.*\.safetensors": evaluation.computed,
