@@ -120,11 +120,11 @@ def _tokens(runs: Sequence[ReportedRun]) -> Part:
     for run in runs:
         if run.pruner is None:
             continue
-        if run.folder is None:
+        if not run.folders:
             part.missing.append(f"{run.name} is a summary, without its queries: give the run folder")
             continue
         try:
-            use = token_use(run.folder, run.policy.get("visual_tokens"))
+            use = token_use(run.source, run.policy.get("visual_tokens"))
         except VlaBenchError as error:
             part.missing.append(f"{run.name}: {error.message}")
             part.exit_code = part.exit_code or error.exit_code
@@ -153,7 +153,7 @@ def _add_use(part: Part, runs: Sequence[ReportedRun], found: dict[str, TokenUse]
         rows += concentration_rows(run.name, use, cameras)
         assets = str((run.summary.get("assets") or {}).get("name"))
         crop = run.policy.get("center_crop") is not False
-        pictures = mean_pictures(run.path, assets, list(run.row.suites), cameras, crop)
+        pictures = mean_pictures(run.folders, assets, list(run.row.suites), cameras, crop)
         part.add(use_figure(run.name, place, use, cameras, *pictures), f"{run.name}: its patches form no square to draw")
     if rows:
         part.tables.append(concentration_table(rows))
