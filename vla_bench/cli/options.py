@@ -15,6 +15,12 @@ class Format(Value):
     JSON = "json"
 
 
+class ListFormat(Value):
+    HUMAN = "human"
+    JSON = "json"
+    CSV = "csv"
+
+
 class TableFormat(Value):
     HUMAN = "human"
     JSON = "json"
