@@ -21,7 +21,7 @@ from vla_bench.report.report_table import ReportTable
 from vla_bench.report.success_table import success_table
 from vla_bench.report.timing_tables import TimedVariant, timing_table
 from vla_bench.results.reported import Reported, ReportedRun, comparable_groups
-from vla_bench.results.token_use import TokenUse, token_use
+from vla_bench.results.token_use import TokenUse, camera_names, token_use
 
 
 @dataclass
@@ -148,8 +148,7 @@ def _add_use(part: Part, runs: Sequence[ReportedRun], found: dict[str, TokenUse]
         if all(min(kept) == len(use.used[0]) for kept in use.kept_by_camera):
             part.missing.append(f"{run.name} keeps every patch: there is no map of it")
             continue
-        cameras = next(iter(run.summary["suites"].values()), {}).get("cameras") or []
-        cameras = cameras if len(cameras) == len(use.used) else [f"camera {i}" for i in range(len(use.used))]
+        cameras = camera_names(next(iter(run.summary["suites"].values()), {}), len(use.used))
         rows += concentration_rows(run.name, use, cameras)
         assets = str((run.summary.get("assets") or {}).get("name"))
         crop = run.policy.get("center_crop") is not False

@@ -24,9 +24,7 @@ def print_runs(rows: Sequence[ListedRun], notes: Sequence[str]) -> None:
         show("no runs", file=sys.stderr)
     for row in rows:
         if row.problem is not None:
-            show(
-                f"{row.path}: {row.problem.message}" + (f"\n  fix: {row.problem.fix}" if row.problem.fix else ""), file=sys.stderr
-            )
+            show(f"{row.status}: {row.problem}", file=sys.stderr)
     if rows:
         show("success: of init states, in percent, with 95 % Wilson intervals; n counts init states", file=sys.stderr)
     if any(row.status is ListedStatus.STOPPED for row in rows):

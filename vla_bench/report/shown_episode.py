@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from statistics import fmean
 
@@ -10,6 +10,7 @@ from vla_bench.queries import QueryRecord
 from vla_bench.records import Episode
 from vla_bench.report.shown_run import print_facts
 from vla_bench.report.sparkline import WIDTH, levels, sparkline
+from vla_bench.results.token_use import camera_names
 from vla_bench.results.whole_run import WholeRun
 from vla_bench.suites import Task
 
@@ -29,11 +30,11 @@ def print_episode(whole: WholeRun, episode: Episode, queries: Sequence[QueryReco
         "time": f"{episode.started} to {episode.ended}, {episode.wall_s:g} s, attempt {episode.attempts}"
         if episode.ended
         else "",
-        "film": _film(whole, episode),
+        "film": str(whole.source.film(episode) or "none"),
         "init hash": episode.init_hash or "",
         "state hash": episode.state_hash or "",
     }
-    print_facts(facts | metrics | dict(_tokens(queries, suite.get("cameras") or [])))
+    print_facts(facts | metrics | dict(_tokens(queries, suite)))
 
 
 def episode_dict(episode: Episode, queries: Sequence[QueryRecord]) -> dict[str, object]:
@@ -42,11 +43,7 @@ def episode_dict(episode: Episode, queries: Sequence[QueryRecord]) -> dict[str, 
     return own | {"status": episode.status.value, **episode.metrics, "query_records": [query.to_dict() for query in queries]}
 
 
-def _film(whole: WholeRun, episode: Episode) -> str:
-    return next((str(path) for path in whole.films if episode.video and path.match(episode.video)), "none")
-
-
-def _tokens(queries: Sequence[QueryRecord], cameras: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _tokens(queries: Sequence[QueryRecord], suite: Mapping) -> Iterator[tuple[str, str]]:
     """Image tokens kept over the episode, of all cameras and of each; what the first query's pass cut, and where."""
     known = [query.kept for query in queries if query.kept is not None]
     if not known:
@@ -56,10 +53,10 @@ def _tokens(queries: Sequence[QueryRecord], cameras: Sequence[str]) -> Iterator[
     each = -(-len(known) // WIDTH)
     scale = "one character a query" if each == 1 else f"one character {each} queries"
     yield "tokens", f"{sparkline(total, max(total), drawn)}  {_range(total)}\n{scale}, from 0 to {max(total)}"
+    names = camera_names(suite, len(known[0]))
     several = len({len(kept) for kept in known}) == 1 and len(known[0]) > 1
     for place, own in enumerate(zip(*known, strict=True)) if several else ():
-        name = cameras[place] if len(cameras) == len(known[0]) else f"camera {place}"
-        yield name, f"{sparkline(own, max(total), drawn)}  {_range(own)}"
+        yield names[place], f"{sparkline(own, max(total), drawn)}  {_range(own)}"
     trace = next((query.trace for query in queries if query.trace is not None), None)
     if trace is not None and trace.cuts:
         yield "first query", "; ".join(f"{cut.site}: {cut.after} of {cut.before} tokens went on" for cut in trace.cuts)

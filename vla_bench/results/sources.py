@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vla_bench.errors import UsageError
 from vla_bench.queries import QueryRecord, read_queries
-from vla_bench.records import EpisodeKey, Run, Status
+from vla_bench.records import Episode, EpisodeKey, Run, Status
 from vla_bench.results.merge import Recorded
 from vla_bench.results.summary_check import episodes_of
 from vla_bench.results.summary_file import read_folder, read_summary, summary_of
@@ -42,6 +42,11 @@ class Source:
         for folder in self.folders:
             ended = {episode.key for episode in read_folder(folder)[1] if episode.status is not Status.ERROR}
             yield from ((key, queries) for key, queries in read_queries(folder).items() if key in ended)
+
+    def film(self, episode: Episode) -> Path | None:
+        """Of an episode of this run; None where there is none, or the file is gone."""
+        films = (folder / episode.video for folder in self.folders if episode.video)
+        return next((film for film in films if film.is_file()), None)
 
 
 def source(path: Path) -> Source:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vla_bench.queries import QueryRecord
@@ -39,6 +39,12 @@ def token_use(source: Source, visual_tokens: int | None) -> TokenUse:
     for _, queries in source.queries():
         _count(found, queries, visual_tokens)
     return found
+
+
+def camera_names(suite: Mapping, count: int) -> list[str]:
+    """Of the `count` cameras that a model saw: those of the suite, as `run.json` has it, where it has as many."""
+    names = suite.get("cameras") or []
+    return list(map(str, names)) if len(names) == count else [f"camera {place}" for place in range(count)]
 
 
 def _count(found: TokenUse, queries: Sequence[QueryRecord], visual_tokens: int | None) -> None:

@@ -68,8 +68,7 @@ class WholeRun:
     @property
     def films(self) -> list[Path]:
         """Those of its episodes that are there."""
-        named = [folder / each.video for folder in self.source.folders for each in self.episodes if each.video]
-        return [path for path in named if path.is_file()]
+        return [film for each in self.episodes if (film := self.source.film(each)) is not None]
 
     @property
     def errors_log(self) -> Path | None:

@@ -80,6 +80,7 @@ def evaluate(request: EvalRequest, observer: Observer | None = None) -> EvalResu
         with Interruptible(grace_s=None, say="interrupted: the summary is written") as ending:
             folder = RunFolder(plan.out, plan.describe(), request.fresh)
             try:
+                observer.opened(folder.run)
                 return _run(plan, folder, observer, ending)
             finally:
                 observer.end()

@@ -114,8 +114,7 @@ def _add_films(
             if episode.error is not None:
                 detail["error"] = ": ".join(str(text)[:500] for text in episode.error.values())
             if episode.video is not None:
-                films = (each / episode.video for each in run.folders)
-                if (film := next((film for film in films if film.is_file()), None)) is not None:
+                if (film := run.source.film(episode)) is not None:
                     detail["film"] = link(film, folder)
                     _add_picture(detail, film.with_suffix(".png"), room)
                 else:
