@@ -110,10 +110,8 @@ class Trackio:
         self._run.log(dict(values), step=step)
 
     def finish(self, summary: Facts) -> None:
-        # It has no summary: numbers become a last record.
-        self._run.log(
-            {f"summary/{name}": value for name, value in summary.items() if isinstance(value, (int, float))}, step=self._step
-        )
+        numbers = {f"summary/{name}": value for name, value in summary.items() if isinstance(value, (int, float))}
+        self._run.log(numbers, step=self._step)  # it has no summary: a last record
         self._trackio.finish()  # not the run's own, after which it would finish again at exit, on standard output
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 KEY = ("run", "suite", "task_id", "init_state", "repeat")  # of an episode in both tables
 EPISODE = (*KEY, "model", "pruner", "instruction", "status", "success", "steps", "queries")
+TEXTS = ("model", "pruner", "error_type", "error_message", "film")  # of which whole columns may be missing
 RECORDED = ("attempts", "wall_s", "error_type", "error_message", "film", "started", "ended")  # unknown in summaries
 KEPT = "kept_tokens"  # beside it one column a camera, such as kept_tokens_agentview
 QUERY = (*KEY, "query", "step", "prompt_tokens", *(metric.name for metric in METRICS))
@@ -46,8 +47,9 @@ class Frames:
         metrics = [metric.key(statistic) for metric in METRICS for statistic in metric.episode]
         table = pd.DataFrame(rows, columns=[*EPISODE, *RECORDED, *metrics])
         for name in ("started", "ended"):
-            table[name] = pd.to_datetime(table[name], utc=True, format="ISO8601")
-        return table.astype({"success": "boolean", "attempts": "Int64", "wall_s": float} | dict.fromkeys(metrics, float))
+            table[name] = pd.to_datetime(table[name], utc=True, format="ISO8601").dt.as_unit("us")
+        kinds = {"success": "boolean", "attempts": "Int64", "wall_s": float} | dict.fromkeys(TEXTS, "string")
+        return table.astype(kinds | dict.fromkeys(metrics, float))
 
     @cached_property
     def queries(self) -> DataFrame:
