@@ -45,7 +45,9 @@ class Source:
 
     def film(self, episode: Episode) -> Path | None:
         """Of an episode of this run; None where there is none, or the file is gone."""
-        films = (folder / episode.video for folder in self.folders if episode.video)
+        of_rows = zip(self.folders, self.row.runs if self.row else (), strict=False)
+        own = [folder for folder, run in of_rows if episode.suite in run.suites] or self.folders
+        films = (folder / episode.video for folder in own if episode.video)
         return next((film for film in films if film.is_file()), None)
 
 

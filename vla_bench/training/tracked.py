@@ -33,7 +33,7 @@ class TrackedTraining:
             return
         if self._last is None:
             digest = hashlib.sha256(str(self._out.resolve()).encode()).hexdigest()[:8]
-            self._tracker.start(f"{self._out.name}-{digest}", {name: str(value) for name, value in asdict(self._recipe).items()})
+            self._tracker.start(f"{self._out.name}-{digest}", asdict(self._recipe))
         self._last = {"step": step, **values}
         self._tracker.log(step, values)
 
