@@ -1,34 +1,13 @@
 """Experiment trackers: what they receive, that a missing one is refused at once, and that none ever ends a run."""
 
 import sys
-from types import SimpleNamespace
 
 import pytest
 
 from vla_bench.errors import UsageError
 from vla_bench.tracking import Guarded, trackers
 
-
-class Recorder:
-    """A tracker that keeps what it is told; raises in the method called `fails`."""
-
-    def __init__(self, fails: str = ""):
-        self.fails, self.told = fails, []
-
-    def start(self, name, config):
-        self._tell("start", name, dict(config))
-
-    def log(self, step, values):
-        self._tell("log", step, dict(values))
-
-    def finish(self, summary):
-        self._tell("finish", dict(summary))
-
-    def _tell(self, *what):
-        print("chatter")
-        if what[0] == self.fails:
-            raise ConnectionError("no network\nat all")
-        self.told.append(what)
+from .made_trackers import Recorder, fake_module
 
 
 def follow(tracker):
@@ -85,13 +64,6 @@ def test_tensorboard_reads_what_was_written_and_a_resumed_run_goes_on(tmp_path):
     texts = {tag: read.Tensors(tag)[-1].tensor_proto.string_val[0].decode() for tag in ("config", "summary")}
     assert '"model": "nano"' in texts["config"] and '"success": 0.25' in texts["summary"]
     assert read.SummaryMetadata("config").plugin_data.plugin_name == "text"
-
-
-def fake_module(told: list):
-    """`wandb` and `trackio` as far as they are used."""
-    run = SimpleNamespace(log=lambda values, step: told.append((step, values)), summary={}, finish=lambda: told.append("finish"))
-    init = lambda **options: told.append(options) or run  # noqa: E731
-    return SimpleNamespace(init=init, Settings=lambda **settings: settings, finish=run.finish, run=run)
 
 
 @pytest.mark.parametrize("name", ["wandb", "trackio"])

@@ -12,7 +12,7 @@ from vla_bench.rollout.tracked import TrackedRun, TrackedSweep, tracked_name
 
 from ..conftest import ASSETS
 from ..made_runs import episode, run
-from ..test_tracking import Recorder, fake_module
+from ..made_trackers import Recorder, fake_module
 
 
 class Heard(Observer):

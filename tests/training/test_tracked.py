@@ -5,7 +5,7 @@ import pytest
 from vla_bench.training.finetune import train
 from vla_bench.training.tracked import TrackedTraining
 
-from ..test_tracking import Recorder
+from ..made_trackers import Recorder
 from ..trainings import request
 
 

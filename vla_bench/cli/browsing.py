@@ -16,7 +16,7 @@ from vla_bench.values import ListedStatus, Order, TextFormat
 @app.command()
 def runs(
     folders: Annotated[
-        Optional[list[Path]], typer.Argument(metavar="[DIR]...", help="Folders to look through.", show_default="results")
+        Optional[list[Path]], typer.Argument(metavar="DIR", help="Folders to look through.", show_default="results")
     ] = None,
     status: Annotated[
         Optional[list[ListedStatus]], typer.Option(help="List runs with this status; repeatable.", show_default="all")
@@ -63,7 +63,7 @@ def show(
 @app.command()
 def paper(
     tables: Annotated[
-        Optional[list[str]], typer.Argument(metavar="[TABLE]...", help="I to V, or 1 to 5.", show_default="all five")
+        Optional[list[str]], typer.Argument(metavar="TABLE", help="I to V, or 1 to 5.", show_default="all five")
     ] = None,
     format: Annotated[TextFormat, typer.Option(help="What standard output shows.")] = TextFormat.HUMAN,
 ):
