@@ -10,6 +10,7 @@ from vla_bench.lines import append_line
 from vla_bench.queries import QueryRecord
 from vla_bench.records import Status, read_run, write_run
 from vla_bench.report.sparkline import ASCII, UNICODE, levels, sparkline
+from vla_bench.results.summary_file import read_folder, summary_of, write_summary
 from vla_bench.trace import Cut, QueryTrace, pack
 
 from ..conftest import ROOT
@@ -71,6 +72,13 @@ def test_a_summary_says_what_it_knows(cli):
     done = cli("show", str(ROOT / "results" / "baselines" / "nano-ci.json"))
     seen = facts(done.stdout)
     assert seen["status"].strip() == "complete" and "nothing is missing" in seen["resume"] and "98.3" in done.stdout
+
+
+@pytest.mark.parametrize("change", [{"created": 5}, {"environment": 1.5}, {"assets": ["primitive"]}])
+def test_a_summary_with_values_of_other_types_is_refused(cli, tmp_path, unfinished, change):
+    write_summary(tmp_path / "odd.json", summary_of(*read_folder(unfinished)) | change)
+    assert next(iter(change)) in str(cli("show", str(tmp_path / "odd.json")).exception)
+    assert "unreadable" in cli("runs", str(tmp_path / "odd.json")).stdout
 
 
 def test_what_is_no_run_of_its_own_is_refused_with_the_command_that_helps(cli, tmp_path, unfinished):

@@ -10,6 +10,7 @@ import typer
 
 from vla_bench.cli.app import app
 from vla_bench.cli.options import Format, FormatOption, ListFormat
+from vla_bench.terminal import visible
 from vla_bench.values import ListedStatus, Order, TextFormat
 
 
@@ -32,7 +33,7 @@ def runs(
     if format is ListFormat.JSON:
         typer.echo(json.dumps({"runs": [row.to_dict() for row in rows], "not_looked_at": notes}, allow_nan=False))
     elif format is ListFormat.CSV:
-        typer.echo(runs_csv(rows), nl=False)
+        typer.echo(visible(runs_csv(rows)), nl=False)
     else:
         print_runs(rows, notes)
 

@@ -48,8 +48,12 @@ def _decisive(whole: WholeRun) -> dict[str, object]:
 
 def _environment(whole: WholeRun) -> dict[str, str]:
     environment = dict(whole.run.environment)
-    packages = environment.pop("packages", None) or {}
-    found = {"machine": _text(environment), "packages": _text(packages, " "), "commit": whole.run.git_commit or ""}
+    packages = environment.pop("packages", None)
+    found = {
+        "machine": _text(environment),
+        "packages": _text(packages if isinstance(packages, Mapping) else {}),
+        "commit": whole.run.git_commit or "",
+    }
     return found | {"config hash": whole.run.config_hash}
 
 
@@ -74,16 +78,14 @@ def _named(keys: list[EpisodeKey]) -> str:
     return ", ".join(map(str, keys[:NAMED])) + more
 
 
-def _text(table: Mapping[str, object], equals: str = " ") -> str:
+def _text(table: Mapping[str, object]) -> str:
     """Names and values on one line; tables in it in parentheses."""
-    parts = []
-    for name, value in table.items():
-        text = (
-            f"({_text(value)})"
-            if isinstance(value, Mapping)
-            else ", ".join(map(str, value))
-            if isinstance(value, list)
-            else value
-        )
-        parts.append(f"{name.replace('_', ' ')}{equals}{'none' if text is None else text}")
-    return "; ".join(parts)
+    return "; ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in table.items())
+
+
+def _value(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"({_text(value)})"
+    if isinstance(value, list):
+        return ", ".join(map(_value, value))
+    return "none" if value is None else str(value)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-from vla_bench.errors import UsageError
+from vla_bench.documents import typed
+from vla_bench.errors import RecordError, UsageError
 from vla_bench.queries import QueryRecord, read_queries
 from vla_bench.records import Episode, EpisodeKey, Run, Status
 from vla_bench.results.merge import Recorded
@@ -76,17 +77,12 @@ def _of_row(folder: Path, row: SweepRow) -> Source:
 
 
 def _of_summary(path: Path) -> Recorded:
+    """What a summary says of its run; it is checked for what comparisons need, so the rest is here."""
     table = read_summary(path)
-    run = Run(
-        run_id=path.stem,
-        created=table.get("created") or "",
-        command=table["command"],
-        config=table["config"],
-        suites=table["suites"],
-        assets=table.get("assets") or {},
-        environment=table.get("environment") or {},
-        git_commit=table.get("git_commit"),
-        status=table["status"],
-        planned=table.get("planned"),
-    )
+    about = {field.name: table[field.name] for field in fields(Run) if table.get(field.name) is not None}
+    unknown = {"run_id": path.stem, "created": "", "assets": {}, "environment": {}, "git_commit": None}
+    try:
+        run = typed(unknown | about, Run)
+    except ValueError as error:
+        raise RecordError(f"{path} is not the summary of a run: {error}", f"vla-bench keep RUN {path}") from error
     return run, sorted(episodes_of(table), key=lambda episode: episode.key)

@@ -44,7 +44,8 @@ def token_use(source: Source, visual_tokens: int | None) -> TokenUse:
 def camera_names(suite: Mapping, count: int) -> list[str]:
     """Of the `count` cameras that a model saw: those of the suite, as `run.json` has it, where it has as many."""
     names = suite.get("cameras") or []
-    return list(map(str, names)) if len(names) == count else [f"camera {place}" for place in range(count)]
+    known = isinstance(names, (list, tuple)) and len(names) == count
+    return list(map(str, names)) if known else [f"camera {place}" for place in range(count)]
 
 
 def _count(found: TokenUse, queries: Sequence[QueryRecord], visual_tokens: int | None) -> None:
