@@ -49,12 +49,8 @@ def _decisive(whole: WholeRun) -> dict[str, object]:
 def _environment(whole: WholeRun) -> dict[str, str]:
     environment = dict(whole.run.environment)
     packages = environment.pop("packages", None)
-    found = {
-        "machine": _text(environment),
-        "packages": _text(packages if isinstance(packages, Mapping) else {}),
-        "commit": whole.run.git_commit or "",
-    }
-    return found | {"config hash": whole.run.config_hash}
+    found = {"machine": _text(environment), "packages": _text(packages) if isinstance(packages, Mapping) else ""}
+    return found | {"commit": whole.run.git_commit or "", "config hash": whole.run.config_hash}
 
 
 def _afterwards(whole: WholeRun) -> dict[str, str]:
