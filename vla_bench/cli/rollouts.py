@@ -142,6 +142,7 @@ def eval_(
         stop_early=stop_options(stop_early, alpha, must_see),
         command=command,
     )
+    tracker = trackers(tensorboard, wandb, trackio)
     if dry:
         from vla_bench.report.planning import print_dry_run
         from vla_bench.rollout.dry_run import dry_run
@@ -149,7 +150,6 @@ def eval_(
         found = dry_run(request)
         typer.echo(json.dumps(found.to_dict(), allow_nan=False)) if format is Format.JSON else print_dry_run(found)
         raise typer.Exit()
-    tracker = trackers(tensorboard, wandb, trackio)
     result = evaluate(request, ProgressDisplay() if tracker is None else TrackedRun(ProgressDisplay(), tracker))
     if format is Format.JSON:
         typer.echo(json.dumps(result.to_dict(), allow_nan=False))

@@ -19,7 +19,7 @@ DETAILS = ("suites", "errors", "date")  # left out in a narrow terminal
 def print_runs(rows: Sequence[ListedRun], notes: Sequence[str]) -> None:
     """The table on standard output; below it, on standard error, why a run cannot be read, and the command that helps."""
     if rows:
-        print_table(COLUMNS, [_cells(row) for row in rows], details=DETAILS)
+        print_table(COLUMNS, [_cells(row) for row in rows], totals="", details=DETAILS)
     else:
         show("no runs", file=sys.stderr)
     for row in rows:
