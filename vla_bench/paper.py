@@ -166,6 +166,11 @@ def table5() -> dict[tuple[str, str], PositionRow]:
     return {(row.method, row.position): row for row in rows}
 
 
+def printed(table: str) -> list[dict[str, str]]:
+    """The rows of "table1" to "table5", each cell as the paper prints it; empty where it prints a dash."""
+    return _rows(table, dict)
+
+
 def published_cost(pruner: str, model: str = "openvla-oft") -> PublishedCost | None:
     """Table II's numbers for one of our pruners on a model; None where it has none."""
     method = METHODS.get(model, {}).get(pruner)

@@ -189,6 +189,15 @@ class Run:
         self.config_hash = config_hash(self.config)
 
     @property
+    def model(self) -> str:
+        return str(self.config.get("model", ""))
+
+    @property
+    def pruner(self) -> str | None:
+        """As its policy named it, "none" for the dense model; None for a script, which has no image tokens."""
+        return (self.config.get("policy") or {}).get("pruner")
+
+    @property
     def planned_keys(self) -> list[EpisodeKey] | None:
         """None where unknown.  Raises ValueError."""
         return None if self.planned is None else [EpisodeKey(*key) for key in unpack(self.planned)]

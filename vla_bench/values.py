@@ -128,6 +128,37 @@ class Rule(Value):
     NONINFERIOR = "noninferior"
 
 
+class RunKind(Value):
+    """What `vla-bench runs` lists.  SWEEP: all rows of one together."""
+
+    RUN = "run"
+    SUMMARY = "summary"
+    SWEEP = "sweep"
+
+
+class ListedStatus(Value):
+    """Statuses of runs, and those of what cannot be read.
+
+    DAMAGED: changed or lost after it was written.  UNREADABLE: for another reason, as its version or its permissions.
+    """
+
+    STARTED = "started"
+    COMPLETE = "complete"
+    INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
+    DAMAGED = "damaged"
+    UNREADABLE = "unreadable"
+
+
+class Order(Value):
+    """Of listed runs.  PATH: as folders lie.  DATE: the newest first.  RATE, N: the highest first."""
+
+    PATH = "path"
+    DATE = "date"
+    RATE = "rate"
+    N = "n"
+
+
 class By(Value):
     """The rows of a comparison that shows parts of the runs."""
 

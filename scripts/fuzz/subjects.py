@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from vla_bench import results
 from vla_bench.checkpoints.checkpoint import load, save
 from vla_bench.checkpoints.config_file import ModelFamily
 from vla_bench.demonstrations.attempts import AttemptRecord
 from vla_bench.demonstrations.folder import DemoFolder
 from vla_bench.demonstrations.recording import Ending
 from vla_bench.doctor.run_files import examine
-from vla_bench.errors import UsageError
+from vla_bench.errors import UsageError, VlaBenchError
 from vla_bench.interface.config import DINOV2, SIGLIP, LLMConfig, TokenIds, VLAConfig
 from vla_bench.interface.presets import SEVEN_B
 from vla_bench.measure.recorded import SHIPPED, read_observations, write_observations
@@ -30,10 +33,15 @@ from vla_bench.pruners.registry import make_pruner
 from vla_bench.pruners.spec import parse_arguments
 from vla_bench.queries import QueryRecord, read_queries, write_queries
 from vla_bench.records import Episode, EpisodeKey, Run, Status, read_actions, write_actions, write_episode, write_run
+from vla_bench.report.runs_table import print_runs
+from vla_bench.report.shown_episode import print_episode
+from vla_bench.report.shown_run import print_run
 from vla_bench.results.comparison import compare
 from vla_bench.results.gate import GateRule, gate
+from vla_bench.results.listed import list_runs
 from vla_bench.results.merge import merge
 from vla_bench.results.summary_file import read_folder, summary_of, write_summary
+from vla_bench.results.whole_run import whole_run
 from vla_bench.rollout.plan import worker_count
 from vla_bench.rollout.selection import numbers, select, shard_numbers
 from vla_bench.suites import load_suite, read_suite, suites_dir
@@ -137,8 +145,23 @@ def make_unsealed_run(folder: Path) -> None:
     write_run(folder / "new", replace(run, checksums=False))
 
 
+def look_at(folder: Path, new: Path) -> None:
+    """As `runs`, `show` and pandas do; that they refuse a run says nothing of the other readers."""
+    print_runs(*list_runs([folder]))
+    try:
+        whole = whole_run(new)
+        print_run(whole)
+        json.dumps(whole.to_dict(), allow_nan=False)
+        print_episode(whole, *whole.episode("object-t3-i00"))
+        results.load(new).queries  # noqa: B018
+    except VlaBenchError:
+        pass
+
+
 def read_runs(folder: Path) -> object:
     base, new = folder / "base", folder / "new"
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        look_at(folder, new)
     examined = examine(new)
     str(examined.to_dict())
     read_queries(new)
@@ -159,6 +182,8 @@ def make_summaries(folder: Path) -> None:
 
 def read_summaries(folder: Path) -> object:
     base, new = folder / "base.json", folder / "new.json"
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        look_at(folder, new)
     str(examine(new).to_dict())
     rows = [row.to_dict() for row in compare([base, new])]
     verdict = gate(base, new, GateRule())

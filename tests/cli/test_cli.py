@@ -53,7 +53,7 @@ def test_options_of_eval_are_these():
     options = {option for p in typer.main.get_command(app).commands["eval"].params for option in p.opts}
     expected = """suite model trials tasks init-states shard workers engine address assets video out fresh frozen-fixtures
         seed format pruner pruner-args decoding unnorm-key action-slice device adapter cameras chunk center-crop open-loop-steps
-        against stop-early alpha must-see dry-run overlay"""
+        against stop-early alpha must-see dry-run overlay tensorboard wandb trackio"""
     assert options == {f"--{name}" for name in expected.split()}
 
 
@@ -115,7 +115,7 @@ def test_options_of_demos_and_train_are_these():
         "demos": "suite per-task out tasks image-size disturb learner workers assets seed format",
         "train": """data images strict recipe suite start pruner pruner-args noise-schedule kept-once steps batch accumulate
             learning-rate rate-schedule matrix-rate shares auxiliary freeze lora-rank precision seed out resume save-every export
-            device""",
+            device tensorboard wandb trackio""",
         "pruners": "format",
         "flops": "model pruner kept from-run prompt-tokens scope counter explain format",
         "latency": "model pruner vs queries device random-weights kept-distribution from-run speed suite seed out format",
@@ -129,7 +129,10 @@ def test_options_of_demos_and_train_are_these():
         "ablate": """noise-schedule tokens star control model suite trials tasks init-states workers assets video out seed device
             format""",
         "sweep": """model pruner pruner-args base only suite trials tasks init-states shard workers assets video out device
-            format""",
+            tensorboard wandb trackio format""",
+        "runs": "status sort format",
+        "show": "episode format",
+        "paper": "format",
         "report": "out html paper latency",
         "overlay": "episodes contact-sheet workers assets out",
         "models": "format",

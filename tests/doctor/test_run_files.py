@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vla_bench.doctor.repair import repair, resume_command
+from vla_bench.doctor.repair import repair
 from vla_bench.doctor.run_files import examine
 from vla_bench.errors import DamagedRunError, RecordError, UsageError
 from vla_bench.planned import pack
@@ -216,19 +216,6 @@ def test_as_json(folder, cli):
 def test_where_there_is_no_run(cli, tmp_path):
     assert isinstance(cli("doctor", str(tmp_path)).exception, RecordError)
     assert isinstance(cli("doctor", "--repair").exception, UsageError)
-
-
-@pytest.mark.parametrize(
-    ("command", "again"),
-    [
-        ("vla-bench eval --suite goal", "vla-bench eval --suite goal --out a/run"),
-        ("vla-bench eval --out old --fresh --trials 3", "vla-bench eval --trials 3 --out a/run"),
-        ("vla-bench eval --out=old", "vla-bench eval --out a/run"),
-        ("vla-bench eval --shard 1/2 && vla-bench eval", "vla-bench eval --shard 1/2 --out a/run && vla-bench eval --out a/run"),
-    ],
-)
-def test_the_command_that_resumes(command, again, tmp_path):
-    assert resume_command(replace(run(), command=command), "a/run") == again
 
 
 def test_looking_at_a_run_imports_neither_torch_nor_the_simulator(folder):

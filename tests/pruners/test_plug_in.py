@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -151,15 +152,23 @@ def test_one_that_is_not_named_is_not_imported(use, place, cli, tmp_path):
     assert (tmp_path / "imported").exists()
 
 
-def test_it_goes_through_a_sweep_and_a_report(installed, tmp_path):
+def test_it_goes_through_a_sweep_a_report_a_film_and_a_figure(installed, tmp_path):
     where = ("--suite", "object", "--tasks", "0", "--init-states", "0", "--assets", ASSETS, "--workers", "1")
-    pruners = ("--pruner", "lightvla", "--pruner", "keep-first(keep=match:lightvla)")
-    done = installed("sweep", "--model", "nano", *pruners, *where, "--out", str(tmp_path / "sweep"), "--format", "json")
+    pruners = ("--pruner", "lightvla", "--pruner", "keep-first(keep=match:lightvla)", "--tensorboard", str(tmp_path / "tracked"))
+    sweep, out = tmp_path / "sweep", tmp_path / "report"
+    done = installed("sweep", "--model", "nano", *pruners, *where, "--out", str(sweep), "--format", "json")
     assert done.exit_code == 0, done.stderr
     own, first = json.loads(done.stdout)["rows"]
     assert first["name"] == "keep-first(keep=match:lightvla)" and first["pairs"]["errors"] == 0
-    assert first["kept_tokens_mean"] == round(own["kept_tokens_mean"])
-    assert installed("report", str(tmp_path / "sweep"), "--out", str(tmp_path / "report")).exit_code == 0
-    assert "keep-first-keep-match-lightvla" in (tmp_path / "report" / "tables" / "success.md").read_text()
-    again = installed("sweep", "--model", "nano", *pruners, *where, "--out", str(tmp_path / "sweep"))
+    assert first["kept_tokens_mean"] == (kept := round(own["kept_tokens_mean"])) and len([*(tmp_path / "tracked").iterdir()]) == 2
+    assert installed("report", str(sweep), "--out", str(out)).exit_code == 0
+    row = "keep-first-keep-match-lightvla"
+    assert row in (out / "tables" / "success.md").read_text() and row in (out / "figures" / "kept-tokens.csv").read_text()
+    with open(out / "figures" / "token-use-2.csv") as file:
+        used = {(each["camera"], int(each["patch"])) for each in csv.DictReader(file) if int(each["kept"])}
+    assert used == {("agentview", patch) for patch in range(kept)} and (out / "figures" / "token-use-2.pdf").is_file()
+    filmed = installed("overlay", str(sweep / f"{row}-object"), "--workers", "1")
+    assert filmed.exit_code == 0 and len([*sweep.glob(f"{row}-object/videos/overlay/*.mp4")]) == 1, filmed.stderr
+    assert "keep-first" in installed("show", str(sweep / f"{row}-object")).stdout
+    again = installed("sweep", "--model", "nano", *pruners, *where, "--out", str(sweep))
     assert again.exit_code == 0 and again.stderr.count("0 of 1 episodes to run") == 2

@@ -15,7 +15,7 @@ def test_posters_are_turned_as_the_model_sees_them(tmp_path):
     for name in ("a", "b"):
         Image.fromarray(poster).save(tmp_path / "videos" / f"{name}.png")
     (tmp_path / "videos" / "broken.png").write_bytes(b"no picture")
-    found, source = mean_pictures(tmp_path, "official", ["spatial"], CAMERAS, crop=False)
+    found, source = mean_pictures([tmp_path], "official", ["spatial"], CAMERAS, crop=False)
     image = found["agentview"]
     bright = image[: SIZE // 2 - 20, SIZE // 2 + 20 :]
     assert image.shape == (SIZE, SIZE, 3) and bright.mean() > 180 and image[:, : SIZE // 2 - 20].mean() < 20
@@ -23,7 +23,7 @@ def test_posters_are_turned_as_the_model_sees_them(tmp_path):
 
 
 def test_without_posters_the_bundled_observations_stand_in_on_their_own_assets(tmp_path):
-    found, source = mean_pictures(tmp_path, "primitive", ["spatial"], CAMERAS)
+    found, source = mean_pictures([tmp_path], "primitive", ["spatial"], CAMERAS)
     assert list(found) == CAMERAS and found["agentview"].std() > 20 and "bundled" in source
-    assert mean_pictures(tmp_path, "official", ["spatial"], CAMERAS)[0] == {}
-    assert mean_pictures(tmp_path, "primitive", ["mine"], CAMERAS)[0] == {}
+    assert mean_pictures([tmp_path], "official", ["spatial"], CAMERAS)[0] == {}
+    assert mean_pictures([tmp_path], "primitive", ["mine"], CAMERAS)[0] == {}

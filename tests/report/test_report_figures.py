@@ -13,6 +13,7 @@ from vla_bench.report.figure_token_use import concentration_rows, use_figure
 from vla_bench.report.parts import report_parts
 from vla_bench.report.timing_tables import read_timings
 from vla_bench.results.reported import read_reported
+from vla_bench.results.sources import source
 from vla_bench.results.token_use import token_use
 from vla_bench.trace import QueryTrace, pack
 
@@ -27,7 +28,7 @@ def figures(tmp_path_factory):
     """Of the bundled models, a run with traces, and measured times."""
     runs = read_reported([RESULTS / "baselines" / f"nano-{name}.json" for name in ("oft", "lightvla")])
     found = [figure for part in report_parts(runs) for figure in part.figures]
-    use = {"run": token_use(traced(tmp_path_factory.mktemp("runs") / "run"), 128)}
+    use = {"run": token_use(source(traced(tmp_path_factory.mktemp("runs") / "run")), 128)}
     found += [kept_figure(use), use_figure("run", 1, use["run"], ["agentview", "wrist"], {}, "")]
     return [*found, timed_stages(read_timings([RESULTS / "latency" / "nano-cpu-1.json"]))]
 
@@ -102,14 +103,14 @@ def test_milliseconds_of_several_machines_are_not_drawn(tmp_path):
 
 
 def test_concentration_beside_chance(tmp_path):
-    rows = concentration_rows("run", token_use(traced(tmp_path / "run"), 128), ["agentview", "wrist"])
+    rows = concentration_rows("run", token_use(source(traced(tmp_path / "run")), 128), ["agentview", "wrist"])
     assert rows[0]["gini"] == pytest.approx(63 / 64) and rows[0]["top_tenth"] == 1
     assert rows[1]["gini"] == pytest.approx(1 - 3 / 64) and rows[0]["even_gini"] < rows[0]["gini"]
 
 
 def test_patches_that_form_no_square_are_not_drawn(tmp_path):
     query = QueryRecord.of(0, (1,), 9, {}, trace=QueryTrace((), (pack([0], 60),)))
-    use = token_use(record(tmp_path / "run", {0: [query]}), 60)
+    use = token_use(source(record(tmp_path / "run", {0: [query]})), 60)
     assert use_figure("run", 1, use, ["agentview"], {}, "") is None and isinstance(kept_figure({"run": use}), Figure)
 
 

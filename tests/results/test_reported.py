@@ -52,5 +52,5 @@ def test_runs_of_several_worlds_are_grouped_with_the_reason(tmp_path):
 
 def test_a_summary_has_what_its_run_said():
     run = read_reported([ROOT / "results" / "baselines" / "nano-lightvla.json"]).runs[0]
-    assert (run.model, run.pruner, run.folder) == ("nano-lightvla", "lightvla", None) and run.device.startswith("Intel")
+    assert (run.model, run.pruner, run.folders) == ("nano-lightvla", "lightvla", ()) and run.device.startswith("Intel")
     assert run.suites["object"]["kept_tokens_mean"] == pytest.approx(10.8, abs=0.05)

@@ -1,13 +1,17 @@
 """The file of a sweep: rows with their run folders, joined where a row has one for each suite."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from vla_bench.errors import NotComparableError, RecordError
-from vla_bench.records import write_episode, write_run
+from vla_bench.queries import QueryRecord, write_queries
+from vla_bench.records import EpisodeKey, write_episode, write_run
+from vla_bench.results import load
 from vla_bench.results.reported import read_reported
 from vla_bench.results.sweep_file import RowRun, SweepFile, SweepRow, read_row, read_sweep, write_sweep
+from vla_bench.trace import Cut, QueryTrace, pack
 
 from ..made_runs import SHA, episode, run, with_tasks
 
@@ -56,6 +60,35 @@ def test_a_report_takes_the_rows_with_the_base_first_and_names_what_has_not_begu
     found = read_reported([tmp_path / "sweep"])
     assert [(each.name, each.row.rate.n) for each in found.runs] == [("own", 4), ("drawn", 4)]
     assert "later" in found.left_out[0][1].message and "has not begun" in found.left_out[0][1].message
+
+
+def test_a_row_of_several_folders_has_its_token_use_its_films_and_its_queries(cli, tmp_path):
+    a_sweep(tmp_path / "sweep")
+    masks = {"goal": pack([5], 64), "object": pack([9], 64)}
+    for suite, mask in masks.items():
+        folder = tmp_path / "sweep" / f"drawn-{suite}"
+        (folder / "videos").mkdir()
+        (folder / "videos" / "first.mp4").write_bytes(b"film")
+        trace = QueryTrace((Cut("LLM input", 128, 2),), (mask, mask))
+        for state in (0, 1):
+            key = EpisodeKey(suite, 0 if suite == "goal" else 3, state)
+            write_queries(folder, key, [QueryRecord.of(0, (1, 1), 9, {}, trace=trace)])
+        filmed = episode(2, suite=suite, task_id=key.task_id, task="a_task", video="videos/first.mp4")
+        write_episode(folder, filmed)
+    assert cli("report", str(tmp_path / "sweep"), "--out", "out", "--html", "page.html").exit_code == 6  # a row has not begun
+    use = (tmp_path / "out" / "figures" / "token-use-1.csv").read_text().splitlines()
+    assert [line for line in use if line.startswith("camera 0") and not line.endswith(",0,4")] == [
+        "camera 0,5,2,4",
+        "camera 0,9,2,4",
+    ]
+    page = (tmp_path / "page.html").read_text()
+    assert all(f"./sweep/drawn-{suite}/videos/first.mp4" in page for suite in masks) and page.count('"kept":[2]') == 4
+    with pytest.raises(RecordError, match="has not begun"):
+        load(tmp_path / "sweep")
+    sweep = read_sweep(tmp_path / "sweep")
+    write_sweep(tmp_path / "sweep", replace(sweep, rows=sweep.rows[:2]))
+    joined = load(tmp_path / "sweep").queries
+    assert set(joined["run"]) == {"drawn"} and sorted(joined["suite"]) == ["goal", "goal", "object", "object"]
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,16 @@ def test_tokens_of_a_run_that_is_not_complete_are_not_taken_over(evaluated, tmp_
         run_sweep(a_sweep(OWN, RANDOM), request(tmp_path))
 
 
+def test_a_run_of_another_configuration_is_refused_with_a_command_that_sweep_has(evaluated, tmp_path, monkeypatch):
+    def refused(request, observer):
+        raise NotComparableError(f"{request.out} holds a run of another configuration", "start over with --fresh")
+
+    monkeypatch.setattr(module, "evaluate", refused)
+    with pytest.raises(NotComparableError) as caught:
+        run_sweep(a_sweep(OWN), request(tmp_path))
+    assert caught.value.instead == {"--out": f"{tmp_path / 'out'}-2"} and "--fresh" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [

@@ -8,6 +8,7 @@ import traceback
 import typer
 
 from vla_bench.cli import (  # noqa: F401  importing them adds their commands
+    browsing,
     checkups,
     comparing,
     gating,

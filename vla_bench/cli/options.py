@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
@@ -13,6 +14,12 @@ from vla_bench.values import Population, Value, device
 class Format(Value):
     HUMAN = "human"
     JSON = "json"
+
+
+class ListFormat(Value):
+    HUMAN = "human"
+    JSON = "json"
+    CSV = "csv"
 
 
 class TableFormat(Value):
@@ -49,6 +56,17 @@ DeviceOption = Annotated[
     str, typer.Option(parser=device, metavar="DEVICE", help="auto, cpu, cuda, or cuda:1 for the second GPU.")
 ]
 Assets = Annotated[str, typer.Option(help="Asset pack: auto, primitive, official or a folder.")]
+TensorBoardOption = Annotated[
+    Optional[Path],
+    typer.Option("--tensorboard", metavar="DIR", help="Also log to TensorBoard: event files in DIR.", show_default="none"),
+]
+WandBOption = Annotated[
+    Optional[str],
+    typer.Option("--wandb", metavar="PROJECT", help="Also log to this project of Weights & Biases.", show_default="none"),
+]
+TrackioOption = Annotated[
+    Optional[str], typer.Option("--trackio", metavar="PROJECT", help="Also log to this project of trackio.", show_default="none")
+]
 FormatOption = Annotated[Format, typer.Option("--format", help="A table, or one JSON object on standard output.")]
 PopulationOption = Annotated[
     Population, typer.Option(help="What verdicts are about: the measured tasks and init states, or tasks of their kind.")

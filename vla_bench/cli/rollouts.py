@@ -27,7 +27,10 @@ from vla_bench.cli.options import (
     PrunerArgs,
     Suites,
     Tasks,
+    TensorBoardOption,
+    TrackioOption,
     Trials,
+    WandBOption,
     Workers,
 )
 from vla_bench.cli.overlaying import film_overlays
@@ -92,6 +95,9 @@ def eval_(
     must_see: Annotated[
         Optional[float], typer.Option(help="--stop-early: drop, in percentage points, that a pass excludes.", show_default="5")
     ] = None,
+    tensorboard: TensorBoardOption = None,
+    wandb: WandBOption = None,
+    trackio: TrackioOption = None,
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, say what would run, how long and what it could show.")
     ] = False,
@@ -101,6 +107,8 @@ def eval_(
     from vla_bench.rollout.against import stop_options
     from vla_bench.rollout.evaluate import EvalRequest, evaluate
     from vla_bench.rollout.progress import ProgressDisplay
+    from vla_bench.rollout.tracked import TrackedRun
+    from vla_bench.tracking import trackers
 
     command = shlex.join(["vla-bench", *sys.argv[1:]])
     request = EvalRequest(
@@ -134,6 +142,7 @@ def eval_(
         stop_early=stop_options(stop_early, alpha, must_see),
         command=command,
     )
+    tracker = trackers(tensorboard, wandb, trackio)
     if dry:
         from vla_bench.report.planning import print_dry_run
         from vla_bench.rollout.dry_run import dry_run
@@ -141,7 +150,7 @@ def eval_(
         found = dry_run(request)
         typer.echo(json.dumps(found.to_dict(), allow_nan=False)) if format is Format.JSON else print_dry_run(found)
         raise typer.Exit()
-    result = evaluate(request, ProgressDisplay())
+    result = evaluate(request, ProgressDisplay() if tracker is None else TrackedRun(ProgressDisplay(), tracker))
     if format is Format.JSON:
         typer.echo(json.dumps(result.to_dict(), allow_nan=False))
     else:

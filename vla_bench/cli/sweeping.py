@@ -20,7 +20,10 @@ from vla_bench.cli.options import (
     InitStates,
     Suites,
     Tasks,
+    TensorBoardOption,
+    TrackioOption,
     Trials,
+    WandBOption,
     Workers,
 )
 from vla_bench.values import Control, Device, OtherNoise, OtherTokens, Video
@@ -70,6 +73,9 @@ def sweep(
     video: Annotated[Video, typer.Option(help="Episodes to film.")] = Video.NONE,
     out: SweepFolder = None,
     device: DeviceOption = Device.AUTO,
+    tensorboard: TensorBoardOption = None,
+    wandb: WandBOption = None,
+    trackio: TrackioOption = None,
     format: FormatOption = Format.HUMAN,
 ):
     """Run models and pruners on the same episodes, paired with a base.  Repeat the command to resume."""
@@ -84,7 +90,10 @@ def sweep(
     from vla_bench.rollout.plan import EvalRequest
     from vla_bench.rollout.sweep import run_sweep
     from vla_bench.rollout.sweep_progress import SweepProgress
+    from vla_bench.rollout.tracked import TrackedSweep
+    from vla_bench.tracking import trackers
 
+    tracker = trackers(tensorboard, wandb, trackio)
     chosen = {"suite": suite, "trials": trials, "tasks": tasks, "init_states": init_states}
     request = EvalRequest(
         **definition.selection(chosen),
@@ -96,7 +105,8 @@ def sweep(
         device=device,
         command=shlex.join(["vla-bench", *sys.argv[1:]]),
     )
-    result = run_sweep(definition, request, SweepProgress(), only or ())
+    observer = SweepProgress() if tracker is None else TrackedSweep(SweepProgress(), tracker)
+    result = run_sweep(definition, request, observer, only or ())
     typer.echo(json.dumps(result.to_dict(), allow_nan=False)) if format is Format.JSON else print_sweep(result)
     raise typer.Exit(result.exit_code)
 

@@ -20,6 +20,9 @@ from vla_bench.cli.options import (
     PrunerArgs,
     Suites,
     Tasks,
+    TensorBoardOption,
+    TrackioOption,
+    WandBOption,
     Workers,
 )
 from vla_bench.interface.noise import NoiseSchedule
@@ -138,12 +141,17 @@ def train(
         Optional[Path], typer.Option(help="Write the checkpoint of the training in --out to this folder, and stop.")
     ] = None,
     device: DeviceOption = Device.AUTO,
+    tensorboard: TensorBoardOption = None,
+    wandb: WandBOption = None,
+    trackio: TrackioOption = None,
 ):
     """Fine-tune with the paper's recipe, or train a nano model.  Several processes: torchrun -m -- vla_bench train ..."""
+    from vla_bench.tracking import trackers
     from vla_bench.training import recipe as recipes
     from vla_bench.training.finetune import TrainRequest
     from vla_bench.training.finetune import train as run
     from vla_bench.training.progress import TrainProgress
+    from vla_bench.training.tracked import TrackedTraining
 
     chosen = recipes.recipe(recipe).with_options(
         start=start,
@@ -176,7 +184,8 @@ def train(
         images=images,
         strict=strict,
     )
-    trained = run(request, TrainProgress(chosen.batch))
+    with TrackedTraining(TrainProgress(chosen.batch), trackers(tensorboard, wandb, trackio), chosen, out) as on_step:
+        trained = run(request, on_step)
     if trained.checkpoint is not None:
         typer.echo(trained.checkpoint)
     elif not trained.finished:

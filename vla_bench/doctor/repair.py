@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,8 @@ from vla_bench.doctor.run_files import DAMAGED, Examination, examine
 from vla_bench.errors import DamagedRunError, ExitCode, RecordError, UsageError
 from vla_bench.lines import split_lines
 from vla_bench.locks import locked
-from vla_bench.records import EPISODES, Run, write_atomically, write_run
+from vla_bench.records import EPISODES, write_atomically, write_run
+from vla_bench.results.resume import resume_command
 
 
 @dataclass(frozen=True)
@@ -78,20 +78,3 @@ def _rename(folder: Path, name: str) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def resume_command(run: Run, folder: Path) -> str:
-    """The commands of the run, for its folder, and without `--fresh`, which would start over."""
-    try:
-        words = shlex.split(str(run.command))
-    except ValueError:  # no command of ours
-        words = ["vla-bench", "eval"]
-    commands: list[list[str]] = [[]]
-    for word in words:
-        if word == "&&":
-            commands.append([])
-        elif commands[-1][-1:] == ["--out"]:
-            commands[-1].pop()
-        elif word != "--fresh" and not word.startswith("--out="):
-            commands[-1].append(word)
-    return " && ".join(shlex.join([*command, "--out", str(folder)]) for command in commands)

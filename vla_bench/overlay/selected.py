@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vla_bench.errors import ExitCode, RecordError, UsageError, VlaBenchError, nearest
+from vla_bench.errors import ExitCode, RecordError, VlaBenchError
 from vla_bench.overlay.recording import Recording, read_recording
 from vla_bench.queries import read_queries
 from vla_bench.records import Episode, EpisodeKey, Run, Status
+from vla_bench.results.named_episodes import named_episodes
 from vla_bench.results.summary_file import read_folder
 from vla_bench.values import Video
 
@@ -65,14 +65,7 @@ def _chosen(recorded: Sequence[Episode], text: str, folder: Path) -> list[Episod
         return list(recorded)
     if text == Video.FAILURES:
         return [episode for episode in recorded if episode.status is Status.FAILURE]
-    by_name = {str(episode.key): episode for episode in recorded}
-    # A film's own name, `long-t8-i00-failure`, is the episode's, too.
-    names = [re.sub(r"-(success|failure)$", "", name.strip()) for name in text.split(",")]
-    if unknown := [name for name in names if name not in by_name]:
-        hint = nearest(unknown[0], list(by_name))
-        fix = f"vla-bench overlay {folder} --episodes {next(iter(by_name))}"
-        raise UsageError(f'{folder} has no finished episode "{unknown[0]}" of its {len(by_name)}.{hint}', fix)
-    return [by_name[name] for name in dict.fromkeys(names)]
+    return named_episodes(recorded, text, folder, f"vla-bench overlay {folder} --episodes {recorded[0].key}")
 
 
 def _error(episode: Episode) -> str:

@@ -21,7 +21,7 @@ from vla_bench.report.report_table import ReportTable
 from vla_bench.report.success_table import success_table
 from vla_bench.report.timing_tables import TimedVariant, timing_table
 from vla_bench.results.reported import Reported, ReportedRun, comparable_groups
-from vla_bench.results.token_use import TokenUse, token_use
+from vla_bench.results.token_use import TokenUse, camera_names, token_use
 
 
 @dataclass
@@ -120,11 +120,11 @@ def _tokens(runs: Sequence[ReportedRun]) -> Part:
     for run in runs:
         if run.pruner is None:
             continue
-        if run.folder is None:
+        if not run.folders:
             part.missing.append(f"{run.name} is a summary, without its queries: give the run folder")
             continue
         try:
-            use = token_use(run.folder, run.policy.get("visual_tokens"))
+            use = token_use(run.source, run.policy.get("visual_tokens"))
         except VlaBenchError as error:
             part.missing.append(f"{run.name}: {error.message}")
             part.exit_code = part.exit_code or error.exit_code
@@ -148,12 +148,11 @@ def _add_use(part: Part, runs: Sequence[ReportedRun], found: dict[str, TokenUse]
         if all(min(kept) == len(use.used[0]) for kept in use.kept_by_camera):
             part.missing.append(f"{run.name} keeps every patch: there is no map of it")
             continue
-        cameras = next(iter(run.summary["suites"].values()), {}).get("cameras") or []
-        cameras = cameras if len(cameras) == len(use.used) else [f"camera {i}" for i in range(len(use.used))]
+        cameras = camera_names(next(iter(run.summary["suites"].values()), {}), len(use.used))
         rows += concentration_rows(run.name, use, cameras)
         assets = str((run.summary.get("assets") or {}).get("name"))
         crop = run.policy.get("center_crop") is not False
-        pictures = mean_pictures(run.path, assets, list(run.row.suites), cameras, crop)
+        pictures = mean_pictures(run.folders, assets, list(run.row.suites), cameras, crop)
         part.add(use_figure(run.name, place, use, cameras, *pictures), f"{run.name}: its patches form no square to draw")
     if rows:
         part.tables.append(concentration_table(rows))

@@ -14,25 +14,25 @@ SIZE = 224  # pixels
 
 
 def mean_pictures(
-    folder: Path, assets: str, suites: Sequence[str], cameras: Sequence[str], crop: bool = True
+    folders: Sequence[Path], assets: str, suites: Sequence[str], cameras: Sequence[str], crop: bool = True
 ) -> tuple[dict[str, np.ndarray], str]:
     """By camera (SIZE, SIZE, 3) uint8, and whose mean it is; empty where there is none for these assets.
 
     crop: whether the model crops its images.
     """
-    found = _posters(folder, cameras, crop)
+    found = _posters(folders, cameras, crop)
     source = "of the last frames of its filmed episodes"
     if not found and assets == PRIMITIVE:
         found, source = _bundled(suites, crop), "of the bundled observations of these suites"
     return {camera: np.mean(frames, axis=0).astype(np.uint8) for camera, frames in found.items() if camera in cameras}, source
 
 
-def _posters(folder: Path, cameras: Sequence[str], crop: bool) -> dict[str, list[np.ndarray]]:
+def _posters(folders: Sequence[Path], cameras: Sequence[str], crop: bool) -> dict[str, list[np.ndarray]]:
     """Of the posters beside the videos, where the cameras stand side by side, each mirrored against what the model sees."""
     from PIL import Image
 
     found: dict[str, list[np.ndarray]] = {}
-    for path in sorted((folder / "videos").glob("*.png"))[:200]:
+    for path in sorted(each for folder in folders for each in (folder / "videos").glob("*.png"))[:200]:
         try:
             with Image.open(path) as file:
                 poster = np.asarray(file.convert("RGB"))

@@ -37,8 +37,12 @@ class ReportTable:
 
     def markdown(self) -> str:
         """The table, its notes and its footnotes."""
-        below = [*self.notes, *(f"{''.join(MARKS[int(digit)] for digit in str(n))} {text}" for n, text in self.footnotes.items())]
-        return markdown(self.columns, self.rows) + "".join(f"\n{line}\n" for line in below)
+        return markdown(self.columns, self.rows) + "".join(f"\n{line}\n" for line in self.below)
+
+    @property
+    def below(self) -> list[str]:
+        """Notes and footnotes, with their numbers."""
+        return [*self.notes, *(f"{''.join(MARKS[int(digit)] for digit in str(n))} {text}" for n, text in self.footnotes.items())]
 
     def latex(self) -> str:
         """The table alone."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def compare_runs(runs: list[tuple[Path, dict]], population: Population = Populat
     family = len(others)
     rows = [
         row(name, run, found, keys, population, family)
-        for name, (_, run), found, keys in zip(run_names(runs), runs, measured, ended, strict=True)
+        for name, (_, run), found, keys in zip(run_names([path for path, _ in runs]), runs, measured, ended, strict=True)
     ]
     found = [evidence(first, other) for other in others]
     adjusted = holm([each.p(population) for each in found])
@@ -132,10 +132,10 @@ def row(
     )
 
 
-def run_names(runs: list[tuple[Path, dict]]) -> list[str]:
+def run_names(paths: Sequence[Path]) -> list[str]:
     """The runs' names in tables: the last part of their paths, or the whole where two are the same."""
-    names = [path.name.removesuffix(".json") for path, _ in runs]
-    return [str(path) if names.count(name) > 1 else name for name, (path, _) in zip(names, runs, strict=True)]
+    names = [path.name.removesuffix(".json") for path in paths]
+    return [str(path) if names.count(name) > 1 else name for name, path in zip(names, paths, strict=True)]
 
 
 def check_common(path: Path, other_path: Path, pairs: Pairs) -> None:

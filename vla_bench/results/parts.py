@@ -57,7 +57,8 @@ def compare_parts(runs: list[tuple[Path, dict]], by: By, population: Population 
             "a single task says nothing about tasks of its kind", "vla-bench compare --by suite --population tasks RUN OTHER_RUN"
         )
     first = split_by(by, units(runs[0][1]), list(runs[0][1]["suites"]))
-    others = [(name, run, units(run)) for name, (_, run) in zip(run_names(runs)[1:], runs[1:], strict=True)]
+    names = run_names([path for path, _ in runs])
+    others = [(name, run, units(run)) for name, (_, run) in zip(names[1:], runs[1:], strict=True)]
     found = [
         (run, name, *part, evidence(own, other))
         for name, run, other in others

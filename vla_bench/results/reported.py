@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from vla_bench.errors import UsageError, VlaBenchError
+from vla_bench.errors import VlaBenchError
 from vla_bench.metrics import Values, group_keys
 from vla_bench.results.comparison import ComparedRun, check_comparable, row, run_names
 from vla_bench.results.paired_metrics import metrics_on
 from vla_bench.results.pairs import COVERAGE
-from vla_bench.results.summary_file import read_summary
-from vla_bench.results.sweep_file import is_sweep, read_sweep, row_path, row_summary
+from vla_bench.results.sources import Source, sources_in
 from vla_bench.results.units import Key, Unit, units
 from vla_bench.values import Population
 
@@ -27,7 +25,7 @@ class ReportedRun:
     found: its init states.
     """
 
-    path: Path
+    source: Source
     name: str
     summary: dict
     row: ComparedRun
@@ -35,9 +33,9 @@ class ReportedRun:
     found: dict[Key, Unit]
 
     @property
-    def folder(self) -> Path | None:
-        """The run folder, which has the queries; None for a summary."""
-        return self.path if self.path.is_dir() else None
+    def folders(self) -> tuple[Path, ...]:
+        """Its run folders, which have queries and films; none of a summary."""
+        return self.source.folders
 
     @property
     def totals(self) -> Values:
@@ -77,7 +75,7 @@ class ReportedRun:
     @property
     def pathed(self) -> tuple[Path, dict]:
         """As `vla_bench.results.comparison` takes it."""
-        return self.path, self.summary
+        return self.source.path, self.summary
 
 
 @dataclass(frozen=True)
@@ -94,16 +92,17 @@ def read_reported(paths: Sequence[Path]) -> Reported:
 
     Raises UsageError for a folder without runs; the first error where no run at all can be read.
     """
-    found: list[tuple[Path, dict]] = []
+    found: list[tuple[Source, dict]] = []
     left_out: list[tuple[Path, VlaBenchError]] = []
-    for path, read in [run for given in paths for run in _runs_in(given)]:
+    for source in [each for given in paths for each in sources_in(given)]:
         try:
-            found.append((path, read()))
+            found.append((source, source.summary()))
         except VlaBenchError as error:
-            left_out.append((path, error))
+            left_out.append((source.path, error))
     if not found and left_out:
         raise left_out[0][1]
-    runs = [_reported(name, *run) for name, run in zip(run_names(found), found, strict=True)]
+    names = run_names([source.path for source, _ in found])
+    runs = [_reported(name, *run) for name, run in zip(names, found, strict=True)]
     return Reported(tuple(runs), tuple(left_out))
 
 
@@ -126,20 +125,8 @@ def comparable_groups(runs: Sequence[ReportedRun]) -> list[tuple[list[ReportedRu
     return groups
 
 
-def _runs_in(path: Path) -> list[tuple[Path, Callable[[], dict]]]:
-    """The path itself, the rows of a sweep, or the run folders in a folder that is none; with what reads the summary of each."""
-    if not path.is_dir() or (path / "run.json").is_file():
-        return [(path, partial(read_summary, path))]
-    if is_sweep(path):
-        return [(row_path(path, row), partial(row_summary, path, row)) for row in read_sweep(path).base_first]
-    inside = sorted(each.parent for each in path.glob("*/run.json"))
-    if not inside:
-        raise UsageError(f"{path} holds no run", "vla-bench report results/baselines/nano-lightvla.json --out DIR")
-    return [(each, partial(read_summary, each)) for each in inside]
-
-
-def _reported(name: str, path: Path, summary: dict) -> ReportedRun:
+def _reported(name: str, source: Source, summary: dict) -> ReportedRun:
     found = units(summary)
     ended = {key for key, unit in found.items() if unit.mean is not None}
     by_suite = {suite: metrics_on(summary, {key for key in ended if key.suite == suite}) for suite in summary["suites"]}
-    return ReportedRun(path, name, summary, row(name, summary, found, ended, Population.INIT_STATES, 1), by_suite, found)
+    return ReportedRun(source, name, summary, row(name, summary, found, ended, Population.INIT_STATES, 1), by_suite, found)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from vla_bench.queries import QueryRecord, read_queries
-from vla_bench.records import Status
-from vla_bench.results.summary_file import read_folder
+from vla_bench.queries import QueryRecord
+from vla_bench.results.sources import Source
 
 
 @dataclass
@@ -32,18 +30,22 @@ class TokenUse:
     kept_by_camera: list[list[int]] = field(default_factory=list)
 
 
-def token_use(folder: Path, visual_tokens: int | None) -> TokenUse:
+def token_use(source: Source, visual_tokens: int | None) -> TokenUse:
     """visual_tokens: image tokens before pruning, of all cameras; None leaves out where the patches were.
 
     Raises RecordError; DamagedRunError for lines that are no queries.
     """
-    _, episodes = read_folder(folder)
-    ended = {episode.key for episode in episodes if episode.status is not Status.ERROR}
     found = TokenUse()
-    for key, queries in read_queries(folder).items():
-        if key in ended:
-            _count(found, queries, visual_tokens)
+    for _, queries in source.queries():
+        _count(found, queries, visual_tokens)
     return found
+
+
+def camera_names(suite: Mapping, count: int) -> list[str]:
+    """Of the `count` cameras that a model saw: those of the suite, as `run.json` has it, where it has as many."""
+    names = suite.get("cameras") or []
+    known = isinstance(names, (list, tuple)) and len(names) == count
+    return list(map(str, names)) if known else [f"camera {place}" for place in range(count)]
 
 
 def _count(found: TokenUse, queries: Sequence[QueryRecord], visual_tokens: int | None) -> None:

@@ -15,7 +15,7 @@ from vla_bench.results.summary import Summary, summarise
 from vla_bench.results.units import Key, planned_units
 from vla_bench.rollout.engine import Engine, LocalEngine
 from vla_bench.rollout.folder import RunFolder
-from vla_bench.rollout.journal import Journal, Observer
+from vla_bench.rollout.journal import Journal, Observer, timestamp
 from vla_bench.rollout.plan import EvalRequest, Outline, Plan, complete, outline
 from vla_bench.rollout.pool import Event
 from vla_bench.signals import Interruptible
@@ -80,6 +80,7 @@ def evaluate(request: EvalRequest, observer: Observer | None = None) -> EvalResu
         with Interruptible(grace_s=None, say="interrupted: the summary is written") as ending:
             folder = RunFolder(plan.out, plan.describe(), request.fresh)
             try:
+                observer.opened(folder.run)
                 return _run(plan, folder, observer, ending)
             finally:
                 observer.end()
@@ -118,8 +119,9 @@ def _run(plan: Plan, folder: RunFolder, observer: Observer, ending: Interruptibl
     instructions = {key: task.language for key, task in tasks.items()}
     planned = planned_units(folder.run.planned)
     notes = "".join(f"\n{line}\n" for line in result_notes(summary, planned))
-    about = markdown(("run", folder.run.run_id), about_run(folder.run, summary, planned))
-    folder.write_text("summary.md", f"{about}\n{markdown(*result_table(summary, instructions, planned))}{notes}")
+    about = about_run(folder.run, summary, planned, timestamp(time.time())) | {"command": f"`{folder.run.command}`"}
+    head = markdown(("run", folder.run.run_id), [list(row) for row in about.items()])
+    folder.write_text("summary.md", f"{head}\n{markdown(*result_table(summary, instructions, planned))}{notes}")
     return EvalResult(
         run_dir=folder.path,
         summary=summary,

@@ -26,8 +26,6 @@ from vla_bench.results.stopped import STOPPED
 
 OTHER_FOLDER = "choose another folder with --out, or start over with --fresh"
 
-OTHER_FOLDER = "choose another folder with --out, or start over with --fresh"
-
 
 class RunFolder(OutputFolder):
     """The folder of one run.  Only the process that holds its lock writes to it.

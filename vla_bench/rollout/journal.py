@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 from vla_bench.metrics import of_episode
 from vla_bench.queries import QueryRecord
-from vla_bench.records import Episode, Status
+from vla_bench.records import Episode, Run, Status
 from vla_bench.rollout.engine import EpisodeAttempt
 from vla_bench.rollout.episode import Outcome
 from vla_bench.rollout.folder import RunFolder
@@ -22,6 +22,7 @@ class Observer:
     """Receives the events of a run, as the progress display does.  This one ignores them."""
 
     def say(self, message: str) -> None: ...
+    def opened(self, run: Run) -> None: ...
     def begin(self, message: str, total: int, done: list[Episode]) -> None: ...
     def event(self, event: Event, episode: Episode | None) -> None: ...
     def end(self) -> None: ...

@@ -62,7 +62,10 @@ def run_sweep(sweep: Sweep, request: EvalRequest, observer: SweepObserver | None
             asked = replace(numbered(job, out, file), out=out / job.folder)
             file = _with_run(file, job, asked.pruner if job.row.pruner is not None else None)
             write_sweep(out, file)
-            code = evaluate(asked, observer.of_run(job.folder)).exit_code
+            try:
+                code = evaluate(asked, observer.of_run(job.folder)).exit_code
+            except NotComparableError as error:  # a run that was there before; one row started over would be of other numbers
+                raise NotComparableError(error.message, instead={"--out": f"{out}-2"}) from error
             worst = code or worst
             if code == ExitCode.INTERRUPTED:
                 break

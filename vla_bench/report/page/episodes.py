@@ -10,12 +10,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from vla_bench.errors import VlaBenchError
-from vla_bench.queries import QueryRecord, read_queries
-from vla_bench.records import Episode, EpisodeKey, Status
+from vla_bench.queries import QueryRecord
+from vla_bench.records import Episode, EpisodeKey
 from vla_bench.report.page.thumbnails import thumbnail
 from vla_bench.results.reported import ReportedRun, comparable_groups
 from vla_bench.results.summary_check import episodes_of
-from vla_bench.results.summary_file import read_folder
 from vla_bench.results.units import LETTERS
 from vla_bench.suites import Task
 
@@ -76,9 +75,9 @@ def browser(runs: Sequence[ReportedRun], folder: Path) -> Browser:
 
 def _episodes(run: ReportedRun, missing: list[str]) -> list[Episode]:
     """From the folder, which tells of films and errors; else as far as the summary tells."""
-    if run.folder is not None:
+    if run.folders:
         try:
-            return read_folder(run.folder)[1]
+            return run.source.read()[1]
         except VlaBenchError as error:  # changed since it was first read
             missing.append(f"{run.name}: {error.message}")
     else:
@@ -109,14 +108,13 @@ def _add_films(
     room, gone = Room(PICTURES * ROOM), [0] * len(runs)
     for place, key in enumerate(keys):
         for number, (run, own) in enumerate(zip(runs, recorded, strict=True)):
-            if run.folder is None or (episode := own.get(key)) is None:
+            if not run.folders or (episode := own.get(key)) is None:
                 continue
             detail: dict[str, object] = {}
             if episode.error is not None:
                 detail["error"] = ": ".join(str(text)[:500] for text in episode.error.values())
             if episode.video is not None:
-                film = run.folder / episode.video
-                if film.is_file():
+                if (film := run.source.film(episode)) is not None:
                     detail["film"] = link(film, folder)
                     _add_picture(detail, film.with_suffix(".png"), room)
                 else:
@@ -129,7 +127,7 @@ def _add_films(
     found.missing += [
         f"{run.name} has no films (vla-bench eval --video all)"
         for run, details in zip(runs, found.details, strict=True)
-        if run.folder is not None and not any("film" in detail for detail in details.values())
+        if run.folders and not any("film" in detail for detail in details.values())
     ]
     if room.left_out:
         found.missing.append(f"{room.left_out} pictures, to keep the page small; their films are linked")
@@ -158,15 +156,15 @@ def _add_kept(
     """kept: image tokens of each query.  at: their control steps."""
     room, places = Room((1 - PICTURES) * ROOM), {key: place for place, key in enumerate(keys)}
     for number, (run, own) in enumerate(zip(runs, recorded, strict=True)):
-        if run.folder is None or run.pruner is None:
+        if not run.folders or run.pruner is None:
             continue
         try:
-            queries = read_queries(run.folder)
+            queries = dict(run.source.queries())
         except VlaBenchError as error:
             found.missing.append(f"{run.name}, image tokens of single queries: {error.message}")
             continue
-        for key, episode in own.items():
-            series = _series(queries.get(key, ())) if episode.status is not Status.ERROR else None
+        for key in own:
+            series = _series(queries.get(key, ()))
             if series is not None and room.take(sum(len(str(each)) for each in series.values())):
                 found.details[number].setdefault(places[key], {}).update(series)
     if room.left_out:
