@@ -5,12 +5,14 @@ Sizes in m, measured on the collision shapes in the frame of an object's body; t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
 
 from vla_bench.policies.expert.motions import about_z
+from vla_bench.world.changed import CHANGED
 from vla_bench.world.observation import Pose, Scene
 
 
@@ -79,10 +81,26 @@ SHAPES: dict[str, BoundingShape] = {
     "akita_black_bowl": BoundingShape((0.0535, 0.0535, 0.025), (0.0, 0.0, 0.027), Hold.RIM, rim=0.0515, lean=0.34, seat=0.012),
     "glazed_rim_porcelain_ramekin": BoundingShape((0.045, 0.045, 0.021), (0.0, 0.0, 0.022), Hold.RIM, rim=0.042),
     "porcelain_mug": BoundingShape(
-        (0.063, 0.048, 0.053), (-0.0025, -0.001, 0.0555), Hold.RIM, rim=0.0455, rim_at=(0.0125, -0.001), lean=0.1
+        (0.063, 0.048, 0.053),
+        (-0.0025, -0.001, 0.0555),
+        Hold.RIM,
+        rim=0.0455,
+        rim_at=(0.0125, -0.001),
+        lean=0.1,
+        handle=(-0.055, -0.001, 0.070),
+        across=1,
+        handle_lean=0.6,
     ),
     "red_coffee_mug": BoundingShape(
-        (0.062, 0.047, 0.066), (0.0005, -0.0005, 0.0645), Hold.RIM, rim=0.044, rim_at=(-0.0155, -0.0005), lean=0.1
+        (0.062, 0.047, 0.066),
+        (0.0005, -0.0005, 0.0645),
+        Hold.RIM,
+        rim=0.044,
+        rim_at=(-0.0155, -0.0005),
+        lean=0.1,
+        handle=(0.053, -0.0005, 0.085),
+        across=1,
+        handle_lean=0.6,
     ),
     "white_yellow_mug": BoundingShape(
         (0.070, 0.053, 0.0515),
@@ -114,7 +132,23 @@ DOOR = BoundingShape((0.1295, 0.032, 0.0925), (0.1295, -0.033, 0.096))  # from i
 
 
 def shape_of(scene: Scene, name: str) -> BoundingShape | None:
-    return SHAPES.get(scene.facts.categories.get(name, ""))
+    kind = scene.facts.categories.get(name, "")
+    return SHAPES.get(kind) or _changed_shape(kind)
+
+
+@functools.cache
+def _changed_shape(kind: str) -> BoundingShape | None:
+    """That of an object of LIBERO-PRO: the original's, scaled."""
+    change = CHANGED.get(kind)
+    if change is None or change.like not in SHAPES:
+        return None
+    own = SHAPES[change.like]
+    lengths = ("half", "centre", "rim", "rim_at", "handle", "seat")
+    return replace(own, **{name: _times(change.scale, getattr(own, name)) for name in lengths})
+
+
+def _times(scale: float, length: float | tuple[float, ...]) -> float | tuple[float, ...]:
+    return tuple(scale * each for each in length) if isinstance(length, tuple) else scale * length
 
 
 def obstacles(scene: Scene, *without: str) -> list[tuple[BoundingShape, Pose]]:
