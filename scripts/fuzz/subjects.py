@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from wires import make_frames, read_frames
 
 from vla_bench.checkpoints.checkpoint import load, save
 from vla_bench.checkpoints.config_file import ModelFamily
@@ -346,4 +347,5 @@ SUBJECTS = (
     Subject("options", make_options, ("*",), read_options),
     Subject("suite", make_suite, ("object.toml", "about.toml"), lambda folder: read_suite(folder / "object.toml").protocol),
     Subject("arrays", make_arrays, ("init", "observations.npz"), read_arrays),
+    Subject("wires", make_frames, ("*.msgpack",), read_frames),
 )
