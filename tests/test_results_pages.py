@@ -13,6 +13,8 @@ from vla_bench.report.timing_tables import read_timings
 from vla_bench.results.comparison import compare, read_comparable
 from vla_bench.results.parts import compare_parts
 from vla_bench.results.reported import read_reported
+from vla_bench.results.summary_file import read_summary
+from vla_bench.suites import suite_names
 from vla_bench.tables import markdown
 from vla_bench.values import By
 
@@ -100,3 +102,14 @@ def test_tables_of_nano_are_those_of_compare():
         comparison_table(compare(noise)),
     ):
         assert markdown(*table) in page
+
+
+def test_the_table_of_the_controls_counts_what_their_runs_won():
+    with open(REPORTS / "controls" / "tables" / "differences.csv") as file:
+        rows = {row["run"]: row for row in csv.DictReader(file)}
+    won = dict.fromkeys(rows, 0)
+    for path in (RESULTS / "sweeps" / "controls").glob("*.json"):
+        name = next(name for name in rows if path.stem in (name, *(f"{name}-{suite}" for suite in suite_names())))
+        won[name] += read_summary(path)["totals"]["successes"]
+    assert {name: int(row["successes"]) for name, row in rows.items()} == won and len(won) == 5
+    assert all(int(row["n"]) == 800 for row in rows.values())
