@@ -35,7 +35,8 @@ check-official: install ## run one task of each suite on LIBERO's meshes, downlo
 
 install: system $(VENV)/.installed ## everything into .venv, with the versions of constraints.txt
 
-# hf-libero comes without its dependencies; pyproject.toml says why.  vla-eval, which tests run a server of, too.
+# hf-libero comes without its dependencies; pyproject.toml says why.  vla-eval, whose server the tests talk to, does, too: what its
+# servers need is there, and the rest is for its own harness.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) scripts/check_python.py
 	$(PYTHON) -m venv $(VENV)
