@@ -24,9 +24,13 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session", autouse=True)
 def private_cache(tmp_path_factory):
-    """Nothing that a test generates lands in the user's cache."""
-    before = os.environ.get("VLA_BENCH_CACHE")
+    """Nothing that a test generates lands in the user's cache; LIBERO-PRO's files, where they are there, are linked from it."""
+    from vla_bench.world import libero_pro
+
+    before, users = os.environ.get("VLA_BENCH_CACHE"), libero_pro.root()
     os.environ["VLA_BENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    if users.is_dir():
+        libero_pro.root().symlink_to(users.resolve())
     yield
     os.environ.pop("VLA_BENCH_CACHE")
     if before is not None:
@@ -74,6 +78,16 @@ def meshes():
     if not package_folders():
         pytest.skip("needs LIBERO's meshes: make official")
     return resolve_assets("official")
+
+
+@pytest.fixture(scope="session")
+def pro_files():
+    """Where LIBERO-PRO's files are, or skips the test."""
+    from vla_bench.world import libero_pro
+
+    if not libero_pro.root().is_dir():
+        pytest.skip("needs LIBERO-PRO: vla-bench assets get libero-pro")
+    return libero_pro.root()
 
 
 @pytest.fixture(scope="session")

@@ -127,7 +127,7 @@ def own(tmp_path, monkeypatch):
 
 
 def test_a_suite_of_ones_own_is_listed_and_run_without_a_line_of_code(own, cli, tmp_path, schema):
-    listed = json.loads(cli("suites", "--format", "json").stdout)
+    listed = [suite for suite in json.loads(cli("suites", "--format", "json").stdout) if suite["family"] is None]
     assert [suite["name"] for suite in listed] == ["spatial", "object", "goal", "long", "kitchen"]
     assert [task["instruction"] for task in listed[-1]["tasks"]][0] == "turn on the stove"
     options = ("--suite", "kitchen", "--init-states", "0", "--assets", ASSETS, "--workers", "1", "--video", "none")
@@ -205,3 +205,44 @@ def test_what_is_beside_a_protocol_does_not_change_its_hash_or_seeds(own):
     assert before[1] not in seeds
     (own / "attic.toml").write_text(KITCHEN.replace('"kitchen"', '"attic"'))
     assert (load_suite("kitchen"), attempt_seed(7, "kitchen", 3, 11)) == before
+
+
+def test_a_family_is_named_as_a_whole_or_in_parts_and_is_not_among_all():
+    axes = ("lan", "object", "swap", "task")
+    pro = [suite.name for suite in load_suites("pro")]
+    assert pro == [f"pro-{original}-{axis}" for original in suite_names() for axis in axes]
+    assert [suite.name for suite in load_suites("pro-goal")] == [f"pro-goal-{axis}" for axis in axes]
+    assert [suite.name for suite in load_suites("libero_10_swap,spatial")] == ["spatial", "pro-long-swap"]
+    assert not {suite.name for suite in load_suites()} & {*pro, "libero-90"}
+    with pytest.raises(SuiteError, match='Did you mean "pro-goal-swap".* Suites: .*libero-90, pro, all'):
+        load_suites("pro-goal-swpa")
+
+
+def test_a_changed_suite_has_the_protocol_tasks_and_checkpoints_of_its_original():
+    for suite in load_suites("pro"):
+        original = load_suite(suite.original)
+        same = ("horizon", "settle_steps", "control_hz", "env_seed", "init_states", "chunk", "cameras", "image_size", "fixtures")
+        assert [getattr(suite, name) for name in same] == [getattr(original, name) for name in same], suite.name
+        assert [task.name for task in suite.tasks] == [task.name for task in original.tasks]
+        assert suite.checkpoints == original.checkpoints and suite.data_name == original.libero_name
+        assert (suite.protocol["original"], suite.protocol["axis"]) == (original.name, suite.axis)
+        spoken = [task.language != own.language for task, own in zip(suite.tasks, original.tasks, strict=True)]
+        assert all(spoken) if suite.axis in ("lan", "task") else not any(spoken)
+    assert "axis" not in load_suite("goal").protocol
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('axis = "lan"\n', "", "original and axis belong together"),
+        ('    "switch on the stove",\n', "", "9 instructions of 10 tasks"),
+        ('files = "libero-pro"', 'files = "https://example.org"', "files"),
+        ('files_sha256 = "', 'files_sha256 = "..', "files_sha256"),
+    ],
+)
+def test_a_changed_suite_with_a_wrong_key_is_refused(tmp_path, before, after, message):
+    text = (suites_dir() / "pro" / "pro-goal-lan.toml").read_text()
+    assert before in text
+    (tmp_path / "bad.toml").write_text(text.replace(before, after))
+    with pytest.raises(SuiteError, match=message):
+        read_suite(tmp_path / "bad.toml")

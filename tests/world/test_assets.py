@@ -9,7 +9,8 @@ import pytest
 from vla_bench.errors import AssetError
 from vla_bench.suites import load_suite
 from vla_bench.world import official, primitives
-from vla_bench.world.assets import cache_dir, resolve_assets
+from vla_bench.world.assets import resolve_assets
+from vla_bench.world.cache import cache_dir
 from vla_bench.world.content import digests, folder_hash, paths
 from vla_bench.world.installed import State, installed
 

@@ -52,6 +52,11 @@ app = _App(
 )
 
 
+def own_app(**options: Any) -> typer.Typer:
+    """For the commands below one command."""
+    return _App(pretty_exceptions_enable=False, **options)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"vla-bench {__version__}")

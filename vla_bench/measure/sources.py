@@ -97,7 +97,7 @@ def make_random(source: ModelSource, seed: int, device: torch.device) -> tuple[V
     dtype, _ = choose_dtype(None, device)
     model = random_vla(source.config, seed, None, device, dtype).eval()
     suites = load_suites()
-    statistics = {suite.name: choose_statistics(RANDOM_STATISTICS, suite.libero_name, None)[1] for suite in suites}
+    statistics = {suite.name: choose_statistics(RANDOM_STATISTICS, suite.data_name, None)[1] for suite in suites}
     tokenizer = Tokenizer(NANO_TOKENIZER, PRESETS["nano"].tokens)
     return model, Processor(source.config, tokenizer, Normalisation(), statistics, suites[0].cameras)
 
@@ -120,7 +120,7 @@ def _check_statistics(model: str, table: dict[str, dict], suites: Sequence[str])
 def _without(table: dict[str, dict], suite: str) -> CheckpointError | None:
     """The error of a suite without statistics, else None.  The numbers themselves are checked when they are read."""
     try:
-        choose_statistics(dict.fromkeys(table, RANDOM_STATISTICS["random"]), load_suite(suite).libero_name)
+        choose_statistics(dict.fromkeys(table, RANDOM_STATISTICS["random"]), load_suite(suite).data_name)
     except CheckpointError as error:
         return error
     return None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vla_bench.checkpoints.known import NANO, bundled, cached
-from vla_bench.suites import load_suite
+from vla_bench.suites import load_suite, original_name
 
 FREE_BYTES = 18e9  # 15.1 GB of bfloat16 weights, and room for a batch of queries
 HUB_TIMEOUT_S = 5
@@ -32,9 +32,10 @@ def _lightvla_fits(suites: Sequence[str], device: str) -> tuple[bool, str]:
     """Whether LightVLA can run, and the reason.  Cheap checks come first; the hub is queried only where it decides."""
     if device == "cpu":
         return False, "--device cpu"
-    if len(suites) != 1:
-        return False, f"{len(suites)} suites, and LightVLA has one checkpoint per suite"
-    checkpoint = load_suite(suites[0]).checkpoints.get("lightvla")
+    originals = {original_name(suite) for suite in suites}
+    if len(originals) != 1:
+        return False, f"{len(originals)} suites, and LightVLA has one checkpoint per suite"
+    checkpoint = load_suite(originals.pop()).checkpoints.get("lightvla")
     if checkpoint is None:
         return False, f"no LightVLA checkpoint for {suites[0]}"
     gpu = cuda_memory(device)

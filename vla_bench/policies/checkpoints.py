@@ -30,7 +30,7 @@ def make_vla_policy(choice: ModelChoice, chosen: ResolvedModel) -> VLAPolicy:
         torch.set_num_threads(thread_count(choice.threads, sum(each.numel() for each in model.parameters())))
     decoding, why = choose_decoding(choice.decoding, loaded, chosen.name)
     steps, why_steps = _open_loop_steps(choice, loaded, decoding)
-    entries = {suite.name: choose_statistics(loaded.statistics, suite.libero_name, choice.unnorm_key) for suite in suites}
+    entries = {suite.name: choose_statistics(loaded.statistics, suite.data_name, choice.unnorm_key) for suite in suites}
     statistics = {name: entry for name, (_, entry, _) in entries.items()}
     processor = Processor(
         loaded.config, Tokenizer(loaded.tokenizer_file, loaded.config.tokens), loaded.normalisation, statistics, suites[0].cameras

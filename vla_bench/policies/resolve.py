@@ -23,6 +23,7 @@ from vla_bench.errors import CheckpointError, UsageError, close
 from vla_bench.interface.presets import PRESETS
 from vla_bench.policies.auto import resolve_auto
 from vla_bench.policies.names import REPLAY, SCRIPTS, plug_ins
+from vla_bench.suites import original_name
 from vla_bench.values import Device
 
 AUTO, NANO = "auto", "nano"
@@ -59,14 +60,15 @@ class ResolvedModel:
         """Folder or hub id of the checkpoint for these suites.  Raises UsageError where one is not enough."""
         if self.place is not None:
             return self.place
-        own = [suite for suite in suites if suite in self.by_suite]
-        if len(suites) != 1:
-            what = f"{self.name} has one checkpoint per suite, and {len(suites)} suites were asked for"
+        originals = list(dict.fromkeys(original_name(suite) for suite in suites))  # a changed suite asks its original's model
+        own = [suite for suite in originals if suite in self.by_suite]
+        if len(originals) != 1:
+            what = f"{self.name} has one checkpoint per suite, and {len(originals)} suites were asked for"
             raise UsageError(what, instead={"--suite": (own or list(self.by_suite))[0]})
         if not own:
             what = f"suite {suites[0]} has no {self.name} checkpoint; there is one for {', '.join(self.by_suite)}"
             raise UsageError(what, instead={"--suite": next(iter(self.by_suite))})
-        return self.by_suite[suites[0]]
+        return self.by_suite[own[0]]
 
 
 def resolve_model(

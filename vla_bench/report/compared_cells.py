@@ -10,7 +10,7 @@ from vla_bench.results.comparison import ComparedRun
 from vla_bench.results.parts import ComparedPart
 from vla_bench.results.result_table import successes
 from vla_bench.stats import Difference, Rate
-from vla_bench.suites import Task
+from vla_bench.suites import instruction_of
 from vla_bench.tables import without_column
 from vla_bench.values import By, Population
 
@@ -58,7 +58,7 @@ def part_cells(part: ComparedPart) -> dict[str, str]:
         "run": part.run,
         "suite": part.suite,
         "task": str(part.task_id),
-        "instruction": Task(0, part.task).language if part.task else "",
+        "instruction": instruction_of(part.suite, part.task_id, part.task) if part.task else "",
         "n": str(part.pairs.count),
         "base %": percent(part.base),
         "%": percent(part.rate),

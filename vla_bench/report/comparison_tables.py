@@ -16,7 +16,7 @@ from vla_bench.results.paired_metrics import metrics_on
 from vla_bench.results.parts import ComparedPart, compare_parts, split_by
 from vla_bench.results.reported import ReportedRun
 from vla_bench.results.units import rate_of
-from vla_bench.suites import Task
+from vla_bench.suites import instruction_of
 from vla_bench.values import By
 
 
@@ -66,7 +66,7 @@ def task_table(runs: Sequence[ReportedRun]) -> ReportTable:
             name = run.summary["tasks"][f"{suite}/{task_id}"]["task"]
             rate = rate_of(found.values())
             metrics = metrics_on(run.summary, {key for key, unit in found.items() if unit.mean is not None})
-            instruction = Task(0, name).language
+            instruction = instruction_of(suite, task_id, name)
             rows.append([run.name, suite, str(task_id), instruction, rate_cell(rate), str(rate.n), TOKENS.cell(metrics)])
             about = {"run": run.name, "suite": suite, "task_id": task_id, "task": name}
             data.append({**about, **rate_data("success", rate), **metric_data(TOKENS, metrics, "tokens")})

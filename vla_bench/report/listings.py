@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from vla_bench.checkpoints.known import KnownModel
@@ -12,18 +13,23 @@ from vla_bench.results.result_table import result_notes, result_table
 from vla_bench.suites import Suite
 from vla_bench.tables import print_table
 from vla_bench.terminal import show
+from vla_bench.world.ready import Readiness
 
 
-def suites_dict(suites: list[Suite]) -> list[dict]:
+def suites_dict(suites: Sequence[tuple[Suite, Readiness]]) -> list[dict]:
     return [
         suite.protocol
-        | {"title": suite.title, "tasks": [{"id": t.id, "name": t.name, "instruction": t.language} for t in suite.tasks]}
-        for suite in suites
+        | {"title": suite.title, "family": suite.family or None, "ready": ready.to_dict()}
+        | {"tasks": [{"id": t.id, "name": t.name, "instruction": t.language} for t in suite.tasks]}
+        for suite, ready in suites
     ]
 
 
-def print_suites(suites: list[Suite]) -> None:
-    for suite in suites:
+def print_suites(suites: Sequence[tuple[Suite, Readiness]], whole: bool = False) -> None:
+    """The tasks of every suite of no family, or of all with `whole`; a line a suite of the others, and what they lack to run."""
+    for suite, _ in suites:
+        if suite.family and not whole:
+            continue
         title = f"{suite.name} = {suite.libero_name}: {suite.title.split(': ', 1)[-1]}"
         queries = f"one query per {suite.chunk} steps, at most {suite.horizon} steps at {suite.control_hz} Hz"
         rows = [[str(task.id), task.language] for task in suite.tasks]
@@ -32,6 +38,16 @@ def print_suites(suites: list[Suite]) -> None:
             rows,
             title=f"{title}\n{queries}",
         )
+    families = dict.fromkeys(suite.family for suite, _ in suites if suite.family and not whole)
+    for family in families:
+        own = [(suite, ready) for suite, ready in suites if suite.family == family]
+        rows = [[s.name, s.original or "-", s.axis or "-", str(len(s.tasks)), ", ".join(r.packs) or "-"] for s, r in own]
+        print_table(
+            ("suite", "of", "change", "tasks", "assets at hand"), rows, title=f"{family}: --suite {family} is all of these"
+        )
+    lacking = {(ready.lacks, ready.get): suite for suite, ready in suites if ready.lacks}
+    for (lacks, get), suite in lacking.items():
+        show(f"{suite.family or suite.name} lacks {lacks}\n  get  {get}")
 
 
 def models_dict(models: list[KnownModel]) -> list[dict]:

@@ -24,6 +24,8 @@ from pathlib import Path
 from vla_bench.errors import AssetError, nearest
 from vla_bench.suites import Suite, load_suites
 from vla_bench.world import official
+from vla_bench.world.cache import cache_dir
+from vla_bench.world.changed import CHANGED
 from vla_bench.world.content import check_sums, digests, folder_hash, paths
 from vla_bench.world.required import places, required_models
 from vla_bench.world.used import USE_PRIMITIVE, pack_files, used_files
@@ -127,8 +129,11 @@ def _primitive(reason: str, suites: Sequence[Suite]) -> AssetPack:
     """Write the embedded pack to the user's cache where it is missing or damaged, and check that it has every model."""
     from vla_bench.world import primitives
 
-    content = primitives.files()
-    for name, task in required_models(suites).items():
+    content, required = primitives.files(), required_models(suites)
+    if not CHANGED.keys().isdisjoint(required):
+        # Only then: packs are told apart by their content, and results of other suites are those of the pack without these.
+        content |= primitives.changed_files(content)
+    for name, task in required.items():
         if content.keys().isdisjoint(places(name)):
             raise AssetError(f"pack primitive has no model of {name}, which {task} needs", "vla-bench eval --assets official")
     files = {path: sha256(data).hexdigest() for path, data in content.items()}
@@ -155,9 +160,3 @@ def _primitive(reason: str, suites: Sequence[Suite]) -> AssetPack:
 
 def _is_written(root: Path, files: dict[str, str]) -> bool:
     return digests(root, set(paths(root)) - {OWN_LIST}) == files
-
-
-def cache_dir() -> Path:
-    """The folder of generated files: `VLA_BENCH_CACHE`, else the user's cache folder."""
-    given = os.environ.get("VLA_BENCH_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vla-bench"

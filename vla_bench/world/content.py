@@ -7,11 +7,27 @@ import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from vla_bench.errors import AssetError
 
 SUMS = "SHA256SUMS"
 BLOCK = 1 << 20  # bytes
+
+
+class File(NamedTuple):
+    sha256: str
+    size: int  # bytes
+
+
+def read_list(path: Path) -> dict[str, File]:
+    """A list of ours: path -> file.  Lines of SHA-256, size and path, with tabs between; `#` begins a comment."""
+    lines = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+    return {name: File(sha256, int(size)) for sha256, size, name in lines}
+
+
+def sha256_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def paths(root: Path) -> Iterator[str]:

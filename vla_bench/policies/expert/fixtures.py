@@ -23,7 +23,7 @@ from vla_bench.policies.expert.motions import (
 from vla_bench.policies.expert.shapes import HINGE, shape_of, top_between
 from vla_bench.world.observation import Pose, Scene
 
-TURNED_ON = 0.5  # rad
+TURNED_ON, TURNED_OFF = 0.5, 0.0  # rad: on from the first, off below the second
 IS_OPEN, PULLED = -0.14, -0.150  # m, joint positions: below the first a drawer counts as open; the second is how far it is pulled
 ROOMY = -0.135  # m, joint position at which a bowl fits in; further out the drawer would hang above objects on the table
 PUSHED = 0.001  # m, joint position up to which a drawer is pushed
@@ -36,8 +36,8 @@ SHELF = np.array([-0.020, -0.038, 0.0])  # m, target of a mug in the microwave's
 FIN = np.array([-0.020, 0.0, 0.036])  # m, grasp point on the stove's knob when it is off, in the stove's frame
 
 
-def turn_knob(arm: Arm, stove: str) -> Motion:
-    """Grasp the fin of the stove's knob and turn it, and the hand with it, about the knob's axis."""
+def turn_knob(arm: Arm, stove: str, on: bool = True) -> Motion:
+    """Grasp the fin of the stove's knob and turn it on or off, and the hand with it, about the knob's axis."""
     joint = arm.scene.facts.joint_regions[stove][0]
 
     def at(angle: float) -> Pose:
@@ -51,9 +51,9 @@ def turn_knob(arm: Arm, stove: str) -> Motion:
     yield from shut(arm)
     for _ in range(40):  # not `drive`: the tool turns without moving
         angle = arm.scene.joints[joint]
-        if angle > TURNED_ON + 0.2:
+        if angle > TURNED_ON + 0.2 if on else angle < TURNED_OFF:
             break
-        yield arm.toward(at(angle + 0.35))
+        yield arm.toward(at(angle + (0.35 if on else -0.35)))
     yield from retreat(arm)
 
 

@@ -9,6 +9,7 @@ from vla_bench.policies.expert.fixtures import (
     IS_OPEN,
     IS_SHUT,
     ROOMY,
+    TURNED_OFF,
     TURNED_ON,
     close_door,
     close_drawer,
@@ -22,6 +23,7 @@ from vla_bench.policies.expert.grasps import PALM
 from vla_bench.policies.expert.handling import Spot, drag_object, in_hand, insert_object, move_object
 from vla_bench.policies.expert.motions import Arm, Motion, stay
 from vla_bench.policies.expert.shapes import Hold, shape_of
+from vla_bench.world.changed import original_kind
 from vla_bench.world.observation import Scene
 
 Predicate = tuple[str, ...]
@@ -49,6 +51,8 @@ def achieve(arm: Arm, predicate: Predicate) -> Motion:
     match predicate:
         case ("turnon", fixture):
             yield from turn_knob(arm, fixture)
+        case ("turnoff", fixture):
+            yield from turn_knob(arm, fixture, on=False)
         case ("open", region):
             yield from open_drawer(arm, region)
         case ("close", region) if region in arm.scene.facts.regions:
@@ -78,6 +82,8 @@ def holds(scene: Scene, predicate: Predicate) -> bool:
     match predicate:
         case ("turnon", fixture):
             return max(_joints(scene, fixture)) >= TURNED_ON
+        case ("turnoff", fixture):
+            return max(_joints(scene, fixture)) < TURNED_OFF
         case ("open", region):
             return min(_joints(scene, region)) < IS_OPEN
         case ("close", region):
@@ -104,7 +110,7 @@ def roofed(scene: Scene, place: str) -> str:
 def lowest_in(scene: Scene, place: str) -> float:
     """Lowest height of the tool in a basket, in m: the palm is just above the sides, between which it does not fit."""
     owner = scene.facts.regions.get(place, "")
-    if scene.facts.categories.get(owner) != "basket":
+    if original_kind(scene.facts.categories.get(owner, "")) != "basket":
         return -np.inf
     return shape_of(scene, owner).heights(scene.bodies[owner])[1] - PALM + 0.008
 

@@ -5,12 +5,14 @@ Sizes in m, measured on the collision shapes in the frame of an object's body; t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
 
 from vla_bench.policies.expert.motions import about_z
+from vla_bench.world.changed import CHANGED
 from vla_bench.world.observation import Pose, Scene
 
 
@@ -114,7 +116,23 @@ DOOR = BoundingShape((0.1295, 0.032, 0.0925), (0.1295, -0.033, 0.096))  # from i
 
 
 def shape_of(scene: Scene, name: str) -> BoundingShape | None:
-    return SHAPES.get(scene.facts.categories.get(name, ""))
+    kind = scene.facts.categories.get(name, "")
+    return SHAPES.get(kind) or _changed_shape(kind)
+
+
+@functools.cache
+def _changed_shape(kind: str) -> BoundingShape | None:
+    """That of an object of LIBERO-PRO: the original's, scaled."""
+    change = CHANGED.get(kind)
+    if change is None or change.like not in SHAPES:
+        return None
+    own = SHAPES[change.like]
+    lengths = ("half", "centre", "rim", "rim_at", "handle", "seat")
+    return replace(own, **{name: _times(change.scale, getattr(own, name)) for name in lengths})
+
+
+def _times(scale: float, length: float | tuple[float, ...]) -> float | tuple[float, ...]:
+    return tuple(scale * each for each in length) if isinstance(length, tuple) else scale * length
 
 
 def obstacles(scene: Scene, *without: str) -> list[tuple[BoundingShape, Pose]]:

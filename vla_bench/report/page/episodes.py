@@ -16,7 +16,7 @@ from vla_bench.report.page.thumbnails import thumbnail
 from vla_bench.results.reported import ReportedRun, comparable_groups
 from vla_bench.results.summary_check import episodes_of
 from vla_bench.results.units import LETTERS
-from vla_bench.suites import Task
+from vla_bench.suites import instruction_of
 
 ROOM = 3_600_000  # bytes of the page for what is most of it: pictures and kept tokens of single queries
 PICTURES = 0.6  # of the room
@@ -62,7 +62,7 @@ def browser(runs: Sequence[ReportedRun], folder: Path) -> Browser:
     keys = sorted({key for own in recorded for key in own})
     names = {(each.suite, each.task_id): each.task for own in recorded for each in own.values()}
     places = {task: place for place, task in enumerate(sorted(names))}
-    tasks: list[list[object]] = [[suite, number, Task(0, names[suite, number]).language] for suite, number in places]
+    tasks: list[list[object]] = [[suite, number, instruction_of(suite, number, names[suite, number])] for suite, number in places]
     outcomes = [[_outcome(own.get(key)) for key in keys] for own in recorded]
     details: list[dict[int, dict[str, object]]] = [{} for _ in runs]
     found = Browser(

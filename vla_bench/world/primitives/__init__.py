@@ -6,7 +6,7 @@ written to disk by `vla_bench.world.assets`; nothing of it is committed but this
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 
 def files() -> dict[str, bytes]:
@@ -19,3 +19,10 @@ def files() -> dict[str, bytes]:
     content = {path: model().encode() for path, model in models.items()}
     content.update(textures.images())
     return content
+
+
+def changed_files(pack: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Those of the objects that LIBERO-PRO adds, made of the `files()` in `pack`."""
+    from vla_bench.world.primitives import changed
+
+    return changed.files(pack)

@@ -1,0 +1,76 @@
+"""The objects that LIBERO-PRO adds: known to LIBERO, and in the embedded pack like the originals that they were made of."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vla_bench.suites import load_suite, load_suites
+from vla_bench.world.assets import resolve_assets
+from vla_bench.world.changed import CHANGED
+from vla_bench.world.env import World
+from vla_bench.world.primitives import changed_files, files
+from vla_bench.world.required import required_models
+
+mujoco = pytest.importorskip("mujoco")
+PACK = files()
+
+
+def model_of(kind: str, pack: dict[str, bytes]):
+    (path,) = [path for path in pack if path.endswith(f"/{kind}.xml")]
+    return mujoco.MjModel.from_xml_string(pack[path].decode())
+
+
+@pytest.fixture(scope="module")
+def extended():
+    return PACK | changed_files(PACK)
+
+
+@pytest.mark.parametrize("kind", CHANGED)
+def test_it_is_its_original_in_another_colour_or_size(kind, extended):
+    change = CHANGED[kind]
+    here, there = model_of(kind, extended), model_of(change.like, extended)
+    assert here.ngeom == there.ngeom and here.nsite == there.nsite and here.njnt == there.njnt
+    assert np.allclose(here.geom_size, change.scale * there.geom_size, atol=2e-5)
+    assert np.allclose(here.geom_pos, change.scale * there.geom_pos, atol=2e-5)
+    assert np.allclose(here.body_mass.sum(), change.scale**3 * there.body_mass.sum(), rtol=0.01)
+    seen = np.abs(here.geom_rgba - there.geom_rgba)[here.geom_group == 1]
+    assert (seen.max() > 0.1) == (change.colour is not None) and (change.colour is not None) != (change.scale != 1)
+
+
+def test_only_suites_with_such_objects_change_the_pack(pro_files, primitive):
+    for name in ("pro-spatial-lan", "pro-object-swap", "pro-goal-task", "pro-long-task"):
+        assert resolve_assets("primitive", [load_suite(name)]).identity == primitive.identity
+    changed = resolve_assets("primitive", load_suites("spatial,pro-spatial"))
+    assert changed.name == "primitive" and changed.sha256 != primitive.sha256
+    required = set(required_models(load_suites("pro")))
+    assert CHANGED.keys() <= required and not required & {"red_ramekin", "yellow_bowl"}
+
+
+def test_libero_finds_them_and_the_goal_can_be_read(pro_files):
+    """Goal 3: a bigger bowl into the drawer of a yellow cabinet."""
+    suite = load_suite("pro-goal-object")
+    world = World(suite, resolve_assets("primitive", [suite]))
+    try:
+        world.start(suite.task(3))
+        observation = world.reset(0)
+        categories = observation.scene.facts.categories
+        assert {"yellow_cabinet", "bigger_akita_black_bowl"} <= set(categories.values())
+        assert not world.goal_holds and world.fallen(world.state) == []
+        assert ("in", "bigger_akita_black_bowl_1", "yellow_cabinet_1_top_region") in observation.scene.facts.goal
+    finally:
+        world.close()
+
+
+def test_an_object_that_falls_is_named(pro_files):
+    suite = load_suite("pro-goal-swap")
+    world = World(suite, resolve_assets("primitive", [suite]))
+    try:
+        world.start(suite.task(1))
+        world.reset(0)
+        state = world.state
+        bowl = next(i for i, name in enumerate(world._reset_sampler.object_names) if name.startswith("akita_black_bowl_1"))
+        state[world._reset_sampler.objects[bowl][0]] += 0.3
+        assert world.fallen(state) == ["akita_black_bowl_1"]
+    finally:
+        world.close()
