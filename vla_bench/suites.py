@@ -284,7 +284,7 @@ def load_suites(name: str = ALL, frozen: bool = False) -> list[Suite]:
     frozen: see `load_suite`.
     """
     files = all_files()
-    wanted = set(suite_files()) if name == ALL else {each for part in name.split(",") for each in _named(part.strip(), files)}
+    wanted = {each for part in name.split(",") for each in _named(part.strip(), files)}
     return [load_suite(each, frozen) for each in files if each in wanted]
 
 
@@ -315,6 +315,8 @@ def instruction_of(suite: str, task_id: int, task: str) -> str:
 
 def _named(name: str, files: dict[str, Path]) -> list[str]:
     """The suites that one word names."""
+    if name == ALL:
+        return list(suite_files())
     if name not in files:
         for family, members in family_files().items():
             part = [each for each in members if name == family or each.startswith(f"{name}-")]

@@ -52,5 +52,5 @@ def readiness(suite: Suite) -> Readiness:
 
 def _primitive(required: Mapping[str, str]) -> str | None:
     """A model that the embedded pack does not have; None where it has all."""
-    own = primitives.files().keys()
+    own = primitives.models().keys()
     return next((name for name in required if name not in CHANGED and own.isdisjoint(places(name))), None)

@@ -11,14 +11,21 @@ from collections.abc import Callable, Mapping
 
 def files() -> dict[str, bytes]:
     """Every file of the pack: path relative to the pack's root -> content.  The same bytes on every machine."""
-    from vla_bench.world.primitives import arenas, fixtures, groceries, household, tableware, textures
+    from vla_bench.world.primitives import textures
 
-    models: dict[str, Callable[[], str]] = {}
-    for module in (arenas, fixtures, groceries, household, tableware):
-        models.update(module.MODELS)
-    content = {path: model().encode() for path, model in models.items()}
+    content = {path: model().encode() for path, model in models().items()}
     content.update(textures.images())
     return content
+
+
+def models() -> dict[str, Callable[[], str]]:
+    """Path of every model -> what writes it."""
+    from vla_bench.world.primitives import arenas, fixtures, groceries, household, tableware
+
+    found: dict[str, Callable[[], str]] = {}
+    for module in (arenas, fixtures, groceries, household, tableware):
+        found.update(module.MODELS)
+    return found
 
 
 def changed_files(pack: Mapping[str, bytes]) -> dict[str, bytes]:
