@@ -62,14 +62,20 @@ def a_run(folder, outcomes, tokens=None, gflops=None, **config):
     return folder
 
 
-def with_tasks(folder, tasks, status="complete", **metrics):
-    """A run with these outcomes by suite and task id, of init states from 0 up.  metrics: the same of every episode."""
+def with_tasks(folder, tasks, status="complete", about=None, **metrics):
+    """A run with these outcomes by suite and task id, of init states from 0 up.
+
+    about: what the run says of a suite.  metrics: the same of every episode.
+    """
     folder.mkdir()
+    about = about or {}
     suites = dict.fromkeys(suite for suite, _ in tasks)
-    write_run(folder, replace(run(suites=dict.fromkeys(suites, SHA)), suites=dict.fromkeys(suites, {}), status=status))
+    said = {suite: about.get(suite, {}) for suite in suites}
+    write_run(folder, replace(run(suites=dict.fromkeys(suites, SHA)), suites=said, status=status))
     for (suite, task_id), outcomes in tasks.items():
         for i, outcome in enumerate(outcomes):
-            one = episode(i, ENDINGS[outcome], suite=suite, task_id=task_id, task=f"{suite}_{task_id}", **metrics)
+            known = {"init_hash": about[suite]["init_hash"]} if outcome != "e" and "init_hash" in about.get(suite, {}) else {}
+            one = episode(i, ENDINGS[outcome], suite=suite, task_id=task_id, task=f"{suite}_{task_id}", **known, **metrics)
             append_line(folder / "episodes.jsonl", one.to_json())
     return folder
 

@@ -176,10 +176,14 @@ class Order(Value):
 
 
 class By(Value):
-    """The rows of a comparison that shows parts of the runs."""
+    """The rows of a comparison that shows parts of the runs.
+
+    AXIS: what was changed in suites that are others with a change.
+    """
 
     SUITE = "suite"
     TASK = "task"
+    AXIS = "axis"
 
 
 class Population(Value):

@@ -46,7 +46,8 @@ def keep(
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Run folders or summaries (`vla-bench keep`); the first is the baseline.")],
     by: Annotated[
-        Optional[By], typer.Option(help="A row for every suite or task, instead of one a run.", show_default="none")
+        Optional[By],
+        typer.Option(help="A row for every suite, task or axis of change, not one a run.", show_default="none"),
     ] = None,
     population: PopulationOption = Population.INIT_STATES,
     out: Annotated[
@@ -63,6 +64,8 @@ def compare(
 
     form = None if out is None else format_of(out)
     summaries = list(zip(runs, read_comparable(runs), strict=True))
+    if by is By.AXIS:
+        return _compare_axes(summaries, population, out, form, format)
     rows = compare_runs(summaries, population)
     parts = [] if by is None else compare_parts(summaries, by, population)
     if out is not None and form is not None:
@@ -72,3 +75,18 @@ def compare(
         print_comparison(rows, parts, by)
     else:
         typer.echo(exported(format, rows, parts, by), nl=False)
+
+
+def _compare_axes(summaries, population: Population, out: Optional[Path], form: Optional[TextFormat], format: TextFormat):
+    from vla_bench.records import make_room, write_atomically
+    from vla_bench.report.axes import exported_axes, print_axes
+    from vla_bench.results.axis_comparison import compare_axes
+
+    found = compare_axes(summaries, population)
+    if out is not None and form is not None:
+        make_room(out)
+        write_atomically(out, exported_axes(form, *found))
+    if format is TextFormat.HUMAN:
+        print_axes(*found)
+    else:
+        typer.echo(exported_axes(format, *found), nl=False)

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 def suites(incomplete: str) -> list[str]:
     """After a comma, too."""
-    from vla_bench.suites import ALL, suite_names
+    from vla_bench.suites import ALL, all_files, family_files
 
     before, comma, last = incomplete.rpartition(",")
-    names = [name for name in suite_names() if name not in before.split(",")]
+    names = [name for name in dict.fromkeys([*all_files(), *family_files()]) if name not in before.split(",")]
     return [f"{before}{comma}{name}" for name in [*names, *([] if comma else [ALL])] if name.startswith(last)]
 
 

@@ -45,7 +45,8 @@ PrunerArgs = Annotated[
 Suites = Annotated[
     str,
     typer.Option(
-        help="Suites: spatial, object, goal, long (libero_10), several with commas, or all.", autocompletion=completion.suites
+        help="Suites: spatial, object, goal, long (libero_10), several with commas, or all; families as pro, pro-spatial.",
+        autocompletion=completion.suites,
     ),
 ]
 Tasks = Annotated[Optional[str], typer.Option(help="Task ids (0,3 or 0-4) or an instruction.", show_default="all")]

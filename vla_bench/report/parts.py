@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from vla_bench.errors import ExitCode, VlaBenchError
+from vla_bench.errors import ExitCode, UsageError, VlaBenchError
 from vla_bench.report.ablation_tables import ABLATIONS, ablation_table
+from vla_bench.report.axis_tables import drop_table, more_table
 from vla_bench.report.comparison_tables import compared, difference_tables, task_table
 from vla_bench.report.cost_table import cost_table
 from vla_bench.report.figure import Figure
+from vla_bench.report.figure_axes import axes_figure
 from vla_bench.report.figure_forest import run_forest, task_forests
 from vla_bench.report.figure_kept import kept_figure
 from vla_bench.report.figure_rates import rates_figure
@@ -20,6 +22,8 @@ from vla_bench.report.pictures import mean_pictures
 from vla_bench.report.report_table import ReportTable
 from vla_bench.report.success_table import success_table
 from vla_bench.report.timing_tables import TimedVariant, timing_table
+from vla_bench.results.axes import axis_drops
+from vla_bench.results.axis_comparison import BOTH, compare_axes
 from vla_bench.results.reported import Reported, ReportedRun, comparable_groups
 from vla_bench.results.token_use import TokenUse, camera_names, token_use
 
@@ -51,6 +55,7 @@ def report_parts(reported: Reported, timed: Sequence[TimedVariant] = (), with_pa
         _success(reported, with_paper),
         _cost(runs, timed, with_paper),
         _differences(runs),
+        *_changes(runs),
         _ablations(runs, with_paper),
         _tokens(runs),
         Part("Success by task", [task_table(runs)]),
@@ -103,6 +108,26 @@ def _differences(runs: Sequence[ReportedRun]) -> Part:
     if len(runs) == 1:
         part.missing.append("differences take two runs or more")
     return part
+
+
+def _changes(runs: Sequence[ReportedRun]) -> list[Part]:
+    """Of the runs that have changed suites; no part where none has."""
+    changed = [run for run in runs if any(suite.get("axis") for suite in run.summary["suites"].values())]
+    if not changed:
+        return []
+    part = Part("Success under change")
+    drops = [drop for run in changed for drop in axis_drops(run.name, run.summary, run.found)]
+    part.add(drop_table(drops) if drops else None, f"drops: no run has a changed suite and its original ({BOTH})")
+    part.add(axes_figure(drops), "drop by axis: no run has a drop")
+    groups = [group for group, _ in comparable_groups(changed) if len(group) > 1]
+    for place, group in enumerate(groups, 1):
+        try:
+            _, compared = compare_axes([run.pathed for run in group])
+        except UsageError as error:
+            part.missing.append(f"{', '.join(run.name for run in group)}: {error.message}")
+        else:
+            part.tables.append(more_table(compared, f"-{place}" if len(groups) > 1 else ""))
+    return [part]
 
 
 def _ablations(runs: Sequence[ReportedRun], with_paper: bool) -> Part:
