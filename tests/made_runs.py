@@ -62,16 +62,16 @@ def a_run(folder, outcomes, tokens=None, gflops=None, **config):
     return folder
 
 
-def with_tasks(folder, tasks, status="complete", about=None, **metrics):
+def with_tasks(folder, tasks, status="complete", about=None, config=None, **metrics):
     """A run with these outcomes by suite and task id, of init states from 0 up.
 
-    about: what the run says of a suite.  metrics: the same of every episode.
+    about: what the run says of a suite.  config: more of its configuration.  metrics: the same of every episode.
     """
     folder.mkdir()
     about = about or {}
     suites = dict.fromkeys(suite for suite, _ in tasks)
     said = {suite: about.get(suite, {}) for suite in suites}
-    write_run(folder, replace(run(suites=dict.fromkeys(suites, SHA)), suites=said, status=status))
+    write_run(folder, replace(run(suites=dict.fromkeys(suites, SHA), **(config or {})), suites=said, status=status))
     for (suite, task_id), outcomes in tasks.items():
         for i, outcome in enumerate(outcomes):
             known = {"init_hash": about[suite]["init_hash"]} if outcome != "e" and "init_hash" in about.get(suite, {}) else {}

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import huggingface_hub
 import pytest
@@ -11,6 +12,7 @@ from vla_bench.suites import load_suite
 from vla_bench.world import official, primitives
 from vla_bench.world.assets import resolve_assets
 from vla_bench.world.cache import cache_dir
+from vla_bench.world.changed import CHANGED
 from vla_bench.world.content import digests, folder_hash, paths
 from vla_bench.world.installed import State, installed
 
@@ -57,7 +59,10 @@ def change(path):
 def test_primitive_pack_has_a_list_of_its_files(primitive):
     listed = json.loads((primitive.root / "manifest.json").read_text())
     files = digests(primitive.root, set(paths(primitive.root)) - {"manifest.json"})
-    assert listed["files"] == files and listed["sha256"] == primitive.sha256 == folder_hash(files)
+    changed = {path: sha256 for path, sha256 in files.items() if Path(path).stem in CHANGED}
+    own = {path: sha256 for path, sha256 in files.items() if path not in changed}
+    assert listed["files"] == files and listed["sha256"] == primitive.sha256 == folder_hash(own)
+    assert len(changed) == len(CHANGED) and primitive.changed == folder_hash(changed)
     assert primitive.identity == {"name": "primitive", "sha256": primitive.sha256}
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vla_bench.suites import load_suite, load_suites
+from vla_bench.errors import NotComparableError
+from vla_bench.results.comparison import compare
+from vla_bench.results.merge import merge
+from vla_bench.suites import load_suite, load_suites, suite_names
 from vla_bench.world.assets import resolve_assets
 from vla_bench.world.changed import CHANGED
 from vla_bench.world.env import World
 from vla_bench.world.primitives import changed_files, files
 from vla_bench.world.required import required_models
+
+from ..made_runs import with_tasks
 
 mujoco = pytest.importorskip("mujoco")
 PACK = files()
@@ -38,11 +43,12 @@ def test_it_is_its_original_in_another_colour_or_size(kind, extended):
     assert (seen.max() > 0.1) == (change.colour is not None) and (change.colour is not None) != (change.scale != 1)
 
 
-def test_only_suites_with_such_objects_change_the_pack(pro_files, primitive):
-    for name in ("pro-spatial-lan", "pro-object-swap", "pro-goal-task", "pro-long-task"):
-        assert resolve_assets("primitive", [load_suite(name)]).identity == primitive.identity
-    changed = resolve_assets("primitive", load_suites("spatial,pro-spatial"))
-    assert changed.name == "primitive" and changed.sha256 != primitive.sha256
+def test_one_pack_has_them_and_only_suites_with_such_objects_say_so(pro_files, primitive):
+    suites = load_suites("all,pro")
+    pack = resolve_assets("primitive", suites)
+    assert pack.identity == primitive.identity
+    found = pack.changed_objects(suites)
+    assert set(found) == {f"pro-{name}-object" for name in suite_names()} and set(found.values()) == {pack.changed}
     required = set(required_models(load_suites("pro")))
     assert CHANGED.keys() <= required and not required & {"red_ramekin", "yellow_bowl"}
 
@@ -74,3 +80,18 @@ def test_an_object_that_falls_is_named(pro_files):
         assert world.fallen(state) == ["akita_black_bowl_1"]
     finally:
         world.close()
+
+
+def test_runs_with_other_objects_are_not_compared_and_parts_with_and_without_them_are_joined(tmp_path):
+    def run(name, suites, **config):
+        return with_tasks(tmp_path / name, {(suite, 0): "sf" for suite in suites}, config=config)
+
+    here, there = ({"pro-goal-object": digit * 64} for digit in "12")
+    base = run("base", ["pro-goal-object", "goal"], changed_objects=here)
+    with pytest.raises(NotComparableError, match="changed_objects.pro-goal-object"):
+        compare([base, run("other", ["pro-goal-object", "goal"], changed_objects=there)])
+    with pytest.raises(NotComparableError, match="not said"):
+        compare([base, run("silent", ["pro-goal-object", "goal"])])
+    assert compare([base, run("goal", ["goal"])])[1].pairs.count == 2
+    merged, _ = merge([run("part", ["goal"]), run("changed", ["pro-goal-object"], changed_objects=here)])
+    assert merged.config["changed_objects"] == here and set(merged.config["suites"]) == {"goal", "pro-goal-object"}

@@ -14,7 +14,7 @@ from vla_bench.records import Episode, EpisodeKey, Run
 from vla_bench.results.stopped import STOPPED
 from vla_bench.results.summary_file import read_folder
 
-BY_SUITE = {"suites", "init_states"}  # of a configuration: hashes of the protocol, suite by suite
+BY_SUITE = {"suites", "init_states", "changed_objects"}  # of a configuration: hashes of the protocol, suite by suite
 Recorded = tuple[Run, list[Episode]]
 NOT_STOPPED: dict[str, None] = {"stop_rule": None, "stopped": None}
 
@@ -43,8 +43,8 @@ def merge_parts(folders: Sequence[Path], parts: Sequence[Recorded]) -> Recorded:
     episodes.sort(key=lambda episode: (place.get(episode.suite, len(place)), episode.key))
     config = deepcopy(runs[0].config)
     for run in runs[1:]:
-        for key in BY_SUITE & config.keys():
-            config[key] |= run.config.get(key, {})
+        for key in BY_SUITE & run.config.keys():
+            config[key] = config.get(key, {}) | run.config[key]
         if "unnorm_keys" in (config.get("policy") or {}):
             config["policy"]["unnorm_keys"] |= run.config["policy"]["unnorm_keys"]
     plans = [run.whole_keys for run in runs]

@@ -35,8 +35,9 @@ def check_same_world(path: Path, run: dict, other_path: Path, other: dict) -> No
 
 
 def world(config: dict, suites: set[str]) -> dict[str, str]:
-    """The values of `WORLD` in a configuration, and the hash of the protocol of each of these suites."""
-    names = [*WORLD, *(f"suites.{suite}" for suite in suites)]
+    """The values of `WORLD` in a configuration, and of each of these suites the hashes of its protocol and of changed objects."""
+    changed = suites & (config.get("changed_objects") or {}).keys()
+    names = [*WORLD, *(f"suites.{suite}" for suite in suites), *(f"changed_objects.{suite}" for suite in changed)]
     return {name: _said(config, *name.split(".", 1)) for name in names}
 
 

@@ -144,6 +144,7 @@ class Plan(Outline):
             "policy": self.policy.identity | visual,
             "suites": {suite.name: suite.sha256 for suite in self.suites},
             "init_states": {suite.name: init_states_hash(suite) for suite in self.suites},
+            **({"changed_objects": changed} if (changed := self.assets.changed_objects(self.suites)) else {}),
             **self.setup.identity,
         }
 

@@ -16,17 +16,16 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from vla_bench.errors import AssetError, nearest
 from vla_bench.suites import Suite, load_suites
-from vla_bench.world import official
+from vla_bench.world import libero_pro, official
 from vla_bench.world.cache import cache_dir
 from vla_bench.world.changed import CHANGED
-from vla_bench.world.content import check_sums, digests, folder_hash, paths
+from vla_bench.world.content import check_sums, digests, folder_hash, paths, sha256_of
 from vla_bench.world.required import places, required_models
 from vla_bench.world.used import USE_PRIMITIVE, pack_files, used_files
 
@@ -35,12 +34,18 @@ OWN_LIST = "manifest.json"  # in the written copy of the embedded pack
 
 @dataclass(frozen=True)
 class AssetPack:
-    """A pack on disk.  reason: why it was chosen."""
+    """A pack on disk.
+
+    reason: why it was chosen.
+    changed: hash of its models of the objects that LIBERO-PRO adds, which `sha256` says nothing of, so that results of suites
+        without them are of one pack; None where it has none, or where `sha256` is of all its files.
+    """
 
     name: str
     root: Path
     sha256: str
     reason: str = ""
+    changed: str | None = None
 
     @property
     def embedded(self) -> bool:
@@ -51,6 +56,12 @@ class AssetPack:
     def identity(self) -> dict[str, str]:
         """Name and hash, as results record them."""
         return {"name": self.name, "sha256": self.sha256}
+
+    def changed_objects(self, suites: Sequence[Suite]) -> dict[str, str]:
+        """Of every suite with objects that LIBERO-PRO adds the hash of what it loads them from, as runs record it."""
+        if self.changed is None:
+            return {}
+        return {suite.name: self.changed for suite in suites if not CHANGED.keys().isdisjoint(required_models([suite]))}
 
 
 @dataclass(frozen=True)
@@ -120,7 +131,8 @@ def _folder(root: Path, reason: str, suites: Sequence[Suite]) -> AssetPack:
     check_sums(root)
     difference = official.first_difference(root, files)
     if difference is None:
-        return AssetPack("official", root, official.official_hash(), f"{reason}; bit for bit LIBERO's own")
+        changed = folder_hash({path: file.sha256 for path, file in libero_pro.meshes().items()})
+        return AssetPack("official", root, official.official_hash(), f"{reason}; bit for bit LIBERO's own", changed)
     reason = f"{reason}; {difference} is not LIBERO's own"
     return AssetPack("libero-partial", root, folder_hash(digests(root, {*pack_files(root), *files})), reason)
 
@@ -129,16 +141,15 @@ def _primitive(reason: str, suites: Sequence[Suite]) -> AssetPack:
     """Write the embedded pack to the user's cache where it is missing or damaged, and check that it has every model."""
     from vla_bench.world import primitives
 
-    content, required = primitives.files(), required_models(suites)
-    if not CHANGED.keys().isdisjoint(required):
-        # Only then: packs are told apart by their content, and results of other suites are those of the pack without these.
-        content |= primitives.changed_files(content)
-    for name, task in required.items():
+    content = primitives.files()
+    whole = folder_hash(_hashes(content))
+    changed = primitives.changed_files(content)
+    content |= changed
+    for name, task in required_models(suites).items():
         if content.keys().isdisjoint(places(name)):
             raise AssetError(f"pack primitive has no model of {name}, which {task} needs", "vla-bench eval --assets official")
-    files = {path: sha256(data).hexdigest() for path, data in content.items()}
-    whole = folder_hash(files)
-    root = cache_dir() / "packs" / f"primitive-{whole[:16]}"
+    files = _hashes(content)
+    root = cache_dir() / "packs" / f"primitive-{folder_hash(files)[:16]}"
     if not root.is_dir() or not _is_written(root, files):
         root.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".primitive-", dir=root.parent))
@@ -155,7 +166,11 @@ def _primitive(reason: str, suites: Sequence[Suite]) -> AssetPack:
             shutil.rmtree(temporary, ignore_errors=True)
             if not _is_written(root, files):
                 raise AssetError(f"cannot write the primitive pack to {root}", f"rm -r {root}") from None
-    return AssetPack("primitive", root, whole, reason)
+    return AssetPack("primitive", root, whole, reason, folder_hash(_hashes(changed)))
+
+
+def _hashes(content: Mapping[str, bytes]) -> dict[str, str]:
+    return {path: sha256_of(data) for path, data in content.items()}
 
 
 def _is_written(root: Path, files: dict[str, str]) -> bool:

@@ -81,10 +81,26 @@ SHAPES: dict[str, BoundingShape] = {
     "akita_black_bowl": BoundingShape((0.0535, 0.0535, 0.025), (0.0, 0.0, 0.027), Hold.RIM, rim=0.0515, lean=0.34, seat=0.012),
     "glazed_rim_porcelain_ramekin": BoundingShape((0.045, 0.045, 0.021), (0.0, 0.0, 0.022), Hold.RIM, rim=0.042),
     "porcelain_mug": BoundingShape(
-        (0.063, 0.048, 0.053), (-0.0025, -0.001, 0.0555), Hold.RIM, rim=0.0455, rim_at=(0.0125, -0.001), lean=0.1
+        (0.063, 0.048, 0.053),
+        (-0.0025, -0.001, 0.0555),
+        Hold.RIM,
+        rim=0.0455,
+        rim_at=(0.0125, -0.001),
+        lean=0.1,
+        handle=(-0.055, -0.001, 0.070),
+        across=1,
+        handle_lean=0.6,
     ),
     "red_coffee_mug": BoundingShape(
-        (0.062, 0.047, 0.066), (0.0005, -0.0005, 0.0645), Hold.RIM, rim=0.044, rim_at=(-0.0155, -0.0005), lean=0.1
+        (0.062, 0.047, 0.066),
+        (0.0005, -0.0005, 0.0645),
+        Hold.RIM,
+        rim=0.044,
+        rim_at=(-0.0155, -0.0005),
+        lean=0.1,
+        handle=(0.053, -0.0005, 0.085),
+        across=1,
+        handle_lean=0.6,
     ),
     "white_yellow_mug": BoundingShape(
         (0.070, 0.053, 0.0515),
