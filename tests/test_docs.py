@@ -175,7 +175,7 @@ def test_command_lines_are_read_as_a_shell_does(line, words):
         ("vla-bench eval --device tpu", "--device takes auto, cpu, cuda"),
         ("vla-bench train --recipe paper", "MissingParameter"),
         ("vla-bench gate RUN", "MissingParameter"),
-        ("vla-bench suites everything", "UsageError"),
+        ("vla-bench models everything", "UsageError"),
     ],
 )
 def test_wrong_commands_are_found(line, why):

@@ -300,8 +300,8 @@ def all_files() -> dict[str, Path]:
 
 
 def original_name(name: str) -> str:
-    """The suite that the suite called `name` is a change of; that one itself where it is none.  Raises SuiteError."""
-    return load_suite(name).original or name
+    """The suite that the suite called `name` is a change of; `name` itself where it is none, or not known.  Raises SuiteError."""
+    return load_suite(name).original or name if name in all_files() else name
 
 
 def instruction_of(suite: str, task_id: int, task: str) -> str:

@@ -49,5 +49,8 @@ def test_a_fix_is_the_user_s_own_command(monkeypatch, tmp_path, capsys, argument
 
 def test_the_shell_is_offered_names():
     assert completion.suites("object,g") == ["object,goal"] and "all" in completion.suites("")
+    assert completion.suites("all,pro-spatial-s") == ["all,pro-spatial-swap"] and {"pro", "libero-90"} <= set(
+        completion.suites("")
+    )
     assert completion.pruners("fast") == ["fastv"] and "paper" in completion.recipes("p")
     assert {"nano", "nano-lightvla", "lightvla", "expert"} <= set(completion.models(""))

@@ -48,6 +48,9 @@ def test_a_family_has_one_checkpoint_for_each_suite():
     with pytest.raises(UsageError, match="one checkpoint per suite, and 2 suites were asked for") as caught:
         model.checkpoint(["object", "goal"])
     assert caught.value.instead == {"--suite": "object"}
+    assert model.checkpoint(["object", "pro-object-lan", "pro-object-swap"]) == OBJECT  # changed suites ask the original's
+    with pytest.raises(UsageError, match="2 suites were asked for"):
+        model.checkpoint(["pro-object-lan", "pro-goal-lan"])
     with pytest.raises(UsageError, match="suite kitchen has no lightvla checkpoint; there is one for spatial, object"):
         model.checkpoint(["kitchen"])
 

@@ -25,29 +25,29 @@ class Change(NamedTuple):
     upright: bool = False
 
 
-WHITE, BROWN = (0.88, 0.88, 0.87), (0.36, 0.19, 0.10)
-RED, GREEN, BLUE, YELLOW = (0.80, 0.10, 0.10), (0.20, 0.60, 0.15), (0.05, 0.10, 0.85), (0.93, 0.80, 0.22)
+RED, GREEN, BLUE, YELLOW = (0.80, 0.12, 0.10), (0.26, 0.62, 0.12), (0.05, 0.10, 0.85), (0.90, 0.78, 0.20)
 
-# Colours as the meshes have them, not as their names say: LIBERO-PRO's `black_bowl` is white, its `white_bottle` green.
+# Colours as the meshes are seen, not as their names say: LIBERO-PRO's `black_bowl` differs from LIBERO's by its black rim,
+# `white_bottle` is green, `yellow_tomato_sauce` blue, `yellow_plate` white with yellow rings.
 CHANGED: dict[str, Change] = {
     "bigger_akita_black_bowl": Change("akita_black_bowl", scale=1.5),
     "bigger_alphabet_soup": Change("alphabet_soup", scale=1.5),
-    "black_bowl": Change("akita_black_bowl", WHITE),
+    "black_bowl": Change("akita_black_bowl", (0.12, 0.12, 0.12)),
     "blue_ketchup": Change("ketchup", BLUE, upright=True),
-    "brown_rack": Change("wine_rack", BROWN),
-    "green_bbq_sauce": Change("bbq_sauce", GREEN),
+    "brown_rack": Change("wine_rack", (0.36, 0.19, 0.10)),
+    "green_bbq_sauce": Change("bbq_sauce", (0.28, 0.40, 0.10)),
     "green_butter": Change("butter", GREEN),
     "green_chocolate_pudding": Change("chocolate_pudding", GREEN),
-    "red_basket": Change("basket", RED),
+    "red_basket": Change("basket", (0.82, 0.16, 0.30)),
     "red_cream_cheese": Change("cream_cheese", RED),
     "red_salad_dressing": Change("salad_dressing", RED),
-    "white_bottle": Change("wine_bottle", (0.45, 0.80, 0.45)),
-    "yellow_cabinet": Change("wooden_cabinet", YELLOW),
+    "white_bottle": Change("wine_bottle", (0.15, 0.62, 0.25)),
+    "yellow_cabinet": Change("wooden_cabinet", (0.87, 0.72, 0.44)),
     "yellow_milk": Change("milk", YELLOW, upright=True),
-    "yellow_moka_pot": Change("moka_pot", YELLOW),
-    "yellow_plate": Change("plate", YELLOW),
-    "yellow_stove": Change("flat_stove", YELLOW),
-    "yellow_tomato_sauce": Change("tomato_sauce", YELLOW),
+    "yellow_moka_pot": Change("moka_pot", (0.76, 0.58, 0.10)),
+    "yellow_plate": Change("plate", (0.93, 0.88, 0.60)),
+    "yellow_stove": Change("flat_stove", (0.93, 0.82, 0.52)),
+    "yellow_tomato_sauce": Change("tomato_sauce", (0.22, 0.42, 0.52)),
 }
 
 

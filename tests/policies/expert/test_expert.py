@@ -60,6 +60,14 @@ def test_it_solves_an_episode(make_world, suite, task, most):
     assert run(world) and world.steps < most
 
 
+def test_it_turns_a_stove_off_and_grasps_objects_in_other_colours(make_world, pro_files):
+    """LIBERO-PRO: the knob is at 0, which is neither on nor, for LIBERO, off; a white bowl onto a yellow plate."""
+    world = make_world("pro-goal-task", 7)
+    assert run(world) and world.steps < 80
+    world = make_world("pro-spatial-object", 0)
+    assert run(world) and world.steps < 120
+
+
 def test_the_hand_rises_well_above_a_basket_before_it_leaves(make_world):
     """Who learns from it is a step early now and then, and would drag the basket along."""
     world, shape = make_world("long", 0), SHAPES["basket"]
