@@ -6,7 +6,7 @@ import pytest
 from vla_bench.demonstrations.attempts import attempt_seed
 from vla_bench.errors import SuiteError
 from vla_bench.records import read_run
-from vla_bench.suites import ABOUT, load_suite, load_suites, read_suite, suite_names, suites_dir
+from vla_bench.suites import ABOUT, instruction_of, load_suite, load_suites, read_suite, suite_names, suites_dir
 from vla_bench.values import Fixtures
 
 from .conftest import ASSETS
@@ -246,3 +246,10 @@ def test_a_changed_suite_with_a_wrong_key_is_refused(tmp_path, before, after, me
     (tmp_path / "bad.toml").write_text(text.replace(before, after))
     with pytest.raises(SuiteError, match=message):
         read_suite(tmp_path / "bad.toml")
+
+
+def test_the_instruction_of_a_recorded_task_is_its_suite_s_where_that_is_known():
+    name = "turn_on_the_stove"
+    assert instruction_of("pro-goal-lan", 7, name) == "switch on the stove"
+    assert instruction_of("goal", 7, name) == instruction_of("elsewhere", 7, name) == instruction_of("pro-goal-lan", 6, name)
+    assert instruction_of("goal", 7, name) == instruction_of("pro-goal-lan", 70, name) == "turn on the stove"

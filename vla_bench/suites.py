@@ -9,6 +9,7 @@ not among `all`.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -306,11 +307,17 @@ def original_name(name: str) -> str:
 
 def instruction_of(suite: str, task_id: int, task: str) -> str:
     """The instruction of a recorded task; from its name alone where the suite is not known here, or has another task there."""
+    own = _tasks_of(suite, os.environ.get(FOLDER)).get(task_id)
+    return own.language if own is not None and own.name == task else Task(task_id, task).language
+
+
+@functools.cache
+def _tasks_of(suite: str, folder: str | None) -> dict[int, Task]:
+    """By number; none of a suite that is not known.  folder: of one's own suites."""
     try:
-        own = load_suite(suite).task(task_id)
+        return {task.id: task for task in load_suite(suite).tasks}
     except SuiteError:
-        return Task(task_id, task).language
-    return own.language if own.name == task else Task(task_id, task).language
+        return {}
 
 
 def _named(name: str, files: dict[str, Path]) -> list[str]:

@@ -7,11 +7,8 @@ from collections.abc import Collection
 
 from vla_bench.terminal import show, visible
 
-LEFT = {
-    "unnorm key",
-    *"suite change instruction model kind suites weights pruner acts needs source variant run verdict what".split(),
-}
-LEFT |= set("pack state size pruned decoding backbone device position camera use kind status date method scale position".split())
+LEFT = {"unnorm key", *"suite instruction model kind suites weights pruner acts needs source variant run verdict what".split()}
+LEFT |= set("pack state size pruned decoding backbone device position camera use kind status date method scale change".split())
 PROSE = {"acts", "needs", "source"}  # wrapped in a narrow terminal, so that names stay whole
 LEAST_WORDS = 20  # least characters of a shortened instruction
 

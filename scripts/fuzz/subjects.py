@@ -348,12 +348,13 @@ def make_suite(folder: Path) -> None:
 def make_arrays(folder: Path) -> None:
     suite = load_suite("object")
     shutil.copy(init_states_file(suite, suite.tasks[0]), folder / "init")
+    np.savez(folder / "init.npz", states=read_init_states(folder / "init")[:3])  # as LIBERO-PRO has them
     write_observations(folder / "observations.npz", read_observations(SHIPPED, suites=("object",))[:1])
 
 
 def read_arrays(folder: Path) -> object:
-    states = read_init_states(folder / "init")
-    return states.shape, len(read_observations(folder / "observations.npz"))
+    states, more = read_init_states(folder / "init"), read_init_states(folder / "init.npz")
+    return states.shape, more.shape, len(read_observations(folder / "observations.npz"))
 
 
 SUBJECTS = (
@@ -371,6 +372,6 @@ SUBJECTS = (
     Subject("pruner", make_pruners, ("*.txt", "*.toml"), read_pruners),
     Subject("options", make_options, ("*",), read_options),
     Subject("suite", make_suite, ("object.toml", "about.toml"), lambda folder: read_suite(folder / "object.toml").protocol),
-    Subject("arrays", make_arrays, ("init", "observations.npz"), read_arrays),
+    Subject("arrays", make_arrays, ("init", "init.npz", "observations.npz"), read_arrays),
     Subject("wires", make_frames, ("*.msgpack",), read_frames),
 )

@@ -12,7 +12,7 @@ from vla_bench.report.shown_run import print_facts
 from vla_bench.report.sparkline import WIDTH, levels, sparkline
 from vla_bench.results.token_use import camera_names
 from vla_bench.results.whole_run import WholeRun
-from vla_bench.suites import Task
+from vla_bench.suites import instruction_of
 
 
 def print_episode(whole: WholeRun, episode: Episode, queries: Sequence[QueryRecord]) -> None:
@@ -23,7 +23,7 @@ def print_episode(whole: WholeRun, episode: Episode, queries: Sequence[QueryReco
     metrics = {key.replace("_", " "): f"{value:g}" for key, value in episode.metrics.items() if value is not None}
     facts = {
         "episode": str(episode.key),
-        "instruction": Task(0, episode.task).language,
+        "instruction": instruction_of(episode.suite, episode.task_id, episode.task),
         "status": episode.status.value,
         "error": ": ".join(map(str, error.values())),
         "steps": f"{episode.steps}{horizon} control steps, {episode.queries} queries",

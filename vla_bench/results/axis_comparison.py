@@ -99,7 +99,7 @@ def compare_axes(
     runs: paths, with their summaries from `vla_bench.results.comparison.read_comparable`.
     Raises UsageError where no run has a changed suite and its original in common with the first.
     """
-    named = [(name, run, units(run)) for name, (_, run) in zip(run_names(runs), runs, strict=True)]
+    named = [(name, run, units(run)) for name, (_, run) in zip(run_names([path for path, _ in runs]), runs, strict=True)]
     drops = [drop for name, run, found in named for drop in axis_drops(name, run, found)]
     first, *others = named
     tested = [each for other in others for each in _tested(first, other)]

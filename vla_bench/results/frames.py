@@ -19,7 +19,7 @@ from vla_bench.records import Episode, EpisodeKey, Run, Status
 from vla_bench.results.comparison import run_names
 from vla_bench.results.sources import Source, sources_in
 from vla_bench.results.token_use import camera_names
-from vla_bench.suites import Task
+from vla_bench.suites import instruction_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -86,7 +86,11 @@ def load(*runs: str | os.PathLike[str]) -> Frames:
 def _episode(name: str, source: Source, run: Run, episode: Episode) -> dict[str, object]:
     ended = episode.status is not Status.ERROR
     row: dict[str, object] = {"run": name, **episode.key._asdict(), "model": run.model, "pruner": run.pruner}
-    row |= {"instruction": Task(0, episode.task).language, "status": episode.status.value, "steps": episode.steps}
+    row |= {
+        "instruction": instruction_of(episode.suite, episode.task_id, episode.task),
+        "status": episode.status.value,
+        "steps": episode.steps,
+    }
     row |= {"success": episode.status is Status.SUCCESS if ended else None, "queries": episode.queries, **episode.metrics}
     if source.folders:
         error, film = episode.error or {}, source.film(episode)

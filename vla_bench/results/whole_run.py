@@ -15,7 +15,7 @@ from vla_bench.results.sources import Source, source
 from vla_bench.results.summary import Summary, summarise
 from vla_bench.results.sweep_file import is_sweep
 from vla_bench.results.units import Key, planned_units
-from vla_bench.suites import Task
+from vla_bench.suites import instruction_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class WholeRun:
     @property
     def instructions(self) -> dict[tuple[str, int], str]:
         """By suite and task id."""
-        return {(each.suite, each.task_id): Task(0, each.task).language for each in self.episodes}
+        return {(each.suite, each.task_id): instruction_of(each.suite, each.task_id, each.task) for each in self.episodes}
 
     @property
     def causes(self) -> list[Cause]:
