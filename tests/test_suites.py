@@ -253,3 +253,10 @@ def test_the_instruction_of_a_recorded_task_is_its_suite_s_where_that_is_known()
     assert instruction_of("pro-goal-lan", 7, name) == "switch on the stove"
     assert instruction_of("goal", 7, name) == instruction_of("elsewhere", 7, name) == instruction_of("pro-goal-lan", 6, name)
     assert instruction_of("goal", 7, name) == instruction_of("pro-goal-lan", 70, name) == "turn on the stove"
+
+
+@pytest.mark.parametrize(("original", "message"), [("kitchen", "is a change of kitchen"), ("kitchn", 'unknown suite "kitchn"')])
+def test_a_changed_suite_needs_an_original_that_is_none(own, original, message):
+    (own / "kitchen.toml").write_text(f'original = "{original}"\naxis = "night"\n{KITCHEN}')
+    with pytest.raises(SuiteError, match=message):
+        load_suite("kitchen")

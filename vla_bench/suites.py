@@ -274,8 +274,11 @@ def load_suite(name: str, frozen: bool = False) -> Suite:
         raise SuiteError(f'{files[name]} holds the suite "{suite.name}": name and file must be the same', fix)
     if suite.original is None:
         return suite
+    original = read_suite(files[own_name(suite.original, files)])
+    if original.original is not None:
+        raise SuiteError(f"{files[name]}: its original {original.name} is a change of {original.original}", f"edit {files[name]}")
     # A changed suite has no checkpoints of its own: it asks what those of the original still can.
-    return replace(suite, checkpoints=load_suite(suite.original, frozen).checkpoints | suite.checkpoints)
+    return replace(suite, checkpoints=original.checkpoints | suite.checkpoints)
 
 
 def load_suites(name: str = ALL, frozen: bool = False) -> list[Suite]:
