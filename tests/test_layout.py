@@ -21,7 +21,7 @@ FLOORS = (
     "policies",
     "checkpoints",
     "model pruners",
-    "interface world results",
+    "interface world results wires",
 )
 MOST_LINES = 400
 LARGEST_ROOM = 0.13  # of all lines

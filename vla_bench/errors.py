@@ -75,6 +75,10 @@ class ClusterError(VlaBenchError):
     """A ray cluster that cannot be reached, has a node that cannot run episodes, or has no node left that can."""
 
 
+class WireError(VlaBenchError):
+    """What comes over a network breaks the rules of its wire, says that it failed, or does not come in time."""
+
+
 class MeasureError(VlaBenchError):
     """An impossible measurement: work missing from a time, or a rate above the device's peak."""
 
