@@ -2,7 +2,7 @@
 
 A frame comes from anywhere: how much it may hold is decided before anything is built, and only arrays of plain numbers, PNG and
 JPEG are.  The wires differ in how they spell the marker of an array, `"__ndarray__"` (vla-eval) or `b"__ndarray__"` (openpi);
-both are read.  Sources: vla_eval/protocol/numpy_codec.py of vla-eval 0.8.0, openpi_client/msgpack_numpy.py of openpi-client 0.1.2.
+both are read.  Sources: protocol/numpy_codec.py of vla-eval 0.8.0, msgpack_numpy.py of openpi-client 0.1.2.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     client {observation/image, observation/wrist_image, observation/state, prompt}   -> server {actions (T, 7), server_timing}
 
 There are no episodes and no numbers.  An error is a text, after which the server closes with code 1011.  Source:
-openpi_client/websocket_client_policy.py and msgpack_numpy.py of openpi-client 0.1.2; the names are those of openpi's LIBERO policy.
+websocket_client_policy.py of openpi-client 0.1.2; the names are those of openpi's LIBERO policy.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ IMAGE_SIZE = 224  # pixels a side of the pictures that its LIBERO client sends
 IMAGE, WRIST, STATE, PROMPT = "observation/image", "observation/wrist_image", "observation/state", "prompt"
 ACTIONS, SERVER_TIMING = "actions", "server_timing"
 WIRES = "wires"  # in the metadata of a server that speaks other wires, too: their names
+LONGEST_TEXT = 2000  # of an error: what matters stands at a trace's end
 INTERNAL_ERROR = 1011  # closes a connection after an error
 
 
@@ -28,9 +29,9 @@ def pack(value: Mapping[str, object]) -> bytes:
 
 
 def unpack(data: bytes | str) -> dict[str, object]:
-    """The content of a frame.  Raises WireError, with the server's words where it sent a text: that is how openpi says an error."""
+    """The content of a frame.  Raises WireError, with the server's words where it sent a text, as openpi does with an error."""
     if isinstance(data, str):
-        raise WireError(f"the server failed: {data.strip()}")
+        raise WireError(f"the server failed: {data.strip()[-LONGEST_TEXT:]}")
     return decode_map(data)
 
 

@@ -14,9 +14,9 @@ CHANNELS = {"L": 1, "RGB": 3, "RGBA": 4}
 
 
 def decode_picture(data: object, form: object, shape: tuple[int, ...]) -> np.ndarray:
-    """(H, W, channels) uint8 from a picture of the format `form`: png or jpeg.  Raises ValueError, before it decodes where it can.
+    """(H, W, channels) uint8 from a picture of the format `form`: png or jpeg.  Raises ValueError.
 
-    shape: what the frame says of it: (H, W, channels), or (H, W) for grey.
+    shape: what the frame says of it: (H, W, channels), or (H, W) for grey; it is compared before anything is decoded.
     """
     from PIL import Image
 
