@@ -116,6 +116,8 @@ def _learner(model: ResolvedModel | None, suites: Sequence[Suite], image_size: i
     """The learner policy and hashes of its weights.  Raises UsageError for one trained on another image size."""
     if model is None:
         return {}
+    if model.kind is ModelKind.REMOTE:
+        raise UsageError(f"--learner {model.name}: a learner acts in the recording's own workers", "vla-bench models")
     if model.kind is not ModelKind.CHECKPOINT:
         return {"learner": model.name, "learner_weights": None}
     weights = {}

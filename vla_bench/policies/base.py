@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from vla_bench.errors import VlaBenchError
 from vla_bench.records import EpisodeKey
 from vla_bench.trace import QueryTrace
 from vla_bench.world.observation import Observation, Sight
@@ -86,9 +87,18 @@ class Policy(ABC):
     def reset(self, episode: EpisodeKey) -> None:  # noqa: B027  a policy without memory needs none
         """A new episode begins; drop all state of an earlier attempt at it."""
 
+    def end(self, episode: EpisodeKey, success: bool | None) -> None:  # noqa: B027
+        """An attempt at `episode` is over; success: None where it ended in an error."""
+
+    def close(self) -> None:  # noqa: B027
+        """No more episodes follow."""
+
     @abstractmethod
-    def act(self, observations: Sequence[Observation]) -> list[Chunk]:
-        """One chunk per observation, in the same order."""
+    def act(self, observations: Sequence[Observation]) -> list[Chunk | VlaBenchError]:
+        """One chunk per observation, in the same order; or an error, which ends the attempt at that episode alone.
+
+        An exception ends the attempts at all of them.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,8 @@ from vla_bench.policies.names import REPLAY
 from vla_bench.policies.resolve import AUTO, ModelKind, ResolvedModel, base_of, resolve_model
 from vla_bench.values import Device
 
+REMOTE_TAKES = ("--chunk", "--open-loop-steps")  # what there is to say of a policy behind a server
+
 
 def resolve_choice(choice: ModelChoice, option: str = "--model") -> ResolvedModel:
     """The chosen model, after checking that it takes every given option.  Loads nothing.  Raises UsageError.
@@ -23,9 +25,11 @@ def resolve_choice(choice: ModelChoice, option: str = "--model") -> ResolvedMode
     if choice.adapter is not None and name == AUTO:
         name = base_of(read_adapter(choice.adapter))
     model = resolve_model(name, suites=choice.suites, device=choice.device, option=option)
-    takes = () if model.kind is ModelKind.CHECKPOINT else policy_class(_class_name(model)).takes
+    no_class = model.kind in (ModelKind.CHECKPOINT, ModelKind.REMOTE)
+    takes = () if no_class else policy_class(_class_name(model)).takes
     if choice.seed and "seed" not in takes:
-        what = f"{model.name} draws no random numbers, --seed {choice.seed} would change nothing"
+        why = "is seeded by its server" if model.kind is ModelKind.REMOTE else "draws no random numbers"
+        what = f"{model.name} {why}, --seed {choice.seed} would change nothing"
         raise UsageError(f"{what}; a pruner has its own, as random(seed={choice.seed})", instead={"--seed": None})
     if model.kind is not ModelKind.CHECKPOINT:
         _refuse_model_options(choice, model, takes)
@@ -44,6 +48,10 @@ def make_policy(choice: ModelChoice | str, seed: int = 0, *, model: ResolvedMode
         from vla_bench.policies.checkpoints import make_vla_policy
 
         return make_vla_policy(choice, model)
+    if model.kind is ModelKind.REMOTE:
+        from vla_bench.policies.remote.make import make_remote_policy
+
+        return make_remote_policy(choice, model)
     name = _class_name(model)
     kind = policy_class(name)
     options = {option: getattr(choice, option) for option in kind.takes}
@@ -54,6 +62,8 @@ def make_policy(choice: ModelChoice | str, seed: int = 0, *, model: ResolvedMode
 
 def takes_device(model: ResolvedModel) -> bool:
     """Whether it can run on a GPU."""
+    if model.kind is ModelKind.REMOTE:
+        return False
     return model.kind is ModelKind.CHECKPOINT or "device" in policy_class(_class_name(model)).takes
 
 
@@ -75,7 +85,10 @@ def _refuse_model_options(choice: ModelChoice, model: ResolvedModel, takes: tupl
         "--open-loop-steps": (choice.open_loop_steps, "chunk to cut short"),
         "--device": (choice.device if choice.device.startswith(Device.CUDA) and "device" not in takes else None, "use for a GPU"),
     }
+    if model.kind is ModelKind.REMOTE:
+        lacks = {option: why for option, why in lacks.items() if option not in REMOTE_TAKES}
     for option, (value, what) in lacks.items():
         if value is not None:
             reason = f" ({model.reason})" if model.reason else ""
-            raise UsageError(f"{_class_name(model)} has no {what}{reason}", instead={option: None})
+            name = "a policy server" if model.kind is ModelKind.REMOTE else _class_name(model)
+            raise UsageError(f"{name} has no {what}{reason}", instead={option: None})

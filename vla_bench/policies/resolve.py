@@ -6,6 +6,7 @@ nano-oft, ...                        bundled checkpoints, by the name of their f
 lightvla, openvla-oft                the public checkpoint given in a suite's TOML
 a name of another package            its policy, see classes.py
 a folder, or owner/name of the hub   a checkpoint
+ws://HOST:PORT                       a policy server, see remote/
 auto                                 one of these, see auto.py
 """
 
@@ -24,6 +25,7 @@ from vla_bench.interface.presets import PRESETS
 from vla_bench.policies.auto import resolve_auto
 from vla_bench.policies.names import REPLAY, SCRIPTS, plug_ins
 from vla_bench.values import Device
+from vla_bench.wires.address import is_address, parse_address
 
 AUTO, NANO = "auto", "nano"
 
@@ -35,6 +37,7 @@ class ModelKind(Enum):
     CHECKPOINT = "checkpoint"
     PRESET = "preset"
     PLUG_IN = "plug-in"
+    REMOTE = "policy server"
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,9 @@ def resolve_model(
     reason = None
     if name == AUTO and not presets:
         name, reason = resolve_auto(suites, device)
+    if is_address(name):
+        address = str(parse_address(name))
+        return ResolvedModel(address, ModelKind.REMOTE, place=address)
     script, _, run = name.partition(":")
     if name in SCRIPTS and name != REPLAY or script == REPLAY and run:
         return ResolvedModel(name, ModelKind.SCRIPT, place=run or None, reason=reason)
@@ -120,7 +126,7 @@ def _unknown(name: str, models: list[str], presets: bool, option: str | None) ->
     scripts = [f"{script}:RUN" if script == REPLAY else script for script in SCRIPTS]
     known = [*dict.fromkeys([*PRESETS, *models[1:]])] if presets else [*models, *scripts, *sorted(plug_ins())]
     what = "no folder" if "/" in name else "unknown model"
-    listed = f"Models: {', '.join(known)}, a checkpoint folder or a hub id"
+    listed = f"Models: {', '.join(known)}, a checkpoint folder, a hub id or ws://HOST:PORT"
     near = close(name, [*known, *bundled_names()])
     hint = f' Did you mean "{near}"?' if near else ""
     if name in PRESETS:

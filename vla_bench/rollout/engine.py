@@ -12,8 +12,8 @@ import numpy as np
 from vla_bench.policies.base import Policy
 from vla_bench.queries import QueryRecord
 from vla_bench.records import EpisodeKey
-from vla_bench.rollout.episode import EpisodeRunner
-from vla_bench.rollout.pool import HANG_S, RECYCLE, Attempt, Event, Started, WorkerPool
+from vla_bench.rollout.episode import EpisodeRunner, Outcome
+from vla_bench.rollout.pool import HANG_S, RECYCLE, Attempt, Event, Finished, Retried, Started, WorkerPool
 from vla_bench.rollout.querying import Answer, query_policy
 from vla_bench.rollout.schedule import InOrder, Schedule
 from vla_bench.rollout.worker import ErrorReport, Simulators
@@ -37,7 +37,8 @@ class Engine(Protocol):
 
     A finished episode's result is an Outcome, or the ErrorReport of its last attempt.  Whatever the engine:
 
-    - `policy.reset(episode)` precedes the first query of an attempt; one policy object answers all queries of that attempt.
+    - `policy.reset(episode)` precedes the first query of an attempt, `policy.end(episode, success)` follows its last one; one
+      policy object answers all queries of that attempt.
     - Waiting queries of first attempts are one batch; those of later attempts go alone.
     - An attempt that ends in an error is followed by others, as many as `may_retry` says.
     - The first Ctrl-C finishes what is in flight, the second ends it.
@@ -102,6 +103,10 @@ class LocalEngine:
         if isinstance(event, Started):
             self.policy.reset(event.attempt.episode)
         self.on_event(event)
+        if isinstance(event, Retried):
+            self.policy.end(event.attempt.episode, None)
+        if isinstance(event, Finished):
+            self.policy.end(event.attempt.episode, event.result.success if isinstance(event.result, Outcome) else None)
 
     def _act(self, attempts: Sequence[EpisodeAttempt], observations: Sequence[Observation]) -> list[np.ndarray | ErrorReport]:
         """The actions for each observation, or an error; its attempt records the query."""

@@ -132,6 +132,8 @@ class Plan(Outline):
         """End what was started for the run."""
         if self.cluster is not None:
             self.cluster.close()
+        if isinstance(self.policy, Policy):
+            self.policy.close()
 
     @property
     def config(self) -> dict:

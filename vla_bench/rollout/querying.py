@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vla_bench.errors import VlaBenchError
 from vla_bench.policies.base import ACTION_DIM, Chunk, Policy
 from vla_bench.queries import QueryRecord
 from vla_bench.rollout.worker import ErrorReport
@@ -41,15 +42,17 @@ def query_policy(policy: Policy, observations: Sequence[Observation]) -> list[An
     return [_validated(policy, o, chunk, share) for o, chunk in zip(observations, chunks, strict=True)]
 
 
-def _validated(policy: Policy, observation: Observation, chunk: Chunk, seconds: float) -> Answer | ErrorReport:
+def _validated(policy: Policy, observation: Observation, chunk: Chunk | VlaBenchError, seconds: float) -> Answer | ErrorReport:
     try:
         return _validate(observation, chunk, seconds)
-    except ValueError as error:
+    except (ValueError, VlaBenchError) as error:
         return _report(policy, error)
 
 
-def _validate(observation: Observation, chunk: Chunk, seconds: float) -> Answer:
-    """Check the chunk that a policy returned.  Raises ValueError."""
+def _validate(observation: Observation, chunk: Chunk | VlaBenchError, seconds: float) -> Answer:
+    """Check the chunk that a policy returned.  Raises ValueError, and the error that it returned instead."""
+    if isinstance(chunk, VlaBenchError):
+        raise chunk
     actions = chunk.actions
     if actions.ndim != 2 or actions.shape[1] != ACTION_DIM or not len(actions):
         raise ValueError(f"actions have shape {actions.shape}, not (T, {ACTION_DIM})")

@@ -134,6 +134,7 @@ class SimulatorActor:
                     policy_s += message.seconds
                     process.send(message.actions)
                     continue
+            replica.end.remote(job, number, message.value.success if isinstance(message, JobResult) else None)
             return Ended(message, queries, policy_s)
 
     def _started(self, runner: EpisodeRunner) -> WorkerProcess:
@@ -191,6 +192,11 @@ class PolicyReplica:
             return error
         self._numbers[episode] = number
         return None
+
+    async def end(self, episode: EpisodeKey, number: int, success: bool | None) -> None:
+        """Attempt `number` at an episode is over, unless a later one has begun."""
+        if self._numbers.get(episode) == number:
+            await self._in_thread(self._policy.end, episode, success)
 
     async def act(self, number: int, observation: Observation) -> Answer | ErrorReport:
         query = _Query(number, observation, asyncio.get_running_loop().create_future())
