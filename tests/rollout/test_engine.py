@@ -1,23 +1,26 @@
 """The local engine on a fake simulator, and on LIBERO's where that matters; what holds for every engine is in test_engines.py."""
 
+import asyncio
 import dataclasses
 from functools import partial
 
 import numpy as np
 import pytest
 
+from vla_bench.errors import RecordError
 from vla_bench.policies.simple import NoopPolicy
 from vla_bench.records import EpisodeKey
 from vla_bench.rollout.engine import LocalEngine
 from vla_bench.rollout.episode import EpisodeRunner, Outcome, run_episode
 from vla_bench.rollout.pool import Finished, Retried, Started
+from vla_bench.rollout.ray_actors import PolicyReplica
 from vla_bench.rollout.worker import Simulators
 from vla_bench.suites import load_suite
 from vla_bench.world.gl import choose_gl
 from vla_bench.world.observation import Sight
 from vla_bench.world.protocol import make_simulator
 
-from .fakes import HORIZON, SUITE, FakeSimulator, simulators
+from .fakes import HORIZON, SUITE, FakeSimulator, Wilful, simulators
 
 EPISODES = [EpisodeKey("object", task, i) for task in (0, 1) for i in range(3)]
 
@@ -100,3 +103,46 @@ def test_a_second_simulator_is_filmed_as_well(tmp_path):
 def test_a_stop_that_came_too_late_leaves_nothing_out():
     complete, events = play(NoopPolicy(), simulators(), EPISODES[:1], on_event=lambda event, engine: engine.stop())
     assert complete and set(results(events)) == {EPISODES[0]}
+
+
+class Ends(Wilful):
+    """Wilful, and remembers what it was told of ends."""
+
+    def __init__(self):
+        super().__init__()
+        self.ended = []
+
+    def end(self, episode, success):
+        self.ended.append((episode.init_state, success))
+
+    def answer(self, observation, chunk):
+        if observation.episode.init_state == 15:
+            return RecordError("this one alone")
+        return super().answer(observation, chunk)
+
+
+def test_a_policy_is_told_how_every_attempt_ended():
+    policy = Ends()
+    play(policy, simulators(), [EpisodeKey("object", 0, i) for i in (0, 11, 12)], workers=1)
+    assert sorted(policy.ended, key=str) == [(0, False), (11, None), (11, None), (12, True)]
+
+
+def test_an_error_that_a_policy_returns_ends_that_episode_alone():
+    _, events = play(Ends(), simulators(), [EpisodeKey("object", 0, i) for i in (15, 16)])
+    ended = results(events)
+    assert ended["object", 0, 15, 0].message == "policy noop: this one alone"
+    assert isinstance(ended["object", 0, 16, 0], Outcome)
+
+
+def test_a_replica_ends_the_attempt_that_it_answers_and_no_earlier_one():
+    async def attempts():
+        policy = Ends()
+        replica = PolicyReplica(lambda: policy)
+        await replica.prepare()
+        await replica.begin(EPISODES[0], 2)
+        await replica.end(EPISODES[0], 1, None)
+        assert policy.ended == []
+        await replica.end(EPISODES[0], 2, True)
+        return policy.ended
+
+    assert asyncio.run(attempts()) == [(0, True)]

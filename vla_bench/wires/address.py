@@ -1,4 +1,4 @@
-"""The address of a policy server, as `--model` takes it: ws://HOST:PORT, or ws+openpi://HOST:PORT where the wire is to be given."""
+"""The address of a policy server, as `--model` takes it: ws://HOST:PORT, or ws+openpi://HOST:PORT to give its wire."""
 
 from __future__ import annotations
 
@@ -57,14 +57,18 @@ def parse_address(text: str) -> Address:
     scheme, _, wire = text.partition(":")[0].partition("+")
     wires = [each.value for each in Wire]
     if wire and wire not in wires:
-        raise UsageError(f'no wire is called "{wire}": there are {", ".join(wires)}', instead={"--model": f"{scheme}+{wires[0]}://..."})
+        raise UsageError(
+            f'no wire is called "{wire}": there are {", ".join(wires)}', instead={"--model": f"{scheme}+{wires[0]}://..."}
+        )
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise UsageError(f"{text} is no address: {error}", instead={"--model": "ws://HOST:PORT"}) from None
     if parts.username is not None or parts.query or parts.fragment:
-        raise UsageError(f"{text}: an address is recorded with the run, and has host, port and path alone", "--model ws://HOST:PORT")
+        raise UsageError(
+            f"{text}: an address is recorded with the run, and has host, port and path alone", "--model ws://HOST:PORT"
+        )
     if not host or not port:
         lacks = f"{text} names no {'port' if host else 'host'}"
         raise UsageError(lacks, instead={"--model": f"ws://{host or 'HOST'}:8000"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from contextlib import ExitStack
 
 from vla_bench.errors import UsageError, WireError
 from vla_bench.wires.address import Address
@@ -35,11 +36,12 @@ class Connection:
         from websockets.sync.client import connect
 
         self._address = address
+        self._open = ExitStack()
         how = {"compression": None, "max_size": FRAME, "max_queue": WAITING, "proxy": None}
         # A server that compiles its model answers no pings; how long an answer may take is the session's business.
         times = {"open_timeout": OPEN_S, "close_timeout": CLOSE_S, "ping_interval": None}
         try:
-            self._socket = connect(address.url, **how, **times)
+            self._socket = self._open.enter_context(connect(address.url, **how, **times))
         except TimeoutError:
             raise WireError(f"nothing answers at {address.url} within {OPEN_S:.0f} s", address.health) from None
         except OSError as error:
@@ -76,7 +78,7 @@ class Connection:
             raise self._closed(error) from None
 
     def close(self) -> None:
-        self._socket.close()
+        self._open.close()
 
     def _closed(self, error: Exception) -> WireError:
         return WireError(f"the connection to {self._address.url} was lost: {_first_line(error)}")

@@ -75,7 +75,9 @@ class RemotePolicy(Policy):
         name = self._said.get("model_server")
         seen = ["agentview", *(["wrist"] if self._wanted.wrist else []), *(["state"] if self._wanted.state else [])]
         turn = ", axis-angle of the shortest turn" if self._wanted.shortest_turn else ""
-        each = "an observation a step where it answers single steps" if self._chunk is None else f"an observation for {self._chunk}"
+        each = (
+            "an observation a step where it answers single steps" if self._chunk is None else f"an observation for {self._chunk}"
+        )
         steps = "all of an answer" if self._open_loop_steps is None else f"{self._open_loop_steps} of an answer"
         return (
             ("server", f"{name or 'a policy server'}, over the wire of {self._wire.value}"),

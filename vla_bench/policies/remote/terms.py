@@ -35,7 +35,9 @@ def read_hello(hello: Mapping[str, object], suites: Sequence[Suite]) -> Wanted:
     """What the server wants to see.  Raises UsageError for a wish that these suites do not grant, WireError for no hello."""
     version = hello.get("protocol_version")
     if version != PROTOCOL_VERSION:
-        raise WireError(f"the server speaks version {version!r:.40} of vla-eval's protocol, and this is version {PROTOCOL_VERSION}")
+        raise WireError(
+            f"the server speaks version {version!r:.40} of vla-eval's protocol, and this is version {PROTOCOL_VERSION}"
+        )
     params, actions, observations = (_table(hello, name) for name in ("observation_params", "action_spec", "observation_spec"))
     for name, value in params.items():
         _check_param(name, value, suites)

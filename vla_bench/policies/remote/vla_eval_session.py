@@ -24,8 +24,8 @@ LONGEST_ERROR = 2000
 class VlaEvalSession:
     """A `Session`.
 
-    chunk: of a server that buffers its chunk and answers single steps, those that it has after an observation.  The rest of them is
-        drawn at once, so that nothing is rendered in between; None to send an observation at every step.
+    chunk: of a server that buffers its chunk and answers single steps, how many it has after an observation.  All are drawn at
+        once, so that nothing is rendered in between; None to send an observation at every step.
     """
 
     def __init__(self, connection: Connection, cameras: Sequence[str], chunk: int | None = None):
