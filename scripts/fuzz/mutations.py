@@ -9,6 +9,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgpack
+
 from vla_bench.lines import CHECKSUM, with_checksum
 from vla_bench.results.summary_check import content_checksum
 
@@ -60,6 +62,9 @@ def remove(path: Path) -> None:
 
 def mutate(path: Path, data: bytes, draw: random.Random, sealed: bool) -> Mutation:
     """Change the file at `path`, which holds `data`."""
+    if path.suffix == ".msgpack" and draw.random() < 0.5 and (changed := _changed_frame(data, draw)):
+        path.write_bytes(changed[0])
+        return Mutation(path, data, changed[1], True)
     documents = _documents(data, path.suffix == ".jsonl")
     if draw.random() < 0.04:
         return Mutation(path, data, _other_kind(path, draw), False)
@@ -71,6 +76,15 @@ def mutate(path: Path, data: bytes, draw: random.Random, sealed: bool) -> Mutati
     changed, what = _change_bytes(data, draw)
     path.write_bytes(changed)
     return Mutation(path, data, what, True)
+
+
+def _changed_frame(data: bytes, draw: random.Random) -> tuple[bytes, str] | None:
+    """A frame with one value changed; None for a value that a frame cannot have."""
+    try:
+        documents, what = _change_value([msgpack.unpackb(data)], draw)
+        return msgpack.packb(documents[0]), what
+    except (ValueError, OverflowError):
+        return None
 
 
 def _documents(data: bytes, lines: bool) -> list[object]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from wires import make_frames, read_frames
 
 from vla_bench import results
 from vla_bench.checkpoints.checkpoint import load, save
@@ -371,4 +372,5 @@ SUBJECTS = (
     Subject("options", make_options, ("*",), read_options),
     Subject("suite", make_suite, ("object.toml", "about.toml"), lambda folder: read_suite(folder / "object.toml").protocol),
     Subject("arrays", make_arrays, ("init", "observations.npz"), read_arrays),
+    Subject("wires", make_frames, ("*.msgpack",), read_frames),
 )

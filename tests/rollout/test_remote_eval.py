@@ -14,11 +14,13 @@ from vla_eval.model_servers.serve import serve_async
 
 from vla_bench.model.normalisation import proprio_state
 from vla_bench.records import Status, read_actions, read_episodes, read_run
+from vla_bench.rollout import world_setup
 from vla_bench.suites import load_suite, suites_dir
 from vla_bench.world.env import World
 from vla_bench.world.observation import Sight
 
 from ..conftest import ASSETS
+from .fakes import make_fake
 
 CHUNK, HORIZON = 8, 16
 EVAL = ("eval", "--suite", "short", "--tasks", "0", "--assets", ASSETS, "--video", "none", "--out", "run")
@@ -54,13 +56,13 @@ class Dummy(PredictModelServer):
 
 
 @contextlib.contextmanager
-def served(policy):
-    """The address of vla-eval's own server of `policy`."""
-    ports, started, stop = [], threading.Event(), threading.Event()
+def served(policy, port=0, stop=None):
+    """The address of vla-eval's own server of `policy`.  stop: an Event with which it ends."""
+    ports, started, stop = [], threading.Event(), stop or threading.Event()
 
     async def run():
         async with anyio.create_task_group() as group:
-            ports.append(await group.start(serve_async, policy, "127.0.0.1", 0))
+            ports.append(await group.start(serve_async, policy, "127.0.0.1", port))
             started.set()
             while not stop.is_set():
                 await anyio.sleep(0.05)
@@ -119,7 +121,8 @@ def test_two_episodes_with_a_full_observation_for_each_chunk(short, cli, pack, t
     world.close()
 
 
-def test_an_exception_of_the_server_is_an_error_here_and_no_failure(short, cli, tmp_path):
+def test_an_exception_of_the_server_is_an_error_here_and_no_failure(short, cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(world_setup, "make_simulator", make_fake)
     with served(Dummy({}, breaks="the model broke")) as address:
         done = cli(*EVAL, "--model", address, "--init-states", "0-1", "--workers", "1", "--format", "json")
     result = json.loads(done.stdout)
@@ -127,6 +130,28 @@ def test_an_exception_of_the_server_is_an_error_here_and_no_failure(short, cli, 
     ended = {episode.init_state: episode for episode in read_episodes(tmp_path / "run")}
     assert ended[1].status is Status.ERROR and ended[1].attempts == 2
     assert "observation_failed: RuntimeError: the model broke" in ended[1].error["message"]
+
+
+def test_a_server_that_is_gone_stops_the_run_which_its_command_resumes(short, cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(world_setup, "make_simulator", make_fake)
+    stop, policy = threading.Event(), Dummy({})
+    predict = policy.predict
+
+    def last(obs, ctx):
+        if ctx.task["episode_idx"] >= 3:
+            stop.set()
+        return predict(obs, ctx)
+
+    policy.predict = last
+    with served(policy, stop=stop) as address:
+        arguments = (*EVAL, "--model", address, "--init-states", "0-7", "--workers", "2")
+        done = cli(*arguments)
+    assert done.exit_code == 5 and "with one cause: WireError" in done.stderr and "\nresume " in done.stderr
+    ended = [episode.init_state for episode in read_episodes(tmp_path / "run") if episode.status is Status.FAILURE]
+    assert {0, 1} <= set(ended) and len(ended) < 8
+    with served(Dummy({}), port=int(address.rpartition(":")[2])):
+        assert cli(*arguments).exit_code == 0
+    assert {episode.status for episode in read_episodes(tmp_path / "run")} == {Status.FAILURE}
 
 
 def test_a_wish_that_is_not_known_is_refused_before_anything_runs(short, cli, tmp_path):
