@@ -50,19 +50,20 @@ def test_with_a_known_chunk_one_full_observation_brings_all_of_it():
         for step in (0, 4, 8):
             assert np.allclose(policy.act([observation(step=step)])[0].actions, SNAPPED)
         sent = server.heard[-1].of(MessageType.OBSERVATION)
-        assert [vla_eval.IMAGES in each.payload for each in sent] == [True, False, False, False] * 3
+        pictures = [each.payload[vla_eval.IMAGES][vla_eval.AGENTVIEW] for each in sent]
+        assert [picture is not None for picture in pictures] == [True, False, False, False] * 3
 
 
 def test_a_chunk_that_is_longer_than_the_servers_is_refused_in_words():
     def answer(message, heard):
         try:
             return buffered(message, heard)
-        except KeyError as error:
-            return Message(MessageType.ERROR, {"error": f"KeyError: {error}"}, message.seq)
+        except TypeError as error:
+            return Message(MessageType.ERROR, {"error": f"TypeError: {error}"}, message.seq)
 
     with serving(speaking_vla_eval(answer)) as server:
         failed = RemotePolicy(server.vla_eval(), [SUITE], chunk=6).act([observation()])[0]
-        assert isinstance(failed, WireError) and "--chunk 6: no action 5" in str(failed) and "KeyError: 'images'" in str(failed)
+        assert isinstance(failed, WireError) and "--chunk 6: no action 5" in str(failed) and "TypeError: int()" in str(failed)
     with serving(speaking_vla_eval(whole)) as server:
         failed = RemotePolicy(server.vla_eval(), [SUITE], chunk=6).act([observation()])[0]
         assert "answers whole chunks, of 4 steps" in str(failed)

@@ -39,6 +39,10 @@ def test_what_the_protocol_has_anyway_may_be_asked_for():
     assert terms(asked) == terms({"max_steps": None, "absolute_action": False}) == Wanted()
 
 
+def test_what_the_server_of_gr00t_sends_to_every_benchmark_has_no_meaning_here():
+    assert terms({"success_mode": "accumulate", "max_episode_steps": 300, "deterministic_episodes": False}) == Wanted()
+
+
 @pytest.mark.parametrize(
     ("params", "says"),
     [

@@ -14,6 +14,7 @@ from vla_bench.suites import Suite
 from vla_bench.wires.vla_eval import PROTOCOL_VERSION
 
 WRIST, STATE, ABSOLUTE, TURN = "send_wrist_image", "send_state", "absolute_action", "quat_no_antipodal"
+WRIST_SPECS = ("wrist", "wrist_image")  # servers name it either way
 SWITCHES = (WRIST, STATE, ABSOLUTE, TURN)
 # What a server may ask of the protocol, and what the protocol has; None in a wish stands for the benchmark's own.
 PROTOCOL: dict[str, Callable[[Suite], object]] = {
@@ -22,6 +23,8 @@ PROTOCOL: dict[str, Callable[[Suite], object]] = {
     "num_steps_wait": lambda suite: suite.settle_steps,
     "max_steps": lambda suite: suite.horizon,
 }
+# Of SimplerEnv's benchmark.  The server of GR00T sends them whatever it acts in; LIBERO has nothing that they could change.
+ELSEWHERE = ("max_episode_steps", "success_mode", "deterministic_episodes")
 # Formats of an action, and of the state, that are LIBERO's.  Small turns are the same as Euler angles and as axis times angle.
 FORMATS = {
     "position": ("delta_xyz", "raw"),
@@ -45,7 +48,7 @@ def read_hello(hello: Mapping[str, object], suites: Sequence[Suite]) -> Wanted:
         _check_format("action_spec", part, actions, formats)
     _check_format("observation_spec", "state", observations, STATE_FORMATS)
     return Wanted(
-        wrist=bool(params.get(WRIST, "wrist" in observations)),
+        wrist=bool(params.get(WRIST, not observations.keys().isdisjoint(WRIST_SPECS))),
         state=bool(params.get(STATE, "state" in observations)),
         shortest_turn=params.get(TURN) is False,
     )
@@ -65,6 +68,8 @@ def _check_param(name: str, value: object, suites: Sequence[Suite]) -> None:
             raise UsageError(f"{wish}, which is true or false", "start the server with another value of it")
         if name == ABSOLUTE and value:
             raise UsageError(f"{wish}: LIBERO's episodes are run with relative actions", "serve a policy of relative actions")
+        return
+    if name in ELSEWHERE:
         return
     if name not in PROTOCOL:
         known = ", ".join((*SWITCHES, *PROTOCOL))

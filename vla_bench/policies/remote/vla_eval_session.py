@@ -47,7 +47,9 @@ class VlaEvalSession:
         self._send(MessageType.EPISODE_START, {"task": task})
 
     def ask(self, observation: Observation, wanted: Wanted) -> None:
-        self._instruction = observation.instruction
+        # With this a buffered action is asked for.  A server without one must fail, not act: that of pi0 takes black pictures for
+        # pictures that are missing, so there is one, which is none.
+        self._nothing = {vla_eval.IMAGES: {vla_eval.AGENTVIEW: None}, vla_eval.TASK: observation.instruction}
         self._asked = [self._send(MessageType.OBSERVATION, for_vla_eval(observation, self._cameras, wanted))]
 
     def answer(self, until: float) -> Answered:
@@ -57,8 +59,7 @@ class VlaEvalSession:
                 raise WireError(f"--chunk {self._chunk}: the server answers whole chunks, of {len(first)} steps")
             return Answered(first)
         buffered = [first]
-        # The server takes them from its buffer, and does not look at what it is asked with.
-        asked = [self._send(MessageType.OBSERVATION, {vla_eval.TASK: self._instruction}) for _ in range((self._chunk or 1) - 1)]
+        asked = [self._send(MessageType.OBSERVATION, self._nothing) for _ in range((self._chunk or 1) - 1)]
         for seq in asked:
             try:
                 buffered.append(self._action(seq, until))
