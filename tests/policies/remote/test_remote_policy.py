@@ -170,7 +170,7 @@ def test_a_server_that_reads_nothing_holds_nobody_for_ever(monkeypatch):
         session = connected(parse_address(f"ws://127.0.0.1:{listening.getsockname()[1]}"), Wire.VLA_EVAL, SUITE.cameras)
         started = time.monotonic()
         with pytest.raises(WireError, match="was lost"):
-            session.ask(observation(size=3000), Wanted(wrist=True))  # 54 MB: more than the buffers of a connection hold
+            session.ask(observation(size=2000), Wanted(wrist=True))  # 24 MB: more than the buffers of a connection hold
         assert 0.5 < time.monotonic() - started < 10
         session.close()
 

@@ -23,7 +23,7 @@ PROTOCOL: dict[str, Callable[[Suite], object]] = {
     "num_steps_wait": lambda suite: suite.settle_steps,
     "max_steps": lambda suite: suite.horizon,
 }
-# Of SimplerEnv's benchmark.  The server of GR00T sends them whatever it acts in; LIBERO has nothing that they could change.
+# Of other benchmarks.  The server of GR00T sends them whatever it acts in; vla-eval's LIBERO has none of them.
 ELSEWHERE = ("max_episode_steps", "success_mode", "deterministic_episodes")
 # Formats of an action, and of the state, that are LIBERO's.  Small turns are the same as Euler angles and as axis times angle.
 FORMATS = {
