@@ -14,9 +14,9 @@ from websockets.server import ServerProtocol
 
 from vla_bench.errors import UsageError, WireError
 from vla_bench.policies.base import Chunk
+from vla_bench.policies.registry import make_policy
 from vla_bench.policies.remote.observation import Wanted
 from vla_bench.policies.remote.policy import RemotePolicy, connected
-from vla_bench.policies.registry import make_policy
 from vla_bench.wires import openpi, vla_eval
 from vla_bench.wires.address import Wire, parse_address
 from vla_bench.wires.frames import FRAME
