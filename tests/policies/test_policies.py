@@ -1,3 +1,4 @@
+import dataclasses
 import sys
 import types
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 
 from vla_bench.errors import RecordError, UsageError
-from vla_bench.policies.base import ACTION_DIM, Chunk
+from vla_bench.policies.base import ACTION_DIM, Chunk, Policy, PolicyFacts
 from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.registry import make_policy, resolve_choice
 from vla_bench.policies.resolve import ModelKind
@@ -118,3 +119,7 @@ def test_kept_tokens_of_all_cameras():
 @pytest.mark.parametrize("model", ["expert", "noop", "random"])
 def test_scripts_need_no_images(model):
     assert make_policy(model).sight is Sight.STATE
+
+
+def test_the_facts_of_a_policy_elsewhere_are_all_that_a_plan_may_ask_of_one():
+    assert Policy.__annotations__.keys() - {"takes"} == {field.name for field in dataclasses.fields(PolicyFacts)}

@@ -108,6 +108,7 @@ class PolicyFacts:
     name: str
     sight: Sight
     identity: dict[str, object]
+    revision: str | None
     card: tuple[tuple[str, str], ...]
     visual_tokens: int | None
     image_size: int | None

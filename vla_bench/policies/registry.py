@@ -90,5 +90,7 @@ def _refuse_model_options(choice: ModelChoice, model: ResolvedModel, takes: tupl
     for option, (value, what) in lacks.items():
         if value is not None:
             reason = f" ({model.reason})" if model.reason else ""
-            name = "a policy server" if model.kind is ModelKind.REMOTE else _class_name(model)
-            raise UsageError(f"{name} has no {what}{reason}", instead={option: None})
+            has_no = f"{_class_name(model)} has no {what}{reason}"
+            if model.kind is ModelKind.REMOTE:
+                has_no = f"a policy server is asked for actions alone, and has no {what} here"
+            raise UsageError(has_no, instead={option: None})

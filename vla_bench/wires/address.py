@@ -58,7 +58,7 @@ def parse_address(text: str) -> Address:
     wires = [each.value for each in Wire]
     if wire and wire not in wires:
         raise UsageError(
-            f'no wire is called "{wire}": there are {", ".join(wires)}', instead={"--model": f"{scheme}+{wires[0]}://..."}
+            f'no wire is called "{wire}": there are {", ".join(wires)}', instead={"--model": f"{scheme}{text[text.find(':') :]}"}
         )
     try:
         parts = urlsplit(text)

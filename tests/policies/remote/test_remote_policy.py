@@ -1,6 +1,8 @@
 """The policy behind a server, against servers that answer well, wrongly, late and never."""
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -12,6 +14,7 @@ from websockets.server import ServerProtocol
 
 from vla_bench.errors import UsageError, WireError
 from vla_bench.policies.base import Chunk
+from vla_bench.policies.registry import make_policy
 from vla_bench.policies.remote.observation import Wanted
 from vla_bench.policies.remote.policy import RemotePolicy, connected
 from vla_bench.wires import openpi, vla_eval
@@ -87,6 +90,32 @@ def test_all_observations_are_sent_before_an_answer_is_awaited():
             assert np.allclose(chunk.actions[:, :6], CHUNK[:, :6] + each.eef_pos[0])
 
 
+def test_no_connection_is_made_while_the_server_computes():
+    """That of openpi blocks its event loop with a query: a connection made then would wait for the answer, or time out."""
+    computing = []
+
+    def handle(connection, heard):
+        too_late = bool(computing)  # another server than the one that was found, then
+        speaking_openpi(lambda request, heard: computing.append(1) or {"actions": CHUNK}, too_late=too_late)(connection, heard)
+
+    with serving(handle) as server:
+        chunks = RemotePolicy(server.openpi(), [SUITE]).act([observation(i) for i in range(3)])
+        assert all(isinstance(each, Chunk) for each in chunks)
+
+
+def test_the_first_answer_may_take_longer_than_the_others():
+    waits = iter((0.5, 0.0, 0.5))
+
+    def answer(message, heard):
+        time.sleep(next(waits))
+        return {"actions": CHUNK}
+
+    with serving(speaking_vla_eval(answer)) as server:
+        policy = RemotePolicy(server.vla_eval(), [SUITE], answer_s=0.2, first_answer_s=5)
+        kinds = [type(policy.act([observation()])[0]) for _ in range(3)]
+        assert kinds == [Chunk, Chunk, WireError]
+
+
 def test_an_episode_has_a_connection_of_its_own_from_its_start_to_its_end():
     with serving(speaking_vla_eval(whole)) as server:
         policy = RemotePolicy(server.vla_eval(), [SUITE])
@@ -140,7 +169,7 @@ def test_an_answer_that_is_none_fails_its_episode_alone(answer, says):
 
     good, bad = observation(0), observation(1)
     with serving(speaking_vla_eval(handle, observation_params={"send_state": True})) as server:
-        policy = RemotePolicy(server.vla_eval(), [SUITE], answer_s=0.4)
+        policy = RemotePolicy(server.vla_eval(), [SUITE], answer_s=0.4, first_answer_s=0.4)
         chunk, failed = policy.act([good, bad])
         assert isinstance(chunk, Chunk) and isinstance(failed, WireError)
         with pytest.raises(WireError, match=says):
@@ -247,3 +276,14 @@ def test_a_server_of_both_wires_is_spoken_to_over_the_one_with_episodes():
 
     with serving(handle) as server:
         assert RemotePolicy(server.address, [SUITE]).identity["wire"] == "vla-eval"
+
+
+def test_its_packages_are_named_where_they_are_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "websockets", None)
+    with pytest.raises(UsageError, match=r"needs websockets, which is not installed\n  fix: pip install 'vla-bench\[remote\]'"):
+        make_policy("ws://127.0.0.1:9")
+
+
+def test_it_loads_neither_a_network_nor_a_simulator():
+    code = "import sys, vla_bench.policies.remote.policy; assert not {'torch', 'mujoco', 'scipy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from vla_bench.errors import UsageError, VlaBenchError, WireError
 from vla_bench.policies.base import Chunk, Policy
@@ -21,7 +21,8 @@ from vla_bench.wires.address import Address, Wire
 from vla_bench.world.observation import Observation, Sight
 
 DETECT_S = 1.0  # in which a server of openpi has spoken
-ANSWER_S = 120.0  # the first answer of a server may wait for its compiler
+ANSWER_S = 120.0
+FIRST_ANSWER_S = 600.0  # the first one waits for the server's compiler
 SESSIONS: Mapping[Wire, type[Session]] = {Wire.VLA_EVAL: VlaEvalSession, Wire.OPENPI: OpenpiSession}
 
 
@@ -34,7 +35,7 @@ class RemotePolicy(Policy):
         suites: those that it will act in.
         chunk: steps of the server's chunks; None for what it answers.
         open_loop_steps: how many of them are executed before the next observation; None for all.
-        answer_s: how long an answer may take.
+        answer_s, first_answer_s: how long an answer may take, and as long as none has come.
 
     Raises WireError where no server answers, UsageError for a server that wants what the suites do not have.
     """
@@ -50,12 +51,14 @@ class RemotePolicy(Policy):
         chunk: int | None = None,
         open_loop_steps: int | None = None,
         answer_s: float = ANSWER_S,
+        first_answer_s: float = FIRST_ANSWER_S,
     ):
         if chunk is not None and open_loop_steps is not None and open_loop_steps > chunk:
             what = f"--open-loop-steps {open_loop_steps} of a chunk of {chunk}"
             raise UsageError(what, instead={"--open-loop-steps": str(chunk)})
         self.name = str(address)
-        self._address, self._cameras, self._answer_s = address, suites[0].cameras, answer_s
+        self._address, self._cameras = address, suites[0].cameras
+        self._answer_s, self._first_answer_s, self._heard = answer_s, first_answer_s, False
         self._chunk, self._open_loop_steps = chunk, open_loop_steps
         self._sessions: dict[EpisodeKey, Session] = {}
         self._wire, hello = detect(address, self._cameras)
@@ -98,31 +101,36 @@ class RemotePolicy(Policy):
             self._sessions.popitem()[1].close()
 
     def act(self, observations: Sequence[Observation]) -> list[Chunk | VlaBenchError]:
-        failed = [self._try(observation, self._ask, observation) for observation in observations]
-        until = time.monotonic() + self._answer_s
-        answers = [
-            error or self._try(observation, self._answer, observation, until)
-            for observation, error in zip(observations, failed, strict=True)
-        ]
-        return [each if isinstance(each, VlaBenchError) else Chunk(each.actions, stages_ms=each.stages_ms) for each in answers]
+        """All sessions are opened before anything is asked, since servers accept no connection while they compute; all
+        observations are sent before an answer is awaited."""
+        results: list[Answered | VlaBenchError | None] = [None] * len(observations)
+        for step in (self._open, self._ask, self._answer):
+            self._until = time.monotonic() + (self._answer_s if self._heard else self._first_answer_s)
+            for i, observation in enumerate(observations):
+                if not isinstance(results[i], VlaBenchError):
+                    results[i] = self._try(step, observation)
+        return [each if isinstance(each, VlaBenchError) else Chunk(each.actions, stages_ms=each.stages_ms) for each in results]
 
-    def _try(self, observation: Observation, call, *arguments):
-        """What the call returns, or the error with which this episode's session is over."""
+    def _try(self, step: Callable[[Observation], Answered | None], observation: Observation) -> Answered | None | VlaBenchError:
+        """What the step returns, or the error with which this episode's session is over."""
         try:
-            return call(*arguments)
+            return step(observation)
         except VlaBenchError as error:
             if (session := self._sessions.pop(observation.episode, None)) is not None:
                 session.close()
             return error
 
-    def _ask(self, observation: Observation) -> None:
+    def _open(self, observation: Observation) -> None:
         if observation.episode not in self._sessions:
             session = self._sessions[observation.episode] = self._connected()
             session.start(observation)
+
+    def _ask(self, observation: Observation) -> None:
         self._sessions[observation.episode].ask(observation, self._wanted)
 
-    def _answer(self, observation: Observation, until: float) -> Answered:
-        answered = self._sessions[observation.episode].answer(until)
+    def _answer(self, observation: Observation) -> Answered:
+        answered = self._sessions[observation.episode].answer(self._until)
+        self._heard = True
         steps, count = self._open_loop_steps, len(answered.actions)
         if steps is not None and steps > count:
             raise WireError(f"--open-loop-steps {steps}: the server answers {count} step{'s' if count > 1 else ''}")
