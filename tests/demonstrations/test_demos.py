@@ -22,7 +22,7 @@ from ..conftest import ASSETS
 from .common import SHARE, SUITE, TASK
 
 
-@pytest.mark.parametrize("wrong", [{"per_task": 0}, {"image_size": 224}, {"disturb": 1.5}, {"seed": -1}, {"suite": "libero"}])
+@pytest.mark.parametrize("wrong", [{"per_task": 0}, {"image_size": 224}, {"disturb": 1.5}, {"seed": -1}, {"suite": "libro"}])
 def test_a_wrong_request_is_refused_at_once(tmp_path, wrong):
     with pytest.raises(UsageError):
         make_demos(DemoRequest(**{"suite": "spatial", "out": tmp_path / "out"} | wrong))
