@@ -113,3 +113,37 @@ def test_the_table_of_the_controls_counts_what_their_runs_won():
         won[name] += read_summary(path)["totals"]["successes"]
     assert {name: int(row["successes"]) for name, row in rows.items()} == won and len(won) == 5
     assert all(int(row["n"]) == 800 for row in rows.values())
+
+
+@pytest.mark.parametrize("pack", ["official", "primitive"])
+def test_starts_of_libero_pro_are_those_of_the_page(pack):
+    rows = list(csv.DictReader((RESULTS / "robustness" / f"starts-{pack}.csv").open()))
+    assert len(rows) == 160 and {row["starts"] for row in rows} == {"50"}
+    assert not any(row["error"] for row in rows) and {row["goal holds"] for row in rows} == {"0"}
+    sound = {name: sum(int(row["sound"]) for row in rows if row["suite"] == name) for name in changed_suites()}
+    assert axes_table(f"{{}}, {pack}", sound) in (RESULTS / "robustness.md").read_text()
+
+
+def test_the_expert_s_wins_on_libero_pro_are_those_of_the_page():
+    page, suites = (
+        (RESULTS / "robustness.md").read_text(),
+        read_summary(RESULTS / "robustness" / "expert-official.json")["totals"],
+    )
+    won = {name: suites["suites"][name]["successes"] for name in changed_suites()}
+    assert axes_table("{}", won) in page and f"{sum(won.values())} of 800 in all" in page
+    whole = [task for name in won for task in suites["suites"][name]["tasks"].values() if task["successes"] == 5]
+    assert f"{len(whole)} of the 160 tasks" in page
+
+
+def changed_suites() -> list[str]:
+    return [
+        f"pro-{suite}-{axis}" for suite in ("spatial", "object", "goal", "long") for axis in ("lan", "object", "swap", "task")
+    ]
+
+
+def axes_table(label: str, numbers: dict[str, int]) -> str:
+    """One row a suite, one column an axis."""
+    by_suite: dict[str, list[int]] = {}
+    for name, number in numbers.items():
+        by_suite.setdefault(name.split("-")[1], []).append(number)
+    return "\n".join(f"| {label.format(suite)} | " + " | ".join(map(str, own)) + " |" for suite, own in by_suite.items())
