@@ -1,6 +1,6 @@
 #!/bin/sh
-# Does it work on LIBERO's own meshes?  The expert on one task of each suite, with the meshes installed in a folder of their own
-# where they are not in the environment.  Where the package index cannot be reached, nothing is checked, which is said.
+# Does it work on LIBERO's own meshes?  The expert on one task of each suite, and of each axis of LIBERO-PRO, with the meshes
+# installed in a folder of their own where they are not in the environment.  Where the package index cannot be reached, nothing is checked, which is said.
 #
 #     make check-official        or        PYTHON=.venv/bin/python sh scripts/check_official.sh
 set -eu
@@ -38,3 +38,16 @@ ended = [json.loads(line)["status"] for line in open("run/episodes.jsonl")]
 assert ended == ["success"] * 4, ended
 PYTHON
 echo "the expert solved one task of each suite on LIBERO's meshes"
+
+"$python" -m vla_bench assets get libero-pro
+"$python" -m vla_bench eval --suite pro-spatial --tasks 0 --init-states 0 --model expert --assets official --video none --out pro
+"$python" - <<'PYTHON'
+import json
+
+ended = [json.loads(line)["status"] for line in open("pro/episodes.jsonl")]
+assert ended == ["success"] * 4, ended
+PYTHON
+cd "$root"
+"$python" -m pytest -q -p no:cacheprovider tests/world/test_libero_pro.py tests/world/test_changed.py \
+    tests/policies/expert/test_expert.py
+echo "the expert solved one task of each axis of LIBERO-PRO, whose files are what the suites say"

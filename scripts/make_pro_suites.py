@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import numpy as np
 import typer
 
 from vla_bench.arrays import read_arrays
-from vla_bench.suites import Suite, load_suites, suites_dir
+from vla_bench.suites import Suite, Task, load_suites, suites_dir
 from vla_bench.world import libero_pro, official
 from vla_bench.world.content import digest, folder_hash, paths, sha256_of
 from vla_bench.world.init_states import read_init_states
@@ -62,7 +63,7 @@ def wanted(archive: zipfile.ZipFile, originals: list[Suite]) -> list[str]:
     found = []
     for suite in originals:
         for task in suite.tasks:
-            found.append(f"{libero_pro.INSIDE}init_files/{suite.libero_name}/{task.name}.pruned_init.npz")
+            found.append(libero_pro.INSIDE + init_states_path(suite, task))
             for axis in AXES:
                 folder = f"{suite.libero_name}_{axis}"
                 found.append(f"{libero_pro.INSIDE}bddl_files/{folder}/{task.name}.bddl")
@@ -73,8 +74,7 @@ def wanted(archive: zipfile.ZipFile, originals: list[Suite]) -> list[str]:
 
 
 def check(files: dict[str, bytes], originals: list[Suite]) -> None:
-    import tempfile
-
+    ours = {init_states_path(suite, task): (suite, task) for suite in originals for task in suite.tasks}
     with tempfile.TemporaryDirectory() as folder:
         for path, data in files.items():
             if not path.endswith(".npz"):
@@ -84,11 +84,12 @@ def check(files: dict[str, bytes], originals: list[Suite]) -> None:
             states = read_arrays(copy, ["states"])["states"]
             if states.shape[0] != 50 or states.dtype != np.float64 or not np.isfinite(states).all():
                 sys.exit(f"{path}: {states.shape} {states.dtype}")
-            for suite in originals:
-                for task in suite.tasks:
-                    if path == f"init_files/{suite.libero_name}/{task.name}.pruned_init.npz":
-                        if not np.array_equal(states, read_init_states(init_states_file(suite, task))):
-                            sys.exit(f"{path} is not the file of hf-libero")
+            if path in ours and not np.array_equal(states, read_init_states(init_states_file(*ours[path]))):
+                sys.exit(f"{path} is not the file of hf-libero")
+
+
+def init_states_path(suite: Suite, task: Task) -> str:
+    return f"init_files/{suite.libero_name}/{task.name}.pruned_init.npz"
 
 
 def suite_text(suite: Suite, axis: str, files: dict[str, bytes]) -> str:

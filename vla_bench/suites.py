@@ -267,7 +267,10 @@ def _read_toml(path: Path) -> tuple[bytes, dict]:
 def load_suite(name: str, frozen: bool = False) -> Suite:
     """The suite called `name`; `frozen`: with the fixtures of the first reset in every episode.  Raises SuiteError."""
     files = all_files()
-    name = own_name(name, files)
+    return _load(own_name(name, files), files, frozen)
+
+
+def _load(name: str, files: dict[str, Path], frozen: bool) -> Suite:
     suite = read_suite(files[name], frozen)
     if suite.name != name:
         fix = f"mv {files[name]} {files[name].with_stem(suite.name)}"
@@ -289,7 +292,7 @@ def load_suites(name: str = ALL, frozen: bool = False) -> list[Suite]:
     """
     files = all_files()
     wanted = {each for part in name.split(",") for each in _named(part.strip(), files)}
-    return [load_suite(each, frozen) for each in files if each in wanted]
+    return [_load(each, files, frozen) for each in files if each in wanted]
 
 
 def all_files() -> dict[str, Path]:

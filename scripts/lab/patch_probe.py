@@ -19,13 +19,14 @@ import torch
 from training_gap import samples_for
 
 from vla_bench.checkpoints.checkpoint import load
+from vla_bench.checkpoints.known import WEIGHTS
 from vla_bench.interface.presets import PRESETS
 from vla_bench.model.initialise import random_vla
 from vla_bench.model.vla import VLA
 from vla_bench.training.samples import SampleLoader
 
 HELD_OUT = 0.3  # of a task's demonstrations
-PENALTY = 1e-2  # of the ridge regression, per sample
+PENALTY = 1e-2  # of the ridge regression, per sample; features have a standard deviation of 1
 
 
 @torch.no_grad()
@@ -33,9 +34,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="folder of a checkpoint, or a preset for random weights")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--scale", default="vla_bench/weights/nano-oft", help="checkpoint whose scale random weights borrow")
-    parser.add_argument("--samples", type=int, default=400, help="of every task")
-    parser.add_argument("--patches", type=int, default=16, help="of each camera that are tried one by one")
+    parser.add_argument("--scale", type=Path, default=WEIGHTS / "nano-oft", help="checkpoint whose scale random weights borrow")
+    parser.add_argument("--samples", type=int, default=2500, help="of every task")
+    parser.add_argument("--patches", type=int, default=4, help="of each camera that are tried one by one")
     options = parser.parse_args()
     loaded = load(options.scale if options.model in PRESETS else options.model, device="cpu")
     model = random_vla(PRESETS[options.model], seed=0) if options.model in PRESETS else loaded.model
@@ -96,10 +97,10 @@ def probe(features: np.ndarray, targets: np.ndarray, new: np.ndarray) -> float:
         if learn.sum() < 20 or not judge.any():
             continue
         x, y = features[learn].astype(np.float64), targets[learn, keypoint].astype(np.float64)
-        centre, middle = x.mean(axis=0), y.mean(axis=0)
-        x = x - centre
+        centre, scale, middle = x.mean(axis=0), x.std(axis=0) + 1e-6, y.mean(axis=0)
+        x = (x - centre) / scale
         weights = np.linalg.solve(x.T @ x + PENALTY * len(x) * np.eye(x.shape[1]), x.T @ (y - middle))
-        said = (features[judge] - centre) @ weights + middle
+        said = (features[judge] - centre) / scale @ weights + middle
         errors.append(np.linalg.norm(said - targets[judge, keypoint], axis=1))
     return 1000 * float(np.median(np.concatenate(errors))) if errors else float("nan")
 

@@ -9,11 +9,12 @@ REACH counts patches: 0 for a patch that sees itself alone.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
-from vla_bench.checkpoints.config_file import read_config_file, write_config
+from vla_bench.checkpoints.config_file import BLOCK, read_config
+from vla_bench.checkpoints.files import CONFIG, read_json
 
 
 def main() -> None:
@@ -22,17 +23,11 @@ def main() -> None:
     parser.add_argument("reach", type=int)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    file = read_config_file(options.checkpoint)
+    table = read_json(options.checkpoint / CONFIG)
+    table[BLOCK] |= {"name": options.out.name, "reach": options.reach}
     shutil.copytree(options.checkpoint, options.out)
-    write_config(
-        options.out,
-        replace(file.config, name=options.out.name, reach=options.reach),
-        file.norm_stats,
-        kind=file.origin.kind,
-        pruner=file.origin.pruner,
-        action_slice=file.origin.action_slice,
-        dtype="float16",
-    )
+    (options.out / CONFIG).write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+    print(f"{options.out}: {read_config(options.out).reach}")
 
 
 if __name__ == "__main__":

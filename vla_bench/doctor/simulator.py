@@ -19,7 +19,7 @@ COLLISION, VISUAL = 0, 1  # robosuite's groups of geoms
 CONTRAST = 5.0  # least standard deviation of an image, of 255
 APART = 0.25  # of the image's width; upside down, the hand is more than half of it away in the main view
 NO_FRAME = "no frame was drawn"
-ONE_EPISODE = "vla-bench eval --model noop --suite object --tasks 0 --trials 1 --out /tmp/one; less /tmp/one/errors.log"
+ONE_EPISODE = "vla-bench eval --model noop --suite object --tasks 0 --trials 1 --out results/one; less results/one/errors.log"
 AGAIN = "pip install -c constraints.txt --force-reinstall --no-deps robosuite mujoco"
 OTHERWISE = "MUJOCO_GL=osmesa vla-bench doctor"
 

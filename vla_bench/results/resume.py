@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from vla_bench.records import Run
+from vla_bench.results.recorded_command import commands, joined
 from vla_bench.results.sweep_file import is_sweep
 
 EVAL, OF_SWEEPS = "eval", ("sweep", "ablate")
@@ -17,16 +17,10 @@ def resume_command(run: Run, folder: Path) -> str:
     A run of a sweep is resumed with the sweep.  Other commands that run episodes, as `noise`, find the folder by themselves.
     """
     try:
-        words = shlex.split(str(run.command))
+        found = commands(str(run.command))
     except ValueError:  # no command of ours
-        words = ["vla-bench", EVAL]
-    commands: list[list[str]] = [[]]
-    for word in words:
-        if word == "&&":
-            commands.append([])
-        else:
-            commands[-1].append(word)
-    return " && ".join(shlex.join(_resumed(command, folder)) for command in commands)
+        found = [["vla-bench", EVAL]]
+    return joined([_resumed(command, folder) for command in found])
 
 
 def _resumed(command: list[str], folder: Path) -> list[str]:

@@ -13,6 +13,7 @@ from vla_bench.lines import CHECKSUM
 from vla_bench.metrics import episode_keys
 from vla_bench.planned import pack, unpack
 from vla_bench.records import Episode, EpisodeKey, Run, make_room, read_episodes, read_run, write_atomically
+from vla_bench.results.recorded_command import without_folders
 from vla_bench.results.summary import summarise
 from vla_bench.results.summary_check import content_checksum, contradiction, episodes_of
 from vla_bench.results.summary_types import check_types
@@ -89,7 +90,7 @@ def part_of(run: Run, episodes: Sequence[Episode], keys: Sequence[EpisodeKey], e
 
 
 def summary_of(run: Run, episodes: Sequence[Episode]) -> dict:
-    """The summary as JSON: everything but the times of single episodes and the videos."""
+    """The summary as JSON: everything but the times of single episodes, the videos, and the machine's folders in the command."""
     tasks: dict[str, dict[str, object]] = {}
     for suite, task_id in dict.fromkeys((e.suite, e.task_id) for e in episodes):
         own = [e for e in episodes if (e.suite, e.task_id) == (suite, task_id)]
@@ -111,7 +112,7 @@ def summary_of(run: Run, episodes: Sequence[Episode]) -> dict:
             tasks[f"{suite}/{task_id}"]["state_hash"] = [e.state_hash for e in own]
     stop = {"stop_rule": run.stop_rule, "stopped": run.stopped} if run.stop_rule else {}
     return {
-        "command": run.command,
+        "command": without_folders(run.command),
         "created": run.created,
         "status": run.status,
         "git_commit": run.git_commit,
