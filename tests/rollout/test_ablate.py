@@ -27,8 +27,10 @@ def test_variants_run_on_the_episodes_of_the_model(cli, tmp_path):
     for name in ("m", "m-no-noise"):
         shutil.copytree(WEIGHTS / "nano-lightvla", tmp_path / name)
     command = ["ablate", *ONE, "--model", str(tmp_path / "m"), "--noise-schedule", "none", "--tokens", "0.9k"]
-    done = cli(*command, "--out", str(tmp_path / "runs"), "--format", "json")
+    done = cli(*command, "--out", str(tmp_path / "runs"), "--format", "json", "--tensorboard", str(tmp_path / "tb"))
     assert done.exit_code == 0
+    tracked = sorted(folder.name.rpartition("-")[0] for folder in (tmp_path / "tb").iterdir())
+    assert tracked == ["0.9k-tokens", "noise-none", "whole"]
     result = json.loads(done.stdout)
     whole, same, fewer = result["rows"]
     assert [row["name"] for row in result["rows"]] == ["whole", "noise none", "0.9k tokens"]

@@ -144,14 +144,20 @@ def ablate(
     video: Annotated[Video, typer.Option(help="Episodes to film.")] = Video.NONE,
     out: SweepFolder = None,
     seed: Annotated[int, typer.Option(help="Seed of the tokens drawn by --tokens and --control.")] = 0,
-    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
+    device: DeviceOption = Device.AUTO,
+    tensorboard: TensorBoardOption = None,
+    wandb: WandBOption = None,
+    trackio: TrackioOption = None,
     format: FormatOption = Format.HUMAN,
 ):
     """Run a pruned model and its ablations on the same episodes, paired.  Repeat the command to resume."""
     from vla_bench.rollout.ablate import ablate as run
     from vla_bench.rollout.plan import EvalRequest
     from vla_bench.rollout.sweep_progress import SweepProgress
+    from vla_bench.rollout.tracked import TrackedSweep
+    from vla_bench.tracking import trackers
 
+    tracker = trackers(tensorboard, wandb, trackio)
     command = shlex.join(["vla-bench", *sys.argv[1:]])
     base = EvalRequest(
         suite=suite,
@@ -167,7 +173,8 @@ def ablate(
         device=device,
         command=command,
     )
-    ablation = run(base, noise_schedule or (), tokens or (), star, control or (), SweepProgress())
+    observer = SweepProgress() if tracker is None else TrackedSweep(SweepProgress(), tracker)
+    ablation = run(base, noise_schedule or (), tokens or (), star, control or (), observer)
     if format is Format.JSON:
         typer.echo(json.dumps(ablation.to_dict(), allow_nan=False))
     else:
