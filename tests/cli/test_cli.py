@@ -127,8 +127,8 @@ def test_options_of_demos_and_train_are_these():
         "compare": "by population out format",
         "gate": """rule margin alpha must-see population per max-more-tokens max-more-gflops max-slowdown suite tasks init-states
             noise junit markdown format""",
-        "ablate": """noise-schedule tokens star control positions model suite trials tasks init-states workers assets video out seed device
-            format""",
+        "ablate": """noise-schedule tokens star control positions model suite trials tasks init-states workers assets video out
+            seed device format""",
         "sweep": """model pruner pruner-args base only suite trials tasks init-states shard workers assets video out device
             tensorboard wandb trackio format""",
         "runs": "status sort format",

@@ -1,4 +1,4 @@
-"""`lightvla(positions=contiguous)`: the same choice and cost, and the answer of a decoder that was given the kept embeddings alone."""
+"""`lightvla(positions=contiguous)`: the same choice and cost, and what a decoder answers to the kept embeddings alone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def use(model, text: str):
 
 @torch.no_grad()
 def alone(model, one, ids: list[int], positions: torch.Tensor | None = None) -> torch.Tensor:
-    """Actions of a dense pass over BOS, the image tokens `ids` and the task tokens; positions: 0, 1, 2, ... where none are given."""
+    """Actions of a dense pass over BOS, the image tokens `ids` and the task tokens; at 0, 1, 2, ... or at `positions`."""
     layout = model.layout(one, model.config.slots)
     features, _ = model.encode_images(one.pixel_values, attention=False)
     patches = Patches(model.openvla.projector(features), torch.arange(layout.visual).unsqueeze(0))

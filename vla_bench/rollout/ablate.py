@@ -76,7 +76,7 @@ def ablate(
     """Run the model and its variants, those of Tables III and IV where none is named; recorded episodes are not run again.
 
     base: the model's own evaluation.  `base.out` is the folder of the sweep.  star: the models of Table V.  positions: of the
-    kept tokens.  Raises UsageError where a variant's weights are missing, or where the model has no pruner, or none with such an argument.
+    kept tokens.  Raises UsageError where a variant's weights are missing, or where the model has no pruner, or none such.
     """
     if not (schedules or tokens or star or controls or positions):
         schedules, tokens = tuple(SCHEDULES), tuple(TOKENS)
