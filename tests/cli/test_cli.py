@@ -121,6 +121,7 @@ def test_options_of_demos_and_train_are_these():
         "flops": "model pruner kept from-run prompt-tokens scope counter explain format",
         "latency": "model pruner vs queries device random-weights kept-distribution from-run speed suite seed out format",
         "agree": "pruner model observations suite episodes out device format",
+        "export-onnx": "out model pruner suite format",
         "verify": "fixtures format",
         "doctor": "repair model suite assets format",
         "keep": "suite tasks init-states",
