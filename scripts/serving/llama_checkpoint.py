@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 
 import torch
@@ -17,13 +18,14 @@ from safetensors.torch import save_file
 
 from vla_bench.checkpoints.checkpoint import load
 from vla_bench.checkpoints.known import WEIGHTS
+from vla_bench.model.tokenizer import NANO_TOKENIZER
 from vla_bench.model.vla import VLA
 
 CAUSAL, FULL = "LlamaForCausalLM", "LlamaBidirectionalModel"
 
 
 def write_llama(model: VLA, folder: Path, full: bool) -> None:
-    """`config.json` and `model.safetensors` of the decoder, float32.  Raises FileExistsError where the folder exists."""
+    """`config.json` and `model.safetensors` of the decoder, float32, and a tokenizer.  Raises FileExistsError where the folder exists."""
     folder.mkdir(parents=True)
     llm, tokens = model.config.llm, model.config.tokens
     config = {
@@ -49,6 +51,9 @@ def write_llama(model: VLA, folder: Path, full: bool) -> None:
     # What vLLM asks of a bidirectional Llama: how to pool a sequence; the pooling of single tokens does not look at it.
     config |= {"pooling": "last", "is_causal": False} if full else {}
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    # Its engine for embeddings does not start without a tokenizer, which then reads nothing: any will do.
+    shutil.copy(NANO_TOKENIZER, folder / "tokenizer.json")
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}\n', encoding="utf-8")
     state = model.openvla.language_model.state_dict()
     save_file({name: value.float().contiguous() for name, value in state.items()}, folder / "model.safetensors", {"format": "pt"})
 

