@@ -25,7 +25,7 @@ CAUSAL, FULL = "LlamaForCausalLM", "LlamaBidirectionalModel"
 
 
 def write_llama(model: VLA, folder: Path, full: bool) -> None:
-    """`config.json` and `model.safetensors` of the decoder, float32, and a tokenizer.  Raises FileExistsError where the folder exists."""
+    """The decoder in float32, its configuration and a tokenizer.  Raises FileExistsError where the folder exists."""
     folder.mkdir(parents=True)
     llm, tokens = model.config.llm, model.config.tokens
     config = {
