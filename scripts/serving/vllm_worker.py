@@ -22,6 +22,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK"
 import torch  # noqa: E402
 import vllm  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
+from vllm.config import PoolerConfig  # noqa: E402
 
 
 def say(**what: object) -> None:
@@ -38,6 +39,7 @@ def main() -> None:
     engine = vllm.LLM(
         model=str(options.checkpoint),
         runner="pooling",
+        pooler_config=PoolerConfig(task="token_embed"),
         dtype="float32",
         max_model_len=512,
         max_num_seqs=16,

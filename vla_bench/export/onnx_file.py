@@ -103,7 +103,8 @@ def write(model: VLA, path: Path, about: dict[str, str]) -> None:
     shapes = ({}, {1: length}, None if model.proprio_projector is None else {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch.export's own, of its own pytrees
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # that torchvision is not there
+        for name in ("torch.onnx", "onnx_ir", "onnxscript"):  # that torchvision is not there, and what they optimise
+            logging.getLogger(name).setLevel(logging.ERROR)
         program = torch.export.export(graph, arguments(model, example(model, 9, 0)), dynamic_shapes=shapes)
         # The exporter translates fused attention of four dimensions alone; LightVLA's queries have three.
         program = program.run_decompositions({torch.ops.aten.scaled_dot_product_attention.default: attention})
