@@ -69,6 +69,6 @@ def check_pruner(pruner: Pruner | None) -> None:
     """Raises UsageError, with its name, for a pruner whose choice is not a fixed computation on the decoder's input."""
     if pruner is None or (pruner.static and tuple(pruner.sites) == (LLM_INPUT,)):
         return
-    sites = ", ".join(str(site) for site in pruner.sites)
-    why = "keeps tokens of its own making" if pruner.merges else f"prunes at {sites} with code that is no fixed graph"
-    raise UsageError(f"pruner {pruner.label} {why}: lightvla and none can be exported", instead={"--pruner": "lightvla"})
+    sites = ", ".join(map(str, pruner.sites))
+    what = f"pruner {pruner.label} ({sites}) is no fixed graph on the decoder's input: lightvla and none can be exported"
+    raise UsageError(what, instead={"--pruner": "lightvla"})

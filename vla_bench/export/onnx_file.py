@@ -26,7 +26,7 @@ from vla_bench.values import Decoding
 
 OPSET = 18
 LARGEST = 2**31  # bytes of a protobuf file
-EQUAL = 1e-5  # largest difference of a normalised action, float32
+EQUAL = 1e-4  # largest difference of a normalised action: rounding of float32; what nano answers to real images is within 1e-5
 LENGTHS = (1, 3, 7, 12, 20, 33)  # tokens of the prompts that the file is tried with
 NAMES = ("pixel_values", "prompt", "proprio")
 
