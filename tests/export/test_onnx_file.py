@@ -23,7 +23,6 @@ from vla_bench.pruners.registry import make_pruner
 
 from ..nanos import answer, inputs, one_thread, sample
 
-
 CLOSE = 1e-5  # of a normalised action, on nano
 
 
