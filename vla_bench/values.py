@@ -225,6 +225,12 @@ class OtherTokens(Value):
     FEWER = "0.9k"
 
 
+class OtherPositions(Value):
+    """Positions of the kept tokens other than their own.  CONTIGUOUS: counted over what is left."""
+
+    CONTIGUOUS = "contiguous"
+
+
 class Control(Value):
     """Other choices of as many image tokens as a model keeps, on its own weights.
 

@@ -121,14 +121,15 @@ def test_options_of_demos_and_train_are_these():
         "flops": "model pruner kept from-run prompt-tokens scope counter explain format",
         "latency": "model pruner vs queries device random-weights kept-distribution from-run speed suite seed out format",
         "agree": "pruner model observations suite episodes out device format",
+        "export-onnx": "out model pruner suite format",
         "verify": "fixtures format",
         "doctor": "repair model suite assets format",
         "keep": "suite tasks init-states",
         "compare": "by population out format",
         "gate": """rule margin alpha must-see population per max-more-tokens max-more-gflops max-slowdown suite tasks init-states
             noise junit markdown format""",
-        "ablate": """noise-schedule tokens star control model suite trials tasks init-states workers assets video out seed device
-            tensorboard wandb trackio format""",
+        "ablate": """noise-schedule tokens star control positions model suite trials tasks init-states workers assets video out
+            seed device tensorboard wandb trackio format""",
         "sweep": """model pruner pruner-args base only suite trials tasks init-states shard workers assets video out device
             tensorboard wandb trackio format""",
         "runs": "status sort format",

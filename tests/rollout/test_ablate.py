@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,7 @@ from vla_bench.report.ablation import print_ablation
 from vla_bench.rollout import sweep as module
 from vla_bench.rollout.ablate import ablate
 from vla_bench.rollout.plan import EvalRequest
-from vla_bench.values import Control
+from vla_bench.values import Control, OtherPositions
 
 from ..conftest import ASSETS
 from ..made_runs import SHA, a_run
@@ -77,7 +78,7 @@ def test_an_interruption_ends_the_rest(monkeypatch, capsys, tmp_path):
     assert "resume      vla-bench ablate --tokens 2k" in capsys.readouterr().err
 
 
-def test_table_5_and_controls_are_rows_beside_what_the_paper_has(monkeypatch, tmp_path, capsys):
+def test_table_5_controls_and_positions_are_rows_beside_what_the_paper_has(monkeypatch, tmp_path, capsys):
     requests = []
 
     def made(request, observer):
@@ -96,5 +97,11 @@ def test_table_5_and_controls_are_rows_beside_what_the_paper_has(monkeypatch, tm
     print_ablation(ablation)
     printed = capsys.readouterr()
     assert "66.7 (98.0)" in printed.out and "lightvla-star-llm2, lightvla-star-llm3: these positions" in printed.err
+    beside = ablate(replace(base, out=tmp_path / "positions"), positions=(OtherPositions.CONTIGUOUS,))
+    assert [row.name for row in beside.rows] == ["whole", "contiguous positions"] and beside.published[1].success is None
+    assert requests[-1].pruner == "lightvla(positions=contiguous)"
+    with pytest.raises(UsageError, match='lightvla-star-vision has no argument "positions"'):
+        star = replace(base, model="nano-lightvla-star-vision", out=tmp_path / "star")
+        ablate(star, positions=(OtherPositions.CONTIGUOUS,))
     with pytest.raises(UsageError, match="no weights of nano-oft with learnable queries"):
         ablate(EvalRequest(model="nano-oft", assets=ASSETS), star=True)

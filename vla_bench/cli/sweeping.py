@@ -26,7 +26,7 @@ from vla_bench.cli.options import (
     WandBOption,
     Workers,
 )
-from vla_bench.values import Control, Device, OtherNoise, OtherTokens, Video
+from vla_bench.values import Control, Device, OtherNoise, OtherPositions, OtherTokens, Video
 
 THE_SWEEPS = "the sweep's"
 SweepFolder = Annotated[
@@ -134,6 +134,10 @@ def ablate(
         Optional[list[Control]],
         typer.Option(help="As many other tokens in each suite, on the model's weights; repeatable.", show_default="none"),
     ] = None,
+    positions: Annotated[
+        Optional[list[OtherPositions]],
+        typer.Option(help="The kept tokens at these positions in place of their own; repeatable.", show_default="none"),
+    ] = None,
     model: Annotated[str, typer.Option(help="Pruned model that its variants are compared with.")] = "nano",
     suite: Suites = "all",
     trials: Trials = None,
@@ -174,7 +178,7 @@ def ablate(
         command=command,
     )
     observer = SweepProgress() if tracker is None else TrackedSweep(SweepProgress(), tracker)
-    ablation = run(base, noise_schedule or (), tokens or (), star, control or (), observer)
+    ablation = run(base, noise_schedule or (), tokens or (), star, control or (), positions or (), observer)
     if format is Format.JSON:
         typer.echo(json.dumps(ablation.to_dict(), allow_nan=False))
     else:

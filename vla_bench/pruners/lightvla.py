@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -69,6 +70,7 @@ class LightVLA(Pruner):
 
     noise_scale, draw, once: see `Pruner`; alpha of the noise, what draws it, and training steps that keep every winner once.
     mask_padding: False lets padding take part as in the reference, whose batches are not independent.
+    positions: "contiguous" counts 0, 1, 2, ... over what is left, as an engine does that is given embeddings without positions.
     """
 
     name = "lightvla"
@@ -79,12 +81,17 @@ class LightVLA(Pruner):
     source = "LightVLA, arXiv 2509.12594; Promisery/LightVLA"
 
     def __init__(
-        self, noise_scale: float | None = None, draw: Callable[[Tensor], Tensor] = torch.rand_like, mask_padding: bool = True
+        self,
+        noise_scale: float | None = None,
+        draw: Callable[[Tensor], Tensor] = torch.rand_like,
+        mask_padding: bool = True,
+        positions: Literal["keep", "contiguous"] = "keep",
     ):
         super().__init__()
         self.noise_scale = noise_scale
         self.draw = draw
         self.mask_padding = mask_padding
+        self.renumber = positions == "contiguous"
 
     def select(self, view: View) -> Selection | Resampling:
         table = self._scores(view)

@@ -13,11 +13,12 @@ from vla_bench.paper import POSITIONS, SCHEDULES, TOKENS
 from vla_bench.policies.resolve import resolve_model
 from vla_bench.pruners.names import NONE
 from vla_bench.results.comparison import ComparedRun
+from vla_bench.rollout.matching import with_arguments
 from vla_bench.rollout.plan import EvalRequest, prepare
 from vla_bench.rollout.sweep import SweepResult, run_sweep
 from vla_bench.rollout.sweep_definition import Row, Sweep
 from vla_bench.rollout.sweep_progress import SweepObserver
-from vla_bench.values import Control, OtherTokens
+from vla_bench.values import Control, OtherPositions, OtherTokens
 
 WHOLE = "whole"  # the row of the model itself
 STAR = "lightvla-star-"  # Table V's pruners; MODEL-star-vision is the model trained with the first of them
@@ -69,14 +70,15 @@ def ablate(
     tokens: Sequence[str] = (),
     star: bool = False,
     controls: Sequence[Control] = (),
+    positions: Sequence[OtherPositions] = (),
     observer: SweepObserver | None = None,
 ) -> Ablation:
     """Run the model and its variants, those of Tables III and IV where none is named; recorded episodes are not run again.
 
-    base: the model's own evaluation.  `base.out` is the folder of the sweep.  star: the models of Table V.  Raises UsageError
-    where a variant's weights are missing, or where the model has no pruner.
+    base: the model's own evaluation.  `base.out` is the folder of the sweep.  star: the models of Table V.  positions: of the
+    kept tokens.  Raises UsageError where a variant's weights are missing, or where the model has no pruner, or none such.
     """
-    if not (schedules or tokens or star or controls):
+    if not (schedules or tokens or star or controls or positions):
         schedules, tokens = tuple(SCHEDULES), tuple(TOKENS)
     seed = base.seed
     if tokens or controls:
@@ -90,12 +92,15 @@ def ablate(
         rows.append(Row(pruner.removeprefix("lightvla-"), model))
         row = paper.table5()[POSITIONS[pruner]]
         published[rows[-1].name] = Published(row.average, suites=row.success)
-    inner = own_pruner(base) if tokens or controls else NONE
+    inner = own_pruner(base) if tokens or controls or positions else NONE
     for much in tokens:
         rows.append(Row(f"{much} tokens", base.model, f"{TOKENS[much]}({inner},seed={seed})"))
         published[rows[-1].name] = Published(paper.table4()[much].average, suites=paper.table4()[much].success)
     for control in controls:
         rows.append(Row(f"{control} tokens", base.model, CONTROLS[control].format(seed=seed)))
+        published[rows[-1].name] = Published()
+    for each in positions:
+        rows.append(Row(f"{each} positions", base.model, with_arguments(inner, {"positions": str(each)})))
         published[rows[-1].name] = Published()
     result = run_sweep(Sweep("ablate", f"{base.model} and its variants", tuple(rows), WHOLE), base, observer)
     return Ablation(result.rows, [published[row.name] for row in result.rows], untrained, result)
