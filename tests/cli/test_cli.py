@@ -124,6 +124,7 @@ def test_options_of_demos_and_train_are_these():
         "verify": "fixtures format",
         "doctor": "repair model suite assets format",
         "keep": "suite tasks init-states",
+        "export": "format out partial force",
         "compare": "by population out format",
         "gate": """rule margin alpha must-see population per max-more-tokens max-more-gflops max-slowdown suite tasks init-states
             noise junit markdown format""",

@@ -11,6 +11,7 @@ from vla_bench.cli import (  # noqa: F401  importing them adds their commands
     browsing,
     checkups,
     comparing,
+    exporting,
     gating,
     listings,
     measuring,
