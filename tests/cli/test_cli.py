@@ -113,7 +113,7 @@ def test_options_of_demos_and_train_are_these():
     from vla_bench.cli import app
 
     for command, expected in {
-        "demos": "suite per-task out tasks image-size disturb learner workers assets seed format",
+        "demos": "suite per-task out tasks image-size disturb learner workers assets seed lerobot from format",
         "train": """data images strict recipe suite start pruner pruner-args noise-schedule kept-once steps batch accumulate
             learning-rate rate-schedule matrix-rate shares auxiliary freeze lora-rank precision seed out resume save-every export
             device tensorboard wandb trackio""",
