@@ -1,4 +1,4 @@
-"""The usable demonstrations of a file or of a task in a LeRobot data set, brought to LIBERO's conventions, and what was converted and left out on the way."""
+"""The usable demonstrations of a file or LeRobot task, brought to LIBERO's conventions; what was converted and left out there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
@@ -22,7 +23,7 @@ TRIED = 5  # demonstrations of a file whose images are looked at, at most, to fi
 
 
 class UsableDemos:
-    """The demonstrations of one file, without those that cannot be used.
+    """The demonstrations of one file, or one task of a LeRobot data set, without those that cannot be used.
 
     order: how its images are stored.
     count: demonstrations in the file.  instruction: lower case.
@@ -122,4 +123,5 @@ class UsableDemos:
             raise RecordError(f"{self.path} holds no demonstrations: its group `data` is empty")
         first = next(iter(self.left_out.values()))
         what = "its one demonstration" if self.count == 1 else f"any of its {self.count} demonstrations"
-        raise RecordError(f"{self.path}: cannot use {what}: {first}", self._fix or f"mv {self.path} {self.path}.unused")
+        unused = f"mv {self.path} {self.path}.unused" if isinstance(self.path, Path) else None
+        raise RecordError(f"{self.path}: cannot use {what}: {first}", self._fix or unused)

@@ -14,27 +14,9 @@ from vla_bench.demonstrations.usable import UsableDemos
 from vla_bench.errors import RecordError, UsageError
 
 from ...public_demos import moving_file
+from .conftest import NAMES
 
 pq = pytest.importorskip("pyarrow.parquet", reason="needs the extra `lerobot`")
-NAMES = ("pick_up_the_milk_and_place_it_in_the_basket", "pick_up_the_ketchup_and_place_it_in_the_basket")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Two files of two demonstrations; the second one of the second file has a push after 20 frames."""
-    folder = tmp_path_factory.mktemp("demos") / "libero_object"
-    files = [moving_file(folder / f"{name}_demo.hdf5") for name in NAMES]
-    with h5py.File(files[1], "r+") as file:
-        file["data/demo_1/obs/segment"] = np.repeat([0, 1], [20, 28])
-    return folder
-
-
-@pytest.fixture(scope="module")
-def dataset(folder, tmp_path_factory):
-    out = tmp_path_factory.mktemp("out") / "dataset"
-    written = write_lerobot(sorted(folder.iterdir(), reverse=True), out)
-    assert (written.episodes, written.demonstrations, written.frames, written.left_out) == (5, 4, 192, {})
-    return out
 
 
 def rows(dataset, pattern="data/*/*.parquet"):
@@ -57,9 +39,9 @@ def test_info_has_the_names_and_shapes_of_public_data_sets(dataset):
     assert about["images"] == "rotated" and about["noops"] == "removed"
 
 
-def test_rows_are_the_demonstrations(dataset, folder):
+def test_rows_are_the_demonstrations(dataset, files):
     found = rows(dataset)
-    demos = [demo for file in sorted(folder.iterdir(), reverse=True) for demo in UsableDemos(file).read(images=False)]
+    demos = [demo for file in files for demo in UsableDemos(file).read(images=False)]
     states = np.concatenate([np.hstack([demo["obs/ee_states"], demo["obs/gripper_states"]]) for demo in demos])
     assert np.array_equal([row["observation.state"] for row in found], states.astype(np.float32))
     actions = np.concatenate([demo["actions"] for demo in demos]).astype(np.float32)
@@ -87,8 +69,8 @@ def test_tasks_are_found_by_pandas_by_their_instruction(dataset):
     assert tasks.loc["pick up the ketchup and place it in the basket"].task_index == 1
 
 
-def test_films_show_the_images_turned_by_180_degrees(dataset, folder):
-    for file, name in zip(sorted(folder.iterdir(), reverse=True), ("file-000", "file-001"), strict=True):
+def test_films_show_the_images_turned_by_180_degrees(dataset, files):
+    for file, name in zip(files, ("file-000", "file-001"), strict=True):
         with h5py.File(file) as stored:
             for array, camera in form.CAMERAS.items():
                 images = np.concatenate([stored[f"data/demo_{i}/{array}"][:] for i in range(2)])[:, ::-1, ::-1]
@@ -141,9 +123,9 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_written(tmp_path):
     assert not (tmp_path / "nothing").exists() and not list(tmp_path.glob(".*"))
 
 
-def test_nothing_is_replaced(dataset, folder):
+def test_nothing_is_replaced(dataset, files):
     with pytest.raises(UsageError, match="there already"):
-        write_lerobot(sorted(folder.iterdir()), dataset)
+        write_lerobot(files, dataset)
 
 
 def test_odd_images_are_refused(tmp_path):

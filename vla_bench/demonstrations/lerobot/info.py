@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Optional
+
+from msgspec import Struct
 
 from vla_bench.demonstrations.lerobot import features as form
 from vla_bench.documents import read_object, typed
@@ -62,27 +64,30 @@ class Info:
         return self.root / name
 
 
+class _InfoFile(Struct):
+    codebase_version: str
+    fps: float
+    features: dict[str, dict[str, Any]]
+    data_path: str = form.DATA_PATH
+    video_path: Optional[str] = None  # null without films
+
+
 def read_info(root: Path) -> Info:
     """Raises RecordError, with the name of the feature that is missing or has another shape."""
     path = root / form.INFO
     try:
-        table = read_object(path)
-        version = typed(table.get("codebase_version"), str)
-        if not version.startswith("v3."):
-            raise RecordError(f"{root} is a LeRobotDataset {version}, and {form.VERSION} is read", CONVERTER)
-        features = typed(table.get("features"), dict[str, dict[str, Any]])
-        fps = typed(table.get("fps"), float)
-        paths = [typed(table.get(key) or default, str) for key, default in _PATHS.items()]
+        table = typed(read_object(path), _InfoFile)
     except (OSError, ValueError) as error:
         raise RecordError(f"{path} cannot be read: {error}", f"ls -l {path}") from error
-    if not 0 < fps <= 1000:
-        raise RecordError(f"{path}: fps is {fps:g}")
+    if not table.codebase_version.startswith("v3."):
+        raise RecordError(f"{root} is a LeRobotDataset {table.codebase_version}, and {form.VERSION} is read", CONVERTER)
+    if not 0 < table.fps <= 1000:
+        raise RecordError(f"{path}: fps is {table.fps:g}")
+    features = table.features
     vectors = [_vector(features, names, width, path) for names, width in ((STATE, 8), (ACTION, 7))]
     cameras = (_camera(features, MAIN, path), _camera(features, WRIST, path))
-    return Info(root, fps, *vectors, cameras, *paths, order=_order(root))
-
-
-_PATHS = {"data_path": form.DATA_PATH, "video_path": form.VIDEO_PATH}
+    paths = table.data_path, table.video_path or form.VIDEO_PATH
+    return Info(root, table.fps, *vectors, cameras, *paths, order=_order(root))
 
 
 def _named(features: dict[str, dict[str, Any]], names: tuple[str, ...], path: Path) -> str:

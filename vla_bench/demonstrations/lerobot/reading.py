@@ -44,8 +44,8 @@ def is_lerobot(folder: Path) -> bool:
 def tasks_of(root: Path) -> list[LeRobotTask]:
     """The tasks of a data set, in the order of their first episodes.
 
-    The suite is what the data set says, if it is vla-bench's; else that which has the instruction; else what the folder's name tells.
-    Raises RecordError.
+    The suite is what the data set says, if it is vla-bench's; else that which has the instruction; else what the folder's name
+    tells.  Raises RecordError.
     """
     suites = {task.language.lower(): suite.libero_name for suite in load_suites() for task in suite.tasks}
     found: dict[str, LeRobotTask] = {}

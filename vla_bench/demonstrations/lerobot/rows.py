@@ -1,4 +1,4 @@
-"""The Parquet files of a LeRobot data set, read without trust: regular files, of bounded size, with the columns that they must have."""
+"""The Parquet files of a LeRobot data set, read without trust: regular files of bounded size, with the columns they must have."""
 
 from __future__ import annotations
 
