@@ -134,7 +134,7 @@ class _Dataset:
         """Write the frames of an episode, and enter its row; returns its rows."""
         index, length, first = len(self._episodes), len(steps), self._written.frames
         task = self._tasks.setdefault(demo.instruction, len(self._tasks))
-        state = np.hstack([demo["obs/ee_pos"], demo["obs/ee_ori"], demo["obs/gripper_states"]])[steps]
+        state = np.hstack([demo["obs/ee_states"], demo["obs/gripper_states"]])[steps]
         columns = {form.STATE: state.astype(np.float32), form.ACTION: demo["actions"][steps].astype(np.float32)}
         frame = np.arange(length)
         numbers = (frame / form.FPS, frame, np.full(length, index), first + frame, np.full(length, task))
