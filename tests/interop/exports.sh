@@ -9,6 +9,6 @@ python=${PYTHON:-python3}
 shift
 for format in lerobot vla-eval inspect; do
     "$python" -m vla_bench export "$run" --format $format --out "$folder/$format" >/dev/null
-    "$1" "$here/read_exports.py" $format "$folder/$format"
+    env -u PYTHONPATH "$1" "$here/read_exports.py" $format "$folder/$format"
     shift
 done

@@ -24,9 +24,9 @@ def main(root: Path, folder: Path) -> None:
     used: dict[str, int] = {}  # frames of a demonstration that earlier segments have
     ratios: dict[str, list[float]] = {camera: [] for camera in CAMERAS}
     for episode in episodes:
-        file, _, name = episode["vla_bench/demonstration"].partition(":")
+        file, _, name = episode["vla_bench_demonstration"].partition(":")
         with h5py.File(folder / file if (folder / file).exists() else folder / Path(file).name) as stored:
-            demo, first = stored["data"][name], used.get(episode["vla_bench/demonstration"], 0)
+            demo, first = stored["data"][name], used.get(episode["vla_bench_demonstration"], 0)
             for frame in range(episode["length"]):
                 item, row = dataset.hf_dataset[episode["dataset_from_index"] + frame], first + frame
                 state = np.concatenate([demo["obs/ee_states"][row], demo["obs/gripper_states"][row]])
@@ -38,7 +38,7 @@ def main(root: Path, folder: Path) -> None:
                     for camera, array in CAMERAS.items():
                         image = demo[f"obs/{array}"][row][::-1, ::-1].astype(float) / 255
                         ratios[camera].append(psnr(seen[camera].numpy().transpose(1, 2, 0), image))
-            used[episode["vla_bench/demonstration"]] = first + episode["length"]
+            used[episode["vla_bench_demonstration"]] = first + episode["length"]
     print(f"lerobot: {len(episodes)} episodes, {len(dataset)} frames at {dataset.fps} a second: states and actions are equal")
     for camera, values in ratios.items():
         print(

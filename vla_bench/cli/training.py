@@ -115,7 +115,9 @@ def _print_data_set(written, format: Format) -> None:
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Option(help="Folder of demonstrations (vla-bench's or LIBERO's HDF5), or one file.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder of demonstrations (HDF5 of vla-bench or LIBERO, LeRobot v3.0), or one file.")
+    ],
     images: Annotated[
         ImageOrder, typer.Option(help="How their images are stored: opengl as LIBERO's, upside down; opencv, upright; rotated.")
     ] = ImageOrder.AUTO,

@@ -115,6 +115,8 @@ def test_an_older_version_is_refused_with_what_converts_it(copy):
         ),
         (lambda info: info["features"][CAMERA].update(shape=[48, 64, 3]), rf"{CAMERA} is video \[48, 64, 3\], not"),
         (lambda info: info["features"][CAMERA].update(dtype="int64"), "is int64"),
+        (lambda info: info["features"][CAMERA].update(shape=[{}, 48, 3]), r"is video \[\{\}, 48, 3\], not"),
+        (lambda info: info["features"][CAMERA].update(shape=[10**6, 10**6, 3]), "of at most 2048 pixels"),
         (lambda info: info.update(fps=0), "fps is 0"),
         (lambda info: info.update(features=[]), r"features is \[\]"),
         (lambda info: info.update(codebase_version=3), "codebase_version is 3"),

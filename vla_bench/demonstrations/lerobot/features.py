@@ -30,7 +30,7 @@ DATA_PATH = f"data/{PLACE}.parquet"
 VIDEO_PATH = f"videos/{{video_key}}/{PLACE}.mp4"
 
 # Columns of an episode's row that only vla-bench writes.  DEMONSTRATION names file and demonstration; its segments are episodes.
-DEMONSTRATION, SEGMENT, SUITE = "vla_bench/demonstration", "vla_bench/segment", "vla_bench/suite"
+DEMONSTRATION, SEGMENT, SUITE = "vla_bench_demonstration", "vla_bench_segment", "vla_bench_suite"
 
 CONVENTIONS = {
     "images": "rotated",

@@ -110,11 +110,14 @@ def _vector(features: dict[str, dict[str, Any]], names: tuple[str, ...], width: 
 def _camera(features: dict[str, dict[str, Any]], names: tuple[str, ...], path: Path) -> Camera:
     name = _named(features, names, path)
     kind, shape = features[name].get("dtype"), features[name].get("shape")
-    sides = set(shape) - {3} if isinstance(shape, list) and len(shape) == 3 and 3 in (shape[0], shape[2]) else set()
-    size = sides.pop() if len(sides) == 1 else None
-    if kind not in ("video", "image") or type(size) is not int or not 0 < size <= LARGEST_SIDE:
+    size = shape[1] if isinstance(shape, list) and len(shape) == 3 else None
+    if kind not in ("video", "image") or shape not in ([size, size, 3], [3, size, size]) or not _is_size(size):
         raise RecordError(f"{path}: {name} is {kind} {shape}, not video or image [S, S, 3], of at most {LARGEST_SIDE} pixels")
     return Camera(name, size, kind == "video")
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and 0 < value <= LARGEST_SIDE
 
 
 def _order(root: Path) -> ImageOrder | None:
