@@ -91,6 +91,8 @@ def demos(
         print_report(report)
     if lerobot is not None and report.exit_code == 0:
         _print_data_set(_converted(out, suite, lerobot), format)
+    elif lerobot is not None:
+        typer.echo(f"{lerobot} is written once all demonstrations are there; repeat the command", err=True)
     raise typer.Exit(report.exit_code)
 
 
