@@ -2,7 +2,8 @@
 
     PYTHON_OF_LEROBOT lerobot_written.py FOLDER_OF_HDF5 DATASET
 
-It imports nothing of vla-bench; h5py must be installed beside lerobot.  The images are turned by 180 degrees, as in HuggingFaceVLA/libero.
+It imports nothing of vla-bench; h5py must be installed beside lerobot.  The images are turned by 180 degrees, as those of
+HuggingFaceVLA/libero.
 """
 
 import sys

@@ -37,18 +37,19 @@ def lerobot(folder: Path) -> None:
 
 def vla_eval(folder: Path) -> None:
     """Its own summary of the files; its own aggregation of their episodes must be what is in them."""
-    from vla_eval.results.collector import _aggregate_metrics, _build_task_result
+    from vla_eval.results import ResultCollector
     from vla_eval.results.export import print_export_summary
 
     bodies = [json.loads(path.read_text()) for path in sorted(folder.glob("*_aggregate.json"))]
     assert bodies, f"no aggregate file in {folder}"
     for body in bodies:
-        again = [_build_task_result(task["task"], task["episodes"], body["metric_keys"]) for task in body["tasks"]]
-        equal(again, body["tasks"], "tasks")
-        whole: dict = {}
-        _aggregate_metrics(whole, [each for task in body["tasks"] for each in task["episodes"]], body["metric_keys"])
-        assert {key: body[key] for key in whole} == whole, whole
-        assert body["num_errors"] == sum(task.get("num_errors", 0) for task in again)
+        collector = ResultCollector(body["benchmark"], body["mode"], body["metric_keys"])
+        for task in body["tasks"]:
+            for episode in task["episodes"]:
+                collector.record(task["task"], episode)
+        again = collector.get_benchmark_result(body["config"])
+        for key in again.keys() - {"created_at", "harness_version"}:
+            equal(again[key], body[key], key)
         print(f"vla-eval: {body['benchmark']}: {body.get('mean_success', 0.0):.1%} of {body['num_episodes_total']}")
     print_export_summary(bodies)
 
