@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import make_datasets, read_datasets
+from lerobot_sets import make_datasets, read_datasets
 from wires import make_frames, read_frames
 
 from vla_bench import results
