@@ -27,7 +27,6 @@ from vla_bench.cli.options import (
 )
 from vla_bench.errors import UsageError
 from vla_bench.interface.noise import NoiseSchedule
-from vla_bench.suites import ALL
 from vla_bench.training.precision import Precision
 from vla_bench.training.schedule import LearningRate
 from vla_bench.values import Device, ImageOrder
@@ -99,6 +98,7 @@ def demos(
 def _converted(source: Path, suite: str, lerobot: Optional[Path]):
     """Demonstrations that are there, written as a LeRobot data set."""
     from vla_bench.demonstrations.lerobot.writing import write_lerobot
+    from vla_bench.suites import ALL
     from vla_bench.training.data import demonstrations
 
     if lerobot is None:
