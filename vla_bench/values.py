@@ -152,6 +152,17 @@ class RunKind(Value):
     SWEEP = "sweep"
 
 
+class Harness(Value):
+    """Whose result files `export` writes.
+
+    LEROBOT: eval_info.json of lerobot-eval.  VLA_EVAL: aggregate files of vla-eval.  INSPECT: a log of Inspect AI.
+    """
+
+    LEROBOT = "lerobot"
+    VLA_EVAL = "vla-eval"
+    INSPECT = "inspect"
+
+
 class ListedStatus(Value):
     """Statuses of runs, and those of what cannot be read.
 

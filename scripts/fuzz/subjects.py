@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from lerobot_sets import make_datasets, read_datasets
 from wires import make_frames, read_frames
 
 from vla_bench import results
@@ -374,4 +375,10 @@ SUBJECTS = (
     Subject("suite", make_suite, ("object.toml", "about.toml"), lambda folder: read_suite(folder / "object.toml").protocol),
     Subject("arrays", make_arrays, ("init", "init.npz", "observations.npz"), read_arrays),
     Subject("wires", make_frames, ("*.msgpack",), read_frames),
+    Subject(
+        "datasets",
+        make_datasets,
+        tuple(f"*/{name}" for name in ("meta/*.json", "meta/episodes/*/*.parquet", "data/*/*.parquet", "videos/*/*/*.mp4")),
+        read_datasets,
+    ),
 )

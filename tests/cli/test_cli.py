@@ -113,7 +113,7 @@ def test_options_of_demos_and_train_are_these():
     from vla_bench.cli import app
 
     for command, expected in {
-        "demos": "suite per-task out tasks image-size disturb learner workers assets seed format",
+        "demos": "suite per-task out tasks image-size disturb learner workers assets seed lerobot from format",
         "train": """data images strict recipe suite start pruner pruner-args noise-schedule kept-once steps batch accumulate
             learning-rate rate-schedule matrix-rate shares auxiliary freeze lora-rank precision seed out resume save-every export
             device tensorboard wandb trackio""",
@@ -125,6 +125,7 @@ def test_options_of_demos_and_train_are_these():
         "verify": "fixtures format",
         "doctor": "repair model suite assets format",
         "keep": "suite tasks init-states",
+        "export": "format out partial force",
         "compare": "by population out format",
         "gate": """rule margin alpha must-see population per max-more-tokens max-more-gflops max-slowdown suite tasks init-states
             noise junit markdown format""",

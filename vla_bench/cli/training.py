@@ -25,6 +25,7 @@ from vla_bench.cli.options import (
     WandBOption,
     Workers,
 )
+from vla_bench.errors import UsageError
 from vla_bench.interface.noise import NoiseSchedule
 from vla_bench.training.precision import Precision
 from vla_bench.training.schedule import LearningRate
@@ -48,6 +49,13 @@ def demos(
     workers: Workers = "auto",
     assets: Assets = "auto",
     seed: Annotated[int, typer.Option(help="Seed of start states and pushes.")] = 0,
+    lerobot: Annotated[
+        Optional[Path], typer.Option(help="Also write them as a LeRobot data set (v3.0) to this new folder.", show_default="none")
+    ] = None,
+    source: Annotated[
+        Optional[Path],
+        typer.Option("--from", help="Record nothing: take this folder's HDF5 files for --lerobot.", show_default="none"),
+    ] = None,
     format: FormatOption = Format.HUMAN,
 ):
     """Record expert demonstrations from sampled starts, never the official ones, as LIBERO HDF5.  Repeat to resume."""
@@ -55,6 +63,12 @@ def demos(
     from vla_bench.demonstrations.progress import DemoProgress
     from vla_bench.demonstrations.report import print_report
 
+    if source is not None:
+        return _print_data_set(_converted(source, suite, lerobot), format)
+    if lerobot is not None:
+        from vla_bench.demonstrations.lerobot.writing import check_new
+
+        check_new(lerobot)  # before anything is recorded
     command = shlex.join(["vla-bench", *sys.argv[1:]])
     request = DemoRequest(
         suite=suite,
@@ -74,12 +88,38 @@ def demos(
         typer.echo(json.dumps(report.to_dict(), allow_nan=False))
     else:
         print_report(report)
+    if lerobot is not None and report.exit_code == 0:
+        _print_data_set(_converted(out, suite, lerobot), format)
+    elif lerobot is not None:
+        typer.echo(f"{lerobot} is written once all demonstrations are there; repeat the command", err=True)
     raise typer.Exit(report.exit_code)
+
+
+def _converted(source: Path, suite: str, lerobot: Optional[Path]):
+    """Demonstrations that are there, written as a LeRobot data set."""
+    from vla_bench.demonstrations.lerobot.writing import write_lerobot
+    from vla_bench.suites import ALL
+    from vla_bench.training.data import demonstrations
+
+    if lerobot is None:
+        raise UsageError("--from takes --lerobot, the folder to write", instead={"--lerobot": "DATASET"})
+    return write_lerobot(demonstrations(source, None if suite == ALL else suite), lerobot)
+
+
+def _print_data_set(written, format: Format) -> None:
+    from vla_bench.demonstrations.lerobot.written import print_written
+
+    if format is Format.JSON:
+        typer.echo(json.dumps(written.to_dict(), allow_nan=False))
+    else:
+        print_written(written)
 
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Option(help="Folder of demonstrations (vla-bench's or LIBERO's HDF5), or one file.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder of demonstrations (HDF5 of vla-bench or LIBERO, LeRobot v3.0), or one file.")
+    ],
     images: Annotated[
         ImageOrder, typer.Option(help="How their images are stored: opengl as LIBERO's, upside down; opencv, upright; rotated.")
     ] = ImageOrder.AUTO,

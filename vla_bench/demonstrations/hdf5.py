@@ -25,6 +25,7 @@ from vla_bench.demonstrations.layout import (
     Demo,
     demo_names,
 )
+from vla_bench.demonstrations.orientation import ATTRIBUTE, declared
 from vla_bench.errors import RecordError
 from vla_bench.model.dataset_keys import LIBERO_NAMES
 
@@ -42,7 +43,10 @@ class DemoFile:
     attributes: of its group `data`.
     names: of its demonstrations, by number.
     instruction: lower case.  about_instruction: what there is to say about it, or None.
+    fallback_order: how its images are stored where they do not tell themselves.
     """
+
+    certain_order = None  # the attribute stays in files whose images others turned
 
     def __init__(self, path: Path):
         self.path = path
@@ -53,6 +57,7 @@ class DemoFile:
         except RecordError:
             self._file.close()
             raise
+        self.fallback_order = declared(self.attributes.get(ATTRIBUTE))
         stem = path.name.removesuffix(SUFFIX) if path.name.endswith(SUFFIX) else path.stem
         self.instruction, self.about_instruction = instruction_of(stem, self.attributes)
 

@@ -1,4 +1,4 @@
-"""The usable demonstrations of a file, brought to LIBERO's conventions, and what was converted and left out on the way."""
+"""The usable demonstrations of a file or LeRobot task, brought to LIBERO's conventions; what was converted and left out there."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from vla_bench.demonstrations.gripper import Gripper
-from vla_bench.demonstrations.hdf5 import DemoFile
 from vla_bench.demonstrations.layout import IMAGES, Demo
 from vla_bench.demonstrations.motion import libero_motion
 from vla_bench.demonstrations.noops import kept_actions
-from vla_bench.demonstrations.orientation import ATTRIBUTE, as_rendered, declared, seen
+from vla_bench.demonstrations.orientation import as_rendered, seen
+from vla_bench.demonstrations.sources import DemoFile, DemoSource, LeRobotFile, open_demos
 from vla_bench.errors import RecordError
 from vla_bench.values import ImageOrder
 
@@ -23,7 +23,7 @@ TRIED = 5  # demonstrations of a file whose images are looked at, at most, to fi
 
 
 class UsableDemos:
-    """The demonstrations of one file, without those that cannot be used.
+    """The demonstrations of one file, or one task of a LeRobot data set, without those that cannot be used.
 
     order: how its images are stored.
     count: demonstrations in the file.  instruction: lower case.
@@ -32,19 +32,20 @@ class UsableDemos:
     Raises RecordError for a file that cannot be read, or of which nothing can be used.
     """
 
-    def __init__(self, path: Path, order: ImageOrder = ImageOrder.AUTO):
+    def __init__(self, path: DemoSource, order: ImageOrder = ImageOrder.AUTO):
         self.path = path
         self.left_out: dict[str, str] = {}
         self._order = order
         self._actions: dict[str, np.ndarray] = {}
         self._notes: dict[str, list[str]] = {}
         self._about_file: list[str] = []
-        with DemoFile(path) as file:
+        with open_demos(path) as file:
             self.count, self.instruction = len(file.names), file.instruction
             self._survey(file)
             if not self._actions:
                 self._refuse_empty()
-            self._declared = declared(file.attributes.get(ATTRIBUTE))
+            if order is ImageOrder.AUTO and file.certain_order is not None:
+                self._order = file.certain_order
             if file.about_instruction:
                 self._about_file.append(file.about_instruction)
         self.steps = sum(int(kept_actions(actions).sum()) for actions in self._actions.values())
@@ -58,7 +59,7 @@ class UsableDemos:
 
     def read(self, images: bool = True) -> Iterator[Demo]:
         """The demonstrations, one at a time, by number.  Raises RecordError as the class does."""
-        with DemoFile(self.path) as file:
+        with open_demos(self.path) as file:
             if images and self._order is ImageOrder.AUTO:
                 self._order = self._find_order(file)
             for name, actions in self._actions.items():
@@ -72,7 +73,7 @@ class UsableDemos:
         if len(self.left_out) == self.count:
             self._refuse_empty()
 
-    def _survey(self, file: DemoFile) -> None:
+    def _survey(self, file: DemoFile | LeRobotFile) -> None:
         """Convert the actions of every demonstration; the gripper's convention is that of all."""
         gripper, read = Gripper(), {}
         for name in file.names:
@@ -94,8 +95,8 @@ class UsableDemos:
             self._actions[name] = np.column_stack([motion, commands])
             self._notes[name] = [note for note in (about_gripper, about_motion) if note]
 
-    def _find_order(self, file: DemoFile) -> ImageOrder:
-        """By the first demonstration whose images tell, else by the file's attribute."""
+    def _find_order(self, file: DemoFile | LeRobotFile) -> ImageOrder:
+        """By the first demonstration whose images tell, else by the file's attribute.  Raises RecordError where neither does."""
         for name in islice(self._actions, TRIED):
             try:
                 demo = file.read(name)
@@ -104,7 +105,10 @@ class UsableDemos:
             if order := seen(*(demo[array] for array in IMAGES), demo["obs/ee_pos"], file.where(name)):
                 break
         else:
-            order = self._declared
+            order = file.fallback_order
+        if order is None:
+            what = f"{self.path}: neither the data set nor its images tell which way up they are stored"
+            raise RecordError(what, "vla-bench train --images rotated, opencv or opengl, whichever they are")
         if order is not ImageOrder.OPENGL:
             about = "upright" if order is ImageOrder.OPENCV else "turned by 180 degrees"
             self._about_file.append(f"images {about}, turned upside down as LIBERO's")
@@ -119,4 +123,5 @@ class UsableDemos:
             raise RecordError(f"{self.path} holds no demonstrations: its group `data` is empty")
         first = next(iter(self.left_out.values()))
         what = "its one demonstration" if self.count == 1 else f"any of its {self.count} demonstrations"
-        raise RecordError(f"{self.path}: cannot use {what}: {first}", self._fix or f"mv {self.path} {self.path}.unused")
+        unused = f"mv {self.path} {self.path}.unused" if isinstance(self.path, Path) else None
+        raise RecordError(f"{self.path}: cannot use {what}: {first}", self._fix or unused)

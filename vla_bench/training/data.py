@@ -1,4 +1,4 @@
-"""The demonstration files that `--data` names: those of a folder, or one file."""
+"""The demonstrations that `--data` names: HDF5 files and LeRobot data sets of a folder, or one file."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ from pathlib import Path
 
 from vla_bench.demonstrations.attempts import PARTS
 from vla_bench.demonstrations.folder import ABOUT
-from vla_bench.demonstrations.hdf5 import suite_name
 from vla_bench.demonstrations.layout import SUFFIX
+from vla_bench.demonstrations.lerobot.reading import is_lerobot, tasks_of
+from vla_bench.demonstrations.sources import DemoSource, suite_of
 from vla_bench.errors import RecordError, UsageError
 from vla_bench.suites import load_suite
 
 
-def demo_files(data: Path) -> list[Path]:
-    """Every demonstration file below a folder, links followed; or `data` itself, where it is a file.
+def demo_files(data: Path) -> list[DemoSource]:
+    """Every demonstration file below a folder, links followed, and every task of its LeRobot data sets; or `data` itself, where
+    it is a file.
 
-    Raises RecordError where there is none.
+    Raises RecordError where there is none, or for a data set that cannot be read.
     """
     if data.is_file():
         return [data]
     if not data.exists():
         raise RecordError(f"{data} does not exist", f"vla-bench demos --out {data}")
-    files = sorted(path for folder in _folders(data) for path in folder.iterdir() if path.name.endswith(SUFFIX))
+    folders = list(_folders(data))
+    files: list[DemoSource] = sorted(path for folder in folders for path in folder.iterdir() if path.name.endswith(SUFFIX))
+    files += [task for folder in folders if is_lerobot(folder) for task in tasks_of(folder)]
     if not files and unfinished(data):
         raise RecordError(f"no task of the demonstrations in {data} is complete", "repeat their `vla-bench demos` command")
     if not files and (others := other_files(data)):
@@ -34,15 +38,15 @@ def demo_files(data: Path) -> list[Path]:
     return files
 
 
-def demonstrations(data: Path, suite: str | None) -> list[Path]:
+def demonstrations(data: Path, suite: str | None) -> list[DemoSource]:
     """The demonstration files of one suite, of all for None.  Raises UsageError where there is none of the suite."""
     files = demo_files(data)
     if suite is None:
         return files
     wanted = load_suite(suite).libero_name
-    own = [file for file in files if suite_name(file) == wanted]
+    own = [file for file in files if suite_of(file) == wanted]
     if not own:
-        others = ", ".join(sorted({suite_name(file) for file in files}))
+        others = ", ".join(sorted({suite_of(file) for file in files}))
         raise UsageError(
             f"{data} has no demonstrations of {wanted}, only of {others}", f"vla-bench demos --suite {suite} --out {data}"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from vla_bench.checkpoints.known import FOUR_SUITES
 from vla_bench.checkpoints.parts import ACTION_HEAD, part_file
 from vla_bench.checkpoints.saving import save
 from vla_bench.demonstrations.attempts import PARTS
-from vla_bench.demonstrations.hdf5 import suite_name
+from vla_bench.demonstrations.sources import DemoSource, suite_of
 from vla_bench.errors import ExitCode, UsageError
 from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.interface.config import VLAConfig
@@ -118,7 +118,7 @@ def train(request: TrainRequest, on_step: Callable[[int, int, dict[str, float]],
 def _train(
     request: TrainRequest,
     recipe: Recipe,
-    files: list[Path],
+    files: list[DemoSource],
     device: torch.device,
     processes: Processes,
     on_step: Callable[[int, int, dict[str, float]], None],
@@ -135,7 +135,7 @@ def _train(
         account.warn()
     if processes.first and not request.export:
         account.write(request.out)
-    used = [Path(file.file) for file in frames.files if file.used]
+    used = [file for file, account in zip(files, frames.files, strict=True) if account.used]
     table = statistics(frames, used, recipe.normalization, None if recipe.fresh_scale else start.statistics)
     samples = SampleLoader(
         frames,
@@ -267,13 +267,15 @@ def _checkpoint(start: str, suite: str | None) -> str | None:
     return str(folder)
 
 
-def statistics(frames: Frames, files: list[Path], normalization: str, before: dict[str, dict] | None = None) -> dict[str, dict]:
+def statistics(
+    frames: Frames, files: Sequence[DemoSource], normalization: str, before: dict[str, dict] | None = None
+) -> dict[str, dict]:
     """The statistics entry of every suite among the files: the same for all, since a model has one scale.
 
     before: statistics of the starting point, to keep its scale; None to compute them from all demonstrations.
     Raises UsageError where `before` has several scales.
     """
-    keys = [f"{suite}_no_noops" for suite in sorted({suite_name(file) for file in files})]
+    keys = [f"{suite}_no_noops" for suite in sorted({suite_of(file) for file in files})]
     if not before:
         entry = dataset_statistics(np.asarray(frames.actions), np.asarray(frames.proprio), frames.episodes, normalization)
         return dict.fromkeys(keys, entry)

@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from vla_bench.arrays import read_arrays
-from vla_bench.demonstrations.hdf5 import suite_name
 from vla_bench.demonstrations.layout import IMAGES, Demo
 from vla_bench.demonstrations.noops import kept_actions
+from vla_bench.demonstrations.sources import DemoSource, place_of, state_of, suite_of
 from vla_bench.demonstrations.usable import UsableDemos
 from vla_bench.documents import check_regular, read_object, typed
 from vla_bench.environment import cpu_count
@@ -95,7 +95,7 @@ class Frames:
 
 
 def prepare_frames(
-    files: Sequence[Path],
+    files: Sequence[DemoSource],
     size: int,
     cache: Path,
     spare: Path | None = None,
@@ -133,14 +133,9 @@ def _writable(folder: Path) -> bool:
     return os.access(folder if folder.exists() else folder.parent, os.W_OK)
 
 
-def _folder_name(file: Path, size: int, order: ImageOrder) -> str:
+def _folder_name(file: DemoSource, size: int, order: ImageOrder) -> str:
     """The prepared folder of a file; its name depends on path, size, time of the last change, and the order of its images."""
-    try:
-        stat = file.stat()
-        state = stat.st_size, stat.st_mtime_ns
-    except OSError:  # a link into nowhere: refused when it is opened
-        state = 0, 0
-    names = (str(file.resolve()), size), (VERSION, *state, order.value)
+    names = (place_of(file), size), (VERSION, *state_of(file), order.value)
     return ".".join(hashlib.sha256(json.dumps(name).encode()).hexdigest()[:16] for name in names)
 
 
@@ -149,14 +144,14 @@ def _prepared(folder: Path, retry: bool) -> bool:
     return (folder / (STEP_FILE if retry else ACCOUNT_FILE)).exists()
 
 
-def _join(files: Sequence[Path], folders: Sequence[Path]) -> Frames:
+def _join(files: Sequence[DemoSource], folders: Sequence[Path]) -> Frames:
     tables, tasks, images, accounts, segments = [], [], [], [], 0
     for file, folder in zip(files, folders, strict=True):
         account, steps, pictures = _read_prepared(file, folder)
         accounts.append(account)
         if account.refused:
             continue
-        if (task := (account.instruction, suite_name(file))) not in tasks:
+        if (task := (account.instruction, suite_of(file))) not in tasks:
             tasks.append(task)
         steps["instruction"] = np.full(len(steps["segment"]), tasks.index(task), np.int16)
         steps["segment"] += segments
@@ -172,7 +167,7 @@ def _join(files: Sequence[Path], folders: Sequence[Path]) -> Frames:
     return Frames(Images(images), **columns, instructions=languages, suites=suites, episodes=episodes, files=tuple(accounts))
 
 
-def _read_prepared(file: Path, folder: Path) -> tuple[FileAccount, dict[str, np.ndarray], np.ndarray]:
+def _read_prepared(file: DemoSource, folder: Path) -> tuple[FileAccount, dict[str, np.ndarray], np.ndarray]:
     """Account, steps and images of a file; the last two empty where nothing of it can be used.  Raises RecordError for damage."""
     try:
         account = typed({"file": str(file)} | read_object(folder / ACCOUNT_FILE), FileAccount)
@@ -189,7 +184,7 @@ def _read_prepared(file: Path, folder: Path) -> tuple[FileAccount, dict[str, np.
     return account, steps, pictures
 
 
-def _prepare_file(file: Path, size: int, order: ImageOrder, folder: Path) -> None:
+def _prepare_file(file: DemoSource, size: int, order: ImageOrder, folder: Path) -> None:
     """Fill `folder`, which appears complete or not at all, and delete what was prepared from an earlier version of the file.
 
     Only one demonstration's images at a time are in memory.  Where nothing of the file can be used, the folder says why.
