@@ -16,7 +16,7 @@ FLOORS = (
     "doctor",
     "measure verify",
     "training",
-    "demonstrations overlay",
+    "demonstrations overlay serve",
     "rollout",
     "policies",
     "checkpoints",

@@ -1,0 +1,57 @@
+"""A session: what one client plays, and the queries that it asks.  Both wires are built on it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+import numpy as np
+
+from vla_bench.errors import VlaBenchError
+from vla_bench.rollout.querying import Answer
+from vla_bench.serve.batcher import Batcher
+from vla_bench.serve.observations import PlayedEpisode, Sent, observation
+from vla_bench.serve.served import Served
+
+
+class Failed(Exception):
+    """What came cannot be answered.  frame: what the client is sent.  over: whether the connection ends with it."""
+
+    def __init__(self, error: VlaBenchError, frame: bytes | str, over: bool):
+        super().__init__(error.message)
+        self.frame, self.over = frame, over
+
+
+class Wired(Protocol):
+    """A session as the server sees it."""
+
+    async def answer(self, frame: bytes | str) -> bytes | None:
+        """The answer to a frame, or None where the wire has none.  Raises Failed."""
+
+    async def close(self) -> None:
+        """The client is gone."""
+
+
+class Played:
+    """The episode that a session plays; it has none before `begin`."""
+
+    def __init__(self, served: Served, batcher: Batcher):
+        self.served, self._batcher = served, batcher
+        self.episode: PlayedEpisode | None = None
+
+    async def begin(self, suite: str, task_id: int = 0, init_state: int = 0) -> None:
+        await self.end(None)
+        self.episode = PlayedEpisode(suite, task_id, init_state)
+        await self._batcher.begin(self.episode)
+
+    async def end(self, success: bool | None) -> None:
+        episode, self.episode = self.episode, None
+        if episode is not None:
+            await self._batcher.end(episode, success)
+
+    async def query(self, sent: Sent, step: int, path: np.ndarray | None = None) -> Answer:
+        """The policy's answer; pictures are brought to size beside the event loop.  Raises WireError."""
+        served = self.served
+        how = {"cameras": served.cameras, "size": served.policy.image_size, "needs_state": served.needs_state, "path": path}
+        seen = await asyncio.to_thread(observation, sent, self.episode, step, **how)
+        return await self._batcher.ask(seen)
