@@ -35,8 +35,8 @@ class OpenpiWire:
         policy = self._played.served.policy
         if policy.remembers:
             raise WireError(
-                f"{policy.identity.get('pruner', policy.name)} remembers earlier queries of an episode, and the wire of openpi has "
-                "no episodes, so it would never forget: use the wire of vla-eval, or a pruner without memory"
+                f"{policy.identity.get('pruner', policy.name)} remembers earlier queries of an episode, and the wire of openpi "
+                "has no episodes, so it would never forget: use the wire of vla-eval, or a pruner without memory"
             )
         await self._played.begin(self._played.served.suite())
 

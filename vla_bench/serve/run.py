@@ -8,8 +8,9 @@ import ipaddress
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from vla_bench.environment import cpu_count
 from vla_bench.errors import ExitCode, UsageError, VlaBenchError
 from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.registry import make_policy, resolve_choice
@@ -44,10 +45,11 @@ def serve(request: ServeRequest, say: Callable[[str], None], log: Callable[[str]
     if request.sessions < 1:
         raise UsageError(f"--max-sessions must be above 0, not {request.sessions}", instead={"--max-sessions": str(SESSIONS)})
     model = resolve_choice(request.choice)
+    choice = replace(request.choice, threads=cpu_count())
     if model.kind is ModelKind.REMOTE:
         raise UsageError(f"{model.name} is a policy server already", instead={"--model": "nano"})
     with bound(request.host, request.port) as listening:
-        policy = make_policy(request.choice, model=model)
+        policy = make_policy(choice, model=model)
         try:
             served = Served(policy, [load_suite(name) for name in request.choice.suites])
             for line in _card(served, request, listening):

@@ -94,13 +94,11 @@ class Served:
             return self._suites[libero_name]
         if self._one_scale:
             return next(iter(self._suites.values()))
-        said = (
-            "the client does not say which suite it plays"
-            if libero_name is None
-            else f"the suite {libero_name!r:.60} is not served"
-        )
         few = ", ".join(self._suites)
-        raise WireError(f"{said}, and actions are scaled by suite ({few}): start the server with --suite and one of them")
+        what = (
+            "the client does not say which suite it plays" if libero_name is None else f"no suite {libero_name!r:.60} is served"
+        )
+        raise WireError(f"{what}, and actions are scaled by suite: start the server with --suite and one of {few}")
 
 
 def _spec(name: str, dims: int, form: str, bounds: tuple[int, int] | None = None) -> dict[str, object]:

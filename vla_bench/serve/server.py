@@ -49,6 +49,7 @@ class Server:
         self._draining = asyncio.Event()
         self._open: set[ServerConnection] = set()
         self._numbers = 0
+        self._sizes: set[int] = set()  # of pictures that are resized
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Serves until `drain` is called and the queries in flight are answered.  ready: called when connections are taken."""
@@ -87,6 +88,11 @@ class Server:
             return "this server is ending"
         return f"there are {self._most} sessions, and no more are taken" if len(self._open) >= self._most else None
 
+    def _see_size(self, size: int) -> None:
+        if size not in self._sizes and self._served.policy.image_size not in (None, size):
+            self._sizes.add(size)
+            self._log(f"pictures of {size} pixels a side: {self._served.pictures}")
+
     async def _converse(self, connection: ServerConnection) -> None:
         """One connection, from its first frame to its end."""
         from websockets.exceptions import ConnectionClosed
@@ -98,7 +104,7 @@ class Server:
         number, wire = self._numbers, None
         self._open.add(connection)
         try:
-            played = Played(self._served, self._batcher)
+            played = Played(self._served, self._batcher, self._see_size)
             frame = await self._first_frame(connection)
             if frame is not None:
                 wire = VlaEvalWire(played) if await _speaks_vla_eval(frame) else OpenpiWire(played)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -33,10 +34,13 @@ class Wired(Protocol):
 
 
 class Played:
-    """The episode that a session plays; it has none before `begin`."""
+    """The episode that a session plays; it has none before `begin`.
 
-    def __init__(self, served: Served, batcher: Batcher):
-        self.served, self._batcher = served, batcher
+    see_size: is told the pixels a side of each picture.
+    """
+
+    def __init__(self, served: Served, batcher: Batcher, see_size: Callable[[int], None] = lambda size: None):
+        self.served, self._batcher, self._see_size = served, batcher, see_size
         self.episode: PlayedEpisode | None = None
 
     async def begin(self, suite: str, task_id: int = 0, init_state: int = 0) -> None:
@@ -54,4 +58,6 @@ class Played:
         served = self.served
         how = {"cameras": served.cameras, "size": served.policy.image_size, "needs_state": served.needs_state, "path": path}
         seen = await asyncio.to_thread(observation, sent, self.episode, step, **how)
+        for picture in sent.pictures.values():
+            self._see_size(len(picture))
         return await self._batcher.ask(seen)

@@ -83,7 +83,7 @@ class RemotePolicy(Policy):
 
     @property
     def card(self) -> tuple[tuple[str, str], ...]:
-        name = self._said.get("model_server")
+        name, weights = self._said.get("model_server"), self.identity["weights"]
         seen = ["agentview", *(["wrist"] if self._wanted.wrist else []), *(["state"] if self._wanted.state else [])]
         turn = ", axis-angle of the shortest turn" if self._wanted.shortest_turn else ""
         each = (
@@ -92,10 +92,7 @@ class RemotePolicy(Policy):
         steps = "all of an answer" if self._open_loop_steps is None else f"{self._open_loop_steps} of an answer"
         return (
             ("server", f"{name or 'a policy server'}, over the wire of {self._wire.value}"),
-            (
-                "weights",
-                "unknown (a server does not say)" if self.identity["weights"] == UNKNOWN else str(self.identity["weights"]),
-            ),
+            ("weights", f"{weights} (a server does not say)" if weights == UNKNOWN else f"{weights} (the server says)"),
             ("it sees", f"{', '.join(seen)}, instruction; {self.identity['image_size']} pixels, turned by 180 degrees{turn}"),
             ("open loop", f"{steps}; {each}"),
         )
