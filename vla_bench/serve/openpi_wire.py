@@ -20,7 +20,7 @@ class OpenpiWire:
         try:
             request = await read(openpi.unpack, frame)
             if self._played.episode is None:
-                await self._begin()
+                self._begin()
             answer = await self._played.query(self._sent(request), self._requests)
         except VlaBenchError as error:
             raise Failed(error, error.message, over=True) from None
@@ -28,17 +28,17 @@ class OpenpiWire:
         times = {"infer_ms": 1000 * answer.seconds}
         return openpi.pack({openpi.ACTIONS: answer.actions, openpi.SERVER_TIMING: times, own.QUERY: answer.query.to_dict()})
 
-    async def close(self) -> None:
-        await self._played.end(None)
+    def close(self) -> None:
+        self._played.end(None)
 
-    async def _begin(self) -> None:
+    def _begin(self) -> None:
         policy = self._played.served.policy
         if policy.remembers:
             raise WireError(
                 f"{policy.identity.get('pruner', policy.name)} remembers earlier queries of an episode, and the wire of openpi "
                 "has no episodes, so it would never forget: use the wire of vla-eval, or a pruner without memory"
             )
-        await self._played.begin(self._played.served.suite())
+        self._played.begin(self._played.served.suite())
 
     def _sent(self, request: dict[str, object]) -> Sent:
         names = (openpi.IMAGE, openpi.WRIST)[: len(self._played.served.cameras)]

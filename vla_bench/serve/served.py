@@ -94,7 +94,7 @@ class Served:
             return self._suites[libero_name]
         if self._one_scale:
             return next(iter(self._suites.values()))
-        few = ", ".join(self._suites)
+        few = ", ".join(self._suites.values())
         what = (
             "the client does not say which suite it plays" if libero_name is None else f"no suite {libero_name!r:.60} is served"
         )

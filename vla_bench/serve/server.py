@@ -45,7 +45,7 @@ class Server:
         idle_s: float = limits.IDLE_S,
     ):
         self._served, self._socket, self._most, self._log, self._idle_s = served, listening, sessions, log, idle_s
-        self._batcher = Batcher(served.policy)
+        self._batcher = Batcher(served.policy, log)
         self._draining = asyncio.Event()
         self._open: set[ServerConnection] = set()
         self._numbers = 0
@@ -114,7 +114,7 @@ class Server:
         finally:
             self._open.discard(connection)
             if wire is not None:
-                await wire.close()
+                wire.close()
 
     async def _first_frame(self, connection: ServerConnection) -> bytes | str | None:
         """A client of vla-eval speaks first; where nothing is heard it is one of openpi, which waits for the metadata."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Protocol
 
 import numpy as np
 
-from vla_bench.errors import VlaBenchError
+from vla_bench.errors import VlaBenchError, WireError
 from vla_bench.rollout.querying import Answer
 from vla_bench.serve.batcher import Batcher
 from vla_bench.serve.observations import PlayedEpisode, Sent, observation
@@ -29,7 +30,7 @@ class Wired(Protocol):
     async def answer(self, frame: bytes | str) -> bytes | None:
         """The answer to a frame, or None where the wire has none.  Raises Failed."""
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """The client is gone."""
 
 
@@ -42,16 +43,17 @@ class Played:
     def __init__(self, served: Served, batcher: Batcher, see_size: Callable[[int], None] = lambda size: None):
         self.served, self._batcher, self._see_size = served, batcher, see_size
         self.episode: PlayedEpisode | None = None
+        self._begun: Future[None] | None = None
 
-    async def begin(self, suite: str, task_id: int = 0, init_state: int = 0) -> None:
-        await self.end(None)
+    def begin(self, suite: str, task_id: int = 0, init_state: int = 0) -> None:
+        self.end(None)
         self.episode = PlayedEpisode(suite, task_id, init_state)
-        await self._batcher.begin(self.episode)
+        self._begun = self._batcher.begin(self.episode)
 
-    async def end(self, success: bool | None) -> None:
+    def end(self, success: bool | None) -> None:
         episode, self.episode = self.episode, None
         if episode is not None:
-            await self._batcher.end(episode, success)
+            self._batcher.end(episode, success)
 
     async def query(self, sent: Sent, step: int, path: np.ndarray | None = None) -> Answer:
         """The policy's answer; pictures are brought to size beside the event loop.  Raises WireError."""
@@ -60,4 +62,7 @@ class Played:
         seen = await asyncio.to_thread(observation, sent, self.episode, step, **how)
         for picture in sent.pictures.values():
             self._see_size(len(picture))
-        return await self._batcher.ask(seen)
+        answer = await self._batcher.ask(seen)
+        if self._begun is not None and (error := self._begun.exception()) is not None:  # it is done: it came before the query
+            raise WireError(f"the episode could not begin: {error!r}")
+        return answer

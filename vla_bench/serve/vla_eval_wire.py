@@ -39,8 +39,8 @@ class VlaEvalWire:
             raise Failed(error, vla_eval.pack(refusal), over=False) from None
         return None if found is None else vla_eval.pack(Message(found[0], found[1], seq))
 
-    async def close(self) -> None:
-        await self._played.end(None)
+    def close(self) -> None:
+        self._played.end(None)
 
     async def _payload(self, message: Message) -> tuple[MessageType, Mapping[str, object]] | None:
         kind, payload = message.type, message.payload
@@ -49,15 +49,15 @@ class VlaEvalWire:
         if kind is MessageType.OBSERVATION:
             return MessageType.ACTION, await self._act(payload)
         if kind is MessageType.EPISODE_START:
-            await self._start(payload.get("task"))
+            self._start(payload.get("task"))
         if kind is MessageType.EPISODE_END:
             metrics = payload.get("metrics")
             success = metrics.get("success") if isinstance(metrics, dict) else None
-            await self._played.end(success if isinstance(success, bool) else None)
+            self._played.end(success if isinstance(success, bool) else None)
             self._unplayable = WireError("the episode has ended: episode_start comes before an observation")
         return None
 
-    async def _start(self, task: object) -> None:
+    def _start(self, task: object) -> None:
         """Nothing answers an episode_start, so what is wrong with it answers the episode's observations."""
         self._buffer.clear()
         self._path.clear()
@@ -70,7 +70,7 @@ class VlaEvalWire:
             self._unplayable = error
             return
         self._unplayable = None
-        await self._played.begin(suite, *numbers)
+        self._played.begin(suite, *numbers)
 
     async def _act(self, payload: Mapping[str, object]) -> dict[str, object]:
         if self._unplayable is not None:
