@@ -17,17 +17,7 @@ from vla_bench.wires.vla_eval import Message, MessageType
 from .running import SUITES, Looking, request, sent
 
 FRAMES, MB = 5000, 1 << 20
-VALUES = (
-    b"\xc0",
-    b"\xc2",
-    b"\xff",
-    b"\x00",
-    b"\xcb\x7f\xf8\0\0\0\0\0\0",
-    b"\xdd\xff\xff\xff\xff",
-    b"\xc6\x7f\xff\xff\xff",
-    b"\x90",
-    b"\x80",
-)
+VALUES = [bytes.fromhex(each) for each in "c0 c2 ff 00 cb7ff8000000000000 ddffffffff c67fffffff 90 80".split()]
 
 
 def mutated(frame: bytes, draw: random.Random) -> bytes:
