@@ -24,10 +24,12 @@ def mutated(frame: bytes, draw: random.Random) -> bytes:
     """One to four bytes changed, cut, doubled or replaced by another value of msgpack, more often outside the pictures."""
     data = bytearray(frame)
     for _ in range(draw.randint(1, 4)):
-        edge = draw.choice((60, 400, len(data)))
-        at = min(draw.choice((draw.randrange(edge), len(data) - 1 - draw.randrange(edge))), len(data) - 1) if data else 0
+        edge = min(draw.choice((60, 400, len(data))), len(data))
+        if not edge:
+            break
+        at = draw.choice((draw.randrange(edge), len(data) - 1 - draw.randrange(edge)))
         kind = draw.randrange(5)
-        if kind == 0 and data:
+        if kind == 0:
             data[at] = draw.randrange(256)
         elif kind == 1:
             del data[at : at + draw.randint(1, 40)]
