@@ -16,7 +16,7 @@ FLOORS = (
     "doctor",
     "measure verify",
     "training",
-    "demonstrations overlay export",
+    "demonstrations overlay export serve",
     "rollout",
     "policies",
     "checkpoints",

@@ -107,6 +107,20 @@ def test_defaults_of_eval_are_those_of_the_request(cli, monkeypatch):
     assert seen == [evaluate.EvalRequest(command=seen[0].command)] and seen[0].model == "auto"
 
 
+def test_options_of_serve_are_these():
+    """Those with which `eval` makes a policy, and where to listen."""
+    import typer.main
+
+    from vla_bench.cli import app
+
+    commands = typer.main.get_command(app).commands
+    options = {name: {option for p in commands[name].params for option in p.opts} for name in ("eval", "serve")}
+    assert options["serve"] - options["eval"] == {"--host", "--port", "--max-sessions"}
+    shared = """suite model pruner pruner-args decoding unnorm-key action-slice adapter cameras chunk center-crop open-loop-steps
+        device"""
+    assert options["serve"] & options["eval"] == {f"--{name}" for name in shared.split()}
+
+
 def test_options_of_demos_and_train_are_these():
     import typer.main
 

@@ -20,6 +20,7 @@ from vla_bench.cli import (  # noqa: F401  importing them adds their commands
     planning,
     reporting,
     rollouts,
+    serving,
     sweeping,
     training,
 )

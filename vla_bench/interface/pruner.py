@@ -82,6 +82,11 @@ class Pruner(nn.Module):
         return self.resamples or next(self.parameters(), None) is not None
 
     @property
+    def remembers(self) -> bool:
+        """Whether it keeps something from one query of an episode to the next."""
+        return type(self.innermost).reset is not Pruner.reset
+
+    @property
     def innermost(self) -> Pruner:
         """The pruner that chooses, inside all that wrap it."""
         return self

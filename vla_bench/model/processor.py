@@ -17,6 +17,8 @@ from vla_bench.model.tokenizer import Tokenizer
 from vla_bench.model.vla import Inputs
 from vla_bench.world.observation import Observation
 
+PROMPTS = 4096  # instructions whose tokens are cached
+
 
 class Processor:
     """Makes a batch of `Inputs` from observations, and actions of the robot from the model's.
@@ -59,6 +61,8 @@ class Processor:
 
     def prompt(self, instruction: str) -> tuple[int, ...]:
         if instruction not in self._prompts:
+            if len(self._prompts) == PROMPTS:
+                self._prompts.clear()
             self._prompts[instruction] = self.tokenizer.prompt(instruction)
         return self._prompts[instruction]
 

@@ -84,6 +84,16 @@ class Policy(ABC):
     visual_tokens: int | None = None
     image_size: int | None = None
 
+    @property
+    def remembers(self) -> bool:
+        """Whether it keeps something from one query of an episode to the next."""
+        return type(self).reset is not Policy.reset
+
+    @property
+    def reads_path(self) -> bool:
+        """Whether it reads `Observation.path`."""
+        return False
+
     def reset(self, episode: EpisodeKey) -> None:  # noqa: B027  a policy without memory needs none
         """A new episode begins; drop all state of an earlier attempt at it."""
 

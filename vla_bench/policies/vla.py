@@ -92,7 +92,18 @@ class VLAPolicy(Policy):
         """Prune with `pruner`, which was attached to the model before, from the next query on; it keeps its state."""
         self.model.pruner = pruner
 
+    @property
+    def remembers(self) -> bool:
+        return self.model.pruner is not None and self.model.pruner.remembers
+
+    @property
+    def reads_path(self) -> bool:
+        return self.model.pruner is not None and Need.PATH in self.model.pruner.needs
+
     def reset(self, episode: EpisodeKey) -> None:
+        self.model.reset(episode)
+
+    def end(self, episode: EpisodeKey, success: bool | None) -> None:
         self.model.reset(episode)
 
     def act(self, observations: Sequence[Observation]) -> list[Chunk]:

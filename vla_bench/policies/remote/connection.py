@@ -18,13 +18,13 @@ WAITING = 4  # frames that wait to be read
 LONGEST_REASON = 200
 
 
-def check_installed() -> None:
-    """Raises UsageError where the packages of the extra `remote` are missing."""
+def check_installed(wanted: str = "--model ws://HOST:PORT") -> None:
+    """Raises UsageError where the packages of the extra `remote` are missing.  wanted: what needs them."""
     try:
         import msgpack  # noqa: F401
         import websockets  # noqa: F401
     except ImportError as error:
-        what = f"--model ws://HOST:PORT needs {error.name}, which is not installed"
+        what = f"{wanted} needs {error.name}, which is not installed"
         raise UsageError(what, "pip install 'vla-bench[remote]'") from error
 
 

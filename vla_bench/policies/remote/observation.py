@@ -10,7 +10,7 @@ import numpy as np
 from vla_bench.errors import ModelError
 from vla_bench.model.images import upright
 from vla_bench.model.normalisation import proprio_state
-from vla_bench.wires import openpi, vla_eval
+from vla_bench.wires import openpi, own, vla_eval
 from vla_bench.world.observation import Observation
 
 IMAGE_SIZE = 256  # pixels a side, as both harnesses render LIBERO
@@ -47,6 +47,12 @@ def for_vla_eval(observation: Observation, cameras: Sequence[str], wanted: Wante
         vla_eval.TASK: observation.instruction,
     }
     return payload | ({vla_eval.STATES: state(observation, wanted.shortest_turn)} if wanted.state else {})
+
+
+def for_own(observation: Observation) -> dict[str, object]:
+    """What a server of vla-bench is sent beside: with it, all pruners work as in this process."""
+    path = {} if observation.path is None else {own.PATH: observation.path}
+    return {own.STEP: observation.step, own.WHOLE_CHUNK: True} | path
 
 
 def for_openpi(observation: Observation, cameras: Sequence[str]) -> dict[str, object]:

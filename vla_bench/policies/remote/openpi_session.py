@@ -11,8 +11,10 @@ from vla_bench.errors import WireError
 from vla_bench.policies.remote.actions import read_actions
 from vla_bench.policies.remote.connection import Connection
 from vla_bench.policies.remote.observation import Wanted, for_openpi
+from vla_bench.policies.remote.own_query import read_query
 from vla_bench.policies.remote.session import HELLO_S, Answered
 from vla_bench.wires import openpi
+from vla_bench.wires.own import read_about
 from vla_bench.world.observation import Observation
 
 
@@ -25,6 +27,7 @@ class OpenpiSession:
     def __init__(self, connection: Connection, cameras: Sequence[str], chunk: int | None = None):
         self._connection, self._cameras, self._chunk = connection, cameras, chunk
         self.hello = openpi.unpack(connection.receive(time.monotonic() + HELLO_S))
+        self._own = read_about(self.hello) is not None
 
     def start(self, observation: Observation) -> None:
         """This wire knows no episodes."""
@@ -37,7 +40,7 @@ class OpenpiSession:
         actions = np.atleast_2d(read_actions(answer))
         if self._chunk not in (None, len(actions)):
             raise WireError(f"--chunk {self._chunk}: the server answers chunks of {len(actions)} steps")
-        return Answered(actions, _times(answer.get(openpi.SERVER_TIMING)))
+        return Answered(actions, _times(answer.get(openpi.SERVER_TIMING)), read_query(answer) if self._own else None)
 
     def end(self, success: bool | None) -> None:
         self.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from vla_bench.errors import UsageError, VlaBenchError, WireError
 from vla_bench.policies.base import Chunk, Policy
@@ -18,6 +19,7 @@ from vla_bench.records import EpisodeKey
 from vla_bench.suites import Suite
 from vla_bench.wires import openpi
 from vla_bench.wires.address import Address, Wire
+from vla_bench.wires.own import read_about
 from vla_bench.world.observation import Observation, Sight
 
 DETECT_S = 1.0  # in which a server of openpi has spoken
@@ -63,19 +65,25 @@ class RemotePolicy(Policy):
         self._sessions: dict[EpisodeKey, Session] = {}
         self._wire, hello = detect(address, self._cameras)
         self._said = said(hello)
+        about = read_about(hello)
         self._wanted = read_hello(hello, suites) if self._wire is Wire.VLA_EVAL else Wanted(wrist=True, state=True)
+        if about is not None:
+            self.visual_tokens = about.visual_tokens
+        if self._wire is Wire.VLA_EVAL and about is not None and about.camera_size is not None:
+            self.image_size = about.camera_size
         self.identity = {
+            **({} if about is None else about.policy),
             "wire": self._wire.value,
             "server": self._said,
-            "weights": UNKNOWN,
+            "weights": UNKNOWN if about is None else about.weights,
             "chunk": chunk,
             "open_loop_steps": open_loop_steps,
-            "image_size": openpi.IMAGE_SIZE if self._wire is Wire.OPENPI else IMAGE_SIZE,
+            "image_size": openpi.IMAGE_SIZE if self._wire is Wire.OPENPI else self.image_size,
         }
 
     @property
     def card(self) -> tuple[tuple[str, str], ...]:
-        name = self._said.get("model_server")
+        name, weights = self._said.get("model_server"), self.identity["weights"]
         seen = ["agentview", *(["wrist"] if self._wanted.wrist else []), *(["state"] if self._wanted.state else [])]
         turn = ", axis-angle of the shortest turn" if self._wanted.shortest_turn else ""
         each = (
@@ -84,7 +92,7 @@ class RemotePolicy(Policy):
         steps = "all of an answer" if self._open_loop_steps is None else f"{self._open_loop_steps} of an answer"
         return (
             ("server", f"{name or 'a policy server'}, over the wire of {self._wire.value}"),
-            ("weights", "unknown (a server does not say)"),
+            ("weights", f"{weights} (a server does not say)" if weights == UNKNOWN else f"{weights} (the server says)"),
             ("it sees", f"{', '.join(seen)}, instruction; {self.identity['image_size']} pixels, turned by 180 degrees{turn}"),
             ("open loop", f"{steps}; {each}"),
         )
@@ -109,7 +117,7 @@ class RemotePolicy(Policy):
             for i, observation in enumerate(observations):
                 if not isinstance(results[i], VlaBenchError):
                     results[i] = self._try(step, observation)
-        return [each if isinstance(each, VlaBenchError) else Chunk(each.actions, stages_ms=each.stages_ms) for each in results]
+        return [each if isinstance(each, VlaBenchError) else _chunk(each) for each in results]
 
     def _try(self, step: Callable[[Observation], Answered | None], observation: Observation) -> Answered | None | VlaBenchError:
         """What the step returns, or the error with which this episode's session is over."""
@@ -134,7 +142,7 @@ class RemotePolicy(Policy):
         steps, count = self._open_loop_steps, len(answered.actions)
         if steps is not None and steps > count:
             raise WireError(f"--open-loop-steps {steps}: the server answers {count} step{'s' if count > 1 else ''}")
-        return Answered(answered.actions[:steps], answered.stages_ms)
+        return replace(answered, actions=answered.actions[:steps])
 
     def _connected(self) -> Session:
         session = connected(self._address, self._wire, self._cameras, self._chunk)
@@ -142,6 +150,13 @@ class RemotePolicy(Policy):
             session.close()
             raise WireError(f"{self._address.url} is another server than when the run began: {now}, before: {self._said}")
         return session
+
+
+def _chunk(answered: Answered) -> Chunk:
+    query = answered.query
+    if query is None:
+        return Chunk(answered.actions, stages_ms=answered.stages_ms)
+    return Chunk(answered.actions, query.kept, query.stages_ms, query.prompt_tokens, query.gflops, query.trace)
 
 
 def detect(address: Address, cameras: Sequence[str]) -> tuple[Wire, Mapping[str, object]]:

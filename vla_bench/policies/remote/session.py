@@ -10,6 +10,7 @@ import numpy as np
 
 from vla_bench.policies.remote.connection import Connection
 from vla_bench.policies.remote.observation import Wanted
+from vla_bench.queries import QueryRecord
 from vla_bench.world.observation import Observation
 
 HELLO_S = 30.0  # for the first words of a server
@@ -21,10 +22,12 @@ class Answered:
 
     actions: (T, 7).
     stages_ms: what the server says of its own time.
+    query: what a server of vla-bench says of the query.
     """
 
     actions: np.ndarray
     stages_ms: Mapping[str, float] = field(default_factory=dict)
+    query: QueryRecord | None = None
 
 
 class Session(Protocol):

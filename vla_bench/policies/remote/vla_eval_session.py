@@ -11,10 +11,12 @@ from vla_bench import __version__
 from vla_bench.errors import WireError
 from vla_bench.policies.remote.actions import read_actions
 from vla_bench.policies.remote.connection import Connection
-from vla_bench.policies.remote.observation import Wanted, for_vla_eval
+from vla_bench.policies.remote.observation import Wanted, for_own, for_vla_eval
+from vla_bench.policies.remote.own_query import read_query
 from vla_bench.policies.remote.session import HELLO_S, Answered
+from vla_bench.queries import QueryRecord
 from vla_bench.suites import load_suite
-from vla_bench.wires import vla_eval
+from vla_bench.wires import own, vla_eval
 from vla_bench.wires.vla_eval import Message, MessageType
 from vla_bench.world.observation import Observation
 
@@ -38,6 +40,7 @@ class VlaEvalSession:
         if message.type is not MessageType.HELLO:
             raise WireError(f"the server answered hello with {message.type.value}: {_error_text(message.payload)}")
         self.hello = dict(message.payload)
+        self._own = own.read_about(self.hello) is not None
 
     def start(self, observation: Observation) -> None:
         """An episode begins; the server says nothing to it."""
@@ -50,19 +53,20 @@ class VlaEvalSession:
         # With this a buffered action is asked for.  A server without one must fail, not act: that of pi0 takes black pictures for
         # pictures that are missing, so there is one, which is none.
         self._nothing = {vla_eval.IMAGES: {vla_eval.AGENTVIEW: None}, vla_eval.TASK: observation.instruction}
-        self._asked = [self._send(MessageType.OBSERVATION, for_vla_eval(observation, self._cameras, wanted))]
+        payload = for_vla_eval(observation, self._cameras, wanted) | (for_own(observation) if self._own else {})
+        self._asked = [self._send(MessageType.OBSERVATION, payload)]
 
     def answer(self, until: float) -> Answered:
-        first = self._action(self._asked[0], until)
+        first, query = self._action(self._asked[0], until)
         if first.ndim == 2:
             if self._chunk not in (None, len(first)):
                 raise WireError(f"--chunk {self._chunk}: the server answers whole chunks, of {len(first)} steps")
-            return Answered(first)
+            return Answered(first, query=query)
         buffered = [first]
         asked = [self._send(MessageType.OBSERVATION, self._nothing) for _ in range((self._chunk or 1) - 1)]
         for seq in asked:
             try:
-                buffered.append(self._action(seq, until))
+                buffered.append(self._action(seq, until)[0])
             except WireError as error:
                 what = f"--chunk {self._chunk}: no action {len(buffered) + 1} without a new observation; has the server so many?"
                 raise WireError(f"{what} {error.message}") from None
@@ -84,7 +88,7 @@ class VlaEvalSession:
         self._connection.send(vla_eval.pack(Message(kind, payload, self._seq)))
         return self._seq
 
-    def _action(self, seq: int, until: float) -> np.ndarray:
+    def _action(self, seq: int, until: float) -> tuple[np.ndarray, QueryRecord | None]:
         message = vla_eval.unpack(self._connection.receive(until))
         if message.type is MessageType.ERROR:
             raise WireError(f"the server failed: {_error_text(message.payload)}")
@@ -93,7 +97,7 @@ class VlaEvalSession:
         actions = read_actions(message.payload)
         if actions.ndim == 2 and seq != self._asked[0]:
             raise WireError(f"the server answered with a chunk of {len(actions)} steps after a single one")
-        return actions
+        return actions, read_query(message.payload) if self._own else None
 
 
 def _error_text(payload: Mapping[str, object]) -> str:
