@@ -115,7 +115,7 @@ def test_options_of_serve_are_these():
 
     commands = typer.main.get_command(app).commands
     options = {name: {option for p in commands[name].params for option in p.opts} for name in ("eval", "serve")}
-    assert options["serve"] - options["eval"] == {"--host", "--port", "--max-sessions"}
+    assert options["serve"] - options["eval"] == {"--host", "--port", "--max-sessions", "--copies"}
     shared = """suite model pruner pruner-args decoding unnorm-key action-slice adapter cameras chunk center-crop open-loop-steps
         device"""
     assert options["serve"] & options["eval"] == {f"--{name}" for name in shared.split()}

@@ -7,6 +7,7 @@ import tracemalloc
 import pytest
 
 from vla_bench.serve.batcher import Batcher
+from vla_bench.serve.copies import Here
 from vla_bench.serve.openpi_wire import OpenpiWire
 from vla_bench.serve.served import Served
 from vla_bench.serve.session import Failed, Played
@@ -58,7 +59,8 @@ def test_mutated_requests(name, wire):
 
     async def play() -> None:
         nonlocal answered
-        batcher = Batcher(Looking())
+        policy = Looking()
+        batcher = Batcher(Here(policy))
         answering = asyncio.create_task(batcher.run())
         session = wire(Played(Served(Looking(), SUITES), batcher))
         tracemalloc.start()
@@ -71,7 +73,7 @@ def test_mutated_requests(name, wire):
             except Failed as failure:
                 assert len(failure.frame) < 4000
                 refused.add(str(failure)[:40])
-            batcher._policy.seen.clear()
+            policy.seen.clear()
         now, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert now < 2 * MB and peak < 128 * MB

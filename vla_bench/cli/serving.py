@@ -31,6 +31,10 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for every network of this machine.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 for any that is free.")] = 8000,
     max_sessions: Annotated[int, typer.Option(help="Clients at a time.")] = 64,
+    copies: Annotated[
+        Optional[int],
+        typer.Option(help="Copies of the model that answer at once.", show_default="on a CPU one a core"),
+    ] = None,
     pruner: Annotated[
         Optional[str], typer.Option(help=PRUNER_HELP, autocompletion=completion.pruners, show_default="the checkpoint's")
     ] = None,
@@ -72,4 +76,4 @@ def serve(
         open_loop_steps=open_loop_steps,
         device=device,
     )
-    run(ServeRequest(choice, host, port, max_sessions), typer.echo, lambda line: typer.echo(line, err=True))
+    run(ServeRequest(choice, host, port, max_sessions, copies), typer.echo, lambda line: typer.echo(line, err=True))

@@ -94,6 +94,11 @@ class Policy(ABC):
         """Whether it reads `Observation.path`."""
         return False
 
+    @property
+    def leaves_cores(self) -> bool:
+        """Whether it runs on the CPU and uses one core, so that a copy on each core answers more queries."""
+        return False
+
     def reset(self, episode: EpisodeKey) -> None:  # noqa: B027  a policy without memory needs none
         """A new episode begins; drop all state of an earlier attempt at it."""
 

@@ -16,4 +16,9 @@ def thread_count(free: int, parameters: int) -> int:
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if wanted.isdecimal() and int(wanted) > 0:
         return int(wanted)
-    return 1 if parameters < SMALL else max(1, free)
+    return 1 if is_small(parameters) else max(1, free)
+
+
+def is_small(parameters: int) -> bool:
+    """Whether a second thread does not help."""
+    return parameters < SMALL

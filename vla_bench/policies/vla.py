@@ -19,6 +19,7 @@ from vla_bench.model.query_costs import query_gflops
 from vla_bench.model.stages import Stages
 from vla_bench.model.vla import VLA, Inputs, Output
 from vla_bench.policies.base import Chunk, Policy
+from vla_bench.policies.threads import is_small
 from vla_bench.records import EpisodeKey
 from vla_bench.trace import Cut
 from vla_bench.values import Decoding
@@ -99,6 +100,10 @@ class VLAPolicy(Policy):
     @property
     def reads_path(self) -> bool:
         return self.model.pruner is not None and Need.PATH in self.model.pruner.needs
+
+    @property
+    def leaves_cores(self) -> bool:
+        return self._weight.device.type == "cpu" and is_small(sum(each.numel() for each in self.model.parameters()))
 
     def reset(self, episode: EpisodeKey) -> None:
         self.model.reset(episode)

@@ -16,6 +16,7 @@ from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.registry import make_policy, resolve_choice
 from vla_bench.policies.remote.connection import check_installed
 from vla_bench.policies.resolve import ModelKind
+from vla_bench.serve.copies import Apart, count_copies
 from vla_bench.serve.limits import SESSIONS
 from vla_bench.serve.served import Served
 from vla_bench.serve.server import Server
@@ -27,12 +28,13 @@ PORT = 8000
 
 @dataclass(frozen=True)
 class ServeRequest:
-    """host, port: where it listens.  sessions: most at a time."""
+    """host, port: where it listens.  sessions: most at a time.  copies: of the model; None for what keeps the cores busy."""
 
     choice: ModelChoice
     host: str = "127.0.0.1"
     port: int = PORT
     sessions: int = SESSIONS
+    copies: int | None = None
 
 
 def serve(request: ServeRequest, say: Callable[[str], None], log: Callable[[str], None]) -> None:
@@ -50,12 +52,18 @@ def serve(request: ServeRequest, say: Callable[[str], None], log: Callable[[str]
         raise UsageError(f"{model.name} is a policy server already", instead={"--model": "nano"})
     with bound(request.host, request.port) as listening:
         policy = make_policy(choice, model=model)
+        others: list[Apart] = []
         try:
             served = Served(policy, [load_suite(name) for name in request.choice.suites])
-            for line in _card(served, request, listening):
+            others += [Apart(choice, model) for _ in range(1, count_copies(request.copies, policy, cpu_count()))]
+            for line in _card(served, request, listening, 1 + len(others)):
                 say(line)
-            asyncio.run(_until_ended(Server(served, listening, sessions=request.sessions, log=log), say))
+            for each in others:
+                each.check(policy.identity)
+            asyncio.run(_until_ended(Server(served, listening, others, sessions=request.sessions, log=log), say))
         finally:
+            for each in others:
+                each.close()
             policy.close()
 
 
@@ -91,9 +99,14 @@ def _taken(host: str, port: int, error: OSError) -> VlaBenchError:
     return VlaBenchError(f"cannot listen at {host}, port {port}: {error.strerror or error}", instead={"--host": "127.0.0.1"})
 
 
-def _card(served: Served, request: ServeRequest, listening: socket.socket) -> list[str]:
+def _card(served: Served, request: ServeRequest, listening: socket.socket, copies: int) -> list[str]:
     port = listening.getsockname()[1]
-    lines = [*served.policy.card, ("pictures", served.pictures), ("sessions", f"at most {request.sessions}")]
+    lines = [
+        *served.policy.card,
+        ("pictures", served.pictures),
+        ("copies", str(copies)),
+        ("sessions", f"at most {request.sessions}"),
+    ]
     width = max(len(name) for name, _ in lines)
     card = [f"  {name:{width}}  {value}" for name, value in lines]
     if not is_loopback(request.host):

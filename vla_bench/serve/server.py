@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from vla_bench.errors import WireError
 from vla_bench.serve import limits
 from vla_bench.serve.batcher import Batcher
+from vla_bench.serve.copies import Copy, Here
 from vla_bench.serve.http import pages
 from vla_bench.serve.openpi_wire import OpenpiWire
 from vla_bench.serve.reading import read
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
 Result = TypeVar("Result")
-GOING_AWAY, TOO_MANY_S = 1001, 1013
+GOING_AWAY, TRY_AGAIN_LATER = 1001, 1013  # codes of a close
 
 
 class Server:
     """Serves a policy at a bound socket.
 
+    others: copies of it beside the policy itself; a session stays with one, so that a pruner's memory of an episode does.
     sessions: how many there may be at a time.
     log: receives a line where something is worth one.
     idle_s: in which a session has sent something.
@@ -39,13 +41,14 @@ class Server:
         self,
         served: Served,
         listening: socket.socket,
+        others: Sequence[Copy] = (),
         *,
         sessions: int = limits.SESSIONS,
         log: Callable[[str], None] = lambda line: None,
         idle_s: float = limits.IDLE_S,
     ):
         self._served, self._socket, self._most, self._log, self._idle_s = served, listening, sessions, log, idle_s
-        self._batcher = Batcher(served.policy, log)
+        self._batchers = [Batcher(copy, log) for copy in (Here(served.policy), *others)]
         self._draining = asyncio.Event()
         self._open: set[ServerConnection] = set()
         self._numbers = 0
@@ -58,7 +61,7 @@ class Server:
         how = {"compression": None, "max_size": limits.FRAME, "max_queue": limits.WAITING, "ping_interval": None}
         # No Origin: a page in somebody's browser is no client.
         how |= {"origins": [None], "server_header": None}
-        answering = asyncio.create_task(self._batcher.run())
+        answering = [asyncio.create_task(batcher.run()) for batcher in self._batchers]
         try:
             server = await serve(self._converse, sock=self._socket, process_request=self._pages, **how)
             ready()
@@ -66,8 +69,9 @@ class Server:
             server.close(close_connections=False)
             await server.wait_closed()
         finally:
-            answering.cancel()
-            self._batcher.close()
+            for task, batcher in zip(answering, self._batchers, strict=True):
+                task.cancel()
+                batcher.close()
 
     def drain(self) -> None:
         """No new session; the queries in flight are answered, and `run` returns."""
@@ -80,8 +84,12 @@ class Server:
 
     def _health(self) -> dict[str, object]:
         status = "draining" if self._draining.is_set() else "ok"
-        counts = {"queries": self._batcher.queries, "batches": self._batcher.batches}
-        return {"status": status, "sessions": len(self._open), **counts}
+        counts = {name: sum(getattr(each, name) for each in self._batchers) for name in ("queries", "batches")}
+        return {"status": status, "sessions": len(self._open), "copies": len(self._batchers), **counts}
+
+    def _quietest(self) -> Batcher:
+        """That of the copy with the fewest sessions; the policy of this process never breaks."""
+        return min((each for each in self._batchers if not each.broken), key=lambda each: each.sessions)
 
     def _refusal(self) -> str | None:
         if self._draining.is_set():
@@ -98,13 +106,15 @@ class Server:
         from websockets.exceptions import ConnectionClosed
 
         if self._refusal() is not None:  # many came at once
-            await connection.close(TOO_MANY_S, "no further sessions are taken")
+            await connection.close(TRY_AGAIN_LATER, "no further sessions are taken")
             return
         self._numbers += 1
         number, wire = self._numbers, None
         self._open.add(connection)
+        batcher = self._quietest()
+        batcher.sessions += 1
         try:
-            played = Played(self._served, self._batcher, self._see_size)
+            played = Played(self._served, batcher, self._see_size)
             frame = await self._first_frame(connection)
             if frame is not None:
                 wire = VlaEvalWire(played) if await _speaks_vla_eval(frame) else OpenpiWire(played)
@@ -113,6 +123,7 @@ class Server:
             pass
         finally:
             self._open.discard(connection)
+            batcher.sessions -= 1
             if wire is not None:
                 wire.close()
 
