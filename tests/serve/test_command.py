@@ -43,9 +43,9 @@ def start(*options: str) -> tuple[subprocess.Popen, int]:
     raise AssertionError(process.communicate()[0])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lets_it_answer_and_end(number):
-    process, port = start()
+@pytest.mark.parametrize("number, copies", [(signal.SIGINT, "2"), (signal.SIGTERM, "1")])
+def test_a_signal_lets_it_answer_and_end(number, copies):
+    process, port = start("--copies", copies)
     try:
         client = VlaEvalClient(f"ws://127.0.0.1:{port}")
         client.start()
