@@ -28,6 +28,12 @@ class TableFormat(Value):
     LATEX = "latex"
 
 
+class DemoFormat(Value):
+    HUMAN = "human"
+    JSON = "json"
+    LEROBOT = "lerobot"
+
+
 MODEL_HELP = (
     "auto (the best that fits this machine), nano (bundled), lightvla, openvla-oft or openvla (the suite's checkpoint), a "
     "checkpoint folder, a hub id; a policy server, ws://HOST:PORT; or a script: expert, noop, random, replay:RUN."

@@ -14,9 +14,8 @@ from vla_bench.cli import completion
 from vla_bench.cli.app import app
 from vla_bench.cli.options import (
     Assets,
+    DemoFormat,
     DeviceOption,
-    Format,
-    FormatOption,
     PrunerArgs,
     Suites,
     Tasks,
@@ -56,15 +55,23 @@ def demos(
         Optional[Path],
         typer.Option("--from", help="Record nothing: take this folder's HDF5 files for --lerobot.", show_default="none"),
     ] = None,
-    format: FormatOption = Format.HUMAN,
+    format: Annotated[
+        DemoFormat,
+        typer.Option("--format", help="A table, or one JSON object; lerobot: as --lerobot OUT-lerobot."),
+    ] = DemoFormat.HUMAN,
 ):
     """Record expert demonstrations from sampled starts, never the official ones, as LIBERO HDF5.  Repeat to resume."""
     from vla_bench.demonstrations.demos import DemoRequest, make_demos
+    from vla_bench.demonstrations.lerobot.written import print_written
     from vla_bench.demonstrations.progress import DemoProgress
     from vla_bench.demonstrations.report import print_report
 
+    if format is DemoFormat.LEROBOT and lerobot is None:
+        recorded = source or out
+        lerobot = recorded.with_name(f"{recorded.name}-lerobot")
     if source is not None:
-        return _print_data_set(_converted(source, suite, lerobot), format)
+        written = _converted(source, suite, lerobot)
+        return typer.echo(json.dumps(written.to_dict())) if format is DemoFormat.JSON else print_written(written)
     if lerobot is not None:
         from vla_bench.demonstrations.lerobot.writing import check_new
 
@@ -84,13 +91,15 @@ def demos(
         command=command,
     )
     report = make_demos(request, DemoProgress())
-    if format is Format.JSON:
-        typer.echo(json.dumps(report.to_dict(), allow_nan=False))
+    written = _converted(out, suite, lerobot) if lerobot is not None and report.exit_code == 0 else None
+    if format is DemoFormat.JSON:
+        also = {} if written is None else {"lerobot": written.to_dict()}
+        typer.echo(json.dumps(report.to_dict() | also, allow_nan=False))
     else:
         print_report(report)
-    if lerobot is not None and report.exit_code == 0:
-        _print_data_set(_converted(out, suite, lerobot), format)
-    elif lerobot is not None:
+        if written is not None:
+            print_written(written)
+    if lerobot is not None and written is None:
         typer.echo(f"{lerobot} is written once all demonstrations are there; repeat the command", err=True)
     raise typer.Exit(report.exit_code)
 
@@ -104,15 +113,6 @@ def _converted(source: Path, suite: str, lerobot: Optional[Path]):
     if lerobot is None:
         raise UsageError("--from takes --lerobot, the folder to write", instead={"--lerobot": "DATASET"})
     return write_lerobot(demonstrations(source, None if suite == ALL else suite), lerobot)
-
-
-def _print_data_set(written, format: Format) -> None:
-    from vla_bench.demonstrations.lerobot.written import print_written
-
-    if format is Format.JSON:
-        typer.echo(json.dumps(written.to_dict(), allow_nan=False))
-    else:
-        print_written(written)
 
 
 @app.command()

@@ -138,4 +138,7 @@ def test_the_command(cli, folder, tmp_path):
     assert done.exit_code == 0 and json.loads(done.stdout)["episodes"] == 5
     assert cli("demos", "--from", str(folder), "--lerobot", "out").exit_code == 2
     assert cli("demos", "--from", str(folder)).exit_code == 2
+    beside = folder.with_name(f"{folder.name}-lerobot")
+    done = cli("demos", "--from", str(folder), "--format", "lerobot")
+    assert done.exit_code == 0 and f"{beside}: 5 episodes" in done.stdout and (beside / "meta/info.json").is_file()
     assert cli("demos", "--suite", "object", "--lerobot", "out").exit_code == 2  # said before anything is recorded
