@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,10 +11,11 @@ import pytest
 from vla_bench.errors import ModelError, UsageError, WireError
 from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.registry import make_policy, resolve_choice
-from vla_bench.rollout.querying import query_policy
+from vla_bench.rollout.querying import Answer, query_policy
 from vla_bench.serve import batcher as module
 from vla_bench.serve.batcher import Batcher
 from vla_bench.serve.copies import MOST, Apart, Here, count_copies
+from vla_bench.serve.observations import PlayedEpisode
 
 from ..policies.remote.servers import observation
 from .running import Looking, Remembering, VlaEvalClient, running, until
@@ -48,6 +50,15 @@ def test_it_is_the_same_policy_in_another_process(apart):
     for _ in range(2):
         (own,), (its,) = query_policy(here, [seen]), apart.submit(query_policy, [seen]).result()
         assert (own.actions == its.actions).all()
+
+
+def test_sessions_of_the_same_episode_have_a_memory_each_there_too(apart):
+    first, second = (PlayedEpisode("object", 3, 0) for _ in range(2))
+    assert first != second and first == first and str(first) == str(second) == "object-t3-i00"
+    apart.submit(reset, first)
+    own, never_begun = (replace(observation(), episode=episode) for episode in (first, second))
+    (answer,), (error,) = (apart.submit(query_policy, [each]).result() for each in (own, never_begun))
+    assert isinstance(answer, Answer) and error.type == "KeyError"
 
 
 def test_one_that_dies_fails_its_queries_and_no_others(apart):

@@ -3,6 +3,7 @@ that nothing in a batch can fail the others."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,16 +18,25 @@ from vla_bench.wires import own
 from vla_bench.world.observation import Observation, Scene, SceneConstants
 
 LARGEST_STATE = 1e3  # m or rad
+_numbers = itertools.count()
 NO_SCENE = Scene(SceneConstants((), (), {}, {}, {}), {}, {}, {})  # a policy that sees pictures is told nothing else
 
 
 class PlayedEpisode(EpisodeKey):
-    """The episode that a client says it plays.  Equal to itself alone: two sessions may play the same one, each with a memory of
-    its own, and draws by suite, task and init state are those of `eval`."""
+    """The episode that a client says it plays.  Equal to itself alone, in the processes of copies, too: two sessions may play the
+    same one, each with a memory of its own, and draws by suite, task and init state are those of `eval`."""
 
-    __eq__ = object.__eq__
-    __ne__ = object.__ne__
-    __hash__ = object.__hash__
+    def __init__(self, *_: object):
+        self.number = next(_numbers)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PlayedEpisode) and self.number == other.number
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self.number)
 
 
 @dataclass(frozen=True)
