@@ -8,7 +8,8 @@ from typing import Annotated, Optional
 import typer
 
 from vla_bench.cli import completion
-from vla_bench.values import Population, Value, device
+from vla_bench.interface.action_slice import ActionSlice
+from vla_bench.values import Decoding, Population, Value, device
 
 
 class Format(Value):
@@ -77,4 +78,21 @@ TrackioOption = Annotated[
 FormatOption = Annotated[Format, typer.Option("--format", help="A table, or one JSON object on standard output.")]
 PopulationOption = Annotated[
     Population, typer.Option(help="What verdicts are about: the measured tasks and init states, or tasks of their kind.")
+]
+PrunerOption = Annotated[
+    Optional[str], typer.Option("--pruner", help=PRUNER_HELP, autocompletion=completion.pruners, show_default="the checkpoint's")
+]
+DecodingOption = Annotated[Optional[Decoding], typer.Option("--decoding", help=DECODING_HELP, show_default="the checkpoint's")]
+UnnormKey = Annotated[
+    Optional[str], typer.Option("--unnorm-key", help="Key of the action statistics.", show_default="the suite's")
+]
+ActionSliceOption = Annotated[
+    Optional[ActionSlice],
+    typer.Option("--action-slice", help=SLICE_HELP, show_default="from the checkpoint's release"),
+]
+AdapterOption = Annotated[Optional[Path], typer.Option("--adapter", help=ADAPTER_HELP, show_default="none")]
+CamerasOption = Annotated[Optional[int], typer.Option("--cameras", help="Cameras that it was trained with.", show_default=SAID)]
+CenterCrop = Annotated[
+    Optional[bool],
+    typer.Option("--center-crop/--no-center-crop", help="Trained with random crops.", show_default=SAID),
 ]

@@ -14,12 +14,12 @@ from vla_bench.cli import completion
 from vla_bench.cli.app import app
 from vla_bench.cli.options import (
     MODEL_HELP,
-    PRUNER_HELP,
     Assets,
     Format,
     FormatOption,
     InitStates,
     PrunerArgs,
+    PrunerOption,
     Suites,
     Tasks,
     Trials,
@@ -63,9 +63,7 @@ def noise(
     init_states: InitStates = None,
     workers: Workers = "auto",
     assets: Assets = "auto",
-    pruner: Annotated[
-        Optional[str], typer.Option(help=PRUNER_HELP, autocompletion=completion.pruners, show_default="the checkpoint's")
-    ] = None,
+    pruner: PrunerOption = None,
     pruner_args: PrunerArgs = None,
     device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
     out: Annotated[Optional[Path], typer.Option(help="JSON file to write.", show_default="results/noise/ID.json")] = None,

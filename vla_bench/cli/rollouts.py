@@ -13,29 +13,31 @@ import typer
 from vla_bench.cli import completion
 from vla_bench.cli.app import app
 from vla_bench.cli.options import (
-    ADAPTER_HELP,
-    DECODING_HELP,
     MODEL_HELP,
-    PRUNER_HELP,
     SAID,
-    SLICE_HELP,
+    ActionSliceOption,
+    AdapterOption,
     Assets,
+    CamerasOption,
+    CenterCrop,
+    DecodingOption,
     DeviceOption,
     Format,
     FormatOption,
     InitStates,
     PrunerArgs,
+    PrunerOption,
     Suites,
     Tasks,
     TensorBoardOption,
     TrackioOption,
     Trials,
+    UnnormKey,
     WandBOption,
     Workers,
 )
 from vla_bench.cli.overlaying import film_overlays
-from vla_bench.interface.action_slice import ActionSlice
-from vla_bench.values import Decoding, Device, EngineName, Video
+from vla_bench.values import Device, EngineName, Video
 
 
 @app.command("eval")
@@ -63,25 +65,18 @@ def eval_(
         bool, typer.Option("--frozen-fixtures", help="Fixtures as in runs of version 0.1: those of the first reset.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the policy `random`; pruners have their own.")] = 0,
-    pruner: Annotated[
-        Optional[str], typer.Option(help=PRUNER_HELP, autocompletion=completion.pruners, show_default="the checkpoint's")
-    ] = None,
+    pruner: PrunerOption = None,
     pruner_args: PrunerArgs = None,
-    decoding: Annotated[Optional[Decoding], typer.Option(help=DECODING_HELP, show_default="the checkpoint's")] = None,
-    unnorm_key: Annotated[Optional[str], typer.Option(help="Key of the action statistics.", show_default="the suite's")] = None,
-    action_slice: Annotated[
-        Optional[ActionSlice], typer.Option(help=SLICE_HELP, show_default="from the checkpoint's release")
-    ] = None,
-    adapter: Annotated[Optional[Path], typer.Option(help=ADAPTER_HELP, show_default="none")] = None,
-    cameras: Annotated[Optional[int], typer.Option(help="Cameras that it was trained with.", show_default=SAID)] = None,
+    decoding: DecodingOption = None,
+    unnorm_key: UnnormKey = None,
+    action_slice: ActionSliceOption = None,
+    adapter: AdapterOption = None,
+    cameras: CamerasOption = None,
     chunk: Annotated[
         Optional[int],
         typer.Option(help="Steps of a chunk that it was trained with, or that a policy server buffers.", show_default=SAID),
     ] = None,
-    center_crop: Annotated[
-        Optional[bool],
-        typer.Option("--center-crop/--no-center-crop", help="Trained with random crops.", show_default=SAID),
-    ] = None,
+    center_crop: CenterCrop = None,
     open_loop_steps: Annotated[
         Optional[int], typer.Option(help="Steps executed before the next query.", show_default="the whole chunk")
     ] = None,

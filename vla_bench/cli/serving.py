@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
@@ -10,18 +9,20 @@ import typer
 from vla_bench.cli import completion
 from vla_bench.cli.app import app
 from vla_bench.cli.options import (
-    ADAPTER_HELP,
-    DECODING_HELP,
     MODEL_ONLY_HELP,
-    PRUNER_HELP,
     SAID,
-    SLICE_HELP,
+    ActionSliceOption,
+    AdapterOption,
+    CamerasOption,
+    CenterCrop,
+    DecodingOption,
     DeviceOption,
     PrunerArgs,
+    PrunerOption,
     Suites,
+    UnnormKey,
 )
-from vla_bench.interface.action_slice import ActionSlice
-from vla_bench.values import Decoding, Device
+from vla_bench.values import Device
 
 
 @app.command()
@@ -35,21 +36,15 @@ def serve(
         Optional[int],
         typer.Option(help="Copies of the model that answer at once.", show_default="on a CPU one a core"),
     ] = None,
-    pruner: Annotated[
-        Optional[str], typer.Option(help=PRUNER_HELP, autocompletion=completion.pruners, show_default="the checkpoint's")
-    ] = None,
+    pruner: PrunerOption = None,
     pruner_args: PrunerArgs = None,
-    decoding: Annotated[Optional[Decoding], typer.Option(help=DECODING_HELP, show_default="the checkpoint's")] = None,
-    unnorm_key: Annotated[Optional[str], typer.Option(help="Key of the action statistics.", show_default="the suite's")] = None,
-    action_slice: Annotated[
-        Optional[ActionSlice], typer.Option(help=SLICE_HELP, show_default="from the checkpoint's release")
-    ] = None,
-    adapter: Annotated[Optional[Path], typer.Option(help=ADAPTER_HELP, show_default="none")] = None,
-    cameras: Annotated[Optional[int], typer.Option(help="Cameras that it was trained with.", show_default=SAID)] = None,
+    decoding: DecodingOption = None,
+    unnorm_key: UnnormKey = None,
+    action_slice: ActionSliceOption = None,
+    adapter: AdapterOption = None,
+    cameras: CamerasOption = None,
     chunk: Annotated[Optional[int], typer.Option(help="Steps of a chunk that it was trained with.", show_default=SAID)] = None,
-    center_crop: Annotated[
-        Optional[bool], typer.Option("--center-crop/--no-center-crop", help="Trained with random crops.", show_default=SAID)
-    ] = None,
+    center_crop: CenterCrop = None,
     open_loop_steps: Annotated[
         Optional[int], typer.Option(help="Steps answered after a query.", show_default="the whole chunk")
     ] = None,
