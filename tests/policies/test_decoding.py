@@ -21,7 +21,8 @@ from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.registry import make_policy, resolve_choice
 from vla_bench.records import EpisodeKey, config_hash
 from vla_bench.rollout.episode import run_episode
-from vla_bench.rollout.plan import EvalRequest, prepare
+from vla_bench.rollout.plan import prepare
+from vla_bench.rollout.request import EvalRequest
 from vla_bench.world.observation import Sight
 
 from .. import made_checkpoints, nano_checkpoints

@@ -7,7 +7,8 @@ from vla_bench.errors import CheckpointError, UsageError
 from vla_bench.measure import sources
 from vla_bench.policies import resolve
 from vla_bench.policies.resolve import ModelKind, resolve_model
-from vla_bench.rollout.plan import EvalRequest, prepare
+from vla_bench.rollout.plan import prepare
+from vla_bench.rollout.request import EvalRequest
 from vla_bench.suites import suite_names
 
 from ..conftest import ASSETS

@@ -14,7 +14,7 @@ from vla_bench.records import read_run
 from vla_bench.report.ablation import print_ablation
 from vla_bench.rollout import sweep as module
 from vla_bench.rollout.ablate import ablate
-from vla_bench.rollout.plan import EvalRequest
+from vla_bench.rollout.request import EvalRequest
 from vla_bench.values import Control, OtherPositions
 
 from ..conftest import ASSETS

@@ -13,9 +13,10 @@ from vla_bench.policies.simple import NoopPolicy
 from vla_bench.queries import QueryRecord, read_queries, write_queries
 from vla_bench.records import EpisodeKey, Status, read_episodes, read_run
 from vla_bench.rollout import plan, world_setup
-from vla_bench.rollout.evaluate import EvalRequest, evaluate
+from vla_bench.rollout.evaluate import evaluate
 from vla_bench.rollout.folder import RunFolder
 from vla_bench.rollout.progress import ProgressDisplay
+from vla_bench.rollout.request import EvalRequest
 from vla_bench.suites import load_suite
 from vla_bench.world.observation import Sight
 

@@ -20,7 +20,7 @@ from vla_bench.rollout import evaluate as evaluate_module
 from vla_bench.rollout import plan, world_setup
 from vla_bench.rollout.against import StopOptions, stop_options
 from vla_bench.rollout.evaluate import evaluate
-from vla_bench.rollout.plan import EvalRequest
+from vla_bench.rollout.request import EvalRequest
 from vla_bench.suites import load_suite
 
 from .fakes import HORIZON, make_fake

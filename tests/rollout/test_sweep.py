@@ -10,7 +10,7 @@ from vla_bench.lines import append_line
 from vla_bench.records import write_run
 from vla_bench.results.sweep_file import read_sweep
 from vla_bench.rollout import sweep as module
-from vla_bench.rollout.plan import EvalRequest
+from vla_bench.rollout.request import EvalRequest
 from vla_bench.rollout.sweep import run_sweep
 from vla_bench.rollout.sweep_definition import Row, Sweep, sweep_of
 

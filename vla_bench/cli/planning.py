@@ -73,8 +73,8 @@ def noise(
     from vla_bench.report.listings import print_result
     from vla_bench.report.planning import print_noise
     from vla_bench.rollout.noise import measure_noise
-    from vla_bench.rollout.plan import EvalRequest
     from vla_bench.rollout.progress import ProgressDisplay
+    from vla_bench.rollout.request import EvalRequest
     from vla_bench.values import Video
 
     request = EvalRequest(

@@ -103,8 +103,9 @@ def eval_(
 ):
     """Run LIBERO episodes and report success rates with 95 % intervals.  Repeat the command to resume."""
     from vla_bench.rollout.against import stop_options
-    from vla_bench.rollout.evaluate import EvalRequest, evaluate
+    from vla_bench.rollout.evaluate import evaluate
     from vla_bench.rollout.progress import ProgressDisplay
+    from vla_bench.rollout.request import EvalRequest
     from vla_bench.rollout.tracked import TrackedRun
     from vla_bench.tracking import trackers
 

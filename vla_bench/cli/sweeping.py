@@ -87,7 +87,7 @@ def sweep(
         raise typer.Exit()
     definition = defined(sweep, model or (), pruner or (), pruner_args or (), base)
 
-    from vla_bench.rollout.plan import EvalRequest
+    from vla_bench.rollout.request import EvalRequest
     from vla_bench.rollout.sweep import run_sweep
     from vla_bench.rollout.sweep_progress import SweepProgress
     from vla_bench.rollout.tracked import TrackedSweep
@@ -156,7 +156,7 @@ def ablate(
 ):
     """Run a pruned model and its ablations on the same episodes, paired.  Repeat the command to resume."""
     from vla_bench.rollout.ablate import ablate as run
-    from vla_bench.rollout.plan import EvalRequest
+    from vla_bench.rollout.request import EvalRequest
     from vla_bench.rollout.sweep_progress import SweepProgress
     from vla_bench.rollout.tracked import TrackedSweep
     from vla_bench.tracking import trackers

@@ -14,7 +14,8 @@ from vla_bench.policies.resolve import resolve_model
 from vla_bench.pruners.names import NONE
 from vla_bench.results.comparison import ComparedRun
 from vla_bench.rollout.matching import with_arguments
-from vla_bench.rollout.plan import EvalRequest, prepare
+from vla_bench.rollout.plan import prepare
+from vla_bench.rollout.request import EvalRequest
 from vla_bench.rollout.sweep import SweepResult, run_sweep
 from vla_bench.rollout.sweep_definition import Row, Sweep
 from vla_bench.rollout.sweep_progress import SweepObserver

@@ -14,8 +14,9 @@ from vla_bench.power import visible_drop
 from vla_bench.records import EpisodeKey, Status, config_hash, read_episodes, read_run
 from vla_bench.results.early_stop import EarlyStop
 from vla_bench.rollout.folder import OTHER_FOLDER
-from vla_bench.rollout.plan import RUNS, EvalRequest, Outline, Plan, complete, outline
+from vla_bench.rollout.plan import RUNS, Plan, complete, outline
 from vla_bench.rollout.rates import Estimate, estimate
+from vla_bench.rollout.request import EvalRequest, Outline
 from vla_bench.values import EngineName
 
 LIGHT_BYTES = 1 << 30  # a checkpoint up to this is loaded, so that its run folder and configuration hash are known

@@ -16,8 +16,9 @@ from vla_bench.results.units import Key, planned_units
 from vla_bench.rollout.engine import Engine, LocalEngine
 from vla_bench.rollout.folder import RunFolder
 from vla_bench.rollout.journal import Journal, Observer, timestamp
-from vla_bench.rollout.plan import EvalRequest, Outline, Plan, complete, outline
+from vla_bench.rollout.plan import Plan, complete, outline
 from vla_bench.rollout.pool import Event
+from vla_bench.rollout.request import EvalRequest, Outline
 from vla_bench.signals import Interruptible
 from vla_bench.tables import markdown
 from vla_bench.values import Population

@@ -10,7 +10,8 @@ from vla_bench.results.noise import Noise, noise_of, write_noise
 from vla_bench.results.summary_file import read_folder
 from vla_bench.rollout.evaluate import EvalResult, evaluate
 from vla_bench.rollout.journal import Observer
-from vla_bench.rollout.plan import EvalRequest, outline
+from vla_bench.rollout.plan import outline
+from vla_bench.rollout.request import EvalRequest
 
 NOISE = Path("results/noise")
 AGAIN = "-again"  # behind the folder of a run, in the name of its second run

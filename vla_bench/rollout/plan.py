@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING
 
 from vla_bench import environment
 from vla_bench.errors import UsageError, VlaBenchError
-from vla_bench.interface.action_slice import ActionSlice
 from vla_bench.planned import pack
 from vla_bench.policies.base import Policy, PolicyFacts
 from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.registry import make_policy, resolve_choice
-from vla_bench.policies.resolve import ResolvedModel
-from vla_bench.records import EpisodeKey, Run, config_hash
-from vla_bench.results.early_stop import EarlyStop
-from vla_bench.rollout.against import Baseline, StopOptions, check_stop_options, read_baseline
+from vla_bench.records import Run, config_hash
+from vla_bench.rollout.against import check_stop_options, read_baseline
 from vla_bench.rollout.journal import timestamp
+from vla_bench.rollout.request import EvalRequest, Outline
 from vla_bench.rollout.selection import select, shard, shard_numbers
 from vla_bench.rollout.world_setup import WorldSetup, check_files, set_up, worker_bytes
 from vla_bench.suites import Suite, load_suites
-from vla_bench.values import Decoding, Device, EngineName, Video, one_of
+from vla_bench.values import EngineName, Video, one_of
 from vla_bench.world.assets import AssetPack, resolve_assets
 from vla_bench.world.gl import GL
 from vla_bench.world.init_states import init_states_hash
@@ -32,44 +30,6 @@ if TYPE_CHECKING:
     from vla_bench.rollout.ray_cluster import Cluster
 
 RUNS = Path("results/runs")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvalRequest:
-    """The user's request, as the command line takes it.
-
-    frozen_fixtures: the protocol of versions before 0.2 (`vla_bench.values.Fixtures`).
-    """
-
-    suite: str = "all"
-    model: str = "auto"
-    trials: int | None = None
-    tasks: str | None = None
-    init_states: str | None = None
-    shard: str | None = None
-    workers: str = "auto"
-    engine: EngineName = EngineName.LOCAL
-    address: str | None = None
-    assets: str = "auto"
-    video: Video = Video.FAILURES
-    out: Path | None = None
-    fresh: bool = False
-    frozen_fixtures: bool = False
-    seed: int = 0
-    pruner: str | None = None
-    pruner_args: str | None = None
-    decoding: Decoding | None = None
-    unnorm_key: str | None = None
-    action_slice: ActionSlice | None = None
-    adapter: Path | None = None
-    cameras: int | None = None
-    chunk: int | None = None
-    center_crop: bool | None = None
-    open_loop_steps: int | None = None
-    device: Device = Device.AUTO
-    against: Path | None = None
-    stop_early: StopOptions | None = None
-    command: str = "vla-bench eval"
 
 
 def asked_workers(text: str) -> int | None:
@@ -90,26 +50,6 @@ def worker_count(text: str, episodes: int, assets: AssetPack) -> int:
         if memory is not None:
             count = min(count, int(memory // worker_bytes(assets)))
     return max(1, min(count, episodes))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outline:
-    """A checked request, as far as that goes without its model and OpenGL.
-
-    selected: the episodes of all shards; `episodes` are those of the requested one.
-    base: the baseline of `--against`.  early: by what the run may be stopped early; None where it may not.
-    """
-
-    request: EvalRequest
-    choice: ModelChoice
-    model: ResolvedModel
-    suites: list[Suite]
-    selected: list[EpisodeKey]
-    episodes: list[EpisodeKey]
-    assets: AssetPack
-    workers: int
-    base: Baseline | None
-    early: EarlyStop | None
 
 
 @dataclass(frozen=True, kw_only=True)

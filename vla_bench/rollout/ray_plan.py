@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vla_bench.errors import UsageError
 from vla_bench.policies.registry import make_policy, takes_device
 from vla_bench.policies.resolve import ModelKind, ResolvedModel
 from vla_bench.rollout.ray_cluster import Cluster
+from vla_bench.rollout.request import Outline
 from vla_bench.rollout.world_setup import check_and_set_up, worker_bytes
 from vla_bench.values import Device
 from vla_bench.world.assets import AssetPack
-
-if TYPE_CHECKING:
-    from vla_bench.rollout.plan import Outline
 
 
 def start_cluster(outline: Outline, simulators: int | None) -> Cluster:

@@ -12,7 +12,7 @@ from vla_bench.folders import OutputFolder
 from vla_bench.results.comparison import ComparedRun, check_comparable, compare_runs
 from vla_bench.results.sweep_file import RowRun, SweepFile, SweepRow, is_sweep, read_sweep, row_path, row_summary, write_sweep
 from vla_bench.rollout.evaluate import evaluate
-from vla_bench.rollout.plan import EvalRequest
+from vla_bench.rollout.request import EvalRequest
 from vla_bench.rollout.sweep_definition import Sweep
 from vla_bench.rollout.sweep_plan import Job, numbered, plan_sweep
 from vla_bench.rollout.sweep_progress import SweepObserver

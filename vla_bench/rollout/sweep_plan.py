@@ -12,7 +12,8 @@ from vla_bench.pruners.registry import canonical
 from vla_bench.results.summary_file import read_summary
 from vla_bench.results.sweep_file import SweepFile, SweepRow, row_summary
 from vla_bench.rollout.matching import matched, with_numbers
-from vla_bench.rollout.plan import EvalRequest, outline
+from vla_bench.rollout.plan import outline
+from vla_bench.rollout.request import EvalRequest
 from vla_bench.rollout.sweep_definition import Row, Sweep
 from vla_bench.suites import load_suites
 
