@@ -23,6 +23,7 @@ from .conftest import ROOT
 RESULTS = ROOT / "results"
 REPORTS = RESULTS / "report"
 BASELINES = [RESULTS / "baselines" / f"nano-{name}.json" for name in ("oft", "lightvla")]
+TABLE4 = [RESULTS / "sweeps" / name for name in ("controls/own.json", "table4-tokens/2k.json", "table4-tokens/0.9k.json")]
 TIMES = RESULTS / "latency" / "nano-cpu-1.json"
 
 
@@ -52,10 +53,12 @@ def made(parts) -> dict[str, str]:
     return files
 
 
-@pytest.mark.parametrize("name", ["nano", "pruners-spatial"])
+@pytest.mark.parametrize("name", ["nano", "table4-tokens", "pruners-spatial"])
 def test_reports_are_those_of_the_committed_runs(name):
     if name == "nano":
         parts = report_parts(read_reported(BASELINES), read_timings([TIMES]), True)
+    elif name == "table4-tokens":
+        parts = report_parts(read_reported(TABLE4), with_paper=True)
     else:
         parts = report_parts(read_reported(pruners("spatial")))
     now = made(parts)
