@@ -64,8 +64,12 @@ class Remembering(Looking):
 class Running:
     """A server with the address that clients take."""
 
-    def __init__(self, server: Server, port: int, log: list[str]):
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, port: int, log: list[str]):
         self.server, self.port, self.log, self.url = server, port, log, f"ws://127.0.0.1:{port}"
+        self._loop = loop
+
+    def drain(self) -> None:
+        self._loop.call_soon_threadsafe(self.server.drain)
 
     def address(self, wire: str = "vla-eval"):
         return parse_address(f"ws+{wire}://127.0.0.1:{self.port}")
@@ -95,7 +99,7 @@ def running(policy: Policy, **options):
         thread.start()
         try:
             assert ready.wait(20)
-            yield Running(found[0], port, log)
+            yield Running(*found, port, log)
         finally:
             found[1].call_soon_threadsafe(found[0].drain)
             thread.join(30)

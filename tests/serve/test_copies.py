@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -99,20 +100,26 @@ def test_queries_of_other_sessions_are_waited_for_a_little(monkeypatch):
     """Two sessions that ask one after another: together where the last batch took long, a session alone at once."""
     monkeypatch.setattr(module, "PATIENCE", 100.0)
 
+    class Slow(Looking):
+        def act(self, observations):
+            time.sleep(0.02)
+            return super().act(observations)
+
     async def play(sessions: int) -> list[int]:
-        policy = Looking()
+        policy = Slow()
         batcher = Batcher(Here(policy))
-        batcher.sessions, batcher._last_s = sessions, 0.1
         answering = asyncio.create_task(batcher.run())
-        first = asyncio.create_task(batcher.ask(observation(0, size=32)))
+        await batcher.ask(observation(0, size=32))  # a batch whose time is the measure
+        batcher.sessions = sessions
+        first = asyncio.create_task(batcher.ask(observation(1, size=32)))
         await asyncio.sleep(0.2)
-        await batcher.ask(observation(1, size=32))
+        await batcher.ask(observation(2, size=32))
         await first
         answering.cancel()
         batcher.close()
         return policy.batches
 
-    assert asyncio.run(play(2)) == [2] and asyncio.run(play(1)) == [1, 1]
+    assert asyncio.run(play(2)) == [1, 2] and asyncio.run(play(1)) == [1, 1, 1]
 
 
 def test_how_many():

@@ -27,7 +27,7 @@ def test_queries_that_wait_go_together_while_pages_are_answered():
     policy = Looking(threading.Event())
     with running(policy) as server:
         clients = [observing(VlaEvalClient(server.url)) for _ in range(6)]
-        until(lambda: len(server.server._batchers[0]._waiting) == 5)
+        until(lambda: server.health["waiting"] == 5)
         assert server.health["sessions"] == 6 and server.page("healthz") == "OK\n" and '"vla_bench"' in server.page("config")
         policy.gate.set()
         for client in clients:
@@ -134,10 +134,10 @@ def test_the_end_answers_what_is_in_flight_and_takes_nothing_new():
         other = stack.enter_context(connect(server.url))
         other.recv(timeout=5)
         other.send(openpi.pack(request()))
-        until(lambda: len(policy.batches) == 1 and len(server.server._batchers[0]._waiting) == 1)
+        until(lambda: len(policy.batches) == 1 and server.health["waiting"] == 1)
         threading.Timer(0.5, policy.gate.set).start()
         began = time.monotonic()
-        server.server._draining._loop.call_soon_threadsafe(server.server.drain)
+        server.drain()
         with pytest.raises(ConnectionClosed):
             idle.socket.recv(timeout=5)
         assert time.monotonic() - began < 0.5

@@ -41,6 +41,11 @@ class Batcher:
         self._some, self._more = asyncio.Event(), asyncio.Event()
         self._last_s = 0.0  # that the last batch took
 
+    @property
+    def waiting(self) -> int:
+        """Queries that wait for a batch."""
+        return len(self._waiting)
+
     def begin(self, episode: EpisodeKey) -> Future[None]:
         """Done before a query that is asked later."""
         return self._submit(_reset, episode)

@@ -84,7 +84,7 @@ class Server:
 
     def _health(self) -> dict[str, object]:
         status = "draining" if self._draining.is_set() else "ok"
-        counts = {name: sum(getattr(each, name) for each in self._batchers) for name in ("queries", "batches")}
+        counts = {name: sum(getattr(each, name) for each in self._batchers) for name in ("queries", "batches", "waiting")}
         return {"status": status, "sessions": len(self._open), "copies": len(self._batchers), **counts}
 
     def _quietest(self) -> Batcher:
