@@ -1,8 +1,8 @@
 """Is ONNX Runtime faster than PyTorch at a whole query?  Both on the CPU, query after query in turn.
 
-    vla-bench export-onnx --model nano --out /tmp/nano.onnx
-    vla-bench export-onnx --model nano --pruner none --out /tmp/nano-dense.onnx
-    python scripts/bench_onnx.py /tmp/nano.onnx /tmp/nano-dense.onnx --threads 1 > results/serving/onnx.json
+    vla-bench export-onnx --model nano --out nano.onnx
+    vla-bench export-onnx --model nano --pruner none --out nano-dense.onnx
+    python scripts/bench_onnx.py nano.onnx nano-dense.onnx --threads 1 > results/serving/onnx.json
 
 Images are prepared beforehand.  The model and pruner of a file are those that its metadata names; the answers must be equal.
 """

@@ -1,6 +1,7 @@
 """What serving costs: queries a second with one session and with eight, and an evaluation over the loopback beside one without.
 
     python scripts/bench_serve.py                   # queries alone
+    python scripts/bench_serve.py --copies 1        # with one copy of the model
     python scripts/bench_serve.py --episodes 4      # evaluations, too: of Object's task 0, on the embedded pack
 
 Everything runs on this machine, in turns, several times over, so that other load falls on both sides of a ratio; each ratio is
@@ -64,25 +65,14 @@ def rate(url: str, sessions: int, seconds: float) -> float:
 
 def evaluate(model: str, episodes: int, folder: Path) -> float:
     """Seconds of the episodes alone: imports and loading are left out."""
-    options = [
-        "--suite",
-        "object",
-        "--tasks",
-        "0",
-        "--init-states",
-        f"0-{episodes - 1}",
-        "--workers",
-        "1",
-        "--assets",
-        "primitive",
-    ]
+    options = f"--suite object --tasks 0 --init-states 0-{episodes - 1} --workers 1 --assets primitive".split()
     command = [sys.executable, "-m", "vla_bench", "eval", "--model", model, *options, "--video", "none", "--out", str(folder)]
     subprocess.run(command, check=True, capture_output=True)
     return sum(json.loads(line)["wall_s"] for line in (folder / "episodes.jsonl").open())
 
 
-def serving(port: int) -> subprocess.Popen:
-    command = [sys.executable, "-m", "vla_bench", "serve", "--model", "nano", "--suite", "object", "--port", str(port)]
+def serving(port: int, *options: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "vla_bench", "serve", "--model", "nano", "--suite", "object", "--port", str(port), *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     while process.poll() is None:
         try:
@@ -98,11 +88,12 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=float, default=3.0)
     options.add_argument("--episodes", type=int, default=0)
+    options.add_argument("--copies", help="as of serve")
     chosen = options.parse_args()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = serving(port)
+    process = serving(port, *(("--copies", chosen.copies) if chosen.copies else ()))
     url = f"ws://127.0.0.1:{port}"
     try:
         rate(url, 8, 1.0)

