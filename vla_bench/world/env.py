@@ -201,11 +201,10 @@ class World:
         observation = None
         self.steps += 1
         for substep in range(SUBSTEPS):
-            env.sim.forward()
+            self._arm.forward()
             if substep == 0:
-                env._pre_action(action, policy_step=True)
-            else:
-                self._arm.drive(action)
+                self._arm.aim(action)
+            self._arm.drive()
             self._arm.step()
             if substep == SAMPLED_SUBSTEP:
                 self._path.append(self._scene.gripper())
