@@ -12,7 +12,7 @@ from vla_bench import environment
 from vla_bench.doctor.case import Case
 from vla_bench.doctor.check import Check, Seen, fail, ok, skip, warn
 from vla_bench.errors import VlaBenchError
-from vla_bench.rollout.world_setup import BATCHED_WORKERS, WORKER_BYTES, WORKER_BYTES_MESHES
+from vla_bench.rollout.world_setup import WORKER_BYTES, WORKER_BYTES_MESHES
 from vla_bench.world.cache import cache_dir
 
 GB, MB = 1e9, 1e6
@@ -74,11 +74,9 @@ def _limits(case: Case) -> Seen:
     import resource
 
     files, size = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE))
-    wanted = FILES + FILES_PER_WORKER * BATCHED_WORKERS * environment.cpu_count()
+    wanted = FILES + FILES_PER_WORKER * environment.cpu_count()
     if files != resource.RLIM_INFINITY and files < wanted:
-        return fail(
-            f"{files} open files a process; {BATCHED_WORKERS} workers a core take {wanted}", f"ulimit -n {max(4096, wanted)}"
-        )
+        return fail(f"{files} open files a process; one worker a core takes {wanted}", f"ulimit -n {max(4096, wanted)}")
     if size != resource.RLIM_INFINITY and size < LARGEST_FILE:
         return fail(f"files of at most {size / MB:.0f} MB: longer runs and checkpoints are cut off", "ulimit -f unlimited")
     return ok(f"{'any number of' if files == resource.RLIM_INFINITY else files} open files, files of any size")

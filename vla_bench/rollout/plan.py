@@ -14,13 +14,12 @@ from vla_bench.planned import pack
 from vla_bench.policies.base import Policy, PolicyFacts
 from vla_bench.policies.choice import ModelChoice
 from vla_bench.policies.registry import make_policy, resolve_choice
-from vla_bench.policies.resolve import ModelKind
 from vla_bench.records import Run, config_hash
 from vla_bench.rollout.against import check_stop_options, read_baseline
 from vla_bench.rollout.journal import timestamp
 from vla_bench.rollout.request import EvalRequest, Outline
 from vla_bench.rollout.selection import select, shard, shard_numbers
-from vla_bench.rollout.world_setup import BATCHED_WORKERS, WorldSetup, check_files, set_up, worker_bytes
+from vla_bench.rollout.world_setup import WorldSetup, check_files, set_up, worker_bytes
 from vla_bench.suites import Suite, load_suites
 from vla_bench.values import EngineName, Video, one_of
 from vla_bench.world.assets import AssetPack, resolve_assets
@@ -42,21 +41,14 @@ def asked_workers(text: str) -> int | None:
     raise UsageError(f'--workers takes "auto" or a number from 1 to 999999, not "{text:.60}"')
 
 
-def worker_count(text: str, episodes: int, assets: AssetPack, batched: bool = False) -> int:
-    """Number of workers; "auto" is one per core, as far as memory allows.  Raises UsageError.
-
-    batched: a policy of this process answers the queries that wait together in one batch.  "auto" is then three per core, as
-        far as half of the memory allows: while some wait others simulate, and a batch costs less than its queries one by one.
-    """
+def worker_count(text: str, episodes: int, assets: AssetPack) -> int:
+    """Number of workers; "auto" is one per core, as far as memory allows.  Raises UsageError."""
     count = asked_workers(text)
     if count is None:
-        count = cores = environment.cpu_count()
-        if batched:
-            count *= BATCHED_WORKERS
+        count = environment.cpu_count()
         memory = environment.available_memory()
         if memory is not None:
-            fitting = int(memory // worker_bytes(assets))
-            count = min(count, fitting, max(cores, fitting // 2))
+            count = min(count, int(memory // worker_bytes(assets)))
     return max(1, min(count, episodes))
 
 
@@ -157,7 +149,7 @@ def outline(request: EvalRequest) -> Outline:
     model = resolve_choice(choice)
     check_files(suites, episodes)
     assets = resolve_assets(request.assets, suites)
-    workers = worker_count(request.workers, len(episodes), assets, batched=model.kind is ModelKind.CHECKPOINT)
+    workers = worker_count(request.workers, len(episodes), assets)
     # The simulators occupy the cores; more model threads than free cores would wait for each other.
     choice = replace(choice, threads=max(1, environment.cpu_count() + 1 - workers))
     return Outline(

@@ -18,7 +18,6 @@ from vla_bench.world.protocol import make_simulator
 
 WORKER_BYTES = 0.6e9  # resident size of a simulator with the embedded pack, measured and rounded up
 WORKER_BYTES_MESHES = 2.5e9  # and with meshes
-BATCHED_WORKERS = 3  # per core, where the policy answers in batches: results/workers.md
 
 
 @dataclass(frozen=True)
