@@ -63,7 +63,7 @@ class World:
         self.close()
         self._states = read_init_states(init_states_file(self.suite, task))
         use_assets(self.assets.root)
-        from libero.libero.envs import OffScreenRenderEnv
+        from libero.libero.envs.env_wrapper import ControlEnv
 
         from vla_bench.world.fixtures import FixtureBodies
         from vla_bench.world.resets import ResetSampler, integration_state
@@ -71,12 +71,14 @@ class World:
 
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # robosuite prints while it builds
-                wrapper = OffScreenRenderEnv(
+                wrapper = ControlEnv(
                     bddl_file_name=str(bddl_file(self.suite, task)),
                     robots=["LowPolyPanda" if self.assets.embedded else "Panda"],
                     use_camera_obs=False,
+                    has_offscreen_renderer=False,  # until the reset below, which builds the model again
                     control_freq=self.suite.control_hz,
                 )
+                wrapper.env.has_offscreen_renderer = True
                 if self.assets.embedded:
                     from vla_bench.world.primitives.quality import draw_coarsely
 
