@@ -24,6 +24,7 @@ RESULTS = ROOT / "results"
 REPORTS = RESULTS / "report"
 BASELINES = [RESULTS / "baselines" / f"nano-{name}.json" for name in ("oft", "lightvla")]
 TABLE4 = [RESULTS / "sweeps" / name for name in ("controls/own.json", "table4-tokens/2k.json", "table4-tokens/0.9k.json")]
+TABLE5 = [RESULTS / "sweeps" / "table5-star" / f"{name}.json" for name in ("dense", "star-vision", "star-llm1")] + TABLE4[:1]
 TIMES = RESULTS / "latency" / "nano-cpu-1.json"
 
 
@@ -53,12 +54,12 @@ def made(parts) -> dict[str, str]:
     return files
 
 
-@pytest.mark.parametrize("name", ["nano", "table4-tokens", "pruners-spatial"])
+@pytest.mark.parametrize("name", ["nano", "table4-tokens", "table5-star", "pruners-spatial"])
 def test_reports_are_those_of_the_committed_runs(name):
     if name == "nano":
         parts = report_parts(read_reported(BASELINES), read_timings([TIMES]), True)
-    elif name == "table4-tokens":
-        parts = report_parts(read_reported(TABLE4), with_paper=True)
+    elif name in ("table4-tokens", "table5-star"):
+        parts = report_parts(read_reported(TABLE4 if name == "table4-tokens" else TABLE5), with_paper=True)
     else:
         parts = report_parts(read_reported(pruners("spatial")))
     now = made(parts)
@@ -69,6 +70,16 @@ def test_reports_are_those_of_the_committed_runs(name):
     assert not changed, f"{changed}: make them again with the commands of results/report/README.md"
     pictures = {path.stem for path in folder.rglob("*.png")}
     assert pictures == {path.stem for path in (folder / "figures").glob("*.csv")}
+
+
+def test_the_table_of_learnable_queries_is_that_of_its_runs():
+    _, rows = comparison_table(compare(TABLE5))
+    page = (REPORTS / "README.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith(("| nano-oft |", "| LightVLA"))]
+    for line, path, row in zip(lines, TABLE5, rows, strict=True):
+        _, tokens, won, difference = (cell.strip() for cell in line.strip("|").split("|"))
+        assert int(won) == read_summary(path)["totals"]["successes"]
+        assert tokens == f"{float(row[8].split()[0]):.0f}" and difference == ", ".join(filter(None, (row[12], row[14])))
 
 
 def test_the_concentration_is_that_of_the_map_beside_it():
