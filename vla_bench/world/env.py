@@ -85,7 +85,7 @@ class World:
                     wrapper.env.set_xml_processor(draw_coarsely)
                 joint_samplers = list(wrapper.env.object_property_initializers)
                 wrapper.seed(self.suite.env_seed)
-                wrapper.reset()
+                _reset(wrapper.env)
         except (ValueError, OSError, RuntimeError, AssertionError) as error:
             raise WorldError(f"task {self.suite.name}/{task.id} does not start on pack {self.assets.name}: {error}") from error
         self._env = wrapper.env
@@ -276,3 +276,13 @@ class World:
         # In its own context: textures of another World in this process have the same numbers in theirs.
         self._env.sim._render_context_offscreen.gl_ctx.make_current()
         self._wrapper.close()
+
+
+def _reset(env) -> None:
+    """LIBERO's `ControlEnv.reset`, which places objects until they fit; but that one tries again for ever after any error."""
+    from robosuite.utils.errors import RandomizationError
+
+    while True:
+        with contextlib.suppress(RandomizationError):
+            env.reset()
+            return
