@@ -10,6 +10,7 @@ import pytest
 from vla_bench.errors import ClusterError, RecordError, UsageError
 from vla_bench.policies.simple import NoopPolicy
 from vla_bench.records import EpisodeKey
+from vla_bench.rollout import ray_cluster
 from vla_bench.rollout.engine import LocalEngine
 from vla_bench.rollout.episode import Outcome
 from vla_bench.rollout.pool import Finished, Notice, Retried, Started
@@ -199,7 +200,8 @@ def unlike():
     return made
 
 
-def test_nodes_that_would_end_episodes_otherwise_are_not_mixed(nodes):
+def test_nodes_that_would_end_episodes_otherwise_are_not_mixed(nodes, monkeypatch):
+    monkeypatch.setattr(ray_cluster, "GRACE_S", 120)  # both are to be there before it starts, also on a busy machine
     cluster = Cluster(None, NoopPolicy, unlike, simulators=2)
     with pytest.raises(ClusterError, match=r"cannot be used: pid is \d+, not \d+ as on .* \(ray node"):
         cluster.start(2)
