@@ -1,6 +1,7 @@
-"""How long an evaluation takes with 1, 3 and 6 workers a core: the whole command, in turns.
+"""How long an evaluation takes with 1, 3 and 6 workers a core: the whole command, in turns.  What is not --rounds goes
+to `vla-bench eval`.
 
-python scripts/bench_workers.py --model nano --suite goal --init-states 0-2 --rounds 3
+    python scripts/bench_workers.py --model nano --suite goal --init-states 0-2 --rounds 3
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ does so once more.  Each solve is warm-started from the one before, so none can 
 but nothing moves between them, so positions, contacts and velocities need to be computed only once.
 
 It also looks up every site, actuator and limit by name at each of the 25 physics steps of an action, makes dozens of small
-arrays, and keeps histories that LIBERO never reads: together a third of an episode's time.  Here names are looked up once and
+arrays, and keeps histories that LIBERO never reads: together a fifth of a step's time.  Here names are looked up once and
 nothing is kept.  The arithmetic is robosuite's (Khatib 1987), in its order and on arrays of the same layout; its compiled
 functions do the linear algebra.
 """
@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import mujoco
 import numpy as np
+
+from vla_bench.errors import WorldError
 
 
 class CachedController:
@@ -114,8 +116,8 @@ class CachedController:
 
 
 def _consecutive(index) -> slice:
-    """The consecutive numbers `index` as a slice, which numpy reads many times faster.  Raises ValueError."""
+    """The consecutive numbers `index` as a slice, which numpy reads many times faster.  Raises WorldError."""
     first, last = index[0], index[-1]
     if list(index) != list(range(first, last + 1)):
-        raise ValueError(f"joints and motors of an arm are not in one piece: {list(index)}")
+        raise WorldError(f"joints and motors of an arm are not in one piece: {list(index)}")
     return slice(first, last + 1)
