@@ -25,6 +25,8 @@ REPORTS = RESULTS / "report"
 BASELINES = [RESULTS / "baselines" / f"nano-{name}.json" for name in ("oft", "lightvla")]
 TABLE4 = [RESULTS / "sweeps" / name for name in ("controls/own.json", "table4-tokens/2k.json", "table4-tokens/0.9k.json")]
 TABLE5 = [RESULTS / "sweeps" / "table5-star" / f"{name}.json" for name in ("dense", "star-vision", "star-llm1")] + TABLE4[:1]
+PRO = [RESULTS / "sweeps" / "pro" / f"{name}.json" for name in ("none", "lightvla")]
+AXES = ("lan", "object", "swap", "task")
 TIMES = RESULTS / "latency" / "nano-cpu-1.json"
 
 
@@ -54,12 +56,14 @@ def made(parts) -> dict[str, str]:
     return files
 
 
-@pytest.mark.parametrize("name", ["nano", "table4-tokens", "table5-star", "pruners-spatial"])
+@pytest.mark.parametrize("name", ["nano", "table4-tokens", "table5-star", "pro", "pruners-spatial"])
 def test_reports_are_those_of_the_committed_runs(name):
     if name == "nano":
         parts = report_parts(read_reported(BASELINES), read_timings([TIMES]), True)
     elif name in ("table4-tokens", "table5-star"):
         parts = report_parts(read_reported(TABLE4 if name == "table4-tokens" else TABLE5), with_paper=True)
+    elif name == "pro":
+        parts = report_parts(read_reported(PRO))
     else:
         parts = report_parts(read_reported(pruners("spatial")))
     now = made(parts)
@@ -149,10 +153,17 @@ def test_the_expert_s_wins_on_libero_pro_are_those_of_the_page():
     assert f"{len(whole)} of the 160 tasks" in page
 
 
+def test_nano_s_wins_on_libero_pro_are_those_of_the_page():
+    page = (RESULTS / "robustness.md").read_text()
+    for model, path in zip(("nano-oft", "nano-lightvla"), PRO, strict=True):
+        won = {name: suite["successes"] for name, suite in read_summary(path)["totals"]["suites"].items()}
+        by_axis = [sum(won[name] for name in changed_suites() if name.endswith(f"-{axis}")) for axis in AXES]
+        own = sum(won[name] for name in suite_names())
+        assert f"| {model} | {' | '.join(map(str, [own, *by_axis]))} |" in page
+
+
 def changed_suites() -> list[str]:
-    return [
-        f"pro-{suite}-{axis}" for suite in ("spatial", "object", "goal", "long") for axis in ("lan", "object", "swap", "task")
-    ]
+    return [f"pro-{suite}-{axis}" for suite in ("spatial", "object", "goal", "long") for axis in AXES]
 
 
 def axes_table(label: str, numbers: dict[str, int]) -> str:
