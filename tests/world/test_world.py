@@ -219,6 +219,6 @@ def test_errors(make_world, pack):
     with pytest.raises(WorldError, match="does not fit"):
         world.place(np.zeros(7))
     with pytest.raises(WorldError, match="no fixture stove in this scene, which has none"):
-        world.begin(world.key, Start(world.state, {"stove": np.zeros(7)}))
+        world.begin(EpisodeKey("object", 0, 0), Start(world.state, {"stove": np.zeros(7)}))
     with pytest.raises(WorldError, match="no task was started"):
         World(load_suite("object"), pack).reset(0)
