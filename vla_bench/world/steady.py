@@ -5,8 +5,8 @@ does so once more.  Each solve is warm-started from the one before, so none can 
 but nothing moves between them, so positions, contacts and velocities need to be computed only once.
 
 It also looks up every site, actuator and limit by name at each of the 25 physics steps of an action, makes dozens of small
-arrays, and keeps histories that LIBERO never reads.  Here names are looked up once and nothing is kept.  The arithmetic is robosuite's (Khatib 1987), in its order and on arrays of the same layout; its compiled
-functions do the linear algebra.
+arrays, and keeps histories that LIBERO never reads.  Here names are looked up once and nothing is kept.  The arithmetic is
+robosuite's (Khatib 1987), in its order and on arrays of the same layout; its compiled functions do the linear algebra.
 """
 
 from __future__ import annotations
