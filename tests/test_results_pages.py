@@ -122,6 +122,20 @@ def test_tables_of_nano_are_those_of_compare():
         assert markdown(*table) in page
 
 
+def test_tables_of_nano_oft_2_are_those_of_compare():
+    paths = [TABLE5[0], RESULTS / "baselines" / "nano-oft-2.json"]
+    runs = list(zip(paths, read_comparable(paths), strict=True))
+    page = (RESULTS / "nano.md").read_text()
+    assert markdown(*comparison_table(compare(paths))) in page
+    assert markdown(*parts_table(compare_parts(runs, By.SUITE), By.SUITE)) in page
+    before, after = (read_summary(path)["tasks"] for path in paths)
+    lab = (ROOT / "docs" / "lab" / "growing-nano.md").read_text()
+    for suite in suite_names():
+        tasks = (f"{suite}/{number}" for number in range(10))
+        won = (f"{before[task]['outcomes'].count('s')} {after[task]['outcomes'].count('s')}" for task in tasks)
+        assert f"| {suite} | {' | '.join(won)} |" in lab
+
+
 def test_the_table_of_the_controls_counts_what_their_runs_won():
     with open(REPORTS / "controls" / "tables" / "differences.csv") as file:
         rows = {row["run"]: row for row in csv.DictReader(file)}
