@@ -8,6 +8,9 @@ draws back.  The wrist camera always sees the gripper, which is still in its ima
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from vla_bench.demonstrations.layout import IMAGES
@@ -35,23 +38,45 @@ def declared(attribute: object) -> ImageOrder:
     return ImageOrder.OPENCV if text == ImageOrder.OPENCV else ImageOrder.OPENGL
 
 
-def seen(agentview: np.ndarray, wrist: np.ndarray, ee_pos: np.ndarray, where: str) -> ImageOrder | None:
-    """How the images of a demonstration are stored, by what moves in them; None where they do not tell.
+@dataclass(frozen=True)
+class Signs:
+    """What moves in the images of one demonstration; each 0 where it is unclear.
 
-    agentview, wrist: (T, S, S, 3) uint8.  ee_pos: (T, 3) m.  Raises RecordError where the two cameras' images contradict each
-    other or are mirrored.
+    right: where the arm moves in the fixed camera's image when the hand goes along +y, 1 to the right, -1 to the left.
+    down: where it moves there when the hand rises or draws back, 1 down, -1 up.
+    wrist: the edge of the wrist camera's image at which the gripper is not: 1 the lower one, -1 the upper one.
     """
+
+    right: int
+    down: int
+    wrist: int
+
+
+def signs(agentview: np.ndarray, wrist: np.ndarray, ee_pos: np.ndarray) -> Signs:
+    """agentview, wrist: (T, S, S, 3) uint8.  ee_pos: (T, 3) m."""
     rows = np.unique(np.linspace(0, len(ee_pos) - 1, SAMPLED).astype(int))
     right, down = _agentview(_grey(agentview[rows]), np.asarray(ee_pos[rows], np.float64))
-    wrist_down = -_gripper_edge(_grey(wrist[rows]))
+    return Signs(right, down, -_gripper_edge(_grey(wrist[rows])))
+
+
+def seen(found: Sequence[Signs], where: str) -> ImageOrder | None:
+    """How the images of demonstrations with these signs are stored, by their majority; None where they do not tell.
+
+    The wrist camera counts where half of the demonstrations agree on it: an object that is held long, as a plate pushed over
+    the table, is as still in its image as the gripper.
+    Raises RecordError where the two cameras' images contradict each other or are mirrored.
+    """
+    right, down, wrist = (sum(getattr(each, name) for each in found) for name in ("right", "down", "wrist"))
+    if 2 * abs(wrist) < len(found):
+        wrist = 0
     fix = "vla-bench train --images opengl, opencv or rotated, whichever they are"
-    if down * wrist_down < 0:
+    if down * wrist < 0:
         upright, other = IMAGES if down < 0 else IMAGES[::-1]
         raise RecordError(f"{where}: {upright} is upright and {other} upside down; LIBERO's are both upside down", fix)
-    down = down or wrist_down
-    if (right, down) == (-1, 1):
+    turned = int(np.sign(right)), int(np.sign(down or wrist))
+    if turned == (-1, 1):
         raise RecordError(f"{where}: {IMAGES[0]} is mirrored: neither as LIBERO renders it nor turned by 180 degrees", fix)
-    return {(1, 1): ImageOrder.OPENGL, (1, -1): ImageOrder.OPENCV, (-1, -1): ImageOrder.ROTATED}.get((right, down))
+    return {(1, 1): ImageOrder.OPENGL, (1, -1): ImageOrder.OPENCV, (-1, -1): ImageOrder.ROTATED}.get(turned)
 
 
 def _grey(images: np.ndarray) -> np.ndarray:

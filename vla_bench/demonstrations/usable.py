@@ -14,7 +14,7 @@ from vla_bench.demonstrations.gripper import Gripper
 from vla_bench.demonstrations.layout import IMAGES, Demo
 from vla_bench.demonstrations.motion import libero_motion
 from vla_bench.demonstrations.noops import kept_actions
-from vla_bench.demonstrations.orientation import as_rendered, seen
+from vla_bench.demonstrations.orientation import as_rendered, seen, signs
 from vla_bench.demonstrations.sources import DemoFile, DemoSource, LeRobotFile, open_demos
 from vla_bench.errors import RecordError
 from vla_bench.values import ImageOrder
@@ -96,16 +96,15 @@ class UsableDemos:
             self._notes[name] = [note for note in (about_gripper, about_motion) if note]
 
     def _find_order(self, file: DemoFile | LeRobotFile) -> ImageOrder:
-        """By the first demonstration whose images tell, else by the file's attribute.  Raises RecordError where neither does."""
+        """By the images of the first demonstrations, else by the file's attribute.  Raises RecordError where neither tells."""
+        found = []
         for name in islice(self._actions, TRIED):
             try:
                 demo = file.read(name)
             except RecordError:
                 continue  # left out when it is read
-            if order := seen(*(demo[array] for array in IMAGES), demo["obs/ee_pos"], file.where(name)):
-                break
-        else:
-            order = file.fallback_order
+            found.append(signs(*(demo[array] for array in IMAGES), demo["obs/ee_pos"]))
+        order = seen(found, str(self.path)) or file.fallback_order
         if order is None:
             what = f"{self.path}: neither the data set nor its images tell which way up they are stored"
             raise RecordError(what, "vla-bench train --images rotated, opencv or opengl, whichever they are")
