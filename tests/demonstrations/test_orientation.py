@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vla_bench.demonstrations.layout import IMAGES
-from vla_bench.demonstrations.orientation import Signs, seen, signs
+from vla_bench.demonstrations.orientation import Signs, order_by, signs
 from vla_bench.demonstrations.usable import UsableDemos
 from vla_bench.errors import RecordError
 from vla_bench.values import ImageOrder
@@ -40,7 +40,7 @@ def test_images_come_out_upside_down_whatever_the_file_says(tmp_path, order, sai
 def test_the_simulator_s_images_are_upside_down(calm):
     """The true cameras of LIBERO, and an arm that moves in them."""
     for order, store in STORED.items():
-        assert seen([signs(*(store(calm.demo[name]) for name in IMAGES), calm.demo["obs/ee_pos"])], "x") is order
+        assert order_by([signs(*(store(calm.demo[name]) for name in IMAGES), calm.demo["obs/ee_pos"])], "x") is order
 
 
 def test_without_movement_the_attribute_counts_and_the_option_more(tmp_path):
@@ -57,10 +57,19 @@ def test_without_movement_the_attribute_counts_and_the_option_more(tmp_path):
 @pytest.mark.parametrize("name", IMAGES)
 def test_one_upright_camera_is_refused_unless_the_user_knows(tmp_path, name):
     path = moving_file(tmp_path / "x_demo.hdf5", stored(ImageOrder.ROTATED, [name]))
-    with pytest.raises(RecordError, match=f"{name} is upright and .* upside down") as caught:
+    with pytest.raises(RecordError, match=f"x_demo.hdf5: {name} is upright and .* upside down") as caught:
         list(UsableDemos(path).read())
     assert "--images" in caught.value.fix
     assert len(list(UsableDemos(path, ImageOrder.OPENGL).read())) == 2
+
+
+def test_one_demonstration_of_five_does_not_refuse_the_others(tmp_path):
+    path = moving_file(tmp_path / "x_demo.hdf5", count=5)
+    with h5py.File(path, "r+") as file:
+        wrist = file["data/demo_0/obs/eye_in_hand_rgb"]
+        wrist[:] = wrist[:][:, ::-1]
+    demos = UsableDemos(path)
+    assert len(list(demos.read())) == 5 and not demos.left_out and not demos.converted
 
 
 def test_mirrored_images_are_refused(tmp_path):
@@ -74,9 +83,9 @@ def test_mirrored_images_are_refused(tmp_path):
 def test_one_wrist_camera_that_shows_a_still_object_decides_nothing():
     """As in one demonstration of five in which a plate is held and pushed: its edge is stiller than the gripper's."""
     usual, pushed, unclear = Signs(1, 1, 1), Signs(1, 1, -1), Signs(1, 1, 0)
-    assert seen([pushed, *[unclear] * 4], "x") is ImageOrder.OPENGL
-    assert seen([pushed, usual, usual], "x") is ImageOrder.OPENGL
+    assert order_by([pushed, *[unclear] * 4], "x") is ImageOrder.OPENGL
+    assert order_by([pushed, usual, usual], "x") is ImageOrder.OPENGL
     with pytest.raises(RecordError, match="upright"):
-        seen([pushed, pushed, pushed, unclear, unclear], "x")
-    assert seen([unclear, Signs(0, 0, 0)], "x") is ImageOrder.OPENGL and seen([Signs(0, 0, 0)], "x") is None
-    assert seen([], "x") is None
+        order_by([pushed, pushed, pushed, unclear, unclear], "x")
+    assert order_by([unclear, Signs(0, 0, 0)], "x") is ImageOrder.OPENGL and order_by([Signs(0, 0, 0)], "x") is None
+    assert order_by([], "x") is None

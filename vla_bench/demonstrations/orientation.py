@@ -44,7 +44,7 @@ class Signs:
 
     right: where the arm moves in the fixed camera's image when the hand goes along +y, 1 to the right, -1 to the left.
     down: where it moves there when the hand rises or draws back, 1 down, -1 up.
-    wrist: the edge of the wrist camera's image at which the gripper is not: 1 the lower one, -1 the upper one.
+    wrist: at which edge of the wrist camera's image the gripper is, 1 the upper one, -1 the lower one.
     """
 
     right: int
@@ -56,10 +56,10 @@ def signs(agentview: np.ndarray, wrist: np.ndarray, ee_pos: np.ndarray) -> Signs
     """agentview, wrist: (T, S, S, 3) uint8.  ee_pos: (T, 3) m."""
     rows = np.unique(np.linspace(0, len(ee_pos) - 1, SAMPLED).astype(int))
     right, down = _agentview(_grey(agentview[rows]), np.asarray(ee_pos[rows], np.float64))
-    return Signs(right, down, -_gripper_edge(_grey(wrist[rows])))
+    return Signs(right, down, _gripper_edge(_grey(wrist[rows])))
 
 
-def seen(found: Sequence[Signs], where: str) -> ImageOrder | None:
+def order_by(found: Sequence[Signs], where: str) -> ImageOrder | None:
     """How the images of demonstrations with these signs are stored, by their majority; None where they do not tell.
 
     The wrist camera counts where half of the demonstrations agree on it: an object that is held long, as a plate pushed over
@@ -104,12 +104,12 @@ def _agentview(images: np.ndarray, ee_pos: np.ndarray) -> tuple[int, int]:
 
 
 def _gripper_edge(images: np.ndarray) -> int:
-    """Which edge of the wrist camera's image is still, for there the gripper is: 1 the lower one, -1 the upper one, 0 unclear."""
+    """Which edge of the wrist camera's image is still, for there the gripper is: 1 the upper one, -1 the lower one, 0 unclear."""
     spread, band = images.std(axis=0), images.shape[1] // 6
     upper, lower = (float(np.median(part)) + 1 for part in (spread[:band], spread[-band:]))
     if upper < STILL * lower:
-        return -1
-    return 1 if lower < STILL * upper else 0
+        return 1
+    return -1 if lower < STILL * upper else 0
 
 
 def _related(values: np.ndarray, cause: np.ndarray, others: np.ndarray) -> float:

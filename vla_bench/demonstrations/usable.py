@@ -14,7 +14,7 @@ from vla_bench.demonstrations.gripper import Gripper
 from vla_bench.demonstrations.layout import IMAGES, Demo
 from vla_bench.demonstrations.motion import libero_motion
 from vla_bench.demonstrations.noops import kept_actions
-from vla_bench.demonstrations.orientation import as_rendered, seen, signs
+from vla_bench.demonstrations.orientation import as_rendered, order_by, signs
 from vla_bench.demonstrations.sources import DemoFile, DemoSource, LeRobotFile, open_demos
 from vla_bench.errors import RecordError
 from vla_bench.values import ImageOrder
@@ -104,7 +104,7 @@ class UsableDemos:
             except RecordError:
                 continue  # left out when it is read
             found.append(signs(*(demo[array] for array in IMAGES), demo["obs/ee_pos"]))
-        order = seen(found, str(self.path)) or file.fallback_order
+        order = order_by(found, str(self.path)) or file.fallback_order
         if order is None:
             what = f"{self.path}: neither the data set nor its images tell which way up they are stored"
             raise RecordError(what, "vla-bench train --images rotated, opencv or opengl, whichever they are")
