@@ -1,6 +1,7 @@
 """The folder of demonstrations: refused, resumed, and filled task by task."""
 
 import dataclasses
+import json
 
 import h5py
 import pytest
@@ -21,6 +22,20 @@ def test_another_configuration_is_refused(tmp_path):
     held.close()
     with pytest.raises(NotComparableError, match="seed: 0 there, 1 now"):
         DemoFolder(tmp_path, {"seed": 1}, "")
+
+
+def test_a_learner_acts_in_one_suite_after_the_other(tmp_path):
+    """DAgger rollouts of a second suite join those of the first; other weights of a suite that is there do not."""
+    learner = {"learner": "nano", "learner_weights": {"object": "aa"}}
+    DemoFolder(tmp_path, learner, "").close()
+    for weights in ({"goal": "bb"}, {"object": "aa", "goal": "bb"}):
+        DemoFolder(tmp_path, learner | {"learner_weights": weights}, "").close()
+    about = json.loads((tmp_path / "demos.json").read_text())
+    assert about["config"]["learner_weights"] == {"object": "aa", "goal": "bb"} and about["command"] == ""
+    with pytest.raises(NotComparableError, match=r"learner_weights.goal: 'bb' there, 'cc' now"):
+        DemoFolder(tmp_path, learner | {"learner_weights": {"goal": "cc"}}, "")
+    with pytest.raises(NotComparableError, match="learner"):
+        DemoFolder(tmp_path, {}, "")
 
 
 def test_a_task_s_file_grows(calm, world, tmp_path):

@@ -39,14 +39,16 @@ class DemoFolder(OutputFolder):
         super().__init__(path)
         try:
             self.refuse_foreign(ABOUT, OTHER_FOLDER)
-            before = self._recorded()
-            if before is None:
-                about = {"created": timestamp(time.time()), "command": command, "config": config}
-                about |= {"config_hash": config_hash(config)}
+            about = self._recorded()
+            if about is None:
+                about = {"created": timestamp(time.time()), "command": command}
                 about |= {"environment": environment.describe(), "git_commit": environment.git_commit()}
-                self.write_text(ABOUT, json.dumps(about, indent=2, allow_nan=False) + "\n")
+                self._describe(about, config)
             else:
-                self.refuse_other("demonstrations", before, config, OTHER_FOLDER)
+                before, now = with_all_weights(about["config"], config)
+                self.refuse_other("demonstrations", before, now, OTHER_FOLDER)
+                if now != about["config"]:
+                    self._describe(about, now)
             self._clear_temporary_files()
         except VlaBenchError:
             self.close()
@@ -60,11 +62,17 @@ class DemoFolder(OutputFolder):
         except OSError as error:
             raise RecordError(f"cannot clear {self.path / PARTS}: {error.strerror}", f"ls -lR {self.path / PARTS}") from error
 
+    def _describe(self, about: dict, config: dict) -> None:
+        about |= {"config": config, "config_hash": config_hash(config)}
+        self.write_text(ABOUT, json.dumps(about, indent=2, allow_nan=False) + "\n")
+
     def _recorded(self) -> dict | None:
-        """The recorded configuration; None for a new folder."""
+        """demos.json with its configuration; None for a new folder."""
         path = self.path / ABOUT
         try:
-            return typed(read_object(path)["config"], dict[str, Any])
+            about = read_object(path)
+            typed(about["config"], dict[str, Any])
+            return about
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError) as error:
@@ -118,3 +126,14 @@ class DemoFolder(OutputFolder):
     def _assembled(self, progress: TaskProgress) -> set[int]:
         target = self.path / progress.file
         return attempts_in(target) if target.exists() else set()
+
+
+def with_all_weights(before: dict, now: dict) -> tuple[dict, dict]:
+    """Two configurations, each with the other's learner weights for suites of which it has none.
+
+    A learner that acts in one suite after the other is one learner: what both know of it must agree, not the suites.
+    """
+    old, new = before.get("learner_weights"), now.get("learner_weights")
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return before, now
+    return before | {"learner_weights": {**new, **old}}, now | {"learner_weights": {**old, **new}}
