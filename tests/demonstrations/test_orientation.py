@@ -12,6 +12,7 @@ from vla_bench.values import ImageOrder
 
 from ..public_demos import moving, moving_file, public_file
 
+HAND = ("obs/ee_pos", "obs/gripper_states")
 STORED = {
     ImageOrder.OPENGL: lambda images: images,
     ImageOrder.OPENCV: lambda images: images[:, ::-1],
@@ -39,8 +40,10 @@ def test_images_come_out_upside_down_whatever_the_file_says(tmp_path, order, sai
 
 def test_the_simulator_s_images_are_upside_down(calm):
     """The true cameras of LIBERO, and an arm that moves in them."""
+    hand = [calm.demo[name] for name in HAND]
     for order, store in STORED.items():
-        assert order_by([signs(*(store(calm.demo[name]) for name in IMAGES), calm.demo["obs/ee_pos"])], "x") is order
+        found = signs(*(store(calm.demo[name]) for name in IMAGES), *hand)
+        assert order_by([found], "x") is order and found.wrist == (1 if order is ImageOrder.OPENGL else -1)
 
 
 def test_without_movement_the_attribute_counts_and_the_option_more(tmp_path):
@@ -70,6 +73,20 @@ def test_one_demonstration_of_five_does_not_refuse_the_others(tmp_path):
         wrist[:] = wrist[:][:, ::-1]
     demos = UsableDemos(path)
     assert len(list(demos.read())) == 5 and not demos.left_out and not demos.converted
+
+
+def test_moving_fingers_contradict_a_still_object():
+    """As in rollouts that begin with a plate in the hand: the plate's edge is the still one, and only the gripper's moves."""
+    held = moving()
+    agentview, wrist, ee_pos, fingers = (held[name].copy() for name in (*IMAGES, *HAND))
+    assert signs(agentview, wrist[:, ::-1], ee_pos, fingers).wrist == -1
+    rests = np.abs(np.diff(fingers[:, 0], prepend=0.04)) > 0
+    ee_pos[rests] = ee_pos[rests][0]
+    wrist[rests] = 40
+    for upper, expected in ((True, 1), (False, 0)):
+        shown = (wrist if upper else wrist[:, ::-1]).copy()
+        shown[rests, 2:10, 10:30] = np.random.default_rng(0).integers(0, 256, (rests.sum(), 8, 20, 3))
+        assert signs(agentview, shown, ee_pos, fingers).wrist == expected
 
 
 def test_mirrored_images_are_refused(tmp_path):

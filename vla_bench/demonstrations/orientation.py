@@ -3,7 +3,8 @@
 LIBERO's are upside down, as OpenGL renders them; the attribute `macros_image_convention` says so.  Files that others converted
 have them upright, mostly without a word about it.  The robot's own movement tells: LIBERO's fixed camera faces the robot, so
 upright images show it in the upper half, moving to the right when the hand goes along +y, and up when the hand rises or
-draws back.  The wrist camera always sees the gripper, which is still in its image, at the lower edge.
+draws back.  The wrist camera always sees the gripper at the lower edge: what moves in its image when the fingers move and the
+hand does not, and what else is still there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ FEWEST = 12  # of them with movement, to tell anything
 CHANGE = 20  # of 255, from which on a pixel changed
 CLEAR = 0.5  # correlation
 STILL = 0.6  # the still edge of the wrist image changes at most so much as the opposite edge
+FINGERS = 0.003  # m in a step, from which on the fingers move
+HAND = 0.006  # m in a step, up to which the hand hardly moves
+NEAR = 0.35  # of the wrist image's height: where its changes by the fingers are centred, if the gripper is at that edge
 ATTRIBUTE = "macros_image_convention"
 
 
@@ -44,7 +48,8 @@ class Signs:
 
     right: where the arm moves in the fixed camera's image when the hand goes along +y, 1 to the right, -1 to the left.
     down: where it moves there when the hand rises or draws back, 1 down, -1 up.
-    wrist: at which edge of the wrist camera's image the gripper is, 1 the upper one, -1 the lower one.
+    wrist: at which edge of the wrist camera's image the gripper is, 1 the upper one, -1 the lower one; 0 also where what moves
+        with the fingers and what is still contradict each other, as in rollouts that begin with a plate in the hand.
     """
 
     right: int
@@ -52,11 +57,12 @@ class Signs:
     wrist: int
 
 
-def signs(agentview: np.ndarray, wrist: np.ndarray, ee_pos: np.ndarray) -> Signs:
-    """agentview, wrist: (T, S, S, 3) uint8.  ee_pos: (T, 3) m."""
+def signs(agentview: np.ndarray, wrist: np.ndarray, ee_pos: np.ndarray, gripper_states: np.ndarray) -> Signs:
+    """agentview, wrist: (T, S, S, 3) uint8.  ee_pos: (T, 3) m.  gripper_states: (T, 2) m."""
     rows = np.unique(np.linspace(0, len(ee_pos) - 1, SAMPLED).astype(int))
     right, down = _agentview(_grey(agentview[rows]), np.asarray(ee_pos[rows], np.float64))
-    return Signs(right, down, _gripper_edge(_grey(wrist[rows])))
+    edge = _moving_fingers(wrist, ee_pos, gripper_states) + _still_edge(_grey(wrist[rows]))
+    return Signs(right, down, int(np.sign(edge)))
 
 
 def order_by(found: Sequence[Signs], where: str) -> ImageOrder | None:
@@ -103,8 +109,21 @@ def _agentview(images: np.ndarray, ee_pos: np.ndarray) -> tuple[int, int]:
     return _sign(right), _sign(down) if (down > 0) == lower_half else 0
 
 
-def _gripper_edge(images: np.ndarray) -> int:
-    """Which edge of the wrist camera's image is still, for there the gripper is: 1 the upper one, -1 the lower one, 0 unclear."""
+def _moving_fingers(wrist: np.ndarray, ee_pos: np.ndarray, gripper_states: np.ndarray) -> int:
+    """Which half of the wrist camera's image moves when the fingers do: 1 the upper one, -1 the lower one, 0 unclear."""
+    width = np.abs(gripper_states[:, 0] - gripper_states[:, 1])
+    hand = np.linalg.norm(np.diff(ee_pos, axis=0), axis=1)
+    steps = np.flatnonzero((np.abs(np.diff(width)) > FINGERS) & (hand < HAND))
+    changed = np.abs(_grey(wrist[steps + 1]) - _grey(wrist[steps]))
+    rows = np.where(changed < CHANGE, 0, changed).sum(axis=(0, 2))
+    if not rows.any():
+        return 0
+    centre = float(rows @ (np.arange(len(rows)) + 0.5)) / (len(rows) * float(rows.sum()))
+    return 1 if centre < NEAR else -1 if centre > 1 - NEAR else 0
+
+
+def _still_edge(images: np.ndarray) -> int:
+    """Which edge of the wrist camera's image is still, as the gripper's is: 1 the upper one, -1 the lower one, 0 unclear."""
     spread, band = images.std(axis=0), images.shape[1] // 6
     upper, lower = (float(np.median(part)) + 1 for part in (spread[:band], spread[-band:]))
     if upper < STILL * lower:

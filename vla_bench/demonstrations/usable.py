@@ -103,7 +103,7 @@ class UsableDemos:
                 demo = file.read(name)
             except RecordError:
                 continue  # left out when it is read
-            found.append(signs(*(demo[array] for array in IMAGES), demo["obs/ee_pos"]))
+            found.append(signs(*(demo[array] for array in (*IMAGES, "obs/ee_pos", "obs/gripper_states"))))
         order = order_by(found, str(self.path)) or file.fallback_order
         if order is None:
             what = f"{self.path}: neither the data set nor its images tell which way up they are stored"
