@@ -62,7 +62,7 @@ def card(options: argparse.Namespace) -> str:
     lines = [
         f"# {options.name}",
         "",
-        "A nano model of vla-bench, half precision. For the bundled `primitive` assets only.",
+        "A nano model of vla-bench, half precision. It acts on the embedded `primitive` assets and means nothing elsewhere.",
         "",
         "| | |",
         "|---|---|",

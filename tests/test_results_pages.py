@@ -1,6 +1,7 @@
 """What is committed below results/ is what the commands make of the committed data: tables, figures' numbers, captions, pages."""
 
 import csv
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -122,18 +123,23 @@ def test_tables_of_nano_are_those_of_compare():
         assert markdown(*table) in page
 
 
-def test_tables_of_nano_oft_2_are_those_of_compare():
-    paths = [TABLE5[0], RESULTS / "baselines" / "nano-oft-2.json"]
-    runs = list(zip(paths, read_comparable(paths), strict=True))
-    page = (RESULTS / "nano.md").read_text()
-    assert markdown(*comparison_table(compare(paths))) in page
+def test_tables_of_the_second_generation_are_those_of_compare():
+    page, own = (RESULTS / "nano.md").read_text(), RESULTS / "sweeps" / "controls" / "own.json"
+    second = [RESULTS / "baselines" / f"nano-{name}-2.json" for name in ("oft", "lightvla")]
+    runs = list(zip(second, read_comparable(second), strict=True))
     assert markdown(*parts_table(compare_parts(runs, By.SUITE), By.SUITE)) in page
-    before, after = (read_summary(path)["tasks"] for path in paths)
+    for paths in (second, [TABLE5[0], second[0]], [own, second[1]]):
+        assert markdown(*comparison_table(compare(paths))) in page
+
+
+def test_what_each_round_won_task_by_task_is_what_its_runs_won():
     lab = (ROOT / "docs" / "lab" / "growing-nano.md").read_text()
-    for suite in suite_names():
-        tasks = (f"{suite}/{number}" for number in range(10))
-        won = (f"{before[task]['outcomes'].count('s')} {after[task]['outcomes'].count('s')}" for task in tasks)
-        assert f"| {suite} | {' | '.join(won)} |" in lab
+    rounds = [TABLE5[0], RESULTS / "stages" / "nano-oft-1316k.json", RESULTS / "baselines" / "nano-oft-2.json"]
+    for before, after in pairwise(read_summary(path)["tasks"] for path in rounds):
+        for suite in suite_names():
+            tasks = (f"{suite}/{number}" for number in range(10))
+            won = (f"{before[task]['outcomes'].count('s')} {after[task]['outcomes'].count('s')}" for task in tasks)
+            assert f"| {suite} | {' | '.join(won)} |" in lab
 
 
 def test_the_table_of_the_controls_counts_what_their_runs_won():

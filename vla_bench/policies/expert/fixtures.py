@@ -15,9 +15,9 @@ from vla_bench.policies.expert.motions import (
     about_z,
     drive,
     go,
+    grip,
     open_wide,
     release,
-    shut,
     travel,
 )
 from vla_bench.policies.expert.shapes import HINGE, shape_of, top_between
@@ -48,7 +48,7 @@ def turn_knob(arm: Arm, stove: str, on: bool = True) -> Motion:
     first = at(arm.scene.joints[joint])
     yield from open_wide(arm)
     yield from travel(arm, lambda: first, top_between(arm.scene, arm.pos, first.pos, 0.05) + FINGER + MARGIN + 0.04)
-    yield from shut(arm)
+    yield from grip(arm, lambda: first)
     for _ in range(40):  # not `drive`: the tool turns without moving
         angle = arm.scene.joints[joint]
         if angle > TURNED_ON + 0.2 if on else angle < TURNED_OFF:
@@ -69,7 +69,7 @@ def open_drawer(arm: Arm, region: str, far: float = PULLED) -> Motion:
     yield from open_wide(arm)
     yield from travel(arm, lambda: start, top_between(arm.scene, arm.pos, start.pos, 0.05) + FINGER + MARGIN, cone=4.0)
     yield from go(arm, lambda: at(0.0), near=0.004, steps=13)  # as deep as possible, or the fingers slip off
-    yield from shut(arm)
+    yield from grip(arm, lambda: at(0.0))
     yield from drive(arm, lambda: at(0.04), lambda: arm.scene.joints[joint] < far, speed=0.7)
     yield from release(arm)
     yield from go(arm, lambda: at(0.07), near=0.02, steps=15)

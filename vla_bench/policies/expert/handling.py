@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from vla_bench.policies.expert.grasps import FINGER, best_grasp
-from vla_bench.policies.expert.motions import CLOSE, Arm, Goal, Lost, Motion, about_z, go, lower, open_wide, release, shut, travel
+from vla_bench.policies.expert.motions import CLOSE, Arm, Goal, Lost, Motion, about_z, go, grip, lower, open_wide, release, travel
 from vla_bench.policies.expert.shapes import Hold, open_drawers, shape_of, top_between
 from vla_bench.policies.expert.sides import side_for
 from vla_bench.world.observation import Pose, Scene
@@ -95,7 +95,7 @@ def pick(arm: Arm, name: str, spot: Spot, attempt: int = 0, hold: Hold | None = 
     yield from go(arm, grasp, near=0.005, steps=12)
     if np.linalg.norm(grasp().pos - arm.pos) > 0.02:
         raise Lost(name)
-    yield from shut(arm)
+    yield from grip(arm, grasp)
     return best.turn
 
 

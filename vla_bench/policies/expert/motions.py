@@ -25,6 +25,7 @@ AT_ONCE = ROTATION_UNIT / (TURN * RADIANS_A_STEP)  # steps, the time constant of
 OPEN, CLOSE = -1.0, 1.0
 PATIENCE = 10  # steps without progress after which a motion gives up
 TURNED, AT_REST = 0.08, 8  # m above a goal, and steps before it, at which the tool should have its final orientation
+SETTLE = 3  # steps at a grasp before the fingers close: a policy that learns from this and closes as many too early still has it
 SET_OFF = 3  # steps after which a tool that was at rest is moving
 IN_FRONT = np.array([0.45, 0.0, 0.26])  # the tool's position at the start of an episode, from the robot's base
 DOWN = np.diag([1.0, -1.0, -1.0])  # the tool at the start of an episode: z into the table, fingers along the world's y
@@ -179,6 +180,13 @@ def drive(arm: Arm, goal: Goal, done: Callable[[], bool], speed: float = 1.0, st
         if done() or (step >= PATIENCE and arm.stuck):
             return
         yield arm.toward(goal(), speed)
+
+
+def grip(arm: Arm, goal: Goal) -> Motion:
+    """Stay at `goal` for `SETTLE` steps, unless something keeps the tool from it, then close the gripper."""
+    if np.linalg.norm(goal().pos - arm.pos) < 0.01:
+        yield from go(arm, goal, near=0.0, steps=SETTLE)
+    yield from shut(arm)
 
 
 def shut(arm: Arm, steps: int = 14) -> Motion:
