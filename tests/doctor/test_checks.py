@@ -113,9 +113,10 @@ def little_memory(bench):
     bench.patch.setattr(environment, "available_memory", lambda: 1e8)
 
 
-def memory_for_some(bench):
-    bench.patch.setattr(environment, "available_memory", lambda: 3e9)
+def memory_for_one(bench):
+    bench.patch.setattr(environment, "available_memory", lambda: 1e9)
     bench.patch.setattr(environment, "cpu_count", lambda: 8)
+    return Case("object", assets="primitive")
 
 
 def no_place_to_write(bench):
@@ -326,7 +327,7 @@ FIRES = [
     ("LIBERO", lambda bench: bench.versions(hf_libero=None), Mark.FAIL, "is not the package hf-libero"),
     ("torchvision", old_torchvision, Mark.FAIL, "is for torch==2.5.0, not 2.13.0"),
     ("memory", little_memory, Mark.FAIL, "0.1 GB free"),
-    ("memory", memory_for_some, Mark.WARN, "of 8 workers"),
+    ("memory", memory_for_one, Mark.WARN, "enough for 1 of 8 workers"),
     ("disk", lambda bench: bench.usage(5e7), Mark.FAIL, "50 MB free for run folders"),
     ("disk", lambda bench: bench.usage(1e9), Mark.WARN, "1.0 GB free"),
     ("disk", no_place_to_write, Mark.FAIL, "cannot be written to"),

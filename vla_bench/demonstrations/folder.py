@@ -45,7 +45,7 @@ class DemoFolder(OutputFolder):
                 about |= {"environment": environment.describe(), "git_commit": environment.git_commit()}
                 self._describe(about, config)
             else:
-                before, now = with_all_weights(about["config"], config)
+                before, now = _with_all_weights(about["config"], config)
                 self.refuse_other("demonstrations", before, now, OTHER_FOLDER)
                 if now != about["config"]:
                     self._describe(about, now)
@@ -128,7 +128,7 @@ class DemoFolder(OutputFolder):
         return attempts_in(target) if target.exists() else set()
 
 
-def with_all_weights(before: dict, now: dict) -> tuple[dict, dict]:
+def _with_all_weights(before: dict, now: dict) -> tuple[dict, dict]:
     """Two configurations, each with the other's learner weights for suites of which it has none.
 
     A learner that acts in one suite after the other is one learner: what both know of it must agree, not the suites.

@@ -5,7 +5,7 @@ import pytest
 
 from vla_bench.policies.expert import Expert
 from vla_bench.policies.expert.grasps import FINGER
-from vla_bench.policies.expert.motions import OPEN
+from vla_bench.policies.expert.motions import CLOSE, OPEN
 from vla_bench.policies.expert.shapes import SHAPES
 
 from ...scenes import look, make_scene, pose
@@ -82,6 +82,19 @@ def test_the_hand_rises_well_above_a_basket_before_it_leaves(make_world):
             above.append(observation.eef_pos[2] - FINGER - shape.heights(basket)[1])
         done, observation = world.step(action, expert.sight)
     assert min(above) < 0.0 and max(above) > 0.07
+
+
+def test_the_hand_stays_at_a_grasp_before_it_closes(make_world):
+    """Who learns from it closes some steps early, and would close above a box 18 mm high."""
+    world = make_world("object", 1)
+    expert, observation, closes, heights = Expert(), world.reset(0), False, []
+    expert.reset(observation.episode)
+    while not closes:
+        action = expert.act([observation])[0].actions[0]
+        closes = action[6] == CLOSE
+        heights.append(observation.eef_pos[2])
+        _, observation = world.step(action, expert.sight)
+    assert max(heights[-4:]) - heights[-1] < 0.006
 
 
 def test_it_recovers_when_its_arm_is_moved_and_its_hand_opened(make_world):
