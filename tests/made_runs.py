@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from vla_bench.lines import append_line
-from vla_bench.queries import QueryRecord, write_queries
+from vla_bench.queries import write_queries
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import Episode, EpisodeKey, Run, Status, write_episode, write_run
 
 SHA = "0" * 64

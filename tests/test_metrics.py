@@ -10,7 +10,7 @@ import pytest
 
 from vla_bench import metrics, schemas
 from vla_bench.metrics import MEAN, SD, Metric, of_episode, of_group, reference, shown
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import Episode, write_episode, write_run
 from vla_bench.report.compared_cells import comparison_table
 from vla_bench.results.comparison import compare

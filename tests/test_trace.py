@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from vla_bench.errors import RecordError
-from vla_bench.queries import QueryRecord, read_queries, write_queries
+from vla_bench.queries import read_queries, write_queries
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import EpisodeKey
 from vla_bench.trace import Cut, QueryTrace, pack, unpack
 

@@ -11,14 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
 from msgspec import defstruct
 
 from vla_bench.documents import Measure, typed
-
-if TYPE_CHECKING:
-    from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 
 Values = Mapping[str, float | None]  # by key, such as "kept_tokens_mean"; unknown is None or absent
 

@@ -33,7 +33,8 @@ from vla_bench.model.vla import VLA
 from vla_bench.planned import pack
 from vla_bench.pruners.registry import make_pruner
 from vla_bench.pruners.spec import parse_arguments
-from vla_bench.queries import QueryRecord, read_queries, write_queries
+from vla_bench.queries import read_queries, write_queries
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import Episode, EpisodeKey, Run, Status, read_actions, write_actions, write_episode, write_run
 from vla_bench.report.runs_table import print_runs
 from vla_bench.report.shown_episode import print_episode

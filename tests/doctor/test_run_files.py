@@ -12,7 +12,8 @@ from vla_bench.doctor.repair import repair
 from vla_bench.doctor.run_files import examine
 from vla_bench.errors import DamagedRunError, RecordError, UsageError
 from vla_bench.planned import pack
-from vla_bench.queries import QueryRecord, write_queries
+from vla_bench.queries import write_queries
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import EpisodeKey, Status, read_episodes, read_run, write_actions, write_episode, write_run
 from vla_bench.results.summary_file import read_folder, read_summary, write_summary
 from vla_bench.rollout.folder import RunFolder

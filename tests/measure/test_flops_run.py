@@ -15,7 +15,7 @@ from vla_bench.interface.presets import NANO
 from vla_bench.measure.flops import Counter, FlopsRequest, count, explain
 from vla_bench.model.costs import macs
 from vla_bench.model.costs_decoding import decoding_macs
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.trace import Cut, QueryTrace
 from vla_bench.values import Scope
 

@@ -29,7 +29,7 @@ from vla_bench.model.speed import Speed
 from vla_bench.paper import table1
 from vla_bench.pruners.lightvla import lightvla_macs
 from vla_bench.pruners.registry import make_pruner
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.spread import ratio, spread
 from vla_bench.suites import load_suites, suite_names
 from vla_bench.values import Scope

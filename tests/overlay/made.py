@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from vla_bench.overlay.recording import Recording, read_recording
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import write_actions
 from vla_bench.trace import Cut, QueryTrace, pack
 

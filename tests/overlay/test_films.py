@@ -12,7 +12,7 @@ from vla_bench.overlay.key_frames import key_steps
 from vla_bench.overlay.layout import GAP, HEADER, HEIGHT, MARGIN, PANEL, WIDTH, Frames, panels
 from vla_bench.overlay.patches import MERGED, overlaid
 from vla_bench.overlay.replayed import replay
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.world.observation import Sight
 
 from .made import MODEL, SIDE, STEPS, actions, query, recorded, simulator, without_trace

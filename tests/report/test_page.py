@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import Status, read_episodes, write_episode, write_run
 from vla_bench.report.page import episodes as episodes_module
 from vla_bench.results.summary_file import read_summary

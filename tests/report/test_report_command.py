@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.trace import QueryTrace, pack
 
 from ..conftest import ROOT

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.report.figure import MARKERS, STYLE, Figure, mark
 from vla_bench.report.figure_kept import kept_figure
 from vla_bench.report.figure_stages import timed_stages

@@ -7,7 +7,7 @@ import pytest
 
 from vla_bench.errors import DamagedRunError, RecordError, UsageError
 from vla_bench.lines import append_line
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import Status, read_run, write_run
 from vla_bench.report.sparkline import ASCII, UNICODE, levels, sparkline
 from vla_bench.results.summary_file import read_folder, summary_of, write_summary

@@ -7,7 +7,8 @@ import pytest
 
 from vla_bench.errors import DamagedRunError, VlaBenchError
 from vla_bench.planned import pack
-from vla_bench.queries import QueryRecord, read_queries, write_queries
+from vla_bench.queries import read_queries, write_queries
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import EpisodeKey, read_run, write_run
 from vla_bench.results.gate import GateRule, GateStatus, gate
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from vla_bench.errors import DamagedRunError, UsageError
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.results import load
 
 from ..conftest import ROOT

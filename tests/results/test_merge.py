@@ -8,7 +8,8 @@ import pytest
 
 from vla_bench.errors import NotComparableError, UsageError
 from vla_bench.planned import pack
-from vla_bench.queries import QueryRecord, read_queries, write_queries
+from vla_bench.queries import read_queries, write_queries
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import Status, read_actions, read_run, write_actions, write_episode, write_run
 from vla_bench.results.summary_file import read_folder, read_summary
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from vla_bench.errors import NotComparableError, RecordError
-from vla_bench.queries import QueryRecord, write_queries
+from vla_bench.queries import write_queries
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import EpisodeKey, write_episode, write_run
 from vla_bench.results import load
 from vla_bench.results.reported import read_reported

@@ -3,7 +3,7 @@
 import pytest
 
 from vla_bench.errors import DamagedRunError
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.results.sources import source
 from vla_bench.results.token_use import token_use
 from vla_bench.trace import Cut, QueryTrace, pack

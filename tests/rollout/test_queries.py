@@ -10,7 +10,8 @@ import pytest
 from vla_bench.errors import DamagedRunError, NotComparableError, RecordError
 from vla_bench.policies.base import Chunk
 from vla_bench.policies.simple import NoopPolicy
-from vla_bench.queries import QueryRecord, read_queries, write_queries
+from vla_bench.queries import read_queries, write_queries
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import EpisodeKey, Status, read_episodes, read_run
 from vla_bench.rollout import plan, world_setup
 from vla_bench.rollout.evaluate import evaluate

@@ -15,7 +15,8 @@ from vla_bench.interface.config import VLAConfig
 from vla_bench.interface.presets import PRESETS
 from vla_bench.measure.sizes import config_of
 from vla_bench.policies.resolve import ModelKind, resolve_model
-from vla_bench.queries import QueryRecord, read_queries
+from vla_bench.queries import read_queries
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import Run, Status, read_episodes, read_run
 from vla_bench.suites import suite_names
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vla_bench.errors import DamagedRunError
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import Episode, EpisodeKey, Status, read_actions
 from vla_bench.trace import unpack
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from statistics import fmean
 
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import Episode
 from vla_bench.report.shown_run import print_facts
 from vla_bench.report.sparkline import WIDTH, levels, sparkline

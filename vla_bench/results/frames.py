@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from vla_bench.errors import UsageError, VlaBenchError
 from vla_bench.metrics import METRICS
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import Episode, EpisodeKey, Run, Status
 from vla_bench.results.comparison import run_names
 from vla_bench.results.sources import Source, sources_in

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from vla_bench.documents import typed
 from vla_bench.errors import RecordError, UsageError
-from vla_bench.queries import QueryRecord, read_queries
+from vla_bench.queries import read_queries
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import Episode, EpisodeKey, Run, Status
 from vla_bench.results.merge import Recorded
 from vla_bench.results.summary_check import episodes_of

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vla_bench.errors import RecordError, UsageError
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import Episode, EpisodeKey, Run
 from vla_bench.results.named_episodes import named_episodes
 from vla_bench.results.resume import resume_command

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from vla_bench.policies.base import Policy
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import EpisodeKey
 from vla_bench.rollout.episode import EpisodeRunner, Outcome
 from vla_bench.rollout.pool import HANG_S, RECYCLE, Attempt, Event, Finished, Retried, Started, WorkerPool

@@ -9,7 +9,8 @@ from vla_bench.errors import NotComparableError, VlaBenchError
 from vla_bench.files import sweep
 from vla_bench.folders import DEMOS, KINDS, RUN, OutputFolder
 from vla_bench.planned import pack, unpack
-from vla_bench.queries import QueryRecord, write_queries
+from vla_bench.queries import write_queries
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import (
     EPISODES,
     Episode,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from vla_bench.metrics import of_episode
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import Episode, Run, Status
 from vla_bench.rollout.engine import EpisodeAttempt
 from vla_bench.rollout.episode import Outcome

@@ -10,7 +10,7 @@ import numpy as np
 
 from vla_bench.errors import VlaBenchError
 from vla_bench.policies.base import ACTION_DIM, Chunk, Policy
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.rollout.worker import ErrorReport
 from vla_bench.world.observation import Observation
 

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from vla_bench.errors import ClusterError, VlaBenchError
 from vla_bench.policies.base import Policy, PolicyFacts
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import EpisodeKey
 from vla_bench.rollout.episode import EpisodeRunner
 from vla_bench.rollout.pool import Attempt, batches

@@ -10,7 +10,7 @@ import numpy as np
 
 from vla_bench.policies.remote.connection import Connection
 from vla_bench.policies.remote.observation import Wanted
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.world.observation import Observation
 
 HELLO_S = 30.0  # for the first words of a server

@@ -14,7 +14,7 @@ from vla_bench.policies.remote.connection import Connection
 from vla_bench.policies.remote.observation import Wanted, for_own, for_vla_eval
 from vla_bench.policies.remote.own_query import read_query
 from vla_bench.policies.remote.session import HELLO_S, Answered
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.suites import load_suite
 from vla_bench.wires import own, vla_eval
 from vla_bench.wires.vla_eval import Message, MessageType

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from vla_bench.errors import VlaBenchError
-from vla_bench.queries import QueryRecord
+from vla_bench.query_record import QueryRecord
 from vla_bench.records import Episode, EpisodeKey
 from vla_bench.report.page.thumbnails import thumbnail
 from vla_bench.results.reported import ReportedRun, comparable_groups
