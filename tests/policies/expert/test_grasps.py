@@ -56,6 +56,16 @@ def test_a_neighbour_is_avoided():
     assert crowding(chosen, others) < 0.05
 
 
+def test_the_palm_does_not_come_to_rest_on_a_neighbour():
+    """As in Object 1: the end of the palm would stand on the can, before the fingers reach the flat box."""
+    scene = make_scene({"cream_cheese": pose(0.0, 0.0, 0.009, np.pi), "tomato_sauce": pose(0.045, -0.097, 0.039)})
+    (can, at), *others = obstacles(scene, "cream_cheese_1")
+    chosen = best_grasp(scene, "cream_cheese_1", BASE, AWAY).pose
+    along = np.linspace(-0.10, 0.10, 41)[:, None] * chosen.mat[:, 1]
+    palm = chosen.pos + along - (PALM + 0.03) * chosen.mat[:, 2]
+    assert not others and can.distance(at, palm).min() > 0.03
+
+
 @pytest.mark.parametrize("turn", [0.0, 0.3, 1.0, 2.0])
 def test_a_bowl_is_taken_from_the_side_that_was_asked_for(turn):
     scene, middle = make_scene({"akita_black_bowl": pose(0.0, 0.0, 0.9, turn)}), np.array([0.0, 0.0, 0.9])

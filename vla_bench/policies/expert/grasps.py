@@ -21,6 +21,7 @@ WRIST = np.array([0.13, 0.18, 0.23])  # heights above the tool point of points o
 TURNS = (0.0, *(sign * turn for turn in (np.pi / 6, np.pi / 3, np.pi / 2) for sign in (1, -1)))  # tried for round objects
 LEFTMOST = np.radians(80.0)  # largest rotation of the hand to the left; to the right it is 180 degrees less this
 HAND = np.linspace(-0.10, 0.10, 9)  # points of the palm along the fingers' axis
+STOPPED, ROOM = 0.028, 0.01  # distance of such a point from an object that stops the palm; room for a policy that is less exact
 OTHER_SIDE = 6.0  # cost of another side than the task's: more than an acceptable lack of room
 NEAR, BESIDE = 20.0, 60.0  # degrees: sides closer than the first are the same, closer than the second neighbours
 OPENED, RELEASING = 0.045, 0.025  # distance of a fingertip from the tool point, wide open and just releasing a wall
@@ -114,11 +115,16 @@ def candidates(scene: Scene, name: str, hold: Hold | None = None) -> list[Grasp]
 
 
 def crowding(grasp: Pose, others: list[tuple[BoundingShape, Pose]], spread: float = OPENED) -> float:
-    """How much of the hand would collide with other objects: 0 is free, 1 contact of every part."""
+    """How much of the hand would come near other objects: 0 is free, 1 contact of every part; 1 more where the palm is stopped.
+
+    Where the palm comes to rest on a neighbour the fingers never reach the object, however small the part that touches.
+    """
     hand, fingers, wrist = _hand(grasp), _fingers(grasp, spread), grasp.pos - WRIST[:, None] * grasp.mat[:, 2]
     total = 0.0
     for shape, pose in others:
-        total += np.mean(np.clip(1.0 - (shape.distance(pose, hand) - 0.035) / 0.015, 0.0, 1.0))
+        palm = shape.distance(pose, hand)
+        total += np.mean(np.clip(1.0 - (palm - 0.035) / 0.015, 0.0, 1.0))
+        total += np.clip(1.0 - (palm.min() - STOPPED) / ROOM, 0.0, 1.0)
         total += np.mean(np.clip(1.0 - (shape.distance(pose, fingers) - 0.012) / 0.008, 0.0, 1.0))
         total += np.mean(np.clip(1.0 - (shape.distance(pose, wrist) - 0.055) / 0.015, 0.0, 1.0))
     return float(total)
