@@ -55,14 +55,11 @@ def main(
 def episode(world: World, repeat: int, start: Start) -> tuple[bool, int, int]:
     """Whether the expert solved the task from `start`, in how many steps and with how many grasps."""
     arm = Arm(world.begin(EpisodeKey(world.suite.name, world.task.id, SAMPLED, repeat), start))
-    grasps, closed, plan = 0, False, solve(arm)
-    for _ in range(world.suite.horizon):
-        action = next(plan)
+    won, grasps, closed, plan = False, 0, False, solve(arm)
+    while not won and world.steps < world.suite.horizon and (action := next(plan, None)) is not None:
         grasps += action[6] == CLOSE and not closed
         closed = action[6] == CLOSE
         won, observation = world.step(action, Sight.STATE)
-        if won:
-            break
         arm.observe(observation)
     return won, world.steps, int(grasps)
 

@@ -14,18 +14,13 @@ from collections.abc import Callable
 from typing import Annotated
 
 import typer
+from grasp_sides import episode
 
 from vla_bench.policies.expert import handling
-from vla_bench.policies.expert.motions import Arm
-from vla_bench.policies.expert.plans import solve
-from vla_bench.records import EpisodeKey
 from vla_bench.suites import load_suites
 from vla_bench.world.assets import resolve_assets
 from vla_bench.world.env import World
 from vla_bench.world.gl import choose_gl
-from vla_bench.world.observation import Sight
-from vla_bench.world.protocol import SAMPLED
-from vla_bench.world.starts import Start
 
 
 def main(
@@ -41,7 +36,7 @@ def main(
             world.start(task)
             again.clear()
             ends = [episode(world, repeat, world.sample(seed=repeat)) for repeat in range(starts)]
-            won, steps = zip(*ends, strict=True)
+            won, steps, _ = zip(*ends, strict=True)
             more = ", ".join(f"{name} {number}" for name, number in again.items()) or "none"
             print(
                 f"{protocol.name} {task.id}: {sum(won)} of {starts}, {sum(steps) / starts:.0f} steps; more attempts: {more}",
@@ -58,16 +53,6 @@ def counted(pick: Callable, again: Counter[str]) -> Callable:
         return pick(arm, name, spot, attempt, hold)
 
     return counting
-
-
-def episode(world: World, repeat: int, start: Start) -> tuple[bool, int]:
-    """Whether the expert solved the task from `start`, and in how many steps."""
-    arm = Arm(world.begin(EpisodeKey(world.suite.name, world.task.id, SAMPLED, repeat), start))
-    won, plan = False, solve(arm)
-    while not won and world.steps < world.suite.horizon and (action := next(plan, None)) is not None:
-        won, observation = world.step(action, Sight.STATE)
-        arm.observe(observation)
-    return won, world.steps
 
 
 if __name__ == "__main__":
