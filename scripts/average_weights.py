@@ -3,9 +3,9 @@
     python scripts/average_weights.py MEAN nano-oft-2 ../earlier/nano-oft-2
     python scripts/average_weights.py MEAN FINE-TUNED MEAN-OF-ITS-START START --weights 1,1,-1
 
-Rounds of training from one another win and lose tasks at random; their mean often has the better of each, since what they agree on
-stays and the rest becomes smaller.  The second form applies the change of a fine-tuning to another start.  Statistics, tokenizer and
-config are those of the first checkpoint.
+Rounds of training from one another win and lose tasks at random.  In their mean, what they agree on stays and the rest becomes
+smaller.  The second form applies the change of a fine-tuning to another start.  Statistics, tokenizer and config are those of the
+first checkpoint.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python scripts/lab/first_grasp.py RUN --suite object --task 1 --object cream_cheese_1
 
-A policy that closes too early has the height of its approach there: too high over a flat object, it holds nothing.  Runs on the
-primitive assets alone.
+A policy that closes too early has the height of its approach there: too high over a flat object, it holds nothing.  Where the gripper
+never closes, it is where the hand is at the end.  Runs on the primitive assets alone.
 """
 
 from __future__ import annotations
@@ -43,13 +43,14 @@ def main(
 def episode(world: World, init_state: int, actions: np.ndarray, name: str) -> tuple[bool, str]:
     """Whether the task is solved, and where the gripper first closed."""
     world.reset(init_state)
-    closed, done = "never closed", False
+    closed, offset, done = "", "", False
     for step, action in enumerate(actions):
         done, seen = world.step(action, Sight.STATE)
-        if action[6] > 0 and closed == "never closed":
-            x, y, z = 1000 * (seen.eef_pos - seen.scene.bodies[name].pos)
-            closed = f"step {step}, {step % 8} of 8; {x:.0f} {y:.0f} {z:.0f}"
-    return done, closed
+        x, y, z = 1000 * (seen.eef_pos - seen.scene.bodies[name].pos)
+        offset = f"{x:.0f} {y:.0f} {z:.0f}"
+        if action[6] > 0 and not closed:
+            closed = f"step {step}, {step % 8} of 8; {offset}"
+    return done, closed or f"never closed; at the end {offset}"
 
 
 if __name__ == "__main__":
