@@ -2,8 +2,8 @@
 
     python scripts/lab/first_grasp.py RUN --suite object --task 1 --object cream_cheese_1
 
-A policy that closes too early has the height of its approach there: too high over a flat object, it holds nothing.  Where the gripper
-never closes, it is where the hand is at the end.  Runs on the primitive assets alone.
+A policy that closes too early has the height of its approach there: too high over a flat object, it holds nothing.  Where the
+gripper never closes, it is where the hand is at the end.  Runs on the primitive assets alone.
 """
 
 from __future__ import annotations
