@@ -124,20 +124,21 @@ def test_tables_of_nano_are_those_of_compare():
 
 
 def test_tables_of_the_second_generation_are_those_of_compare():
-    page, own = (RESULTS / "nano.md").read_text(), RESULTS / "sweeps" / "controls" / "own.json"
-    second = [RESULTS / "baselines" / f"nano-{name}-2.json" for name in ("oft", "lightvla")]
-    runs = list(zip(second, read_comparable(second), strict=True))
+    page, stages, sweeps = (RESULTS / "nano.md").read_text(), RESULTS / "stages", RESULTS / "sweeps"
+    mean, tuned = (RESULTS / "baselines" / f"nano-{name}-2.json" for name in ("oft", "lightvla"))
+    start = [stages / "nano-oft-1495k.json", tuned]
+    runs = list(zip(start, read_comparable(start), strict=True))
     assert markdown(*parts_table(compare_parts(runs, By.SUITE), By.SUITE)) in page
-    for paths in (second, [TABLE5[0], second[0]], [own, second[1]]):
+    for paths in (start, [TABLE5[0], mean], [start[0], mean], [sweeps / "controls" / "own.json", tuned]):
         assert markdown(*comparison_table(compare(paths))) in page
 
 
 def test_what_each_round_won_task_by_task_is_what_its_runs_won():
     lab = (ROOT / "docs" / "lab" / "growing-nano.md").read_text()
     stages = RESULTS / "stages"
-    bundled = RESULTS / "baselines" / "nano-oft-2.json"
-    rounds = [TABLE5[0], stages / "nano-oft-1316k.json", bundled, stages / "nano-oft-1623k.json"]
-    for before, after in pairwise(read_summary(path)["tasks"] for path in rounds):
+    first, second, third = (stages / f"nano-oft-{samples}k.json" for samples in (1316, 1495, 1623))
+    pairs = [*pairwise([TABLE5[0], first, second, third]), (second, RESULTS / "baselines" / "nano-oft-2.json")]
+    for before, after in ([read_summary(path)["tasks"] for path in pair] for pair in pairs):
         for suite in suite_names():
             tasks = (f"{suite}/{number}" for number in range(10))
             won = (f"{before[task]['outcomes'].count('s')} {after[task]['outcomes'].count('s')}" for task in tasks)
