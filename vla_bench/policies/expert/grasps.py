@@ -22,7 +22,7 @@ TURNS = (0.0, *(sign * turn for turn in (np.pi / 6, np.pi / 3, np.pi / 2) for si
 LEFTMOST = np.radians(80.0)  # largest rotation of the hand to the left; to the right it is 180 degrees less this
 HAND = np.linspace(-0.10, 0.10, 9)  # points of the palm along the fingers' axis
 STOPPED, ROOM = 0.028, 0.01  # distance of such a point from an object that stops the palm; room for a policy that is less exact
-OTHER_SIDE = 6.0  # cost of another side than the task's: more than an acceptable lack of room
+OTHER_SIDE = 4.0  # cost of another side than the task's: more than an acceptable lack of room
 NEAR, BESIDE = 20.0, 60.0  # degrees: sides closer than the first are the same, closer than the second neighbours
 OPENED, RELEASING = 0.045, 0.025  # distance of a fingertip from the tool point, wide open and just releasing a wall
 

@@ -7,7 +7,21 @@ from collections.abc import Callable
 import numpy as np
 
 from vla_bench.policies.expert.grasps import FINGER, best_grasp
-from vla_bench.policies.expert.motions import CLOSE, Arm, Goal, Lost, Motion, about_z, go, grip, lower, open_wide, release, travel
+from vla_bench.policies.expert.motions import (
+    CLOSE,
+    CREEP,
+    Arm,
+    Goal,
+    Lost,
+    Motion,
+    about_z,
+    go,
+    grip,
+    lower,
+    open_wide,
+    release,
+    travel,
+)
 from vla_bench.policies.expert.shapes import Hold, open_drawers, shape_of, top_between
 from vla_bench.policies.expert.sides import side_for
 from vla_bench.world.observation import Pose, Scene
@@ -17,6 +31,7 @@ MARGIN = 0.025  # vertical distance between a moving object and what it passes o
 SLIP = 0.05  # an object that moves further in the gripper is lost; a bowl swings by 3 cm as its wall aligns with the pads
 EMPTY, GRASPING = 0.0025, 0.07  # distance of the pads: below the first the gripper is empty (a bowl's wall has 4 mm),
 # above the second it is open
+DROPPED = 0.03  # between an object and its spot, on which it does not need to be put again
 CLEAR = 0.008  # between an object lifted out of a drawer and the cabinet
 UP, OUT = 0.08, 0.14  # the tool rises by this after a release: on a table, and in a basket, whose sides it must not touch
 RUN_UP = 0.14  # distance from its target at which an object enters under a roof
@@ -30,7 +45,7 @@ def move_object(arm: Arm, name: str, spot: Spot, cone: float = 2.0, turn: float 
         further = yield from take(arm, name, spot, attempt)
         yield from place(arm, name, spot, cone, turn + further, lowest)
 
-    yield from _again_when_lost(arm, once)
+    yield from _again_when_lost(arm, once, lambda: _lies_at(arm, name, spot))
 
 
 def insert_object(arm: Arm, name: str, spot: Spot, inward: np.ndarray) -> Motion:
@@ -56,13 +71,22 @@ def drag_object(arm: Arm, name: str, spot: Spot) -> Motion:
     yield from _again_when_lost(arm, once)
 
 
-def _again_when_lost(arm: Arm, once: Callable[[int], Motion], attempts: int = 6) -> Motion:
+def _again_when_lost(
+    arm: Arm, once: Callable[[int], Motion], done: Callable[[], bool] = lambda: False, attempts: int = 6
+) -> Motion:
     for attempt in range(attempts):
         try:
             yield from once(attempt)
             return
         except Lost:
             yield from retreat(arm)
+            if done():
+                return
+
+
+def _lies_at(arm: Arm, name: str, spot: Spot) -> bool:
+    """Whether the object was dropped where it belongs, as a bowl is that the wall of a drawer takes from the hand."""
+    return bool(np.linalg.norm(arm.scene.bodies[name].pos - spot()) < DROPPED)
 
 
 def take(arm: Arm, name: str, spot: Spot, attempt: int = 0, hold: Hold | None = None) -> Motion:
@@ -91,8 +115,9 @@ def pick(arm: Arm, name: str, spot: Spot, attempt: int = 0, hold: Hold | None = 
 
     yield from open_wide(arm)
     height = top_between(arm.scene, arm.pos, first.pos, 0.05) + FINGER + MARGIN
-    yield from travel(arm, grasp, height, near=0.012, slant=1.0)
-    yield from go(arm, grasp, near=0.005, steps=12)
+    gently = attempt == 0  # after that at full speed, which pushes aside what was in the way
+    yield from travel(arm, grasp, height, near=0.012, slant=1.0, slowing=gently)
+    yield from go(arm, grasp, near=0.005, speed=CREEP if gently else 1.0, steps=12)
     if np.linalg.norm(grasp().pos - arm.pos) > 0.02:
         raise Lost(name)
     yield from grip(arm, grasp)
