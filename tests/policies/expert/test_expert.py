@@ -33,9 +33,9 @@ def test_state_belongs_to_an_episode_and_reset_forgets_it():
     assert np.array_equal(first, together(expert))
 
 
-def run(world, meddle=None):
+def run(world, meddle=None, init_state=0):
     """One episode by the expert, its actions changed by `meddle(step, action)`: whether it was solved."""
-    expert, observation, done = Expert(), world.reset(0), False
+    expert, observation, done = Expert(), world.reset(init_state), False
     expert.reset(observation.episode)
     while not done and world.steps < world.suite.horizon:
         action = expert.act([observation])[0].actions[0]
@@ -95,6 +95,30 @@ def test_the_hand_stays_at_a_grasp_before_it_closes(make_world):
         heights.append(observation.eef_pos[2])
         _, observation = world.step(action, expert.sight)
     assert max(heights[-4:]) - heights[-1] < 0.006
+
+
+def test_the_hand_is_near_a_grasp_for_eight_steps_before_it_closes(make_world):
+    """Who learns from it does not look for so long: at full speed the last look was 10 cm away."""
+    world = make_world("object", 0)
+    expert, observation, closes, way = Expert(), world.reset(0), False, []
+    expert.reset(observation.episode)
+    while not closes:
+        action = expert.act([observation])[0].actions[0]
+        closes = action[6] == CLOSE
+        way.append(observation.eef_pos)
+        _, observation = world.step(action, expert.sight)
+    assert np.linalg.norm(way[-9] - way[-1]) < 0.035
+
+
+def test_it_does_not_pick_up_again_what_was_dropped_in_its_place(make_world):
+    """A wall of the drawer takes the bowl from the hand."""
+    world = make_world("long", 3)
+    assert run(world, init_state=3) and world.steps < 170
+
+
+def test_it_takes_another_side_where_its_usual_one_has_no_room(make_world):
+    world = make_world("spatial", 4)  # the bowl beside a wall of the drawer
+    assert run(world, init_state=2) and world.steps < 130
 
 
 def test_it_recovers_when_its_arm_is_moved_and_its_hand_opened(make_world):
