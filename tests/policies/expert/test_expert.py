@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vla_bench.policies.expert import Expert
+from vla_bench.policies.expert import Expert, fixtures
 from vla_bench.policies.expert.grasps import FINGER
 from vla_bench.policies.expert.motions import CLOSE, OPEN
 from vla_bench.policies.expert.shapes import SHAPES
@@ -119,6 +119,15 @@ def test_it_does_not_pick_up_again_what_was_dropped_in_its_place(make_world):
 def test_it_takes_another_side_where_its_usual_one_has_no_room(make_world):
     world = make_world("spatial", 4)  # the bowl beside a wall of the drawer
     assert run(world, init_state=2) and world.steps < 130
+
+
+@pytest.mark.parametrize("off", [-0.012, 0.012])
+def test_a_drawer_opens_at_the_first_attempt_with_the_hand_above_or_below(make_world, monkeypatch, off):
+    """A learner's hand is at another height than its teacher's: it was a centimetre higher, which was too high."""
+    monkeypatch.setattr(fixtures, "BELOW", fixtures.BELOW + off)
+    for task, most in ((0, 85), (3, 185)):
+        world = make_world("goal", task)
+        assert run(world) and world.steps < most
 
 
 def test_it_recovers_when_its_arm_is_moved_and_its_hand_opened(make_world):

@@ -30,6 +30,7 @@ PUSHED = 0.001  # m, joint position up to which a drawer is pushed
 HANDLE = np.array(
     [-0.006, -0.113, -0.0045]
 )  # m, position of a drawer's handle from the centre of its region, in the cabinet's frame
+BELOW = 0.006  # m, under a handle's middle: from there it is opened at a first attempt with the hand 12 mm higher or lower
 IS_SHUT, DOOR_SHUT = 0.0, -0.004  # joint positions above which a drawer (m) and a door (rad) count as closed
 PUSH = np.array([0.17, -0.037, 0.170])  # m, where closed fingers push the door, from its hinge: along the door, off it, up
 SHELF = np.array([-0.020, -0.038, 0.0])  # m, target of a mug in the microwave's frame: as deep as the hand fits under the roof
@@ -63,7 +64,7 @@ def open_drawer(arm: Arm, region: str, far: float = PULLED) -> Motion:
     leaning = _leaning(direction, 1.15)
 
     def at(gap: float) -> Pose:
-        return Pose(_handle(arm, region) + gap * direction, leaning)
+        return Pose(_handle(arm, region) - [0.0, 0.0, BELOW] + gap * direction, leaning)
 
     start = at(0.07)
     yield from open_wide(arm)
