@@ -145,6 +145,20 @@ def test_what_each_round_won_task_by_task_is_what_its_runs_won():
             assert f"| {suite} | {' | '.join(won)} |" in lab
 
 
+def test_what_the_short_rounds_won_is_what_their_runs_won():
+    lab = (ROOT / "docs" / "lab" / "growing-nano.md").read_text()
+    means = (RESULTS / "stages" / f"nano-oft-mean-{name}.json" for name in ("1565k", "1616k", "of-three"))
+    for path in (RESULTS / "baselines" / "nano-oft-2.json", *means):
+        won = dict.fromkeys(suite_names(), 0)
+        for name, task in read_summary(path)["tasks"].items():
+            won[name.split("/")[0]] += sum(
+                outcome == "s"
+                for init_state, outcome in zip(task["init_states"], task["outcomes"], strict=True)
+                if init_state < 10
+            )
+        assert f"| {' | '.join(map(str, won.values()))} | {sum(won.values())} |" in lab
+
+
 def test_the_table_of_the_controls_counts_what_their_runs_won():
     with open(REPORTS / "controls" / "tables" / "differences.csv") as file:
         rows = {row["run"]: row for row in csv.DictReader(file)}

@@ -84,22 +84,8 @@ def test_the_hand_rises_well_above_a_basket_before_it_leaves(make_world):
     assert min(above) < 0.0 and max(above) > 0.07
 
 
-def test_the_hand_stays_at_a_grasp_before_it_closes(make_world):
-    """Who learns from it closes some steps early, and would close above a box 18 mm high."""
-    world = make_world("object", 1)
-    expert, observation, closes, heights = Expert(), world.reset(0), False, []
-    expert.reset(observation.episode)
-    while not closes:
-        action = expert.act([observation])[0].actions[0]
-        closes = action[6] == CLOSE
-        heights.append(observation.eef_pos[2])
-        _, observation = world.step(action, expert.sight)
-    assert max(heights[-4:]) - heights[-1] < 0.006
-
-
-def test_the_hand_is_near_a_grasp_for_eight_steps_before_it_closes(make_world):
-    """Who learns from it does not look for so long: at full speed the last look was 10 cm away."""
-    world = make_world("object", 0)
+def way_to_first_grasp(world):
+    """Positions (n, 3) of the hand, up to the step in which the gripper first closes."""
     expert, observation, closes, way = Expert(), world.reset(0), False, []
     expert.reset(observation.episode)
     while not closes:
@@ -107,6 +93,18 @@ def test_the_hand_is_near_a_grasp_for_eight_steps_before_it_closes(make_world):
         closes = action[6] == CLOSE
         way.append(observation.eef_pos)
         _, observation = world.step(action, expert.sight)
+    return np.array(way)
+
+
+def test_the_hand_stays_at_a_grasp_before_it_closes(make_world):
+    """Who learns from it closes some steps early, and would close above a box 18 mm high."""
+    heights = way_to_first_grasp(make_world("object", 1))[:, 2]
+    assert max(heights[-4:]) - heights[-1] < 0.006
+
+
+def test_the_hand_is_near_a_grasp_for_eight_steps_before_it_closes(make_world):
+    """Who learns from it does not look for so long: at full speed the last look was 10 cm away."""
+    way = way_to_first_grasp(make_world("object", 0))
     assert np.linalg.norm(way[-9] - way[-1]) < 0.035
 
 
